@@ -1,0 +1,1 @@
+//! SIP user agents and RTP generators for load and demonstration.

@@ -1,0 +1,1 @@
+//! The control process: IMS functional entities on one event loop.

@@ -1,0 +1,1 @@
+//! H.248 media gateway side: association, contexts, terminations, port pool.

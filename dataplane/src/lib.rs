@@ -1,0 +1,1 @@
+//! The media runtime: workers, bursts, flows, paths, timers, packet back-ends.

@@ -1,0 +1,1 @@
+//! H.248.1 v3: messages, text encoding, transactions, packages.

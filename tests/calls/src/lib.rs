@@ -1,0 +1,1 @@
+//! Call flows between simulated nodes on virtual time.

@@ -1,0 +1,1 @@
+//! Calls with real counterparts: SIPp, tshark, Erlang megaco.
