@@ -1,1 +1,3 @@
 //! SIP (RFC 3261) sans-IO: message index, headers, transactions, dialogs, digest.
+
+pub mod digest;
