@@ -1,1 +1,26 @@
 //! SDP (RFC 8866) and the offer/answer model (RFC 3264).
+//!
+//! [`Session`] is a description as SIP carries it: parsed once, read and edited through typed accessors, and
+//! written as it came where nothing was changed. [`h248`] reads the descriptions of H.248 Local and Remote
+//! descriptors, which may hold wildcards and alternatives.
+//!
+//! Not here: what an encoding's `a=fmtp` means, and the keys of `a=crypto`; both are kept verbatim.
+
+mod address;
+mod attribute;
+mod codec;
+mod error;
+pub mod h248;
+mod line;
+mod media;
+mod session;
+mod verbatim;
+
+pub use address::{AddressType, Connection, Host, NetworkType, Origin};
+pub use attribute::{Attribute, Direction, Rtcp, RtpMap};
+pub use codec::Codec;
+pub use error::{Error, Fault, Mismatch};
+pub use line::{BYTES_MAX, Bandwidth, LINES_MAX, Line, Lines, Time};
+pub use media::{FORMATS_MAX, Media, MediaLine, Port};
+pub use session::{MEDIA_MAX, Session};
+pub use verbatim::Verbatim;
