@@ -36,6 +36,8 @@ pub enum Outcome {
     NotSupportedUserData,
     /// DIAMETER_ERROR_FEATURE_UNSUPPORTED.
     FeatureUnsupported,
+    /// DIAMETER_ERROR_SERVING_NODE_FEATURE_UNSUPPORTED.
+    ServingNodeFeatureUnsupported,
     /// Any other Experimental-Result.
     Experimental {
         /// Vendor-Id.
@@ -45,7 +47,7 @@ pub enum Outcome {
     },
 }
 
-const EXPERIMENTAL_3GPP: [(Outcome, u32); 14] = [
+const EXPERIMENTAL_3GPP: [(Outcome, u32); 15] = [
     (Outcome::FirstRegistration, 2001),
     (Outcome::SubsequentRegistration, 2002),
     (Outcome::UnregisteredService, 2003),
@@ -60,6 +62,7 @@ const EXPERIMENTAL_3GPP: [(Outcome, u32); 14] = [
     (Outcome::TooMuchData, 5008),
     (Outcome::NotSupportedUserData, 5009),
     (Outcome::FeatureUnsupported, 5011),
+    (Outcome::ServingNodeFeatureUnsupported, 5012),
 ];
 
 impl Outcome {

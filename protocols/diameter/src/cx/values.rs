@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base::Instant;
+
 macro_rules! enumerated {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$meta])*
@@ -214,8 +216,12 @@ pub struct SipDigestAuthenticate {
     pub algorithm: Option<String>,
     /// Digest-QoP, "auth" in IMS.
     pub qop: Option<String>,
-    /// Digest-HA1 as 32 hexadecimal digits (RFC 2617).
+    /// Digest-HA1 as hexadecimal digits (RFC 2617), 32 for MD5.
     pub ha1: String,
+    /// Alternate-Digest-Algorithm: a second algorithm, "SHA-256".
+    pub alternate_algorithm: Option<String>,
+    /// Alternate-Digest-HA1: H(A1) by the second algorithm.
+    pub alternate_ha1: Option<String>,
 }
 
 impl fmt::Debug for SipDigestAuthenticate {
@@ -302,6 +308,8 @@ pub struct ScscfRestorationInfo {
     pub user_name: String,
     /// Restoration-Info, one per registered contact.
     pub restoration_info: Vec<RestorationInfo>,
+    /// Registration-Time-Out: when the registration expires.
+    pub registration_time_out: Option<Instant>,
     /// SIP-Authentication-Scheme of the registration.
     pub scheme: Option<AuthScheme>,
 }
@@ -323,7 +331,7 @@ pub struct RestorationInfo {
     pub pcscf_subscription_info: Option<SubscriptionInfo>,
 }
 
-/// Subscription-Info, TS 29.229 6.3.47: the dialog of a reg-event subscription, as SIP header values.
+/// Subscription-Info and P-CSCF-Subscription-Info, TS 29.229 6.3.47 and 6.3.70: the dialog of a reg-event subscription, as SIP header values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriptionInfo {
     /// Call-ID-SIP-Header.
@@ -332,8 +340,8 @@ pub struct SubscriptionInfo {
     pub from: String,
     /// To-SIP-Header.
     pub to: String,
-    /// Record-Route.
-    pub record_route: String,
+    /// Record-Route; not for the P-CSCF's subscription.
+    pub record_route: Option<String>,
     /// Contact.
     pub contact: String,
 }
