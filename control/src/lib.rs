@@ -1,1 +1,3 @@
 //! The control process: IMS functional entities on one event loop.
+
+pub mod auth;
