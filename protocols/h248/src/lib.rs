@@ -1,1 +1,5 @@
-//! H.248.1 v3: messages, text encoding, transactions, packages.
+//! H.248.1 version 3, sans-IO: the abstract syntax ([`message`]), its text encoding ([`text`]) and error codes
+//! ([`error`]).
+
+pub mod error;
+pub mod message;
