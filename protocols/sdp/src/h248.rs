@@ -257,3 +257,67 @@ impl fmt::Display for Group {
 fn limit(line: u32, what: &'static str, max: usize) -> Error {
     Error::Limit { line, what, max }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v_begins_an_alternative_and_may_be_left_out_of_the_first() {
+        let text = include_bytes!("../testdata/alternatives.h248sdp");
+        let description = Description::parse(text).unwrap();
+        assert_eq!(description.groups.len(), 4);
+        assert!(description.is_underspecified());
+        let underspecified: Vec<bool> = description
+            .groups
+            .iter()
+            .map(Group::is_underspecified)
+            .collect();
+        assert_eq!(underspecified, [true, true, true, false]);
+        let last = &description.groups[3];
+        assert_eq!(
+            last.rtp_address(0),
+            Some(([124, 124, 124, 222], 2222).into())
+        );
+        let bare = Description::parse(b"\r\nc=IN IP4 192.0.2.1\nm=audio 4 RTP/AVP 0").unwrap();
+        assert_eq!(bare.groups.len(), 1);
+        assert!(!bare.is_underspecified());
+        assert!(Description::parse(b" \r\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_chosen_endpoint_takes_the_place_of_the_wildcards() {
+        let head = MediaLine {
+            kind: "-".into(),
+            port: Wild::Choose,
+            port_count: 1,
+            protocol: "udp".into(),
+            formats: vec!["-".into()],
+        };
+        let mut group = Group::new(None, true, head);
+        assert_eq!(group.to_string(), "v=0\r\nc=IN IP6 $\r\nm=- $ udp -\r\n");
+        assert_eq!(group.rtp_address(0), None);
+        let rtp: SocketAddr = "[2001:db8::9]:30000".parse().unwrap();
+        group.set_endpoint(0, rtp);
+        assert_eq!(group.rtp_address(0), Some(rtp));
+        assert_eq!(group.rtcp_address(0).map(|a| a.port()), Some(30_001));
+        assert_eq!(
+            group.to_string(),
+            "v=0\r\nc=IN IP6 2001:db8::9\r\nm=- 30000 udp -\r\n"
+        );
+    }
+
+    #[test]
+    fn wildcards_stand_only_where_h248_allows_them() {
+        for text in [
+            "m=audio x RTP/AVP 0",
+            "c=IN IP4 $$",
+            "v=1",
+            "m=audio $ RTP/AVP",
+        ] {
+            assert!(Description::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let all = Description::parse(b"c=IN IP4 *\nm=audio * RTP/AVP *").unwrap();
+        assert_eq!(all.groups[0].media[0].head.port, Wild::All);
+    }
+}

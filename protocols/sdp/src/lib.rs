@@ -13,6 +13,7 @@ mod error;
 pub mod h248;
 mod line;
 mod media;
+mod offer_answer;
 mod session;
 mod verbatim;
 
@@ -22,5 +23,6 @@ pub use codec::Codec;
 pub use error::{Error, Fault, Mismatch};
 pub use line::{BYTES_MAX, Bandwidth, LINES_MAX, Line, Lines, Time};
 pub use media::{FORMATS_MAX, Media, MediaLine, Port};
+pub use offer_answer::{Agent, Agreed, Terms, agreed, check_answer};
 pub use session::{MEDIA_MAX, Session};
 pub use verbatim::Verbatim;

@@ -210,3 +210,154 @@ impl fmt::Display for Session {
         self.write(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Session {
+        Session::parse(text.as_bytes()).unwrap()
+    }
+
+    fn webrtc() -> Session {
+        parse(include_str!("../testdata/webrtc_offer.sdp"))
+    }
+
+    fn volte() -> Session {
+        parse(include_str!("../testdata/volte_offer.sdp"))
+    }
+
+    fn odd() -> Session {
+        parse(include_str!("../testdata/odd_but_valid.sdp"))
+    }
+
+    #[test]
+    fn typed_readers_see_a_volte_offer() {
+        let session = volte();
+        let rtp = "[2001:db8:1::5]:49120".parse().unwrap();
+        assert_eq!(session.rtp_address(0), Some(rtp));
+        assert_eq!(session.rtcp_address(0).map(|a| a.port()), Some(49_121));
+        assert_eq!(session.ptime_ms(0), Some(20));
+        let lines = &session.media[0].lines;
+        assert_eq!(lines.maxptime_ms(), Some(240));
+        assert_eq!(
+            (lines.bandwidth("AS"), lines.bandwidth("rs")),
+            (Some(49), Some(625))
+        );
+        assert_eq!(lines.values("des").count(), 2);
+        assert_eq!(lines.values("curr").next(), Some("qos local none"));
+        let codecs: Vec<_> = session.media[0].codecs().collect();
+        assert_eq!(codecs.len(), 6);
+        assert_eq!((&*codecs[2].encoding, codecs[2].clock_hz), ("AMR", 8000));
+        assert_eq!(codecs[5].fmtp.as_deref(), Some("0-15"));
+        assert!(codecs[4].is_auxiliary());
+    }
+
+    #[test]
+    fn a_stream_inherits_what_it_does_not_say() {
+        let session = odd();
+        assert_eq!(session.direction(0), Direction::Inactive);
+        assert_eq!(session.direction(1), Direction::RecvOnly);
+        assert_eq!(session.connection(1).map(|c| &*c.multicast), Some("/127/3"));
+        assert_eq!(session.media[0].head.port, 49_170);
+        assert_eq!(session.media[0].head.port_count, 2);
+        assert!(session.media[3].is_rejected());
+        assert_eq!(session.rtp_address(3), None);
+        assert_eq!(
+            session.lines.other('x'),
+            Some("unknown line of the session")
+        );
+        assert_eq!(session.media[0].lines.values("crypto").count(), 1);
+    }
+
+    #[test]
+    fn anchoring_rewrites_addresses_and_leaves_no_candidate() {
+        let mut session = webrtc();
+        let ip = IpAddr::from([198, 51, 100, 1]);
+        session.set_session_ip(ip);
+        assert_eq!(session.remove_ice(), 7);
+        session.set_endpoint(0, (ip, 30_000).into(), Some((ip, 30_001).into()));
+        session.set_endpoint(1, (ip, 30_010).into(), Some((ip, 40_000).into()));
+        let text = session.to_string();
+        assert!(!text.contains("203.0.113") && !text.contains("candidate"));
+        assert!(
+            !session.media[0].lines.has("rtcp"),
+            "the next port needs no a=rtcp"
+        );
+        assert_eq!(session.media[1].lines.attribute("rtcp"), Some("40000"));
+        assert_eq!(session.rtcp_address(1), Some((ip, 40_000).into()));
+        assert!(
+            text.contains(
+                "m=audio 30000 UDP/TLS/RTP/SAVPF 96 0 8 97 98\r\nc=IN IP4 198.51.100.1\r\n"
+            )
+        );
+        assert!(text.contains("o=- 4962303333179871722 1 IN IP4 198.51.100.1\r\n"));
+    }
+
+    #[test]
+    fn an_endpoint_of_the_other_family_gets_its_own_connection() {
+        let mut session = volte();
+        let rtp: SocketAddr = "198.51.100.1:4000".parse().unwrap();
+        session.set_endpoint(0, rtp, None);
+        assert_eq!(session.rtp_address(0), Some(rtp));
+        assert!(
+            session
+                .to_string()
+                .contains("RTP/AVP 96 97 98 99 100 101\r\nc=IN IP4 198.51.100.1\r\nb=AS:49")
+        );
+        session.set_session_ip(rtp.ip());
+        session.media[0].lines.retain(|line| line.kind() != 'c');
+        session.set_endpoint(0, rtp, None);
+        assert_eq!(
+            session.media[0].lines.connection(),
+            None,
+            "the session says it already"
+        );
+        assert_eq!(session.rtp_address(0), Some(rtp));
+    }
+
+    #[test]
+    fn rtcp_elsewhere_is_said_with_its_address() {
+        let mut session = volte();
+        let rtp: SocketAddr = "198.51.100.1:65535".parse().unwrap();
+        session.set_endpoint(0, rtp, None);
+        assert_eq!(
+            session.rtcp_address(0),
+            None,
+            "there is no port after the last"
+        );
+        let rtcp: SocketAddr = "[2001:db8::7]:9".parse().unwrap();
+        session.set_endpoint(0, rtp, Some(rtcp));
+        assert_eq!(
+            session.media[0].lines.attribute("rtcp"),
+            Some("9 IN IP6 2001:db8::7")
+        );
+        assert_eq!(session.rtcp_address(0), Some(rtcp));
+    }
+
+    #[test]
+    fn setting_what_is_there_changes_nothing() {
+        let mut session = odd();
+        let before = session.to_string();
+        session.media[0].lines.set_direction(Direction::Inactive);
+        let connection = session.media[0].lines.connection().unwrap().clone();
+        session.media[0].lines.set_connection(connection);
+        assert_eq!(session.to_string(), before);
+        session.media[0].lines.set_direction(Direction::SendOnly);
+        assert_eq!(
+            session.to_string(),
+            before.replace("a=inactive", "a=sendonly")
+        );
+    }
+
+    #[test]
+    fn a_rejected_stream_keeps_its_place_and_formats() {
+        let mut session = odd();
+        session.media[0].reject();
+        assert!(
+            session
+                .to_string()
+                .contains("m=audio 0 RTP/AVP 0 8\r\nc=IN IP4 0.0.0.0\r\nm=image")
+        );
+    }
+}
