@@ -1,1 +1,63 @@
-fn main() {}
+//! The strowger command: every process and tool of the house in one binary.
+
+mod failure;
+mod http;
+mod output;
+mod process;
+mod status;
+mod subscriber;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// An IP Multimedia Subsystem: signalling core and media plane.
+#[derive(Debug, Parser)]
+#[command(name = "strowger", version, max_term_width = 100)]
+struct Line {
+    /// Print JSON in place of tables
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what the running processes are doing
+    Status(status::StatusArgs),
+    /// Add, list, show, remove and import subscribers
+    Subscriber(subscriber::SubscriberArgs),
+}
+
+fn main() -> ExitCode {
+    let line = Line::parse();
+    match run(&line) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(line: &Line) -> Result<ExitCode, Failure> {
+    match &line.command {
+        Command::Status(args) => status::run(args, line.json)?,
+        Command::Subscriber(args) => subscriber::run(args, line.json)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+}

@@ -1,0 +1,138 @@
+//! `strowger control`: the control process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use control::config::{ControlConfig, ControlFile, Role};
+
+use crate::failure::Failure;
+use crate::process;
+
+/// Flags of the control process; each wins over the key of the same name in the file.
+#[derive(Debug, Args)]
+pub struct ControlArgs {
+    /// TOML file with the configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Entities to play: pcscf, icscf, scscf, hss
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    roles: Option<Vec<Role>>,
+    /// Addresses for SIP, over UDP and TCP
+    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    sip: Option<Vec<SocketAddr>>,
+    /// Home network domain name
+    #[arg(long, value_name = "NAME")]
+    realm: Option<String>,
+    /// Address of the MGC, where media gateways register
+    #[arg(long, value_name = "IP:PORT")]
+    mgc: Option<SocketAddr>,
+    /// Address where the HSS accepts Diameter peers
+    #[arg(long, value_name = "IP:PORT")]
+    diameter: Option<SocketAddr>,
+    /// The HSS: local, or the Diameter address of one
+    #[arg(long, value_name = "local|IP:PORT")]
+    hss: Option<String>,
+    /// SIP address of the I-CSCF when another process plays it
+    #[arg(long, value_name = "IP:PORT")]
+    icscf: Option<SocketAddr>,
+    /// SIP URIs of the S-CSCFs that the I-CSCF may assign
+    #[arg(long, value_name = "URI", value_delimiter = ',')]
+    scscf: Option<Vec<String>>,
+    /// File of the subscriber store
+    #[arg(long, value_name = "PATH")]
+    store: Option<PathBuf>,
+    /// Directory of keys and journal
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Address of the admin interface
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    process: process::ProcessArgs,
+}
+
+impl ControlArgs {
+    /// The configuration of file and flags together.
+    fn config(&self) -> Result<ControlConfig, Failure> {
+        let file = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        file.overridden_by(self.flags()).validate().map_err(|fault| {
+            let what = self.config.as_deref().map_or("control".to_owned(), |path| {
+                format!("control, configured by {} and flags", path.display())
+            });
+            Failure::new(what).because(fault)
+        })
+    }
+
+    fn flags(&self) -> ControlFile {
+        ControlFile {
+            roles: self.roles.clone(),
+            sip: self.sip.clone(),
+            realm: self.realm.clone(),
+            mgc: self.mgc,
+            diameter: self.diameter,
+            hss: self.hss.clone(),
+            icscf: self.icscf,
+            scscf: self.scscf.clone(),
+            store: self.store.clone(),
+            state: self.state.clone(),
+            admin: self.admin,
+            show_identities: self.process.show_identities.then_some(true),
+            ..ControlFile::default()
+        }
+    }
+}
+
+/// Reads a control file.
+pub fn read(path: &Path) -> Result<ControlFile, Failure> {
+    let text = process::read_config(path)?;
+    ControlFile::parse(&text)
+        .map_err(|fault| Failure::new(format!("{}", path.display())).because(fault))
+}
+
+/// Runs the control process until it is told to stop.
+pub fn run(args: &ControlArgs) -> Result<(), Failure> {
+    let config = args.config()?;
+    base::set_pii_visible(config.show_identities);
+    let stop = process::start(&args.process)?;
+    control::run(config, stop)
+        .map_err(|fault| Failure::new("control cannot go on").because(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ControlArgs,
+    }
+
+    #[test]
+    fn every_flag_reaches_the_configuration() {
+        let line = "control --roles pcscf,icscf,scscf,hss --sip 127.0.0.1:5070,[::1]:5070 \
+                    --realm a.test --mgc 127.0.0.1:2950 --diameter 127.0.0.1:3870 --hss local \
+                    --icscf 127.0.0.1:5071 --store s.redb --state st --admin 127.0.0.1:9999";
+        let args = Line::try_parse_from(line.split_whitespace()).expect("valid").args;
+        let config = args.config().expect("valid");
+        assert_eq!(config.roles, Role::ALL);
+        assert_eq!(config.sip.len(), 2);
+        assert_eq!(config.realm, "a.test");
+        assert_eq!(config.mgc.map(|mgc| mgc.port()), Some(2950));
+        assert_eq!(config.diameter.map(|diameter| diameter.port()), Some(3870));
+        assert_eq!(config.icscf.map(|icscf| icscf.port()), Some(5071));
+        assert_eq!(config.store, Path::new("s.redb"));
+        assert_eq!(config.state, Path::new("st"));
+        assert_eq!(config.admin.port(), 9999);
+    }
+
+    #[test]
+    fn a_role_that_is_none_is_refused_with_the_list() {
+        let Err(error) = Line::try_parse_from(["control", "--roles", "mgcf"]) else {
+            panic!("accepted");
+        };
+        assert!(error.to_string().contains("pcscf, icscf, scscf and hss"), "{error}");
+    }
+}

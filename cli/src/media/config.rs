@@ -1,0 +1,558 @@
+//! The configuration of a media process: one TOML file and the flags that override it become one
+//! validated, immutable [`MediaConfig`].
+//!
+//! Unknown keys, bad values and combinations that cannot work are errors that name the key, the
+//! value and the remedy. Everything has a default: an empty file is one TrGW on loopback.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Virtual MGs of one process at most.
+const GATEWAYS_MAX: usize = 64;
+/// Workers of one process at most.
+const CORES_MAX: usize = 64;
+/// MGCs that one virtual MG may be given.
+const MGCS_MAX: usize = 8;
+/// Addresses that one virtual MG may be given.
+const ADDRESSES_MAX: usize = 64;
+/// Fewest ports of a quota: RTP and RTCP on both sides of one call.
+const PORTS_MIN: usize = 4;
+
+/// A media function (3GPP TS 23.002 4a.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Function {
+    /// Transition gateway: relays between IP realms.
+    Trgw,
+}
+
+impl Function {
+    /// Every function.
+    pub const ALL: [Function; 1] = [Function::Trgw];
+
+    /// The name in flags and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Function::Trgw => "trgw",
+        }
+    }
+}
+
+impl FromStr for Function {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Function::ALL
+            .into_iter()
+            .find(|function| function.name() == text)
+            .ok_or_else(|| format!("{text:?} is not a media function; the one there is is trgw"))
+    }
+}
+
+/// A packet back-end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Io {
+    /// Kernel sockets, batched.
+    Udp,
+}
+
+impl Io {
+    /// The name in flags and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Io::Udp => "udp",
+        }
+    }
+}
+
+impl FromStr for Io {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "udp" => Ok(Io::Udp),
+            _ => Err(format!("{text:?} is not a packet back-end; the one there is is udp")),
+        }
+    }
+}
+
+/// An inclusive range of UDP ports, written `LOW-HIGH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// The first.
+    pub low: u16,
+    /// The last.
+    pub high: u16,
+}
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let range = text.split_once('-').and_then(|(low, high)| {
+            Some(Ports { low: low.trim().parse().ok()?, high: high.trim().parse().ok()? })
+        });
+        range.ok_or_else(|| format!("{text:?} is not a range of ports, as in 20000-29999"))
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.low, self.high)
+    }
+}
+
+/// Processor cores, written as a list of numbers and ranges: `2,4-7`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cores(pub Vec<usize>);
+
+impl FromStr for Cores {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a list of cores, as in 0 or 2,4-7");
+        let mut cores = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: usize = first.trim().parse().map_err(|_| wrong())?;
+            let last: usize = last.trim().parse().map_err(|_| wrong())?;
+            if first > last || last - first >= CORES_MAX {
+                return Err(wrong());
+            }
+            cores.extend(first..=last);
+        }
+        Ok(Cores(cores))
+    }
+}
+
+/// What a media file may say, every key optional.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaFile {
+    /// Packet back-end.
+    pub io: Option<Io>,
+    /// One pinned worker on each: `2,4-7`.
+    pub cores: Option<String>,
+    /// Address of the admin interface (HTTP).
+    pub admin: Option<SocketAddr>,
+    /// Show identities in logs in the clear.
+    pub show_identities: Option<bool>,
+    /// The virtual MGs.
+    pub mg: Option<Vec<GatewayFile>>,
+}
+
+/// `[[mg]]`: one virtual MG.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayFile {
+    /// What it does.
+    pub function: Option<Function>,
+    /// Its MID, and where it sends and receives H.248 over UDP.
+    pub mid: Option<SocketAddr>,
+    /// Its MGCs, the primary first.
+    pub mgc: Option<Vec<SocketAddr>>,
+    /// Addresses for media, good for every realm.
+    pub addresses: Option<Vec<IpAddr>>,
+    /// Addresses for media by IP realm (`ipdc/realm`), in place of `addresses`.
+    pub realms: Option<BTreeMap<String, Vec<IpAddr>>>,
+    /// UDP ports for media on each address: `LOW-HIGH`.
+    pub ports: Option<String>,
+    /// Contexts held at once.
+    pub contexts_max: Option<usize>,
+}
+
+/// A validated configuration.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// Packet back-end.
+    pub io: Io,
+    /// Cores of the workers; empty: one worker that is not pinned.
+    pub cores: Vec<usize>,
+    /// Admin interface.
+    pub admin: SocketAddr,
+    /// Identities in logs.
+    pub show_identities: bool,
+    /// The virtual MGs, at least one.
+    pub gateways: Vec<GatewayConfig>,
+}
+
+/// One virtual MG.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayConfig {
+    /// What it does.
+    pub function: Function,
+    /// MID and H.248 address.
+    pub mid: SocketAddr,
+    /// MGCs in order of preference, at least one, all of the family of `mid`.
+    pub mgc: Vec<SocketAddr>,
+    /// Addresses for media, with the realm they belong to; no realm means every realm.
+    pub addresses: Vec<RealmAddress>,
+    /// Port quota on each address.
+    pub ports: Ports,
+    /// Contexts held at once; beyond: error 510.
+    pub contexts_max: usize,
+}
+
+/// A local address for media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealmAddress {
+    /// IP realm; none: any.
+    pub realm: Option<String>,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// A value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Dotted key, as in the file.
+    pub key: String,
+    /// The value found.
+    pub value: String,
+    /// What is wrong and what to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            return f.write_str(&self.remedy);
+        }
+        write!(f, "{} = {}: {}", self.key, self.value, self.remedy)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn error(key: &str, value: impl fmt::Display, remedy: impl Into<String>) -> ConfigError {
+    ConfigError { key: key.into(), value: value.to_string(), remedy: remedy.into() }
+}
+
+/// What the flags say: process-wide values and those of one virtual MG.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Process-wide values; `mg` is not used.
+    pub process: MediaFile,
+    /// Values of the one virtual MG that flags can describe.
+    pub gateway: GatewayFile,
+}
+
+impl MediaFile {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// Syntax errors and unknown keys, with line and column as the TOML parser reports them.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|fault: toml::de::Error| ConfigError {
+            key: String::new(),
+            value: String::new(),
+            remedy: fault.to_string().trim_end().to_owned(),
+        })
+    }
+
+    /// Lays the flags over this file: what they say wins.
+    ///
+    /// # Errors
+    /// The flags describe one virtual MG and the file has several.
+    pub fn overridden_by(self, flags: Flags) -> Result<MediaFile, ConfigError> {
+        let mut gateways = self.mg.unwrap_or_default();
+        if flags.gateway != GatewayFile::default() {
+            if gateways.len() > 1 {
+                return Err(error(
+                    "mg",
+                    format!("{} tables", gateways.len()),
+                    "flags describe one virtual MG: change the file, or leave out --functions, \
+                     --mid, --mgc, --address and --ports",
+                ));
+            }
+            let file = gateways.pop().unwrap_or_default();
+            gateways.push(file.overridden_by(flags.gateway));
+        }
+        let over = flags.process;
+        Ok(MediaFile {
+            io: over.io.or(self.io),
+            cores: over.cores.or(self.cores),
+            admin: over.admin.or(self.admin),
+            show_identities: over.show_identities.or(self.show_identities),
+            mg: Some(gateways),
+        })
+    }
+
+    /// Checks every value and every combination.
+    ///
+    /// # Errors
+    /// The first key that cannot be used.
+    pub fn validate(self) -> Result<MediaConfig, ConfigError> {
+        let mut files = self.mg.unwrap_or_default();
+        if files.is_empty() {
+            files.push(GatewayFile::default());
+        }
+        if files.len() > GATEWAYS_MAX {
+            return Err(error("mg", files.len(), format!("at most {GATEWAYS_MAX} tables")));
+        }
+        let gateways = files
+            .into_iter()
+            .enumerate()
+            .map(|(index, file)| file.validate(&format!("mg[{index}]")))
+            .collect::<Result<Vec<_>, _>>()?;
+        check_apart(&gateways)?;
+        Ok(MediaConfig {
+            io: self.io.unwrap_or(Io::Udp),
+            cores: cores(self.cores)?,
+            admin: self.admin.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
+            show_identities: self.show_identities.unwrap_or(false),
+            gateways,
+        })
+    }
+}
+
+fn cores(text: Option<String>) -> Result<Vec<usize>, ConfigError> {
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
+    let quoted = format!("{text:?}");
+    let Cores(cores) = text.parse().map_err(|_| {
+        error("cores", &quoted, "list the cores for workers, as in \"0\" or \"2,4-7\"")
+    })?;
+    if cores.len() > CORES_MAX {
+        return Err(error("cores", quoted, format!("at most {CORES_MAX} cores")));
+    }
+    if cores.iter().collect::<BTreeSet<_>>().len() != cores.len() {
+        return Err(error("cores", quoted, "a core is listed twice"));
+    }
+    Ok(cores)
+}
+
+impl GatewayFile {
+    fn overridden_by(self, over: GatewayFile) -> GatewayFile {
+        // Either kind of address list replaces the other.
+        let says_addresses = over.addresses.is_some() || over.realms.is_some();
+        let (addresses, realms) = if says_addresses {
+            (over.addresses, over.realms)
+        } else {
+            (self.addresses, self.realms)
+        };
+        GatewayFile {
+            function: over.function.or(self.function),
+            mid: over.mid.or(self.mid),
+            mgc: over.mgc.or(self.mgc),
+            addresses,
+            realms,
+            ports: over.ports.or(self.ports),
+            contexts_max: over.contexts_max.or(self.contexts_max),
+        }
+    }
+
+    fn validate(self, at: &str) -> Result<GatewayConfig, ConfigError> {
+        let key = |name: &str| format!("{at}.{name}");
+        let mid = self.mid.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 2946)));
+        check_reachable(&key("mid"), mid, "the MID tells the MGC where to send")?;
+
+        let mgc =
+            self.mgc.unwrap_or_else(|| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2944))]);
+        if mgc.is_empty() || mgc.len() > MGCS_MAX {
+            let remedy = format!("give 1 to {MGCS_MAX} MGCs as IP:PORT");
+            return Err(error(&key("mgc"), mgc.len(), remedy));
+        }
+        for &each in &mgc {
+            check_reachable(&key("mgc"), each, "the MG registers there")?;
+            if each.is_ipv4() != mid.is_ipv4() {
+                let remedy = format!("must be of the same IP version as {} = {mid}", key("mid"));
+                return Err(error(&key("mgc"), each, remedy));
+            }
+            if each == mid {
+                let remedy = format!("is the MG's own address, {}", key("mid"));
+                return Err(error(&key("mgc"), each, remedy));
+            }
+        }
+
+        let contexts_max = self.contexts_max.unwrap_or(65_536);
+        if contexts_max == 0 {
+            return Err(error(&key("contexts_max"), 0, "give 1 or more"));
+        }
+        Ok(GatewayConfig {
+            function: self.function.unwrap_or(Function::Trgw),
+            mid,
+            mgc,
+            addresses: addresses(at, self.addresses, self.realms)?,
+            ports: ports(&key("ports"), self.ports)?,
+            contexts_max,
+        })
+    }
+}
+
+fn check_reachable(key: &str, address: SocketAddr, why: &str) -> Result<(), ConfigError> {
+    if address.ip().is_unspecified() || address.ip().is_multicast() || address.port() == 0 {
+        return Err(error(key, address, format!("give the IP:PORT of one host: {why}")));
+    }
+    Ok(())
+}
+
+fn addresses(
+    at: &str,
+    any: Option<Vec<IpAddr>>,
+    realms: Option<BTreeMap<String, Vec<IpAddr>>>,
+) -> Result<Vec<RealmAddress>, ConfigError> {
+    let key = format!("{at}.addresses");
+    let listed: Vec<RealmAddress> = match (any, realms) {
+        (Some(_), Some(_)) => {
+            return Err(error(&key, "[…]", format!("give either this or {at}.realms, not both")));
+        }
+        (None, None) => vec![RealmAddress { realm: None, address: Ipv4Addr::LOCALHOST.into() }],
+        (Some(any), None) => {
+            any.into_iter().map(|address| RealmAddress { realm: None, address }).collect()
+        }
+        (None, Some(realms)) => realms
+            .into_iter()
+            .flat_map(|(realm, addresses)| {
+                addresses
+                    .into_iter()
+                    .map(move |address| RealmAddress { realm: Some(realm.clone()), address })
+            })
+            .collect(),
+    };
+    if listed.is_empty() || listed.len() > ADDRESSES_MAX {
+        let remedy = format!("give 1 to {ADDRESSES_MAX} addresses of this host");
+        return Err(error(&key, listed.len(), remedy));
+    }
+    let mut seen = BTreeSet::new();
+    for each in &listed {
+        if each.address.is_unspecified() || each.address.is_multicast() {
+            let remedy = "goes into the SDP of every call: give an address of this host";
+            return Err(error(&key, each.address, remedy));
+        }
+        if !seen.insert((&each.realm, each.address)) {
+            return Err(error(&key, each.address, "the address is listed twice"));
+        }
+    }
+    Ok(listed)
+}
+
+fn ports(key: &str, text: Option<String>) -> Result<Ports, ConfigError> {
+    let text = text.unwrap_or_else(|| "20000-29999".into());
+    let quoted = format!("{text:?}");
+    let ports: Ports = text
+        .parse()
+        .map_err(|_| error(key, &quoted, "give LOW-HIGH, as in \"20000-29999\""))?;
+    if ports.low < 1024 {
+        return Err(error(key, quoted, "ports below 1024 belong to the system"));
+    }
+    if usize::from(ports.high.saturating_sub(ports.low)) + 1 < PORTS_MIN {
+        return Err(error(key, quoted, format!("a call needs {PORTS_MIN} ports, LOW first")));
+    }
+    Ok(ports)
+}
+
+/// No two virtual MGs share a MID or a media port.
+fn check_apart(gateways: &[GatewayConfig]) -> Result<(), ConfigError> {
+    for (index, one) in gateways.iter().enumerate() {
+        for (other_index, other) in gateways.iter().enumerate().take(index) {
+            if one.mid == other.mid {
+                let remedy = format!("mg[{other_index}] has it already");
+                return Err(error(&format!("mg[{index}].mid"), one.mid, remedy));
+            }
+            let overlap = one.ports.low <= other.ports.high && other.ports.low <= one.ports.high;
+            let shared = one.addresses.iter().find(|mine| {
+                other.addresses.iter().any(|theirs| theirs.address == mine.address)
+            });
+            if let (true, Some(shared)) = (overlap, shared) {
+                let remedy = format!("mg[{other_index}] deals ports of {} too", shared.address);
+                return Err(error(&format!("mg[{index}].ports"), one.ports, remedy));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(text: &str) -> ConfigError {
+        match MediaFile::parse(text).and_then(MediaFile::validate) {
+            Err(fault) => fault,
+            Ok(_) => panic!("accepted: {text}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_one_trgw_on_loopback() {
+        let config = MediaFile::parse("").and_then(MediaFile::validate).expect("defaults");
+        assert_eq!(config.gateways.len(), 1);
+        assert_eq!(config.gateways[0].function, Function::Trgw);
+        assert!(config.cores.is_empty());
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = MediaFile::parse(
+            "cores = \"0\"\n[[mg]]\nmid = \"127.0.0.1:3000\"\nports = \"3000-4000\"\n\
+             realms = { access = [\"127.0.0.2\"] }",
+        );
+        let gateway = GatewayFile {
+            ports: Some("5000-6000".into()),
+            addresses: Some(vec![Ipv4Addr::LOCALHOST.into()]),
+            ..GatewayFile::default()
+        };
+        let flags = Flags { gateway, ..Flags::default() };
+        let config = file
+            .and_then(|file| file.overridden_by(flags))
+            .and_then(MediaFile::validate)
+            .expect("valid");
+        assert_eq!(config.gateways[0].ports, Ports { low: 5000, high: 6000 });
+        assert_eq!(config.gateways[0].mid.port(), 3000);
+        assert_eq!(config.gateways[0].addresses.len(), 1);
+        assert_eq!(config.gateways[0].addresses[0].realm, None);
+        assert_eq!(config.cores, [0]);
+    }
+
+    #[test]
+    fn flags_for_one_gateway_do_not_fit_a_file_with_two() {
+        let file = MediaFile::parse("[[mg]]\n[[mg]]\nmid = \"127.0.0.1:3000\"").expect("valid");
+        let gateway = GatewayFile { ports: Some("1-2".into()), ..GatewayFile::default() };
+        let flags = Flags { gateway, ..Flags::default() };
+        assert_eq!(file.overridden_by(flags).expect_err("refused").key, "mg");
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_their_line() {
+        let fault = rejected("io = \"udp\"\ncroes = \"0\"").to_string();
+        assert!(fault.contains("croes") && fault.contains("line 2"), "{fault}");
+    }
+
+    #[test]
+    fn lists_of_cores_may_hold_ranges() {
+        assert_eq!("2,4-6".parse(), Ok(Cores(vec![2, 4, 5, 6])));
+        assert!("6-4".parse::<Cores>().is_err());
+        assert!("0-18446744073709551615".parse::<Cores>().is_err());
+    }
+
+    #[test]
+    fn each_bad_value_names_its_key() {
+        for (text, key) in [
+            ("cores = \"a\"", "cores"),
+            ("cores = \"1,1\"", "cores"),
+            ("[[mg]]\nmid = \"0.0.0.0:2944\"", "mg[0].mid"),
+            ("[[mg]]\nmgc = []", "mg[0].mgc"),
+            ("[[mg]]\nmgc = [\"[::1]:2944\"]", "mg[0].mgc"),
+            ("[[mg]]\nmgc = [\"127.0.0.1:2946\"]", "mg[0].mgc"),
+            ("[[mg]]\naddresses = []", "mg[0].addresses"),
+            ("[[mg]]\naddresses = [\"0.0.0.0\"]", "mg[0].addresses"),
+            ("[[mg]]\naddresses = [\"::1\", \"::1\"]", "mg[0].addresses"),
+            ("[[mg]]\naddresses = [\"::1\"]\nrealms = {}", "mg[0].addresses"),
+            ("[[mg]]\nports = \"20000\"", "mg[0].ports"),
+            ("[[mg]]\nports = \"20002-20001\"", "mg[0].ports"),
+            ("[[mg]]\nports = \"80-90\"", "mg[0].ports"),
+            ("[[mg]]\ncontexts_max = 0", "mg[0].contexts_max"),
+            ("[[mg]]\n[[mg]]", "mg[1].mid"),
+            ("[[mg]]\n[[mg]]\nmid = \"127.0.0.1:2947\"", "mg[1].ports"),
+        ] {
+            assert_eq!(rejected(text).key, key, "{text}");
+        }
+    }
+}
