@@ -1,0 +1,624 @@
+//! Edits of a message, and messages made from parts.
+
+use crate::header::Params;
+use crate::index::{Index, Line, Lines, Start, is_name};
+use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
+use crate::scan::{split_outside, trim};
+use crate::span::Span;
+use crate::{EditError, HeaderName, Invalid, Message, Method, Why, reason_phrase};
+use smallvec::SmallVec;
+
+/// Max-Forwards of a request that has none (RFC 3261 8.1.1.6, 16.6 step 3).
+pub const MAX_FORWARDS: u8 = 70;
+
+/// A message being written: the lines of another one, kept, cut or replaced, and lines of its own.
+///
+/// Edits apply in the order they are called. The first one that cannot be made is remembered and the others
+/// are passed over, so that calls chain; [`Draft::finish`] returns it. Lines that no edit touches are copied
+/// octet for octet, in runs. [`Draft::finish`] writes Content-Length where it is wrong or missing.
+///
+/// ```
+/// use sip::{HeaderName, Message};
+/// # let request = Message::parse("OPTIONS sip:b@b.test SIP/2.0\r\nVia: SIP/2.0/UDP a.test;branch=z9hG4bK1\r\n\
+/// #     Route: <sip:p.test;lr>, <sip:q.test;lr>\r\nMax-Forwards: 70\r\n\r\n").unwrap();
+/// let forwarded = request
+///     .edit()
+///     .remove_first_value(HeaderName::Route)
+///     .decrement_max_forwards()
+///     .push_front(HeaderName::Via, "SIP/2.0/UDP p.test;branch=z9hG4bK2")
+///     .finish()
+///     .unwrap();
+/// assert_eq!(forwarded.header(HeaderName::Route), Some("<sip:q.test;lr>"));
+/// assert_eq!(forwarded.vias().count(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Draft {
+    source: Option<Message>,
+    start: Option<(String, Start)>,
+    lines: SmallVec<[DraftLine; 32]>,
+    /// Text of the lines that the source does not have.
+    own: Vec<u8>,
+    body: Body,
+    fault: Option<EditError>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DraftLine {
+    line: Line,
+    /// The line stands in `own`, not in the source.
+    is_own: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Source,
+    Own(Vec<u8>),
+}
+
+impl Message {
+    /// Starts an edit of this message.
+    pub fn edit(&self) -> Draft {
+        let lines = self.index().lines.iter();
+        Draft {
+            source: Some(self.clone()),
+            start: None,
+            lines: lines
+                .map(|&line| DraftLine {
+                    line,
+                    is_own: false,
+                })
+                .collect(),
+            own: Vec::new(),
+            body: Body::Source,
+            fault: None,
+        }
+    }
+
+    /// Starts the response to this request (RFC 3261 8.2.6): Via, From, To, Call-ID and CSeq copied, and
+    /// Timestamp into a 100. An empty `reason` becomes the usual one.
+    ///
+    /// A response other than 100 wants [`Draft::to_tag`]; one that creates a dialog
+    /// [`Draft::copy`] of Record-Route.
+    pub fn response(&self, status: u16, reason: &str) -> Draft {
+        use HeaderName::{CSeq, CallId, From, Timestamp, To, Via};
+        let mut draft = Draft::empty(Some(self.clone()));
+        for name in [Via, From, To, CallId, CSeq] {
+            draft.copy(name);
+        }
+        if status == 100 {
+            draft.copy(Timestamp);
+        }
+        draft.set_status(status, reason);
+        draft
+    }
+}
+
+impl Draft {
+    /// A request from parts: nothing but the request line.
+    pub fn request(method: &Method, uri: &str) -> Draft {
+        let mut draft = Draft::empty(None);
+        draft.set_request_line(method, uri);
+        draft
+    }
+
+    /// The CANCEL of a request as it was sent (RFC 3261 9.1).
+    ///
+    /// Request-URI, Call-ID, From, To, Route and the number of CSeq are those of `request`, Via its topmost.
+    pub fn cancel(request: &Message) -> Draft {
+        let mut draft = Draft::hop(request, &Method::Cancel);
+        draft.copy(HeaderName::To);
+        draft
+    }
+
+    /// The ACK of a final response other than 2xx, to the INVITE as it was sent (RFC 3261 17.1.1.3).
+    ///
+    /// As [`Draft::cancel`], but To is that of the response.
+    pub fn ack(invite: &Message, response: &Message) -> Draft {
+        let mut draft = Draft::hop(invite, &Method::Ack);
+        match response.header(HeaderName::To) {
+            Some(to) => draft.append(HeaderName::To, to),
+            None => draft.refuse(EditError::Source(Invalid::header(
+                HeaderName::To,
+                Why::Missing,
+            ))),
+        };
+        draft
+    }
+
+    /// What CANCEL and ACK have in common.
+    fn hop(request: &Message, method: &Method) -> Draft {
+        let mut draft = Draft::empty(Some(request.clone()));
+        draft.set_request_line(method, request.request_uri());
+        match (request.values(HeaderName::Via).next(), request.cseq()) {
+            (Some(via), Ok(cseq)) => {
+                draft.append(HeaderName::Via, via);
+                draft.copy(HeaderName::Route);
+                draft.append(HeaderName::MaxForwards, &MAX_FORWARDS.to_string());
+                draft.copy(HeaderName::From);
+                draft.copy(HeaderName::CallId);
+                draft.append(HeaderName::CSeq, &format!("{} {method}", cseq.number));
+            }
+            (None, _) => {
+                let missing = Invalid::header(HeaderName::Via, Why::Missing);
+                draft.refuse(EditError::Source(missing));
+            }
+            (_, Err(invalid)) => {
+                draft.refuse(EditError::Source(invalid));
+            }
+        }
+        draft
+    }
+
+    fn empty(source: Option<Message>) -> Draft {
+        Draft {
+            source,
+            start: None,
+            lines: SmallVec::new(),
+            own: Vec::new(),
+            body: Body::Own(Vec::new()),
+            fault: None,
+        }
+    }
+
+    fn refuse(&mut self, fault: EditError) -> &mut Draft {
+        self.fault.get_or_insert(fault);
+        self
+    }
+
+    /// Writes the request line anew.
+    pub fn set_request_line(&mut self, method: &Method, uri: &str) -> &mut Draft {
+        let bad =
+            |text: &str| text.is_empty() || text.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
+        if bad(method.as_str()) || bad(uri) || uri.len() >= MESSAGE_BYTES_MAX {
+            return self.refuse(EditError::StartLine);
+        }
+        let from = method.as_str().len() + 1;
+        let start = Start::Request {
+            method: method.clone(),
+            uri: Span::new(from, from + uri.len()),
+        };
+        self.start = Some((format!("{method} {uri} SIP/2.0\r\n"), start));
+        self
+    }
+
+    /// Replaces the Request-URI.
+    pub fn set_request_uri(&mut self, uri: &str) -> &mut Draft {
+        match self.source.as_ref().and_then(Message::method).cloned() {
+            Some(method) => self.set_request_line(&method, uri),
+            None => self.refuse(EditError::StartLine),
+        }
+    }
+
+    /// Writes the status line anew; an empty `reason` becomes the usual one.
+    pub fn set_status(&mut self, status: u16, reason: &str) -> &mut Draft {
+        let reason = if reason.is_empty() {
+            reason_phrase(status)
+        } else {
+            reason
+        };
+        if !(100..700).contains(&status) || !is_value(reason) {
+            return self.refuse(EditError::StartLine);
+        }
+        let line = format!("SIP/2.0 {status} {reason}\r\n");
+        let start = Start::Response {
+            status,
+            reason: Span::new(12, line.len() - 2),
+        };
+        self.start = Some((line, start));
+        self
+    }
+
+    /// Value of the first line of this name, as the edits so far leave it.
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.position(name).map(|at| self.value(at))
+    }
+
+    /// A new line before the first of its name. Without one: Via stands first, routes and Max-Forwards after
+    /// the last Via, everything else at the end.
+    pub fn push_front(&mut self, name: HeaderName, value: &str) -> &mut Draft {
+        let at = self.position(name).unwrap_or_else(|| self.home(name));
+        self.insert(at, name, value)
+    }
+
+    /// A new line after the last of its name; without one where [`Draft::push_front`] puts it.
+    pub fn append(&mut self, name: HeaderName, value: &str) -> &mut Draft {
+        let last = self.lines.iter().rposition(|each| each.line.name == name);
+        let at = last.map_or_else(|| self.home(name), |at| at + 1);
+        self.insert(at, name, value)
+    }
+
+    /// A new line at the end, of a name that [`HeaderName`] need not know.
+    pub fn append_named(&mut self, name: &str, value: &str) -> &mut Draft {
+        match HeaderName::parse(name) {
+            HeaderName::Other => {
+                let at = self.lines.len();
+                self.insert_spelled(at, HeaderName::Other, name, value)
+            }
+            known => self.append(known, value),
+        }
+    }
+
+    /// Removes every line of this name in any spelling.
+    pub fn remove_named(&mut self, name: &str) -> &mut Draft {
+        let known = HeaderName::parse(name);
+        if known != HeaderName::Other {
+            return self.remove_all(known);
+        }
+        let (source, own) = (&self.source, &self.own);
+        let spelled = |each: &DraftLine| {
+            let bytes = if each.is_own {
+                own
+            } else {
+                source.as_ref().map_or(&[][..], Message::as_bytes)
+            };
+            bytes.get(each.line.name_span().range()).unwrap_or_default()
+        };
+        self.lines
+            .retain(|each| !spelled(each).eq_ignore_ascii_case(name.as_bytes()));
+        self
+    }
+
+    /// Removes the first value of the first line of this name, and the line when it held no other.
+    pub fn remove_first_value(&mut self, name: HeaderName) -> &mut Draft {
+        let Some(at) = self.position(name) else {
+            return self;
+        };
+        match split_outside(self.value(at), b',')
+            .1
+            .map(|rest| trim(rest).to_owned())
+        {
+            Some(rest) => self.overwrite(at, &rest),
+            None => {
+                self.lines.remove(at);
+                self
+            }
+        }
+    }
+
+    /// Removes every line of this name.
+    pub fn remove_all(&mut self, name: HeaderName) -> &mut Draft {
+        self.lines.retain(|each| each.line.name != name);
+        self
+    }
+
+    /// One line of this name in the place of all.
+    pub fn replace(&mut self, name: HeaderName, value: &str) -> &mut Draft {
+        let Some(at) = self.position(name) else {
+            return self.append(name, value);
+        };
+        self.overwrite(at, value);
+        let mut index = 0;
+        self.lines.retain(|each| {
+            index += 1;
+            each.line.name != name || index - 1 == at
+        });
+        self
+    }
+
+    /// All lines of this name that the source has: Record-Route of a request into its response.
+    pub fn copy(&mut self, name: HeaderName) -> &mut Draft {
+        let Some(source) = &self.source else {
+            return self;
+        };
+        let lines = source.index().lines.iter().filter(|line| line.name == name);
+        let copies: SmallVec<[DraftLine; 8]> = lines
+            .map(|&line| DraftLine {
+                line,
+                is_own: false,
+            })
+            .collect();
+        let last = self.lines.iter().rposition(|each| each.line.name == name);
+        let at = last.map_or_else(|| self.home(name), |at| at + 1);
+        self.lines.insert_many(at, copies);
+        self
+    }
+
+    /// Adds the tag to To unless it has one.
+    pub fn to_tag(&mut self, tag: &str) -> &mut Draft {
+        let has_tag = self
+            .source
+            .as_ref()
+            .is_some_and(|source| source.to_tag().is_some());
+        match self.position(HeaderName::To) {
+            Some(_) if has_tag => self,
+            Some(at) => {
+                let value = format!("{};tag={tag}", self.value(at));
+                self.overwrite(at, &value)
+            }
+            None => {
+                let missing = Invalid::header(HeaderName::To, Why::Missing);
+                self.refuse(EditError::Source(missing))
+            }
+        }
+    }
+
+    /// Sets a parameter of the topmost Via: `received`, `rport` (RFC 3261 18.2.1, RFC 3581 4).
+    pub fn set_top_via_param(&mut self, name: &str, value: &str) -> &mut Draft {
+        let missing = EditError::Source(Invalid::header(HeaderName::Via, Why::Missing));
+        let Some(at) = self.position(HeaderName::Via) else {
+            return self.refuse(missing);
+        };
+        let line = self.value(at);
+        let (via, others) = split_outside(line, b',');
+        let (head, _) = split_outside(via, b';');
+        let Ok(params) = Params::parse(&via[head.len()..]) else {
+            let bad = Invalid::header(HeaderName::Via, Why::Syntax);
+            return self.refuse(EditError::Source(bad));
+        };
+        let mut out = String::with_capacity(line.len() + name.len() + value.len() + 2);
+        out.push_str(trim(head));
+        let mut written = false;
+        for (key, old) in params.iter() {
+            let ours = key.eq_ignore_ascii_case(name);
+            written |= ours;
+            push_param(&mut out, key, if ours { Some(value) } else { old });
+        }
+        if !written {
+            push_param(&mut out, name, Some(value));
+        }
+        if let Some(others) = others {
+            out.push(',');
+            out.push_str(others);
+        }
+        self.overwrite(at, &out)
+    }
+
+    /// Max-Forwards less one, or [`MAX_FORWARDS`] where there is none (RFC 3261 16.6 step 3).
+    ///
+    /// The caller has answered 483 to one of 0; here it is refused.
+    pub fn decrement_max_forwards(&mut self) -> &mut Draft {
+        let Some(text) = self.header(HeaderName::MaxForwards) else {
+            return self.append(HeaderName::MaxForwards, &MAX_FORWARDS.to_string());
+        };
+        let less = text.parse::<u8>().map_err(|_| Why::Syntax);
+        match less.and_then(|hops| hops.checked_sub(1).ok_or(Why::Range)) {
+            Ok(hops) => self.replace(HeaderName::MaxForwards, &hops.to_string()),
+            Err(why) => self.refuse(EditError::Source(Invalid::header(
+                HeaderName::MaxForwards,
+                why,
+            ))),
+        }
+    }
+
+    /// Replaces the body and its Content-Type.
+    pub fn set_body(&mut self, content_type: &str, body: impl Into<Vec<u8>>) -> &mut Draft {
+        self.body = Body::Own(body.into());
+        self.replace(HeaderName::ContentType, content_type)
+    }
+
+    /// Removes the body and the headers that describe it.
+    pub fn remove_body(&mut self) -> &mut Draft {
+        use HeaderName::{
+            ContentDisposition, ContentEncoding, ContentId, ContentLanguage, ContentType,
+        };
+        self.body = Body::Own(Vec::new());
+        for name in [
+            ContentType,
+            ContentDisposition,
+            ContentEncoding,
+            ContentId,
+            ContentLanguage,
+        ] {
+            self.remove_all(name);
+        }
+        self
+    }
+
+    /// The message, its index moved along with its lines.
+    ///
+    /// # Errors
+    /// The first edit that could not be made, or [`EditError::TooLong`].
+    pub fn finish(&mut self) -> Result<Message, EditError> {
+        self.settle_content_length();
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let source = self.source.as_ref();
+        let source_bytes = source.map_or(&[][..], Message::as_bytes);
+        let (start_text, start) = match (&self.start, source) {
+            (Some((text, start)), _) => (text.as_bytes(), start.clone()),
+            (None, Some(source)) => {
+                let index = source.index();
+                (
+                    &source_bytes[..usize::from(index.start_end)],
+                    index.start.clone(),
+                )
+            }
+            (None, None) => return Err(EditError::StartLine),
+        };
+        let body = match (&self.body, source) {
+            (Body::Own(body), _) => body.as_slice(),
+            (Body::Source, Some(source)) => source.body(),
+            (Body::Source, None) => &[],
+        };
+        let head: usize = self
+            .lines
+            .iter()
+            .map(|each| each.line.span.range().len())
+            .sum();
+        let total = start_text.len() + head + 2 + body.len();
+        if total > MESSAGE_BYTES_MAX || self.lines.len() > HEADERS_MAX {
+            return Err(EditError::TooLong);
+        }
+        let mut bytes = Vec::with_capacity(total);
+        bytes.extend_from_slice(start_text);
+        let start_end = Span::new(0, bytes.len()).end;
+        let mut present = 0;
+        let lines = write_lines(
+            &self.lines,
+            source_bytes,
+            &self.own,
+            &mut bytes,
+            &mut present,
+        );
+        let lines_end = Span::new(0, bytes.len()).end;
+        bytes.extend_from_slice(b"\r\n");
+        let index = Index {
+            start,
+            start_end,
+            lines_end,
+            body: Span::new(0, bytes.len()).end,
+            present,
+            lines,
+        };
+        bytes.extend_from_slice(body);
+        Ok(Message::from_index(bytes, index))
+    }
+
+    /// Content-Length as the body has it: a stream needs it (RFC 3261 20.14), a datagram may have it.
+    fn settle_content_length(&mut self) {
+        let length = match (&self.body, &self.source) {
+            (Body::Own(body), _) => body.len(),
+            (Body::Source, Some(source)) => source.body().len(),
+            (Body::Source, None) => 0,
+        };
+        let right = self
+            .header(HeaderName::ContentLength)
+            .is_some_and(|text| text.parse::<usize>() == Ok(length));
+        if !right {
+            self.replace(HeaderName::ContentLength, &length.to_string());
+        }
+    }
+
+    fn position(&self, name: HeaderName) -> Option<usize> {
+        self.lines.iter().position(|each| each.line.name == name)
+    }
+
+    /// Where a line goes that is the first of its name.
+    fn home(&self, name: HeaderName) -> usize {
+        use HeaderName::{MaxForwards, Path, RecordRoute, Route, Via};
+        match name {
+            Via => 0,
+            Route | RecordRoute | Path | MaxForwards => {
+                let last = self.lines.iter().rposition(|each| each.line.name == Via);
+                last.map_or(0, |at| at + 1)
+            }
+            _ => self.lines.len(),
+        }
+    }
+
+    fn value(&self, at: usize) -> &str {
+        let Some(each) = self.lines.get(at) else {
+            return "";
+        };
+        if each.is_own {
+            let bytes = self.own.get(each.line.value.range()).unwrap_or_default();
+            return std::str::from_utf8(bytes).unwrap_or_default();
+        }
+        self.source
+            .as_ref()
+            .map_or("", |source| source.text(each.line.value))
+    }
+
+    fn insert(&mut self, at: usize, name: HeaderName, value: &str) -> &mut Draft {
+        self.insert_spelled(at, name, name.as_str(), value)
+    }
+
+    fn insert_spelled(
+        &mut self,
+        at: usize,
+        name: HeaderName,
+        text: &str,
+        value: &str,
+    ) -> &mut Draft {
+        match self.write_line(name, text, value) {
+            Ok(line) => {
+                self.lines.insert(at, line);
+                self
+            }
+            Err(fault) => self.refuse(fault),
+        }
+    }
+
+    fn overwrite(&mut self, at: usize, value: &str) -> &mut Draft {
+        let name = self.lines[at].line.name;
+        match self.write_line(name, name.as_str(), value) {
+            Ok(line) => {
+                self.lines[at] = line;
+                self
+            }
+            Err(fault) => self.refuse(fault),
+        }
+    }
+
+    /// Writes a line into `own`.
+    fn write_line(
+        &mut self,
+        name: HeaderName,
+        text: &str,
+        value: &str,
+    ) -> Result<DraftLine, EditError> {
+        if !is_name(text) {
+            return Err(EditError::Name);
+        }
+        let value = trim(value);
+        if !is_value(value) {
+            return Err(EditError::LineBreak(name));
+        }
+        let start = self.own.len();
+        let from = start + text.len() + 2;
+        let end = from + value.len() + 2;
+        if end > MESSAGE_BYTES_MAX {
+            return Err(EditError::TooLong);
+        }
+        self.own.extend_from_slice(text.as_bytes());
+        self.own.extend_from_slice(b": ");
+        self.own.extend_from_slice(value.as_bytes());
+        self.own.extend_from_slice(b"\r\n");
+        let line = Line {
+            span: Span::new(start, end),
+            value: Span::new(from, from + value.len()),
+            name_len: Span::new(0, text.len()).end,
+            name,
+        };
+        Ok(DraftLine { line, is_own: true })
+    }
+}
+
+/// Copies the lines, neighbours of one origin in one run, and moves their index.
+fn write_lines(
+    lines: &[DraftLine],
+    source: &[u8],
+    own: &[u8],
+    bytes: &mut Vec<u8>,
+    present: &mut u128,
+) -> Lines {
+    let mut out = Lines::with_capacity(lines.len());
+    let mut at = 0;
+    while at < lines.len() {
+        let first = lines[at];
+        let from = usize::from(first.line.span.start);
+        let to = bytes.len();
+        let mut end = from;
+        while let Some(next) = lines.get(at)
+            && next.is_own == first.is_own
+            && usize::from(next.line.span.start) == end
+        {
+            end = usize::from(next.line.span.end);
+            *present |= next.line.name.bit();
+            out.push(Line {
+                span: next.line.span.moved(from, to),
+                value: next.line.value.moved(from, to),
+                ..next.line
+            });
+            at += 1;
+        }
+        let text = if first.is_own { own } else { source };
+        bytes.extend_from_slice(&text[from..end]);
+    }
+    out
+}
+
+/// No octet that would end the line or hide its rest.
+fn is_value(text: &str) -> bool {
+    !text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+}
+
+fn push_param(out: &mut String, name: &str, value: Option<&str>) {
+    out.push(';');
+    out.push_str(name);
+    if let Some(value) = value {
+        out.push('=');
+        out.push_str(value);
+    }
+}

@@ -1,0 +1,38 @@
+//! Ranges of octets in a message, half the size of `Range<u32>`.
+
+use std::ops::Range;
+
+/// Half-open range of octets within [`crate::MESSAGE_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u16,
+    pub(crate) end: u16,
+}
+
+impl Span {
+    /// The caller keeps both ends within `MESSAGE_BYTES_MAX`; beyond it they saturate.
+    #[inline]
+    pub(crate) fn new(start: usize, end: usize) -> Span {
+        Span {
+            start: offset(start),
+            end: offset(end),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn range(self) -> Range<usize> {
+        usize::from(self.start)..usize::from(self.end)
+    }
+
+    /// Moves the range from a text in which it was counted from `from` to one where that place is `to`.
+    #[inline]
+    pub(crate) fn moved(self, from: usize, to: usize) -> Span {
+        let moved = |at: u16| (usize::from(at) + to).saturating_sub(from);
+        Span::new(moved(self.start), moved(self.end))
+    }
+}
+
+#[inline]
+fn offset(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
