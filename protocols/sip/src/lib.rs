@@ -35,6 +35,7 @@ mod name;
 mod scan;
 mod span;
 mod status;
+pub mod transaction;
 pub mod uri;
 mod validate;
 
