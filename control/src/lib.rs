@@ -1,3 +1,4 @@
 //! The control process: IMS functional entities on one event loop.
 
 pub mod auth;
+pub mod store;
