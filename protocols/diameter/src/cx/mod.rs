@@ -1,8 +1,10 @@
 //! Cx and Dx (TS 29.228, TS 29.229): the commands between the I-CSCF, the S-CSCF and the HSS.
 //!
 //! [`Request`] and [`Answer`] are typed values that know nothing of the wire: entities in one process pass them
-//! directly.
+//! directly. Between processes `to_message` and `from_message` turn them into Diameter and back.
 
+mod decode;
+mod encode;
 mod outcome;
 pub mod user_data;
 mod values;
@@ -15,11 +17,21 @@ pub use values::{
     UserAuthorizationType,
 };
 
-/// Cx/Dx application identifier, TS 29.229 5.3.
-pub const APPLICATION_ID: u32 = 16_777_216;
+use crate::Origin;
+pub use crate::dictionary::cx::{APPLICATION_ID, VENDOR_3GPP};
 
-/// Vendor identifier of 3GPP, TS 29.229 5.3.
-pub const VENDOR_3GPP: u32 = 10_415;
+/// What a request carries for its way: the AVPs of routing and of the Diameter session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Session-Id: unique for each request, as Cx keeps no Diameter session (TS 29.229 5.2).
+    pub session_id: String,
+    /// Origin-Host and Origin-Realm.
+    pub origin: Origin,
+    /// Destination-Host; required for the requests of the HSS.
+    pub destination_host: Option<String>,
+    /// Destination-Realm.
+    pub destination_realm: String,
+}
 
 /// A Cx command from its client: the CSCFs send the first four, the HSS the last two.
 #[derive(Clone, Debug, PartialEq, Eq)]

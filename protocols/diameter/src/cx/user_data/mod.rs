@@ -1,6 +1,43 @@
 //! User-Data (TS 29.228 Annex B and E): the user profile the HSS hands to the S-CSCF, an XML document.
 
+mod read;
+mod tree;
+mod write;
+
+use std::fmt;
+
 use crate::cx::values::enumerated;
+
+/// Why a document is refused: DIAMETER_ERROR_NOT_SUPPORTED_USER_DATA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not well-formed XML in UTF-8, or with a document type, at this octet.
+    Malformed {
+        /// Octets read before the fault was seen.
+        offset: usize,
+    },
+    /// This element is required and absent.
+    Missing(&'static str),
+    /// The text of this element is out of its range.
+    Value(&'static str),
+    /// A named maximum: [`ELEMENTS_MAX`] or [`DEPTH_MAX`].
+    Limit(&'static str),
+}
+
+/// Elements in one document.
+pub const ELEMENTS_MAX: usize = 16_384;
+
+/// Elements inside one another; the specification nests eight.
+pub const DEPTH_MAX: usize = 32;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// IMSSubscription: the root of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
