@@ -306,3 +306,6 @@ enum Kind {
     Invite,
     NonInvite,
 }
+
+#[cfg(test)]
+mod tests;
