@@ -1,1 +1,68 @@
 //! The media runtime: workers, bursts, flows, paths, timers, packet back-ends.
+//!
+//! A *flow* is one local UDP port receiving; a *path* is what the mg thread compiled for it: how its datagrams
+//! are admitted and where they go. The mg thread owns a [`Control`]; each pinned thread runs a [`Worker`], which
+//! moves datagrams between a [`PacketIo`] and a media [`Function`]. The two sides share bounded rings, a table of
+//! claims and counters, and nothing else: no lock, and after start-up no allocation on the worker.
+//!
+//! ```
+//! use base::Instant;
+//! use dataplane::io::sim;
+//! use dataplane::{Config, Context, Datagram, Function, LocalAddress, LocalAddresses, Path, Verdict, runtime};
+//!
+//! /// Forwards whatever comes.
+//! struct Pipe;
+//! impl Function for Pipe {
+//!     fn handle_burst(&mut self, _: &mut Context<'_>, _: &mut [Datagram], verdicts: &mut [Verdict]) {
+//!         verdicts.fill(Verdict::Forward);
+//!     }
+//! }
+//!
+//! let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_999);
+//! let addresses = LocalAddresses::new(&[local]).unwrap();
+//! let (backend, mut network) = sim::backend(&addresses, 1, 64);
+//! let (mut control, mut workers) = runtime(&Config::default(), backend, |_| Box::new(Pipe)).unwrap();
+//!
+//! let now = Instant::ZERO;
+//! let a = control.open_flow(now, "192.0.2.1:10000".parse().unwrap()).unwrap();
+//! let b = control.open_flow(now, "192.0.2.1:10002".parse().unwrap()).unwrap();
+//! let path = Path::to(b, "198.51.100.7:4000".parse().unwrap());
+//! control.set_path(a, path).unwrap();
+//!
+//! network.send(0, "203.0.113.9:5000".parse().unwrap(), "192.0.2.1:10000".parse().unwrap(), b"hello");
+//! workers[0].turn(now);
+//! let sent = network.receive().unwrap();
+//! assert_eq!((sent.source, &sent.payload[..]), ("192.0.2.1:10002".parse().unwrap(), &b"hello"[..]));
+//! ```
+//!
+//! What it deliberately does not do: it knows no RTP, no codec and no H.248. Those are the functions' matter.
+
+mod address;
+mod clock;
+mod control;
+mod counters;
+mod datagram;
+mod drop_reason;
+mod flow;
+mod frame;
+mod function;
+mod handoff;
+pub mod io;
+mod latch;
+mod path;
+mod runtime;
+mod timer;
+mod worker;
+
+pub use address::{AddressIndex, FlowId, LocalAddress, LocalAddresses};
+pub use clock::Clock;
+pub use control::{Control, Error, Event};
+pub use counters::{FlowStats, Reception, WorkerStats};
+pub use datagram::{BURST_MAX, Burst, Datagram};
+pub use drop_reason::{DropCounts, DropReason};
+pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
+pub use function::{Context, Function, Verdict};
+pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
+pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Media, Path, Remote, SourceFilter};
+pub use runtime::{Config, Idle, runtime};
+pub use worker::{Turn, Worker};

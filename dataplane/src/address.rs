@@ -1,0 +1,178 @@
+//! Local addresses, and the number of a flow.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// A flow: one local UDP port of one local address, receiving.
+///
+/// The number indexes every table of the runtime, so nothing per packet hashes. A port that is opened again has the
+/// same number; what was meant for its former use is told apart by a generation that the runtime keeps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FlowId(pub u32);
+
+impl FlowId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The place of an address in [`LocalAddresses`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AddressIndex(pub u16);
+
+/// One address of this process and the ports it deals out there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LocalAddress {
+    /// The address; never unspecified, since packets are sent from it.
+    pub ip: IpAddr,
+    /// The ports, even to odd so that RTP and RTCP stay together.
+    pub ports: RangeInclusive<u16>,
+}
+
+impl LocalAddress {
+    /// `ip` with the ports `ports`.
+    pub fn new(ip: IpAddr, ports: RangeInclusive<u16>) -> Self {
+        Self { ip, ports }
+    }
+}
+
+/// Every local address, with the numbers of its flows. Fixed at start.
+#[derive(Clone, Debug)]
+pub struct LocalAddresses {
+    entries: Vec<Entry>,
+    flows: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    ip: IpAddr,
+    first: u16,
+    last: u16,
+    base: u32,
+}
+
+impl LocalAddresses {
+    /// Numbers the flows of `addresses`; `None` when an address is unspecified or repeated, a port range is empty
+    /// or begins with port 0, or there are more than [`ADDRESSES_MAX`] or none.
+    pub fn new(addresses: &[LocalAddress]) -> Option<Self> {
+        if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
+            return None;
+        }
+        let mut entries: Vec<Entry> = Vec::with_capacity(addresses.len());
+        let mut base = 0_u32;
+        for LocalAddress { ip, ports } in addresses {
+            let (first, last) = (*ports.start(), *ports.end());
+            let repeated = entries.iter().any(|entry| entry.ip == *ip);
+            if ip.is_unspecified() || repeated || first == 0 || first > last {
+                return None;
+            }
+            entries.push(Entry {
+                ip: *ip,
+                first,
+                last,
+                base,
+            });
+            base += u32::from(last - first) + 1;
+        }
+        Some(Self {
+            entries,
+            flows: base,
+        })
+    }
+
+    /// The number of flows there can be: every [`FlowId`] is below it.
+    pub fn flows(&self) -> usize {
+        self.flows as usize
+    }
+
+    /// The flow of a port of an address.
+    pub fn flow(&self, address: AddressIndex, port: u16) -> Option<FlowId> {
+        self.entries.get(usize::from(address.0))?.flow(port)
+    }
+
+    /// The flow with this local address and port. Looks at each address: at most [`ADDRESSES_MAX`].
+    pub fn find(&self, local: SocketAddr) -> Option<FlowId> {
+        let entry = self.entries.iter().find(|entry| entry.ip == local.ip())?;
+        entry.flow(local.port())
+    }
+
+    /// The index of an address.
+    pub fn index_of(&self, ip: IpAddr) -> Option<AddressIndex> {
+        let index = self.entries.iter().position(|entry| entry.ip == ip)?;
+        Some(AddressIndex(index as u16))
+    }
+
+    /// The local address and port of a flow.
+    pub fn local(&self, flow: FlowId) -> Option<SocketAddr> {
+        if flow.0 >= self.flows {
+            return None;
+        }
+        let after = self.entries.partition_point(|entry| entry.base <= flow.0);
+        let entry = &self.entries[after - 1];
+        let port = entry.first + (flow.0 - entry.base) as u16;
+        Some(SocketAddr::new(entry.ip, port))
+    }
+}
+
+impl Entry {
+    fn flow(&self, port: u16) -> Option<FlowId> {
+        let inside = (self.first..=self.last).contains(&port);
+        inside.then(|| FlowId(self.base + u32::from(port - self.first)))
+    }
+}
+
+/// Addresses of one process: realms times address families, with room.
+pub const ADDRESSES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> LocalAddresses {
+        LocalAddresses::new(&[
+            LocalAddress::new("192.0.2.1".parse().unwrap(), 10_000..=10_003),
+            LocalAddress::new("2001:db8::1".parse().unwrap(), 20_000..=20_001),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn flows_are_numbered_without_gaps_and_back() {
+        let addresses = two();
+        assert_eq!(addresses.flows(), 6);
+        for number in 0..6 {
+            let local = addresses.local(FlowId(number)).unwrap();
+            assert_eq!(addresses.find(local), Some(FlowId(number)));
+            let index = addresses.index_of(local.ip()).unwrap();
+            assert_eq!(addresses.flow(index, local.port()), Some(FlowId(number)));
+        }
+        assert_eq!(addresses.local(FlowId(6)), None);
+    }
+
+    #[test]
+    fn a_port_out_of_range_is_no_flow() {
+        let addresses = two();
+        for text in [
+            "192.0.2.1:9999",
+            "192.0.2.1:10004",
+            "192.0.2.2:10000",
+            "[2001:db8::1]:1",
+        ] {
+            assert_eq!(addresses.find(text.parse().unwrap()), None, "{text}");
+        }
+        assert_eq!(addresses.flow(AddressIndex(2), 10_000), None);
+    }
+
+    #[test]
+    fn addresses_that_cannot_work_are_refused() {
+        let address = |ip: &str, ports| LocalAddress::new(ip.parse().unwrap(), ports);
+        assert!(LocalAddresses::new(&[]).is_none());
+        assert!(LocalAddresses::new(&[address("0.0.0.0", 10..=11)]).is_none());
+        assert!(LocalAddresses::new(&[address("10.0.0.1", 0..=11)]).is_none());
+        #[expect(clippy::reversed_empty_ranges)]
+        let empty = 12..=11;
+        assert!(LocalAddresses::new(&[address("10.0.0.1", empty)]).is_none());
+        let twice = address("10.0.0.1", 10..=11);
+        assert!(LocalAddresses::new(&[twice.clone(), twice]).is_none());
+    }
+}

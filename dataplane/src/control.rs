@@ -1,0 +1,600 @@
+//! The mg thread's hold on the workers.
+
+use crate::counters::WorkerCounters;
+use crate::path::Target;
+use crate::worker::Shared;
+use crate::{
+    DropReason, Endpoint, Endpoints, FlowId, FlowStats, Latch, LocalAddresses, Path, Reception,
+    Remote, WorkerStats,
+};
+use base::Instant;
+use rtrb::{Consumer, Producer};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Opens and closes flows, sets their paths, reads their counters. One per process, owned by the mg thread.
+///
+/// Commands take effect in the order given, at each worker within one of its turns. None blocks: when a worker is
+/// behind with its commands, they answer [`Error::Busy`], change nothing and can be repeated after
+/// [`Control::poll_event`]. Call that until it returns `None` whenever the descriptor of [`AsFd`] is readable.
+/// Dropping the control ends the workers.
+pub struct Control {
+    shared: Arc<Shared>,
+    endpoints: Box<dyn Endpoints>,
+    workers: Vec<WorkerHandle>,
+    flows: Box<[Record]>,
+    rest: Duration,
+    events: VecDeque<Event>,
+    /// Flows whose path has to be published again, since a remote address changed or an egress closed.
+    outdated: VecDeque<FlowId>,
+}
+
+/// What happened at the workers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The first packet of the flow was admitted; asked for by [`crate::Ingress::report_first_packet`].
+    FirstPacket {
+        /// The flow.
+        flow: FlowId,
+        /// Who sent it.
+        source: SocketAddr,
+    },
+    /// The flow latched to a source (H.248.37). Paths that send to it have been published anew.
+    Latched {
+        /// The flow.
+        flow: FlowId,
+        /// The remote address from now on.
+        source: SocketAddr,
+    },
+    /// No packet was admitted for the time asked for by [`crate::Ingress::inactivity`]. Reported once per silence.
+    Inactive {
+        /// The flow.
+        flow: FlowId,
+        /// When the silence began.
+        since: Instant,
+    },
+    /// All workers have let go of a flow that was to be closed, and its socket is closed. The port rests.
+    Closed {
+        /// The flow.
+        flow: FlowId,
+        /// When it can be opened again.
+        free_at: Instant,
+    },
+}
+
+/// Why a command was refused.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A worker is behind with its commands: repeat later. Nothing was changed.
+    Busy,
+    /// The address and port are none of ours.
+    UnknownAddress,
+    /// The flow is not open.
+    NotOpen,
+    /// The flow is open already, or not yet closed.
+    InUse,
+    /// The port was closed a short time ago.
+    Resting {
+        /// When it can be opened.
+        until: Instant,
+    },
+    /// The remote address of an egress is of another family than its local one.
+    FamilyMismatch,
+    /// The arguments contradict each other.
+    Misuse,
+    /// The system refuses.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Busy => f.write_str("a worker is behind with its commands"),
+            Error::UnknownAddress => f.write_str("not a local address and port"),
+            Error::NotOpen => f.write_str("the flow is not open"),
+            Error::InUse => f.write_str("the port is in use"),
+            Error::Resting { .. } => f.write_str("the port was closed a short time ago"),
+            Error::FamilyMismatch => f.write_str("local and remote address differ in family"),
+            Error::Misuse => f.write_str("the arguments contradict each other"),
+            Error::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// From the mg thread to a worker.
+pub(crate) enum Command {
+    Open {
+        flow: FlowId,
+        generation: u32,
+        endpoint: Endpoint,
+    },
+    SetPath {
+        flow: FlowId,
+        generation: u32,
+        path: Arc<Path>,
+    },
+    Close {
+        flow: FlowId,
+        generation: u32,
+    },
+}
+
+/// From a worker to the mg thread. Values that hold memory or descriptors come back here to be dropped.
+pub(crate) enum Report {
+    FirstPacket {
+        flow: FlowId,
+        generation: u32,
+        source: SocketAddr,
+    },
+    Latched {
+        flow: FlowId,
+        generation: u32,
+        request: u32,
+        source: SocketAddr,
+    },
+    Inactive {
+        flow: FlowId,
+        generation: u32,
+        since: Instant,
+    },
+    Returned(Arc<Path>),
+    Closed {
+        flow: FlowId,
+        generation: u32,
+        endpoint: Option<Endpoint>,
+        path: Option<Arc<Path>>,
+    },
+}
+
+pub(crate) struct WorkerHandle {
+    commands: Producer<Command>,
+    reports: Consumer<Report>,
+    sent: u64,
+}
+
+impl WorkerHandle {
+    pub(crate) fn new(commands: Producer<Command>, reports: Consumer<Report>) -> Self {
+        Self {
+            commands,
+            reports,
+            sent: 0,
+        }
+    }
+}
+
+/// What the mg thread knows of one flow.
+struct Record {
+    generation: u32,
+    state: State,
+    path: Option<Path>,
+    latched: Option<SocketAddr>,
+    /// Flows with a path that leads out by this one's port.
+    feeders: Vec<FlowId>,
+    /// It is among [`Control::outdated`].
+    outdated: bool,
+}
+
+enum State {
+    Closed { free_at: Instant },
+    Open { endpoint: Endpoint },
+    Closing { workers_left: usize },
+}
+
+impl Control {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        endpoints: Box<dyn Endpoints>,
+        workers: Vec<WorkerHandle>,
+        rest: Duration,
+    ) -> Self {
+        let record = |_| Record {
+            generation: 0,
+            state: State::Closed {
+                free_at: Instant::ZERO,
+            },
+            path: None,
+            latched: None,
+            feeders: Vec::new(),
+            outdated: false,
+        };
+        let flows = (0..shared.addresses.flows()).map(record).collect();
+        Self {
+            shared,
+            endpoints,
+            workers,
+            flows,
+            rest,
+            events: VecDeque::new(),
+            outdated: VecDeque::new(),
+        }
+    }
+
+    /// The local addresses and their flows.
+    pub fn addresses(&self) -> &LocalAddresses {
+        &self.shared.addresses
+    }
+
+    /// Opens a local address and port. Without a path, what comes there is dropped.
+    ///
+    /// # Errors
+    /// `UnknownAddress`, `InUse`, `Resting`, `Busy`, or `Io` when the system does not give the port.
+    pub fn open_flow(&mut self, now: Instant, local: SocketAddr) -> Result<FlowId, Error> {
+        let flow = self
+            .shared
+            .addresses
+            .find(local)
+            .ok_or(Error::UnknownAddress)?;
+        match self.flows[flow.index()].state {
+            State::Closed { free_at } if free_at > now => {
+                return Err(Error::Resting { until: free_at });
+            }
+            State::Closed { .. } => {}
+            State::Open { .. } | State::Closing { .. } => return Err(Error::InUse),
+        }
+        self.reserve(1)?;
+        let endpoint = self.endpoints.open(flow, local).map_err(Error::Io)?;
+        // Nobody writes the counters of a closed flow.
+        self.shared.received[flow.index()].reset();
+        for worker in &self.shared.workers {
+            worker.sent(flow).reset();
+        }
+        let record = &mut self.flows[flow.index()];
+        record.generation = record.generation.wrapping_add(1);
+        let generation = record.generation;
+        record.state = State::Open {
+            endpoint: endpoint.clone(),
+        };
+        self.shared.claims.open(flow, generation);
+        self.publish(|| Command::Open {
+            flow,
+            generation,
+            endpoint: endpoint.clone(),
+        });
+        Ok(flow)
+    }
+
+    /// Opens `local` for RTP and the next port for its RTCP (RFC 3550 11), both or none.
+    ///
+    /// # Errors
+    /// As [`Control::open_flow`]; `Misuse` for the port 65 535.
+    pub fn open_pair(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+    ) -> Result<(FlowId, FlowId), Error> {
+        let next = local.port().checked_add(1).ok_or(Error::Misuse)?;
+        self.reserve(3)?;
+        let rtp = self.open_flow(now, local)?;
+        match self.open_flow(now, SocketAddr::new(local.ip(), next)) {
+            Ok(rtcp) => Ok((rtp, rtcp)),
+            Err(error) => {
+                // Room for this command was reserved above.
+                let _ = self.close_flow(rtp);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sets the path of an open flow, in place of the one before.
+    ///
+    /// # Errors
+    /// `NotOpen` for the flow or the local side of an egress, `FamilyMismatch`, `Busy`.
+    pub fn set_path(&mut self, flow: FlowId, path: Path) -> Result<(), Error> {
+        self.open_record(flow)?;
+        for egress in path.egresses().iter().chain(path.rtcp_egresses()) {
+            self.open_record(egress.local())?;
+            let local = self.shared.addresses.local(egress.local());
+            if let (Some(local), Remote::Fixed(remote)) = (local, egress.remote())
+                && local.is_ipv4() != remote.is_ipv4()
+            {
+                return Err(Error::FamilyMismatch);
+            }
+        }
+        self.reserve(1)?;
+        self.unlink(flow);
+        for egress in path.egresses().iter().chain(path.rtcp_egresses()) {
+            let feeders = &mut self.flows[egress.local().index()].feeders;
+            if !feeders.contains(&flow) {
+                feeders.push(flow);
+            }
+        }
+        let record = &mut self.flows[flow.index()];
+        let before = record.path.replace(path);
+        // A new demand to latch forgets the address; relatching keeps it until another comes.
+        let latch = record
+            .path
+            .as_ref()
+            .map_or(Latch::Off, |path| path.ingress.latch);
+        let changed = before.is_none_or(|before| before.ingress.latch != latch);
+        if changed && !matches!(latch, Latch::Again { .. }) && record.latched.take().is_some() {
+            self.outdate_feeders(flow);
+        }
+        self.publish_path(flow);
+        self.publish_outdated();
+        Ok(())
+    }
+
+    /// Closes a flow. Paths that lead out by its port lead there no more. [`Event::Closed`] tells the end of it.
+    ///
+    /// # Errors
+    /// `NotOpen`, `Busy`.
+    pub fn close_flow(&mut self, flow: FlowId) -> Result<(), Error> {
+        let generation = self.open_record(flow)?.generation;
+        self.reserve(1)?;
+        self.unlink(flow);
+        let workers_left = self.workers.len();
+        let record = &mut self.flows[flow.index()];
+        let state = std::mem::replace(&mut record.state, State::Closing { workers_left });
+        if let State::Open { endpoint } = state {
+            self.endpoints.stop(flow, &endpoint);
+        }
+        record.path = None;
+        record.latched = None;
+        self.outdate_feeders(flow);
+        self.shared.claims.close(flow, generation);
+        self.publish(|| Command::Close { flow, generation });
+        self.publish_outdated();
+        Ok(())
+    }
+
+    /// Counters of a flow since it was opened; zero for one that never was. They may be read after it was closed,
+    /// until it is opened again.
+    pub fn stats(&self, flow: FlowId) -> FlowStats {
+        let Some(received) = self.shared.received.get(flow.index()) else {
+            return FlowStats::default();
+        };
+        let sum = |counter: fn(&WorkerCounters, FlowId) -> u64| {
+            self.shared
+                .workers
+                .iter()
+                .map(|worker| counter(worker, flow))
+                .sum()
+        };
+        let last_arrival = received.last_arrival.read();
+        FlowStats {
+            packets_received: received.packets.read(),
+            octets_received: received.octets.read(),
+            packets_sent: sum(|worker, flow| worker.sent(flow).packets.read()),
+            octets_sent: sum(|worker, flow| worker.sent(flow).octets.read()),
+            last_arrival: (last_arrival > 0).then(|| Instant::from_nanos(last_arrival)),
+            reception: Reception {
+                expected: received.expected.read(),
+                lost: received.lost.read(),
+                jitter_ticks: received.jitter_ticks.read() as u32,
+            },
+        }
+    }
+
+    /// What a flow has latched to.
+    pub fn latched(&self, flow: FlowId) -> Option<SocketAddr> {
+        self.flows.get(flow.index())?.latched
+    }
+
+    /// Counters of each worker.
+    pub fn worker_stats(&self) -> impl Iterator<Item = WorkerStats> + '_ {
+        self.shared.workers.iter().map(WorkerCounters::stats)
+    }
+
+    /// True when the workers have done every command so far.
+    pub fn is_settled(&self) -> bool {
+        let done = |(handle, worker): (&WorkerHandle, &WorkerCounters)| {
+            worker.commands.read() == handle.sent
+        };
+        self.outdated.is_empty() && self.workers.iter().zip(&self.shared.workers).all(done)
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        self.shared.reported.clear();
+        for worker in 0..self.workers.len() {
+            while let Ok(report) = self.workers[worker].reports.pop() {
+                self.handle_report(now, report);
+            }
+        }
+        self.publish_outdated();
+        self.events.pop_front()
+    }
+
+    fn handle_report(&mut self, now: Instant, report: Report) {
+        match report {
+            Report::FirstPacket {
+                flow,
+                generation,
+                source,
+            } => {
+                if self.is_current(flow, generation) {
+                    self.events.push_back(Event::FirstPacket { flow, source });
+                }
+            }
+            Report::Latched {
+                flow,
+                generation,
+                request,
+                source,
+            } => {
+                // What answers an earlier demand says nothing about this one.
+                if self.is_current(flow, generation) && self.latch_request(flow) == Some(request) {
+                    self.flows[flow.index()].latched = Some(source);
+                    self.outdate_feeders(flow);
+                    self.events.push_back(Event::Latched { flow, source });
+                }
+            }
+            Report::Inactive {
+                flow,
+                generation,
+                since,
+            } => {
+                if self.is_current(flow, generation) {
+                    self.events.push_back(Event::Inactive { flow, since });
+                }
+            }
+            Report::Returned(path) => drop(path),
+            Report::Closed {
+                flow,
+                generation,
+                endpoint,
+                path,
+            } => {
+                drop((endpoint, path));
+                self.handle_closed(now, flow, generation);
+            }
+        }
+    }
+
+    fn handle_closed(&mut self, now: Instant, flow: FlowId, generation: u32) {
+        let record = &mut self.flows[flow.index()];
+        let State::Closing { workers_left } = &mut record.state else {
+            return;
+        };
+        if record.generation != generation {
+            return;
+        }
+        *workers_left -= 1;
+        if *workers_left == 0 {
+            let free_at = now + self.rest;
+            record.state = State::Closed { free_at };
+            self.events.push_back(Event::Closed { flow, free_at });
+        }
+    }
+
+    fn is_current(&self, flow: FlowId, generation: u32) -> bool {
+        let record = &self.flows[flow.index()];
+        record.generation == generation && matches!(record.state, State::Open { .. })
+    }
+
+    fn open_record(&self, flow: FlowId) -> Result<&Record, Error> {
+        let record = self.flows.get(flow.index()).ok_or(Error::NotOpen)?;
+        match record.state {
+            State::Open { .. } => Ok(record),
+            State::Closed { .. } | State::Closing { .. } => Err(Error::NotOpen),
+        }
+    }
+
+    /// Takes the flow off the feeders of those its path leads out by.
+    fn unlink(&mut self, flow: FlowId) {
+        let Some(path) = self.flows[flow.index()].path.take() else {
+            return;
+        };
+        for egress in path.egresses().iter().chain(path.rtcp_egresses()) {
+            self.flows[egress.local().index()]
+                .feeders
+                .retain(|feeder| *feeder != flow);
+        }
+        self.flows[flow.index()].path = Some(path);
+    }
+
+    fn latch_request(&self, flow: FlowId) -> Option<u32> {
+        self.flows[flow.index()]
+            .path
+            .as_ref()?
+            .ingress
+            .latch
+            .request()
+    }
+
+    /// Notes that the paths leading out by this flow's port have to be published again.
+    fn outdate_feeders(&mut self, flow: FlowId) {
+        for index in 0..self.flows[flow.index()].feeders.len() {
+            let feeder = self.flows[flow.index()].feeders[index];
+            let noted = std::mem::replace(&mut self.flows[feeder.index()].outdated, true);
+            if !noted {
+                self.outdated.push_back(feeder);
+            }
+        }
+    }
+
+    /// The path with every remote side resolved as of now.
+    fn compile(&self, path: &Path) -> Path {
+        let mut path = path.clone();
+        for egress in path.egresses_mut() {
+            egress.target = self.target(egress.local(), egress.remote());
+        }
+        path
+    }
+
+    fn target(&self, local: FlowId, remote: Remote) -> Target {
+        let Ok(record) = self.open_record(local) else {
+            return Target::Nowhere(DropReason::NoEgress);
+        };
+        let remote = match remote {
+            Remote::Fixed(remote) => Some(remote),
+            Remote::Latched => record.latched,
+        };
+        match remote {
+            None => Target::Nowhere(DropReason::NotLatched),
+            Some(remote) => match self.shared.addresses.find(remote) {
+                Some(flow) => Target::Local(flow),
+                None => Target::Network(remote),
+            },
+        }
+    }
+
+    fn publish_path(&mut self, flow: FlowId) {
+        let record = &self.flows[flow.index()];
+        let Some(path) = &record.path else {
+            return;
+        };
+        let generation = record.generation;
+        let path = Arc::new(self.compile(path));
+        self.publish(|| Command::SetPath {
+            flow,
+            generation,
+            path: Arc::clone(&path),
+        });
+    }
+
+    fn publish_outdated(&mut self) {
+        while !self.outdated.is_empty() && self.reserve(1).is_ok() {
+            if let Some(flow) = self.outdated.pop_front() {
+                self.flows[flow.index()].outdated = false;
+                self.publish_path(flow);
+            }
+        }
+    }
+
+    /// Makes sure that so many commands find room at every worker.
+    fn reserve(&self, commands: usize) -> Result<(), Error> {
+        let room = self
+            .workers
+            .iter()
+            .all(|worker| worker.commands.slots() >= commands);
+        if room { Ok(()) } else { Err(Error::Busy) }
+    }
+
+    /// Gives a command to each worker; room was reserved.
+    fn publish(&mut self, command: impl Fn() -> Command) {
+        for (worker, sleeper) in self.workers.iter_mut().zip(&self.shared.sleepers) {
+            let pushed = worker.commands.push(command()).is_ok();
+            debug_assert!(pushed, "room was reserved");
+            worker.sent += 1;
+            sleeper.wake();
+        }
+    }
+}
+
+impl AsFd for Control {
+    /// Readable when [`Control::poll_event`] has something to do.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.reported.as_fd()
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        for sleeper in &self.shared.sleepers {
+            sleeper.wake();
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Counters with one writer each, read by anybody without locks.
+
+use crate::{DropCounts, DropReason, FlowId};
+use base::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that one thread advances. Its additions are plain loads and stores.
+#[derive(Default, Debug)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the one writer may.
+    pub(crate) fn add(&self, value: u64) {
+        self.set(self.read().wrapping_add(value));
+    }
+
+    /// Sets; only the one writer may.
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a flow received, written by the worker that has claimed it; on a cache line of its own.
+#[derive(Default, Debug)]
+#[repr(align(64))]
+pub(crate) struct ReceiveCounters {
+    pub(crate) packets: Counter,
+    pub(crate) octets: Counter,
+    /// Nanoseconds; 0 before the first packet.
+    pub(crate) last_arrival: Counter,
+    pub(crate) expected: Counter,
+    pub(crate) lost: Counter,
+    pub(crate) jitter_ticks: Counter,
+}
+
+impl ReceiveCounters {
+    /// Back to zero; only while nobody has the flow.
+    pub(crate) fn reset(&self) {
+        let Self {
+            packets,
+            octets,
+            last_arrival,
+            expected,
+            lost,
+            jitter_ticks,
+        } = self;
+        for counter in [packets, octets, last_arrival, expected, lost, jitter_ticks] {
+            counter.set(0);
+        }
+    }
+}
+
+/// What one worker sent from a flow's port.
+#[derive(Default, Debug)]
+pub(crate) struct SendCounters {
+    pub(crate) packets: Counter,
+    pub(crate) octets: Counter,
+}
+
+impl SendCounters {
+    /// Back to zero; only while the flow is closed at every worker.
+    pub(crate) fn reset(&self) {
+        self.packets.set(0);
+        self.octets.set(0);
+    }
+}
+
+/// What one worker did, written by it at the end of a turn.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct WorkerCounters {
+    pub(crate) turns: Counter,
+    pub(crate) received: Counter,
+    pub(crate) forwarded: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) handed_over: Counter,
+    pub(crate) commands: Counter,
+    drops: [Counter; DropReason::ALL.len()],
+    sent: Box<[SendCounters]>,
+}
+
+impl WorkerCounters {
+    pub(crate) fn new(flows: usize) -> Self {
+        Self {
+            turns: Counter::default(),
+            received: Counter::default(),
+            forwarded: Counter::default(),
+            delivered: Counter::default(),
+            handed_over: Counter::default(),
+            commands: Counter::default(),
+            drops: std::array::from_fn(|_| Counter::default()),
+            sent: (0..flows).map(|_| SendCounters::default()).collect(),
+        }
+    }
+
+    /// Counts a datagram sent from the port of `flow`.
+    pub(crate) fn count_sent(&self, flow: FlowId, octets: usize) {
+        let sent = &self.sent[flow.index()];
+        sent.packets.add(1);
+        sent.octets.add(octets as u64);
+    }
+
+    pub(crate) fn sent(&self, flow: FlowId) -> &SendCounters {
+        &self.sent[flow.index()]
+    }
+
+    pub(crate) fn publish_drops(&self, drops: &DropCounts) {
+        for (counter, &reason) in self.drops.iter().zip(DropReason::ALL) {
+            counter.set(drops.of(reason));
+        }
+    }
+
+    pub(crate) fn stats(&self) -> WorkerStats {
+        let mut drops = DropCounts::default();
+        for (counter, &reason) in self.drops.iter().zip(DropReason::ALL) {
+            drops.add(reason, counter.read());
+        }
+        WorkerStats {
+            turns: self.turns.read(),
+            received: self.received.read(),
+            forwarded: self.forwarded.read(),
+            delivered: self.delivered.read(),
+            handed_over: self.handed_over.read(),
+            drops,
+        }
+    }
+}
+
+/// Statistics of one flow since it was opened, H.248.1 E.11 (`nt`) and E.12 (`rtp`).
+///
+/// Octets are those of UDP payloads.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FlowStats {
+    /// Packets admitted and let in by the stream mode.
+    pub packets_received: u64,
+    /// Their octets.
+    pub octets_received: u64,
+    /// Packets sent from the flow's port.
+    pub packets_sent: u64,
+    /// Their octets.
+    pub octets_sent: u64,
+    /// When the last admitted packet came, whether the mode let it in or not.
+    pub last_arrival: Option<Instant>,
+    /// Quality of reception.
+    pub reception: Reception,
+}
+
+/// Reception of RTP as the media function sees it, RFC 3550 6.4.1.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Reception {
+    /// Packets expected by their sequence numbers.
+    pub expected: u64,
+    /// Packets expected and not received; duplicates do not make it negative.
+    pub lost: u64,
+    /// Interarrival jitter in timestamp units.
+    pub jitter_ticks: u32,
+}
+
+/// What one worker did since it started.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct WorkerStats {
+    /// Iterations of its loop.
+    pub turns: u64,
+    /// Datagrams from the back-end.
+    pub received: u64,
+    /// Datagrams given to the back-end, copies counted.
+    pub forwarded: u64,
+    /// Datagrams delivered in memory.
+    pub delivered: u64,
+    /// Datagrams handed to other workers.
+    pub handed_over: u64,
+    /// Datagrams dropped, by reason.
+    pub drops: DropCounts,
+}

@@ -1,0 +1,113 @@
+//! What a media function sees of the network.
+
+use crate::{FlowId, Frame};
+use base::Instant;
+use std::net::SocketAddr;
+
+/// One received UDP datagram: payload in place, and where and when it came from and to.
+#[derive(Debug)]
+pub struct Datagram {
+    /// The payload, with room before and behind it.
+    pub frame: Frame,
+    /// The local address and port it was sent to.
+    pub flow: FlowId,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// When the burst with it was taken from the back-end.
+    pub arrival: Instant,
+    /// How often it was delivered in memory since it came from the network.
+    pub(crate) hops: u8,
+}
+
+impl Datagram {
+    /// A datagram from the network.
+    pub fn new(frame: Frame, flow: FlowId, source: SocketAddr, arrival: Instant) -> Self {
+        Self {
+            frame,
+            flow,
+            source,
+            arrival,
+            hops: 0,
+        }
+    }
+
+    /// The UDP payload.
+    pub fn payload(&self) -> &[u8] {
+        self.frame.payload()
+    }
+
+    /// The UDP payload, to be changed in place.
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        self.frame.payload_mut()
+    }
+}
+
+/// At most [`BURST_MAX`] datagrams. Its memory is allocated once, by `new`.
+#[derive(Debug)]
+pub struct Burst {
+    datagrams: Vec<Datagram>,
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Burst {
+    /// An empty burst.
+    pub fn new() -> Self {
+        Self {
+            datagrams: Vec::with_capacity(BURST_MAX),
+        }
+    }
+
+    /// Appends a datagram.
+    ///
+    /// # Errors
+    /// The datagram itself, when the burst is full.
+    pub fn push(&mut self, datagram: Datagram) -> Result<(), Datagram> {
+        if self.is_full() {
+            return Err(datagram);
+        }
+        self.datagrams.push(datagram);
+        Ok(())
+    }
+
+    /// How many more datagrams fit.
+    pub fn room(&self) -> usize {
+        BURST_MAX - self.datagrams.len()
+    }
+
+    /// True when no more fits.
+    pub fn is_full(&self) -> bool {
+        self.datagrams.len() >= BURST_MAX
+    }
+
+    /// Takes all datagrams out, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Datagram> + '_ {
+        self.datagrams.drain(..)
+    }
+
+    /// Takes the last datagram out.
+    pub(crate) fn pop(&mut self) -> Option<Datagram> {
+        self.datagrams.pop()
+    }
+}
+
+impl std::ops::Deref for Burst {
+    type Target = [Datagram];
+
+    fn deref(&self) -> &[Datagram] {
+        &self.datagrams
+    }
+}
+
+impl std::ops::DerefMut for Burst {
+    fn deref_mut(&mut self) -> &mut [Datagram] {
+        &mut self.datagrams
+    }
+}
+
+/// Datagrams handled together: enough to spread the cost of a call, few enough to stay in the first-level cache.
+pub const BURST_MAX: usize = 64;

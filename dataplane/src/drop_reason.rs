@@ -1,0 +1,114 @@
+//! Why a datagram was not passed on.
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// Why a datagram was dropped: one counter each, in every worker.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of their counters.
+            pub const ALL: &'static [DropReason] = &[$(DropReason::$variant),*];
+
+            /// The name of the counter.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(DropReason::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Longer than a frame holds.
+    Truncated => "truncated",
+    /// To a port on which no flow is open.
+    UnknownFlow => "unknown_flow",
+    /// Handed over for a use of the port that has ended meanwhile.
+    StaleFlow => "stale_flow",
+    /// The flow is open and no path has been set.
+    NoPath => "no_path",
+    /// The stream mode does not let the termination receive (H.248.1 7.1.7).
+    NotReceiving => "not_receiving",
+    /// No other termination may send: the path has no egress.
+    NoEgress => "no_egress",
+    /// From an address or port outside the source filter (H.248.43).
+    SourceFiltered => "source_filtered",
+    /// From another source than the one latched to (H.248.37).
+    SourceMismatch => "source_mismatch",
+    /// The flow carries RTP and this is none (RFC 3550 5.1).
+    NotRtp => "not_rtp",
+    /// The flow carries RTCP and this is none (RFC 3550 6.1).
+    NotRtcp => "not_rtcp",
+    /// The remote address is to be latched and nothing has come from there (H.248.37).
+    NotLatched => "not_latched",
+    /// No free frame to receive into or copy into.
+    NoFrame => "no_frame",
+    /// Delivered in memory too often: the paths form a loop.
+    HopLimit => "hop_limit",
+    /// Too many datagrams wait for delivery in memory.
+    LocalQueueFull => "local_queue_full",
+    /// The ring to the worker that has the flow is full.
+    HandoffFull => "handoff_full",
+    /// The network interface or socket takes no more at the moment.
+    TxFull => "tx_full",
+    /// The network refuses the datagram: no route, too long, forbidden.
+    TxRefused => "tx_refused",
+}
+
+/// Tally of drops by reason.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DropCounts([u64; DropReason::ALL.len()]);
+
+impl Default for DropCounts {
+    fn default() -> Self {
+        Self([0; DropReason::ALL.len()])
+    }
+}
+
+impl DropCounts {
+    /// Counts one.
+    pub fn count(&mut self, reason: DropReason) {
+        self.add(reason, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&mut self, reason: DropReason, datagrams: u64) {
+        self.0[reason as usize] += datagrams;
+    }
+
+    /// Drops for this reason.
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// Drops for any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_counter_and_name() {
+        let mut counts = DropCounts::default();
+        for (index, &reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            counts.add(reason, index as u64 + 1);
+        }
+        for (index, &reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(counts.of(reason), index as u64 + 1);
+        }
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::ALL.len());
+    }
+}

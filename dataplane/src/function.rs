@@ -1,0 +1,111 @@
+//! What a media function is to the runtime.
+
+use crate::counters::ReceiveCounters;
+use crate::flow::FlowEntry;
+use crate::latch::Admission;
+use crate::worker::Shared;
+use crate::{Datagram, DropReason, FlowId, Path, Reception};
+use base::Instant;
+
+/// A media function on one worker: it judges datagrams, the runtime moves them.
+pub trait Function: Send {
+    /// Judges the datagrams of a burst, each on a flow that this worker has and that has a path.
+    ///
+    /// `verdicts` is as long as `burst` and filled with [`Verdict::Forward`]. Payloads may be changed in place.
+    fn handle_burst(
+        &mut self,
+        context: &mut Context<'_>,
+        burst: &mut [Datagram],
+        verdicts: &mut [Verdict],
+    );
+
+    /// A new use of the flow's port begins: what was kept about the former one no longer holds.
+    fn handle_open(&mut self, flow: FlowId) {
+        let _ = flow;
+    }
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It goes out by each egress of its flow's path.
+    Forward,
+    /// It goes out by each egress for RTCP of its flow's path.
+    ForwardRtcp,
+    /// The function has taken what it wanted; the datagram ends here.
+    Consumed,
+    /// It is dropped.
+    Drop(DropReason),
+}
+
+/// What a function may ask and tell while it handles a burst.
+pub struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) flows: &'a mut [FlowEntry],
+    pub(crate) shared: &'a Shared,
+    pub(crate) reports: &'a mut crate::worker::Reports,
+}
+
+impl Context<'_> {
+    /// When this turn of the worker began.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The path of a flow of the burst; `None` for other flows.
+    pub fn path(&self, flow: FlowId) -> Option<&Path> {
+        self.flows.get(flow.index())?.path.as_deref()
+    }
+
+    /// Judges where a packet comes from, once it is known to be valid: source filter, then latch. What is admitted
+    /// counts as activity of the flow, whatever its mode.
+    ///
+    /// # Errors
+    /// `SourceFiltered` or `SourceMismatch`.
+    pub fn admit(&mut self, datagram: &Datagram) -> Result<(), DropReason> {
+        let flow = datagram.flow;
+        let entry = self
+            .flows
+            .get_mut(flow.index())
+            .ok_or(DropReason::UnknownFlow)?;
+        let path = entry.path.as_deref().ok_or(DropReason::NoPath)?;
+        if !path.ingress.filter.admits(datagram.source) {
+            return Err(DropReason::SourceFiltered);
+        }
+        let admission = entry.latch.admit(path.ingress.latch, datagram.source)?;
+        if !entry.active {
+            entry.active = true;
+            entry.unreported.first_packet = path.ingress.report_first_packet;
+        }
+        if admission == Admission::Latched {
+            entry.unreported.latched = true;
+        }
+        entry.last_arrival = datagram.arrival;
+        if entry.unreported.first_packet || entry.unreported.latched {
+            self.reports.report_admission(flow, entry, datagram.source);
+        }
+        self.counters(flow)
+            .last_arrival
+            .set(datagram.arrival.as_nanos());
+        Ok(())
+    }
+
+    /// Counts a packet that the stream mode lets in.
+    pub fn count_received(&mut self, datagram: &Datagram) {
+        let counters = self.counters(datagram.flow);
+        counters.packets.add(1);
+        counters.octets.add(datagram.payload().len() as u64);
+    }
+
+    /// Publishes the quality of reception of a flow of the burst.
+    pub fn publish_reception(&mut self, flow: FlowId, reception: Reception) {
+        let counters = self.counters(flow);
+        counters.expected.set(reception.expected);
+        counters.lost.set(reception.lost);
+        counters.jitter_ticks.set(u64::from(reception.jitter_ticks));
+    }
+
+    fn counters(&self, flow: FlowId) -> &ReceiveCounters {
+        &self.shared.received[flow.index()]
+    }
+}

@@ -1,0 +1,273 @@
+//! Kernel sockets, batched: no privilege needed; the embedded default.
+//!
+//! Each flow has one socket. The worker that receives from it is fixed by the port number, RTP and its RTCP on the
+//! same; every worker may send from it.
+
+use super::{Backend, Endpoint, Endpoints, Outgoing, PacketIo, Waker};
+use crate::{BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses};
+use base::Instant;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use udp_batch::{Epoll, EventFd, Events, ReceiveBatch, SendBatch, SendDatagram, Socket};
+
+/// What the `udp` back-end can be told.
+#[derive(Clone, Debug)]
+pub struct UdpConfig {
+    /// Workers, at least one.
+    pub workers: usize,
+    /// Frames of each worker, at least [`FRAMES_MIN`].
+    pub frames: usize,
+    /// Receive buffer asked for each socket; `None` leaves the system's default.
+    pub receive_buffer_bytes: Option<usize>,
+}
+
+impl Default for UdpConfig {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            frames: 1024,
+            receive_buffer_bytes: None,
+        }
+    }
+}
+
+/// Sockets at `addresses`, opened later, for each of the workers.
+///
+/// # Errors
+/// What the system answers: too many descriptors.
+pub fn backend(addresses: &LocalAddresses, config: &UdpConfig) -> io::Result<Backend> {
+    let mut ios: Vec<Box<dyn PacketIo>> = Vec::new();
+    let mut epolls = Vec::new();
+    for _ in 0..config.workers.max(1) {
+        let io = UdpIo::new(addresses.flows(), config.frames)?;
+        epolls.push(Arc::clone(&io.epoll));
+        ios.push(Box::new(io));
+    }
+    let receive_buffer_bytes = config.receive_buffer_bytes;
+    let endpoints = Box::new(UdpEndpoints {
+        epolls,
+        receive_buffer_bytes,
+    });
+    Ok(Backend {
+        addresses: addresses.clone(),
+        ios,
+        endpoints,
+    })
+}
+
+struct UdpEndpoints {
+    epolls: Vec<Arc<Epoll>>,
+    receive_buffer_bytes: Option<usize>,
+}
+
+impl UdpEndpoints {
+    /// An even port and the next stay together.
+    fn epoll(&self, local: SocketAddr) -> &Epoll {
+        &self.epolls[usize::from(local.port() / 2) % self.epolls.len()]
+    }
+}
+
+impl Endpoints for UdpEndpoints {
+    fn open(&mut self, flow: FlowId, local: SocketAddr) -> io::Result<Endpoint> {
+        let socket = Socket::bind(local)?;
+        if let Some(bytes) = self.receive_buffer_bytes {
+            socket.set_receive_buffer_bytes(bytes)?;
+        }
+        self.epoll(local).add(&socket, u64::from(flow.0))?;
+        Ok(Endpoint::Socket(Arc::new(socket)))
+    }
+
+    fn stop(&mut self, _: FlowId, endpoint: &Endpoint) {
+        if let Endpoint::Socket(socket) = endpoint
+            && let Ok(local) = socket.local_address()
+        {
+            // It was added by `open` and is removed once, so this cannot fail; and closing removes it too.
+            let _ = self.epoll(local).remove(socket.as_ref());
+        }
+    }
+}
+
+struct UdpIo {
+    epoll: Arc<Epoll>,
+    wakeup: Arc<EventFd>,
+    events: Events,
+    /// The next of `events` to read from.
+    cursor: usize,
+    sockets: Vec<Option<Arc<Socket>>>,
+    receive: ReceiveBatch,
+    send: SendBatch,
+    pool: Vec<Frame>,
+    /// Frames being received into; empty between calls.
+    reading: Vec<Frame>,
+}
+
+impl UdpIo {
+    fn new(flows: usize, frames: usize) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        let wakeup = EventFd::new()?;
+        epoll.add(&wakeup, WAKEUP)?;
+        Ok(Self {
+            epoll: Arc::new(epoll),
+            wakeup: Arc::new(wakeup),
+            events: Events::new(EVENTS_MAX),
+            cursor: 0,
+            sockets: vec![None; flows],
+            receive: ReceiveBatch::new(PER_SOCKET_MAX),
+            send: SendBatch::new(BURST_MAX),
+            pool: Frame::pool(frames.max(FRAMES_MIN)),
+            reading: Vec::with_capacity(PER_SOCKET_MAX),
+        })
+    }
+
+    fn wait_for_events(&mut self, timeout: Option<Duration>) {
+        self.cursor = 0;
+        // No error is known with a valid set; were there one, nothing would be ready.
+        let _ = self.epoll.wait(&mut self.events, timeout);
+    }
+
+    /// Reads from one socket.
+    fn receive_from(
+        &mut self,
+        flow: FlowId,
+        now: Instant,
+        burst: &mut Burst,
+        drops: &mut DropCounts,
+    ) {
+        // The command that opens the flow here may still be in the ring.
+        let Some(Some(socket)) = self.sockets.get(flow.index()) else {
+            return;
+        };
+        if self.pool.is_empty() {
+            let mut nowhere = [[0_u8; 1]; PER_SOCKET_MAX];
+            let lost = self.receive.receive(socket, &mut nowhere).unwrap_or(0);
+            drops.add(DropReason::NoFrame, lost as u64);
+            return;
+        }
+        let count = burst.room().min(PER_SOCKET_MAX).min(self.pool.len());
+        self.reading
+            .extend(self.pool.drain(self.pool.len() - count..));
+        // A failure concerns this one socket and shows again next turn; other flows go on.
+        let received = self.receive.receive(socket, &mut self.reading).unwrap_or(0);
+        for (index, mut frame) in self.reading.drain(..).enumerate() {
+            if index >= received {
+                self.pool.push(frame);
+                continue;
+            }
+            let message = self.receive.message(index);
+            if message.truncated || !frame.received(message.bytes) {
+                drops.count(DropReason::Truncated);
+                self.pool.push(frame);
+            } else if let Err(datagram) =
+                burst.push(Datagram::new(frame, flow, message.source, now))
+            {
+                self.pool.push(datagram.frame);
+            }
+        }
+    }
+}
+
+impl PacketIo for UdpIo {
+    fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
+        if self.events.token(self.cursor).is_none() {
+            self.wait_for_events(Some(Duration::ZERO));
+        }
+        while !burst.is_full()
+            && let Some(token) = self.events.token(self.cursor)
+        {
+            self.cursor += 1;
+            if token == WAKEUP {
+                self.wakeup.clear();
+                continue;
+            }
+            self.receive_from(FlowId(token as u32), now, burst, drops);
+        }
+    }
+
+    fn alloc(&mut self, frames: &mut Vec<Frame>, count: usize) {
+        super::move_frames(&mut self.pool, frames, count);
+    }
+
+    fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts) {
+        let mut rest = outgoing.as_slice();
+        while let Some(first) = rest.first() {
+            let run = rest
+                .iter()
+                .take_while(|datagram| datagram.local == first.local)
+                .count();
+            let (same, others) = rest.split_at(run);
+            rest = others;
+            match &self.sockets[first.local.index()] {
+                Some(socket) => send_run(&mut self.send, socket, same, drops),
+                None => drops.add(DropReason::TxRefused, run as u64),
+            }
+        }
+        self.pool
+            .extend(outgoing.drain(..).map(|datagram| datagram.frame));
+    }
+
+    fn free(&mut self, frames: &mut Vec<Frame>) {
+        self.pool.append(frames);
+    }
+
+    fn open(&mut self, flow: FlowId, endpoint: Endpoint) {
+        if let Endpoint::Socket(socket) = endpoint {
+            self.sockets[flow.index()] = Some(socket);
+        }
+    }
+
+    fn close(&mut self, flow: FlowId) -> Option<Endpoint> {
+        self.sockets[flow.index()].take().map(Endpoint::Socket)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        // Events of the last wait that have not been read are reported again.
+        self.wait_for_events(timeout);
+    }
+
+    fn waker(&self) -> Waker {
+        Waker::new(Arc::clone(&self.wakeup))
+    }
+}
+
+/// Sends datagrams of one socket; each that is refused does not hold up the rest.
+fn send_run(send: &mut SendBatch, socket: &Socket, mut run: &[Outgoing], drops: &mut DropCounts) {
+    while !run.is_empty() {
+        let outcome = send.send(socket, run);
+        run = &run[outcome.sent..];
+        match outcome.error {
+            Some(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                drops.add(DropReason::TxFull, run.len() as u64);
+                return;
+            }
+            Some(_) => {
+                drops.count(DropReason::TxRefused);
+                run = &run[run.len().min(1)..];
+            }
+            None => {}
+        }
+    }
+}
+
+impl SendDatagram for Outgoing {
+    fn payload(&self) -> &[u8] {
+        self.frame.payload()
+    }
+
+    fn destination(&self) -> SocketAddr {
+        self.destination
+    }
+}
+
+/// Fewest frames of a worker: what can be received, copied and waiting for delivery in memory at a time.
+pub const FRAMES_MIN: usize = crate::worker::FRAMES_IN_FLIGHT_MAX;
+
+/// Sockets looked at per wait; the others' turn comes with the next.
+const EVENTS_MAX: usize = BURST_MAX;
+
+/// Datagrams read from one socket at a time, so that a flooded port does not starve others.
+const PER_SOCKET_MAX: usize = 16;
+
+/// The token of the event that wakes; flows have 32 bits.
+const WAKEUP: u64 = u64::MAX;

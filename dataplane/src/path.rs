@@ -1,0 +1,327 @@
+//! What the mg thread compiled for a flow.
+
+use crate::{DropReason, FlowId};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// How the datagrams of one flow are admitted and where they go.
+///
+/// Built at command time from the stream descriptors of a context (H.248.1 7.1.6) and never changed afterwards: a
+/// Modify sets another one. Datagrams in flight see the one or the other as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Path {
+    /// What is admitted.
+    pub ingress: Ingress,
+    media: Egresses,
+    rtcp: Egresses,
+}
+
+/// The receiving side of a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ingress {
+    /// What the packets are.
+    pub media: Media,
+    /// The mode lets the termination receive (H.248.1 7.1.7): ReceiveOnly, SendReceive or LoopBack.
+    pub receiving: bool,
+    /// Where packets may come from, looked at before latching.
+    pub filter: SourceFilter,
+    /// Whether the source of packets becomes the remote address of the termination.
+    pub latch: Latch,
+    /// Report after this long without an admitted packet (H.248.40 `adid/ipstop`).
+    pub inactivity: Option<Duration>,
+    /// Report the first admitted packet of the flow.
+    pub report_first_packet: bool,
+    /// RTP timestamp units per second, for the jitter; 0 when unknown.
+    pub clock_hz: u32,
+}
+
+/// What the packets of a flow are, by the media function's word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Media {
+    /// RTP, RFC 3550; RTCP comes on the next port.
+    Rtp,
+    /// RTP and RTCP on one port, RFC 5761.
+    RtpAndRtcp,
+    /// RTCP, RFC 3550.
+    Rtcp,
+    /// UDP of any content: T.38 UDPTL, for one.
+    Udp,
+}
+
+/// Latching, H.248.37 `ipnapt/latch`. A request has a number, so that the same demand set again is not a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Latch {
+    /// Packets come from whom the filter admits, and go where the remote descriptor says.
+    Off,
+    /// LATCH: the first source is the remote address from then on; others are refused.
+    First {
+        /// Which demand, not 0.
+        request: u32,
+    },
+    /// RELATCH: the next new source replaces the one latched to; until then that stays.
+    Again {
+        /// Which demand, not 0.
+        request: u32,
+    },
+}
+
+impl Latch {
+    /// The number of the demand, if there is one.
+    pub fn request(self) -> Option<u32> {
+        match self {
+            Latch::Off => None,
+            Latch::First { request } | Latch::Again { request } => Some(request),
+        }
+    }
+}
+
+/// Source address and port filtering, H.248.43 (`gm/saf`, `gm/sam`, `gm/spf`, `gm/spr`).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Copy)]
+pub struct SourceFilter {
+    network: Option<(IpAddr, u8)>,
+    ports: Option<(u16, u16)>,
+}
+
+impl SourceFilter {
+    /// Admits every source.
+    pub const ANY: SourceFilter = SourceFilter {
+        network: None,
+        ports: None,
+    };
+
+    /// Only addresses whose first `bits` bits are those of `address`; more bits than it has mean all of them.
+    pub fn network(mut self, address: IpAddr, bits: u8) -> Self {
+        self.network = Some((address, bits));
+        self
+    }
+
+    /// Only these ports.
+    pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.ports = Some((*ports.start(), *ports.end()));
+        self
+    }
+
+    /// Judges a source.
+    pub fn admits(&self, source: SocketAddr) -> bool {
+        let address = self
+            .network
+            .is_none_or(|(network, bits)| within(source.ip(), network, bits));
+        address
+            && self
+                .ports
+                .is_none_or(|(first, last)| (first..=last).contains(&source.port()))
+    }
+}
+
+fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+    match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            let differing = u32::from(address) ^ u32::from(network);
+            differing.leading_zeros() >= u32::from(bits.min(32))
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => {
+            let differing = u128::from(address) ^ u128::from(network);
+            differing.leading_zeros() >= u32::from(bits.min(128))
+        }
+        _ => false,
+    }
+}
+
+/// One way out: from a local flow's address and port to a remote address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Egress {
+    local: FlowId,
+    remote: Remote,
+    pub(crate) target: Target,
+}
+
+/// The remote side of an egress.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Remote {
+    /// This address: from the remote descriptor.
+    Fixed(SocketAddr),
+    /// What the egress's local flow has latched to; nowhere until it has.
+    Latched,
+}
+
+/// A remote side that has been resolved, by the runtime when it publishes the path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// Not open any more, or nothing latched yet.
+    Nowhere(DropReason),
+    Network(SocketAddr),
+    /// One of our own flows: delivered in memory.
+    Local(FlowId),
+}
+
+impl Egress {
+    /// From `local` to `remote`.
+    pub fn new(local: FlowId, remote: Remote) -> Self {
+        Self {
+            local,
+            remote,
+            target: Target::Nowhere(DropReason::NoEgress),
+        }
+    }
+
+    /// The flow whose address and port are the source of what is sent.
+    pub fn local(&self) -> FlowId {
+        self.local
+    }
+
+    /// Where it goes.
+    pub fn remote(&self) -> Remote {
+        self.remote
+    }
+}
+
+impl Default for Ingress {
+    fn default() -> Self {
+        Self {
+            media: Media::Udp,
+            receiving: true,
+            filter: SourceFilter::ANY,
+            latch: Latch::Off,
+            inactivity: None,
+            report_first_packet: false,
+            clock_hz: 0,
+        }
+    }
+}
+
+impl Path {
+    /// Admits by `ingress` and leads nowhere.
+    pub fn new(ingress: Ingress) -> Self {
+        Self {
+            ingress,
+            media: Egresses::EMPTY,
+            rtcp: Egresses::EMPTY,
+        }
+    }
+
+    /// Admits everything and leads from `local` to `remote`.
+    pub fn to(local: FlowId, remote: SocketAddr) -> Self {
+        let mut path = Self::new(Ingress::default());
+        path.media.push(Egress::new(local, Remote::Fixed(remote)));
+        path
+    }
+
+    /// Adds a way out; false when there are [`EGRESSES_MAX`].
+    #[must_use]
+    pub fn push(&mut self, egress: Egress) -> bool {
+        self.media.push(egress)
+    }
+
+    /// Adds a way out for the RTCP of a flow that carries both ([`Media::RtpAndRtcp`]); false when there are
+    /// [`EGRESSES_MAX`].
+    #[must_use]
+    pub fn push_rtcp(&mut self, egress: Egress) -> bool {
+        self.rtcp.push(egress)
+    }
+
+    /// The ways out.
+    pub fn egresses(&self) -> &[Egress] {
+        self.media.as_slice()
+    }
+
+    /// The ways out for RTCP that shares the port.
+    pub fn rtcp_egresses(&self) -> &[Egress] {
+        self.rtcp.as_slice()
+    }
+
+    pub(crate) fn egresses_mut(&mut self) -> impl Iterator<Item = &mut Egress> {
+        self.media
+            .as_mut_slice()
+            .iter_mut()
+            .chain(self.rtcp.as_mut_slice())
+    }
+}
+
+/// A fixed array, so that a path is one piece of memory.
+#[derive(Clone, Copy, Debug)]
+struct Egresses {
+    count: u8,
+    room: [Egress; EGRESSES_MAX],
+}
+
+impl Egresses {
+    const UNUSED: Egress = Egress {
+        local: FlowId(u32::MAX),
+        remote: Remote::Latched,
+        target: Target::Nowhere(DropReason::NoEgress),
+    };
+    const EMPTY: Egresses = Egresses {
+        count: 0,
+        room: [Self::UNUSED; EGRESSES_MAX],
+    };
+
+    fn push(&mut self, egress: Egress) -> bool {
+        let Some(place) = self.room.get_mut(usize::from(self.count)) else {
+            return false;
+        };
+        *place = egress;
+        self.count += 1;
+        true
+    }
+
+    fn as_slice(&self) -> &[Egress] {
+        &self.room[..usize::from(self.count)]
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [Egress] {
+        &mut self.room[..usize::from(self.count)]
+    }
+}
+
+impl PartialEq for Egresses {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Egresses {}
+
+/// Ways out of one path: a relay has one, a forked early dialog or a monitored call a few; more is a mixer's task.
+pub const EGRESSES_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_compares_prefix_and_ports() {
+        let filter = SourceFilter::ANY
+            .network("10.1.0.0".parse().unwrap(), 16)
+            .ports(4000..=4001);
+        assert!(filter.admits("10.1.255.1:4000".parse().unwrap()));
+        assert!(filter.admits("10.1.0.1:4001".parse().unwrap()));
+        assert!(!filter.admits("10.2.0.1:4000".parse().unwrap()));
+        assert!(!filter.admits("10.1.0.1:4002".parse().unwrap()));
+        assert!(!filter.admits("[2001:db8::1]:4000".parse().unwrap()));
+    }
+
+    #[test]
+    fn prefix_lengths_at_their_ends() {
+        let any: SocketAddr = "255.255.255.255:1".parse().unwrap();
+        assert!(
+            SourceFilter::ANY
+                .network("0.0.0.0".parse().unwrap(), 0)
+                .admits(any)
+        );
+        let host = SourceFilter::ANY.network("2001:db8::1".parse().unwrap(), 255);
+        assert!(host.admits("[2001:db8::1]:9".parse().unwrap()));
+        assert!(!host.admits("[2001:db8::2]:9".parse().unwrap()));
+    }
+
+    #[test]
+    fn egresses_beyond_the_limit_are_refused() {
+        let mut path = Path::new(Ingress::default());
+        for number in 0..EGRESSES_MAX as u32 {
+            assert!(path.push(Egress::new(FlowId(number), Remote::Latched)));
+        }
+        assert!(!path.push(Egress::new(FlowId(9), Remote::Latched)));
+        assert_eq!(path.egresses().len(), EGRESSES_MAX);
+        assert!(path.rtcp_egresses().is_empty());
+    }
+}

@@ -1,0 +1,672 @@
+//! The loop of a pinned thread.
+
+use crate::control::{Command, Report};
+use crate::counters::{ReceiveCounters, WorkerCounters};
+use crate::flow::{Claims, FlowEntry, Owner};
+use crate::handoff::{self, Parcel};
+use crate::io::{Endpoint, Outgoing, Waker};
+use crate::path::{Egress, Target};
+use crate::timer::{TICK, TimerWheel};
+use crate::{
+    BURST_MAX, Burst, Clock, Context, Datagram, DropCounts, DropReason, EGRESSES_MAX, FlowId,
+    Frame, Function, Idle, LocalAddresses, PacketIo, Path, Verdict,
+};
+use base::Instant;
+use rtrb::{Consumer, Producer};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use udp_batch::EventFd;
+
+/// One worker: a back-end, a media function, and the loop between them.
+///
+/// [`Worker::run`] is the loop of the thread. [`Worker::turn`] is one iteration of it, for tests on virtual time.
+pub struct Worker {
+    io: Box<dyn PacketIo>,
+    function: Box<dyn Function>,
+    burst: Burst,
+    verdicts: [Verdict; BURST_MAX],
+    idle: Idle,
+    core: Core,
+}
+
+/// What one turn found to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Something; there may be more.
+    Busy,
+    /// Nothing.
+    Idle,
+}
+
+/// What all threads of the runtime share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) addresses: LocalAddresses,
+    pub(crate) claims: Claims,
+    pub(crate) received: Box<[ReceiveCounters]>,
+    pub(crate) workers: Box<[WorkerCounters]>,
+    pub(crate) sleepers: Box<[Sleeper]>,
+    /// Signalled when a worker has reported something.
+    pub(crate) reported: EventFd,
+    pub(crate) stopping: AtomicBool,
+}
+
+/// Whether a worker waits, and what wakes it.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    asleep: AtomicBool,
+    waker: Waker,
+}
+
+impl Sleeper {
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self {
+            asleep: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    /// Called after something was put in a ring of the worker: wakes it if it waits.
+    ///
+    /// The fences here and in [`Worker::sleep`] make sure that either this sees the worker asleep, or the worker
+    /// sees what was put in.
+    pub(crate) fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+            self.waker.wake();
+        }
+    }
+}
+
+/// The ring from a worker to the mg thread.
+pub(crate) struct Reports {
+    pub(crate) ring: Producer<Report>,
+    pushed: bool,
+}
+
+impl Reports {
+    pub(crate) fn new(ring: Producer<Report>) -> Self {
+        Self {
+            ring,
+            pushed: false,
+        }
+    }
+
+    /// False when the ring is full.
+    fn push(&mut self, report: Report) -> bool {
+        let pushed = self.ring.push(report).is_ok();
+        self.pushed |= pushed;
+        pushed
+    }
+
+    /// Reports what the admission of a packet from `source` brought about; what finds no room stays marked.
+    pub(crate) fn report_admission(
+        &mut self,
+        flow: FlowId,
+        entry: &mut FlowEntry,
+        source: SocketAddr,
+    ) {
+        let generation = entry.generation;
+        if entry.unreported.first_packet {
+            entry.unreported.first_packet = !self.push(Report::FirstPacket {
+                flow,
+                generation,
+                source,
+            });
+        }
+        if entry.unreported.latched {
+            let request = entry.latch.request();
+            entry.unreported.latched = !self.push(Report::Latched {
+                flow,
+                generation,
+                request,
+                source,
+            });
+        }
+    }
+}
+
+/// The rings between this worker and the others; `None` at its own place.
+pub(crate) struct Peers {
+    pub(crate) to: Vec<Option<Producer<Parcel>>>,
+    pub(crate) from: Vec<Option<Consumer<Parcel>>>,
+}
+
+struct Core {
+    index: u16,
+    shared: Arc<Shared>,
+    commands: Consumer<Command>,
+    reports: Reports,
+    peers: Peers,
+    flows: Box<[FlowEntry]>,
+    wheel: TimerWheel,
+    out: Out,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        index: u16,
+        shared: Arc<Shared>,
+        io: Box<dyn PacketIo>,
+        function: Box<dyn Function>,
+        idle: Idle,
+        (commands, reports): (Consumer<Command>, Producer<Report>),
+        peers: Peers,
+    ) -> Self {
+        let flows = shared.addresses.flows();
+        Self {
+            io,
+            function,
+            burst: Burst::new(),
+            verdicts: [Verdict::Forward; BURST_MAX],
+            idle,
+            core: Core {
+                index,
+                shared,
+                commands,
+                reports: Reports::new(reports),
+                peers,
+                flows: (0..flows).map(|_| FlowEntry::closed()).collect(),
+                wheel: TimerWheel::new(flows),
+                out: Out {
+                    worker: index,
+                    local: VecDeque::with_capacity(LOCAL_QUEUE_MAX),
+                    outgoing: Vec::with_capacity(BURST_MAX * EGRESSES_MAX),
+                    spare: Vec::with_capacity(SPARE_MAX),
+                    drops: DropCounts::default(),
+                },
+            },
+        }
+    }
+
+    /// The loop of the thread: turns until the [`crate::Control`] is dropped.
+    ///
+    /// Pins the calling thread to `cpu` when given; a CPU that cannot be had leaves it unpinned.
+    pub fn run(mut self, clock: Clock, cpu: Option<usize>) {
+        if let Some(id) = cpu {
+            core_affinity::set_for_current(core_affinity::CoreId { id });
+        }
+        let mut idle_turns = 0_u32;
+        while !self.core.shared.stopping.load(Ordering::Relaxed) {
+            if self.turn(clock.now()) == Turn::Busy {
+                idle_turns = 0;
+                continue;
+            }
+            match self.idle {
+                Idle::Spin => std::hint::spin_loop(),
+                Idle::Block { after_turns } => {
+                    idle_turns = idle_turns.saturating_add(1);
+                    if idle_turns > after_turns {
+                        self.sleep(clock);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One iteration of the loop, each step of it bounded.
+    pub fn turn(&mut self, now: Instant) -> Turn {
+        let commands = self.handle_commands(now);
+        let parcels = self.receive_parcels(now);
+        let received = self.receive_bursts(now);
+        let delivered = self.deliver_local(now);
+        let expired = self.core.handle_timers(now);
+        let done = commands + parcels + received + delivered + expired;
+        if !self.core.out.spare.is_empty() {
+            self.io.free(&mut self.core.out.spare);
+        }
+        self.core.publish(commands, received, delivered);
+        if done == 0 { Turn::Idle } else { Turn::Busy }
+    }
+
+    /// Waits for the network, a command, a parcel or a timer.
+    fn sleep(&mut self, clock: Clock) {
+        let shared = Arc::clone(&self.core.shared);
+        let asleep = &shared.sleepers[usize::from(self.core.index)].asleep;
+        asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.core.rings_are_empty() && !shared.stopping.load(Ordering::Relaxed) {
+            self.io.wait(self.core.wheel.idle_for(clock.now()));
+        }
+        asleep.store(false, Ordering::Relaxed);
+    }
+
+    fn handle_commands(&mut self, now: Instant) -> usize {
+        let mut handled = 0;
+        // Each command may answer with one report, for which there must be room before it is taken.
+        while handled < COMMANDS_PER_TURN_MAX && !self.core.reports.ring.is_full() {
+            let Ok(command) = self.core.commands.pop() else {
+                break;
+            };
+            handled += 1;
+            match command {
+                Command::Open {
+                    flow,
+                    generation,
+                    endpoint,
+                } => {
+                    self.core.flows[flow.index()] = FlowEntry::opened(generation);
+                    self.io.open(flow, endpoint);
+                    self.function.handle_open(flow);
+                }
+                Command::SetPath {
+                    flow,
+                    generation,
+                    path,
+                } => {
+                    self.core.set_path(now, flow, generation, path);
+                }
+                Command::Close { flow, generation } => {
+                    let endpoint = self.io.close(flow);
+                    self.core.close(flow, generation, endpoint);
+                }
+            }
+        }
+        handled
+    }
+
+    fn receive_parcels(&mut self, now: Instant) -> usize {
+        let mut received = 0;
+        for peer in 0..self.core.peers.from.len() {
+            while !self.burst.is_full()
+                && self
+                    .core
+                    .receive_parcel(peer, &mut self.burst, &mut *self.io)
+            {
+                received += 1;
+            }
+            self.handle_burst(now);
+        }
+        received
+    }
+
+    fn receive_bursts(&mut self, now: Instant) -> usize {
+        let mut received = 0;
+        for _ in 0..BURSTS_PER_TURN_MAX {
+            self.io
+                .rx_burst(now, &mut self.burst, &mut self.core.out.drops);
+            let taken = self.burst.len();
+            received += taken;
+            self.handle_burst(now);
+            if taken < BURST_MAX {
+                break;
+            }
+        }
+        received
+    }
+
+    /// Delivers what was sent to our own addresses. What that brings about in turn waits for the next turn when it
+    /// exceeds the queue's length.
+    fn deliver_local(&mut self, now: Instant) -> usize {
+        let mut delivered = 0;
+        while delivered < LOCAL_QUEUE_MAX && !self.core.out.local.is_empty() {
+            while let Some(datagram) = self.core.out.local.pop_front() {
+                delivered += 1;
+                if let Err(datagram) = self.burst.push(datagram) {
+                    self.core.out.local.push_front(datagram);
+                    delivered -= 1;
+                    break;
+                }
+            }
+            self.handle_burst(now);
+        }
+        delivered
+    }
+
+    /// Brings each datagram of the burst where it belongs, and leaves the burst empty.
+    fn handle_burst(&mut self, now: Instant) {
+        if self.burst.is_empty() {
+            return;
+        }
+        if self.core.out.spare.len() >= SPARE_MAX / 2 {
+            self.io.free(&mut self.core.out.spare);
+        }
+        self.core.keep_own(&mut self.burst);
+        let verdicts = &mut self.verdicts[..self.burst.len()];
+        verdicts.fill(Verdict::Forward);
+        let mut context = Context {
+            now,
+            flows: &mut self.core.flows,
+            shared: &self.core.shared,
+            reports: &mut self.core.reports,
+        };
+        self.function
+            .handle_burst(&mut context, &mut self.burst, verdicts);
+        for (datagram, verdict) in self.burst.drain().zip(verdicts) {
+            self.core.execute(datagram, *verdict, &mut *self.io);
+        }
+        if !self.core.out.outgoing.is_empty() {
+            self.core.transmit(&mut *self.io);
+        }
+    }
+}
+
+impl Core {
+    fn rings_are_empty(&self) -> bool {
+        self.commands.is_empty() && self.peers.from.iter().flatten().all(|ring| ring.is_empty())
+    }
+
+    fn set_path(&mut self, now: Instant, flow: FlowId, generation: u32, path: Arc<Path>) {
+        let entry = &mut self.flows[flow.index()];
+        if !entry.open || entry.generation != generation {
+            self.reports.push(Report::Returned(path));
+            return;
+        }
+        let inactivity = path.ingress.inactivity;
+        let before = entry.path.replace(path);
+        let inactivity_before = before.as_ref().and_then(|path| path.ingress.inactivity);
+        if let Some(before) = before {
+            self.reports.push(Report::Returned(before));
+        }
+        if inactivity != inactivity_before {
+            entry.watched_from = now;
+            entry.silence = None;
+            self.watch(flow);
+        }
+    }
+
+    fn close(&mut self, flow: FlowId, generation: u32, endpoint: Option<Endpoint>) {
+        self.wheel.cancel(flow);
+        let entry = std::mem::replace(&mut self.flows[flow.index()], FlowEntry::closed());
+        self.reports.push(Report::Closed {
+            flow,
+            generation,
+            endpoint,
+            path: entry.path,
+        });
+    }
+
+    /// Sets the timer for inactivity, if that is this worker's matter: the flow is its own, or nobody's and it is
+    /// the one that stands in.
+    fn watch(&mut self, flow: FlowId) {
+        let entry = &self.flows[flow.index()];
+        let inactivity = entry.path.as_ref().and_then(|path| path.ingress.inactivity);
+        let stands_in = flow.index() % self.shared.workers.len() == usize::from(self.index);
+        let mine = match entry.owner {
+            Owner::Mine => true,
+            Owner::Unclaimed => stands_in,
+            Owner::Other(_) | Owner::Closed => false,
+        };
+        match inactivity {
+            Some(inactivity) if mine => {
+                let inactivity = inactivity.max(TICK);
+                self.wheel.set(flow, entry.silent_since() + inactivity);
+            }
+            _ => self.wheel.cancel(flow),
+        }
+    }
+
+    fn handle_timers(&mut self, now: Instant) -> usize {
+        let mut budget = TIMERS_PER_TURN_MAX;
+        let mut expired = 0;
+        while let Some(flow) = self.wheel.expire(now, &mut budget) {
+            expired += 1;
+            self.handle_silence(now, flow);
+        }
+        expired
+    }
+
+    fn handle_silence(&mut self, now: Instant, flow: FlowId) {
+        let entry = &mut self.flows[flow.index()];
+        let Some(inactivity) = entry.path.as_ref().and_then(|path| path.ingress.inactivity) else {
+            return;
+        };
+        // Another worker has the flow by now, and has a timer of its own.
+        let elsewhere =
+            entry.owner != Owner::Mine && self.shared.claims.is_claimed(flow, entry.generation);
+        if elsewhere {
+            return;
+        }
+        let since = entry.silent_since();
+        let due = since + inactivity.max(TICK);
+        if due > now {
+            self.wheel.set(flow, due);
+            return;
+        }
+        let generation = entry.generation;
+        if entry.silence != Some(since)
+            && self.reports.push(Report::Inactive {
+                flow,
+                generation,
+                since,
+            })
+        {
+            entry.silence = Some(since);
+        }
+        self.wheel.set(flow, now + inactivity.max(TICK));
+    }
+
+    fn receive_parcel(&mut self, peer: usize, burst: &mut Burst, io: &mut dyn PacketIo) -> bool {
+        let Self {
+            peers, flows, out, ..
+        } = self;
+        let Some(ring) = &mut peers.from[peer] else {
+            return false;
+        };
+        handoff::receive(ring, |parcel| {
+            let entry = &flows[parcel.flow.index()];
+            if !entry.open || entry.generation != parcel.generation {
+                out.drops.count(DropReason::StaleFlow);
+                return true;
+            }
+            let Some(frame) = out.take_frame(io) else {
+                return true;
+            };
+            if let Err(datagram) = burst.push(parcel.unpack(frame)) {
+                out.spare.push(datagram.frame);
+                return false;
+            }
+            true
+        })
+    }
+
+    /// Keeps the datagrams of this worker's own flows that have a path, in their order. The others are handed to
+    /// the worker whose they are, or dropped.
+    fn keep_own(&mut self, burst: &mut Burst) {
+        let mut kept = 0;
+        for index in 0..burst.len() {
+            let datagram = &burst[index];
+            match self.owner(datagram.flow) {
+                Ok(Owner::Mine) => {
+                    burst.swap(kept, index);
+                    kept += 1;
+                }
+                Ok(Owner::Other(worker)) => self.hand_over(worker, datagram),
+                Ok(Owner::Unclaimed | Owner::Closed) => self.out.drops.count(DropReason::StaleFlow),
+                Err(reason) => self.out.drops.count(reason),
+            }
+        }
+        while burst.len() > kept
+            && let Some(datagram) = burst.pop()
+        {
+            self.out.spare.push(datagram.frame);
+        }
+    }
+
+    /// Whose a flow is that something was received for; claims it if it is nobody's.
+    fn owner(&mut self, flow: FlowId) -> Result<Owner, DropReason> {
+        let entry = &mut self.flows[flow.index()];
+        if !entry.open {
+            return Err(DropReason::UnknownFlow);
+        }
+        if entry.path.is_none() {
+            return Err(DropReason::NoPath);
+        }
+        if entry.owner != Owner::Unclaimed {
+            return Ok(entry.owner);
+        }
+        let owner = self.shared.claims.claim(flow, entry.generation, self.index);
+        entry.owner = owner;
+        self.watch(flow);
+        Ok(owner)
+    }
+
+    fn hand_over(&mut self, worker: u16, datagram: &Datagram) {
+        let generation = self.flows[datagram.flow.index()].generation;
+        let handed = match &mut self.peers.to[usize::from(worker)] {
+            Some(ring) => handoff::hand_over(ring, datagram, generation),
+            None => false,
+        };
+        if !handed {
+            self.out.drops.count(DropReason::HandoffFull);
+            return;
+        }
+        self.shared.workers[usize::from(self.index)]
+            .handed_over
+            .add(1);
+        self.shared.sleepers[usize::from(worker)].wake();
+    }
+
+    /// Does what the function said.
+    fn execute(&mut self, mut datagram: Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
+        let path = self.flows[datagram.flow.index()].path.as_deref();
+        let egresses = match (verdict, path) {
+            (Verdict::Forward, Some(path)) => path.egresses(),
+            (Verdict::ForwardRtcp, Some(path)) => path.rtcp_egresses(),
+            (Verdict::Drop(reason), _) => return self.out.drop(datagram.frame, reason),
+            (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame),
+            (_, None) => return self.out.drop(datagram.frame, DropReason::NoPath),
+        };
+        let Some((last, others)) = egresses.split_last() else {
+            return self.out.drop(datagram.frame, DropReason::NoEgress);
+        };
+        for egress in others {
+            if let Some(copy) = self.out.copy(&datagram, io) {
+                self.out.route(&self.flows, &self.shared, egress, copy);
+            }
+        }
+        datagram.hops = datagram.hops.saturating_add(1);
+        self.out.route(&self.flows, &self.shared, last, datagram);
+    }
+
+    fn transmit(&mut self, io: &mut dyn PacketIo) {
+        let forwarded = self.out.outgoing.len() as u64;
+        self.shared.workers[usize::from(self.index)]
+            .forwarded
+            .add(forwarded);
+        io.tx_burst(&mut self.out.outgoing, &mut self.out.drops);
+    }
+
+    /// Publishes what the turn did, and tells the mg thread when there is something for it.
+    fn publish(&mut self, commands: usize, received: usize, delivered: usize) {
+        let counters = &self.shared.workers[usize::from(self.index)];
+        counters.turns.add(1);
+        counters.received.add(received as u64);
+        counters.delivered.add(delivered as u64);
+        counters.publish_drops(&self.out.drops);
+        // Last: who sees the commands done sees what they did.
+        counters.commands.add(commands as u64);
+        if std::mem::take(&mut self.reports.pushed) {
+            self.shared.reported.signal();
+        }
+    }
+}
+
+/// What leaves a worker's hands: to the network, to our own flows, back to the pool.
+struct Out {
+    worker: u16,
+    local: VecDeque<Datagram>,
+    outgoing: Vec<Outgoing>,
+    /// Frames of the back-end that are in nobody's use; at most [`SPARE_MAX`].
+    spare: Vec<Frame>,
+    drops: DropCounts,
+}
+
+impl Out {
+    /// Counts a drop and keeps its frame.
+    fn drop(&mut self, frame: Frame, reason: DropReason) {
+        self.drops.count(reason);
+        self.spare.push(frame);
+    }
+
+    fn take_frame(&mut self, io: &mut dyn PacketIo) -> Option<Frame> {
+        if self.spare.is_empty() {
+            io.alloc(&mut self.spare, ALLOC_FRAMES);
+        }
+        let frame = self.spare.pop();
+        if frame.is_none() {
+            self.drops.count(DropReason::NoFrame);
+        }
+        frame
+    }
+
+    fn copy(&mut self, datagram: &Datagram, io: &mut dyn PacketIo) -> Option<Datagram> {
+        let mut frame = self.take_frame(io)?;
+        if !frame.fill(datagram.payload()) {
+            self.drop(frame, DropReason::NoFrame);
+            return None;
+        }
+        let mut copy = Datagram::new(frame, datagram.flow, datagram.source, datagram.arrival);
+        copy.hops = datagram.hops.saturating_add(1);
+        Some(copy)
+    }
+
+    /// Sends a datagram by one egress.
+    fn route(
+        &mut self,
+        flows: &[FlowEntry],
+        shared: &Shared,
+        egress: &Egress,
+        mut datagram: Datagram,
+    ) {
+        let local = egress.local();
+        if !flows.get(local.index()).is_some_and(|entry| entry.open) {
+            return self.drop(datagram.frame, DropReason::NoEgress);
+        }
+        let octets = datagram.payload().len();
+        match egress.target {
+            Target::Nowhere(reason) => return self.drop(datagram.frame, reason),
+            Target::Network(destination) => {
+                self.outgoing.push(Outgoing {
+                    frame: datagram.frame,
+                    local,
+                    destination,
+                });
+            }
+            Target::Local(_) if datagram.hops > HOPS_MAX => {
+                return self.drop(datagram.frame, DropReason::HopLimit);
+            }
+            Target::Local(_) if self.local.len() >= LOCAL_QUEUE_MAX => {
+                return self.drop(datagram.frame, DropReason::LocalQueueFull);
+            }
+            Target::Local(flow) => {
+                let Some(source) = shared.addresses.local(local) else {
+                    return self.drop(datagram.frame, DropReason::NoEgress);
+                };
+                (datagram.flow, datagram.source) = (flow, source);
+                self.local.push_back(datagram);
+            }
+        }
+        shared.workers[usize::from(self.worker)].count_sent(local, octets);
+    }
+}
+
+/// Commands taken per turn: a command costs less than a packet.
+const COMMANDS_PER_TURN_MAX: usize = 64;
+
+/// Timers looked at per turn.
+const TIMERS_PER_TURN_MAX: usize = 64;
+
+/// Bursts received per turn: 1 024 packets, after which commands and timers have their turn.
+const BURSTS_PER_TURN_MAX: usize = 16;
+
+/// Datagrams that wait for delivery in memory.
+const LOCAL_QUEUE_MAX: usize = 4 * BURST_MAX;
+
+/// Times a datagram is delivered in memory: a call through both directions of a few anchors, and no loop.
+pub(crate) const HOPS_MAX: u8 = 8;
+
+/// Frames taken from the back-end at a time to copy into.
+const ALLOC_FRAMES: usize = 16;
+
+/// Frames kept before they are given back. One burst adds at most `BURST_MAX`, and the spare frames are given back
+/// before a burst when half of this is reached.
+const SPARE_MAX: usize = 4 * BURST_MAX;
+
+/// Most frames of a back-end that can be outside its pool: a burst, its copies, those that wait, those kept.
+pub(crate) const FRAMES_IN_FLIGHT_MAX: usize =
+    BURST_MAX + BURST_MAX * EGRESSES_MAX + LOCAL_QUEUE_MAX + SPARE_MAX;
+
+const _: () = assert!(SPARE_MAX / 2 + BURST_MAX + ALLOC_FRAMES <= SPARE_MAX);
