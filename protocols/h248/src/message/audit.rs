@@ -178,8 +178,8 @@ pub enum IndexedAudit {
     Signals(Option<SignalRequest>),
     /// A list of the Signals descriptor as a whole.
     SignalList(u16),
-    /// A digit map by name; `None` is every one.
-    DigitMap(Option<Name>),
+    /// A digit map.
+    DigitMap(Name),
     /// A statistic.
     Statistics(PkgdName),
     /// A package.

@@ -127,8 +127,6 @@ pub struct EventSpec {
     pub name: PkgdName,
     /// On which stream.
     pub stream: Option<StreamId>,
-    /// When it was detected, in audits.
-    pub time: Option<TimeStamp>,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
 }
