@@ -1,6 +1,6 @@
 //! Edits of a message, and messages made from parts.
 
-use crate::header::Params;
+use crate::header::{NameAddr, Params, print_date};
 use crate::index::{Index, Line, Lines, Start, is_name};
 use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
 use crate::scan::{split_outside, trim};
@@ -183,7 +183,12 @@ impl Draft {
 
     /// Replaces the Request-URI.
     pub fn set_request_uri(&mut self, uri: &str) -> &mut Draft {
-        match self.source.as_ref().and_then(Message::method).cloned() {
+        let method = match (&self.start, &self.source) {
+            (Some((_, Start::Request { method, .. })), _) => Some(method.clone()),
+            (None, Some(source)) => source.method().cloned(),
+            _ => None,
+        };
+        match method {
             Some(method) => self.set_request_line(&method, uri),
             None => self.refuse(EditError::StartLine),
         }
@@ -315,21 +320,16 @@ impl Draft {
 
     /// Adds the tag to To unless it has one.
     pub fn to_tag(&mut self, tag: &str) -> &mut Draft {
-        let has_tag = self
-            .source
-            .as_ref()
-            .is_some_and(|source| source.to_tag().is_some());
-        match self.position(HeaderName::To) {
-            Some(_) if has_tag => self,
-            Some(at) => {
-                let value = format!("{};tag={tag}", self.value(at));
-                self.overwrite(at, &value)
-            }
-            None => {
-                let missing = Invalid::header(HeaderName::To, Why::Missing);
-                self.refuse(EditError::Source(missing))
-            }
+        let Some(at) = self.position(HeaderName::To) else {
+            let missing = Invalid::header(HeaderName::To, Why::Missing);
+            return self.refuse(EditError::Source(missing));
+        };
+        let to = self.value(at);
+        if NameAddr::parse(to).is_ok_and(|to| to.tag().is_some()) {
+            return self;
         }
+        let value = format!("{to};tag={tag}");
+        self.overwrite(at, &value)
     }
 
     /// Sets a parameter of the topmost Via: `received`, `rport` (RFC 3261 18.2.1, RFC 3581 4).
@@ -361,6 +361,11 @@ impl Draft {
             out.push_str(others);
         }
         self.overwrite(at, &out)
+    }
+
+    /// Date as the second `unix_seconds` after the Unix epoch.
+    pub fn set_date(&mut self, unix_seconds: u64) -> &mut Draft {
+        self.replace(HeaderName::Date, &print_date(unix_seconds))
     }
 
     /// Max-Forwards less one, or [`MAX_FORWARDS`] where there is none (RFC 3261 16.6 step 3).
@@ -609,9 +614,9 @@ fn write_lines(
     out
 }
 
-/// No octet that would end the line or hide its rest.
+/// No octet that would end the line. A NUL may stand in a quoted pair (RFC 4475 3.1.1.2) and is let through.
 fn is_value(text: &str) -> bool {
-    !text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+    !text.bytes().any(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 fn push_param(out: &mut String, name: &str, value: Option<&str>) {

@@ -190,7 +190,7 @@ impl std::error::Error for Invalid {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EditError {
-    /// A value with CR, LF or NUL in it: it would have been a header injection.
+    /// A value with CR or LF in it: it would have been a header injection.
     LineBreak(HeaderName),
     /// A header name that is no token, or [`HeaderName::Other`] where a name is needed.
     Name,

@@ -64,7 +64,7 @@ pub(crate) type Found = Option<(Malformed, usize)>;
 /// not even the kind of the start line can be told. `bytes` holds at most `MESSAGE_BYTES_MAX` octets.
 pub(crate) fn index(bytes: &mut [u8]) -> (Option<Index>, Found) {
     let mut found = None;
-    let Some(start_end) = line_end(bytes, 0, &mut found) else {
+    let Some((start_end, _)) = line_end(bytes, 0, &mut found) else {
         return (None, found.or(Some((Malformed::Unterminated, bytes.len()))));
     };
     let Some(start) = start_line(&bytes[..start_end - 2], &mut found) else {
@@ -136,14 +136,18 @@ fn refuse_other_than_utf8(head: &[u8], index: &mut Index, found: &mut Found) {
     }
 }
 
-/// Offset after the CRLF that ends the line at `from`; `None` when there is none.
-fn line_end(bytes: &[u8], from: usize, found: &mut Found) -> Option<usize> {
+/// Offset after the CRLF that ends the line at `from`, and whether no lone CR or LF stands before it; `None`
+/// when no CRLF comes.
+#[inline]
+fn line_end(bytes: &[u8], from: usize, found: &mut Found) -> Option<(usize, bool)> {
     let mut at = from;
+    let mut clean = true;
     loop {
         at += memchr2(b'\r', b'\n', bytes.get(at..)?)?;
         if bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n') {
-            return Some(at + 2);
+            return Some((at + 2, clean));
         }
+        clean = false;
         note(found, Malformed::LineEnd, at);
         at += 1;
     }
@@ -158,18 +162,19 @@ fn header_line(bytes: &mut [u8], at: usize, found: &mut Found) -> Option<(usize,
     let colon = name_end + blanks;
     let is_header = name_len > 0 && bytes[colon] == b':';
 
-    let mut end = line_end(bytes, if is_header { colon } else { at }, found)?;
+    let (mut end, mut clean) = line_end(bytes, colon, found)?;
     while bytes.get(end).is_some_and(|&byte| is_blank(byte)) {
-        bytes[end - 2] = b' ';
-        bytes[end - 1] = b' ';
-        end = line_end(bytes, end, found)?;
+        bytes[end - 2..end].fill(b' ');
+        let (next, next_clean) = line_end(bytes, end, found)?;
+        (end, clean) = (next, clean && next_clean);
     }
     if !is_header {
         note(found, Malformed::HeaderLine, at);
-        return Some((end, None));
     }
     if end - at > LINE_BYTES_MAX {
         note(found, Malformed::LineTooLong, at);
+    }
+    if !is_header || !clean || end - at > LINE_BYTES_MAX {
         return Some((end, None));
     }
     let mut from = colon + 1;

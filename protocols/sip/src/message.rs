@@ -8,7 +8,7 @@ use crate::index::{self, Found, Index, Line, Start};
 use crate::limits::{LEADING_CRLF_MAX, MESSAGE_BYTES_MAX};
 use crate::scan::{decimal, is_word, split_outside, trim};
 use crate::span::Span;
-use crate::{HeaderName, Invalid, Malformed, Method, ParseError, Part, Scheme, Uri, Why, header};
+use crate::{HeaderName, Invalid, Malformed, Method, ParseError, Part, Uri, Why, header};
 use std::fmt;
 use std::sync::Arc;
 
@@ -154,10 +154,11 @@ impl Message {
             return Err(bad(Why::Missing));
         }
         let uri = Uri::parse(self.request_uri()).ok_or(bad(Why::Syntax))?;
-        if uri.is_sip() && uri.headers_str().is_empty() || uri.scheme() != Scheme::Sip {
-            return Ok(uri);
+        if uri.headers_str().is_empty() {
+            Ok(uri)
+        } else {
+            Err(bad(Why::Syntax))
         }
-        Err(bad(Why::Syntax))
     }
 
     /// Status of a response.
@@ -366,6 +367,14 @@ impl Message {
     /// Malformed or beyond 2³² - 1.
     pub fn min_expires(&self) -> Result<Option<u32>, Invalid> {
         self.optional(HeaderName::MinExpires, header::seconds)
+    }
+
+    /// Date, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// Malformed, a zone other than GMT among the rest, or a day that does not exist.
+    pub fn date(&self) -> Result<Option<u64>, Invalid> {
+        self.optional(HeaderName::Date, header::parse_date)
     }
 
     /// Content-Type.

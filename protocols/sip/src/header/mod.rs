@@ -2,6 +2,7 @@
 
 mod address;
 mod auth;
+mod date;
 mod numbers;
 mod params;
 mod token;
@@ -14,4 +15,5 @@ pub use params::Params;
 pub use token::{ContentType, TokenParams};
 pub use via::{Transport, Via};
 
+pub(crate) use date::{parse as parse_date, print as print_date};
 pub(crate) use numbers::seconds;

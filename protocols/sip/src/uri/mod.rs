@@ -66,13 +66,11 @@ impl<'a> Host<'a> {
 /// An IPv6 address; a third colon before an IPv4 tail is taken as two (the defect of RFC 3261's grammar,
 /// RFC 5118 4.10).
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    match text.find(":::") {
-        Some(at) if text.contains('.') => {
-            let mended = format!("{}{}", &text[..at], &text[at + 1..]);
-            mended.parse().ok()
-        }
-        _ => text.parse().ok(),
+    if let Some((hex, v4)) = text.split_once(":::") {
+        v4.parse::<Ipv4Addr>().ok()?;
+        return format!("{hex}::{v4}").parse().ok();
     }
+    text.parse().ok()
 }
 
 impl fmt::Display for Host<'_> {
@@ -447,7 +445,7 @@ fn tel_parts(text: &str, scheme_end: usize) -> Option<Parts> {
 
 /// Any visible ASCII but delimiters (RFC 3986 2).
 fn opaque_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
-    let rest = text[scheme_end..].as_bytes();
+    let rest = &text.as_bytes()[scheme_end..];
     let good = |&byte: &u8| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte);
     if rest.is_empty() || !rest.iter().all(good) {
         return None;
