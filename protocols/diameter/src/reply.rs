@@ -83,6 +83,9 @@ impl ReplyTo {
     /// The answer that carries nothing but a result, with the E bit for protocol errors (RFC 6733 7.2).
     ///
     /// `application` adds what every answer of the application must have.
+    ///
+    /// # Errors
+    /// `Limit` when Proxy-Info makes it too long.
     pub fn result(
         &self,
         origin: &Origin,
@@ -92,10 +95,10 @@ impl ReplyTo {
         self.finish(self.bare_result(origin, result, application))
     }
 
-    /// The answer to a request with this fault: Result-Code and Failed-AVP.
+    /// The answer to a request with this fault: Result-Code and, if the message can hold it, Failed-AVP.
     ///
     /// # Errors
-    /// `Limit` when Failed-AVP makes it too long.
+    /// `Limit` when Proxy-Info makes it too long.
     pub fn error(
         &self,
         origin: &Origin,
@@ -107,6 +110,7 @@ impl ReplyTo {
             answer.group(&base::FAILED_AVP, |inside| inside.raw(avp.as_bytes()));
         }
         self.finish(answer)
+            .or_else(|_| self.result(origin, error.result_code(), application))
     }
 
     fn bare_result(
