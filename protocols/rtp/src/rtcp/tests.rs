@@ -28,7 +28,7 @@ fn full() -> Vec<u8> {
         .unwrap();
     writer.cname(0xfeed, "alice@192.0.2.1").unwrap();
     writer
-        .application(5, 0xfeed, *b"PoC1", &[1, 2, 3, 4])
+        .application(5, 0xfeed, *b"TEST", &[1, 2, 3, 4])
         .unwrap();
     writer.bye(&[0xfeed, 0xbeef], "teardown").unwrap();
     writer.finish().to_vec()
@@ -62,7 +62,7 @@ fn what_is_written_is_read_back() {
     let expected = Packet::Application {
         subtype: 5,
         ssrc: 0xfeed,
-        name: *b"PoC1",
+        name: *b"TEST",
         data: &[1, 2, 3, 4],
     };
     assert_eq!(packets[2], expected);
@@ -74,6 +74,17 @@ fn what_is_written_is_read_back() {
         panic!("{packets:?}");
     };
     assert_eq!(ssrcs.iter().collect::<Vec<_>>(), [0xfeed, 0xbeef]);
+}
+
+#[test]
+fn what_is_written_is_what_tshark_read() {
+    let text = include_str!("../../testdata/compound.hex");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let bytes: Vec<u8> = lines
+        .flat_map(str::split_whitespace)
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    assert_eq!(full(), bytes);
 }
 
 #[test]
