@@ -386,7 +386,7 @@ impl Control {
     /// True when the workers have done every command so far.
     pub fn is_settled(&self) -> bool {
         let done = |(handle, worker): (&WorkerHandle, &WorkerCounters)| {
-            worker.commands.read() == handle.sent
+            worker.commands.read_after() == handle.sent
         };
         self.outdated.is_empty() && self.workers.iter().zip(&self.shared.workers).all(done)
     }

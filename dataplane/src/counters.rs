@@ -22,6 +22,16 @@ impl Counter {
     pub(crate) fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// As `add`; who reads the sum by `read_after` sees what the writer did before.
+    pub(crate) fn add_after(&self, value: u64) {
+        self.0.store(self.read().wrapping_add(value), Ordering::Release);
+    }
+
+    /// See `add_after`.
+    pub(crate) fn read_after(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What a flow received, written by the worker that has claimed it; on a cache line of its own.

@@ -94,11 +94,18 @@ impl Reports {
         }
     }
 
-    /// False when the ring is full.
+    /// Tells the mg thread; false when the ring is full.
     fn push(&mut self, report: Report) -> bool {
         let pushed = self.ring.push(report).is_ok();
         self.pushed |= pushed;
         pushed
+    }
+
+    /// Gives a path back to be dropped, for which the mg thread need not be woken.
+    fn give_back(&mut self, path: Arc<Path>) {
+        // Room was made sure of before the command was taken.
+        let pushed = self.ring.push(Report::Returned(path)).is_ok();
+        debug_assert!(pushed, "there is room for one report");
     }
 
     /// Reports what the admission of a packet from `source` brought about; what finds no room stays marked.
@@ -270,11 +277,10 @@ impl Worker {
     fn receive_parcels(&mut self, now: Instant) -> usize {
         let mut received = 0;
         for peer in 0..self.core.peers.from.len() {
-            while !self.burst.is_full()
-                && self
-                    .core
-                    .receive_parcel(peer, &mut self.burst, &mut *self.io)
-            {
+            for _ in 0..BURST_MAX {
+                if !self.core.receive_parcel(peer, &mut self.burst, &mut *self.io) {
+                    break;
+                }
                 received += 1;
             }
             self.handle_burst(now);
@@ -351,14 +357,14 @@ impl Core {
     fn set_path(&mut self, now: Instant, flow: FlowId, generation: u32, path: Arc<Path>) {
         let entry = &mut self.flows[flow.index()];
         if !entry.open || entry.generation != generation {
-            self.reports.push(Report::Returned(path));
+            self.reports.give_back(path);
             return;
         }
         let inactivity = path.ingress.inactivity;
         let before = entry.path.replace(path);
         let inactivity_before = before.as_ref().and_then(|path| path.ingress.inactivity);
         if let Some(before) = before {
-            self.reports.push(Report::Returned(before));
+            self.reports.give_back(before);
         }
         if inactivity != inactivity_before {
             entry.watched_from = now;
@@ -556,8 +562,7 @@ impl Core {
         counters.received.add(received as u64);
         counters.delivered.add(delivered as u64);
         counters.publish_drops(&self.out.drops);
-        // Last: who sees the commands done sees what they did.
-        counters.commands.add(commands as u64);
+        counters.commands.add_after(commands as u64);
         if std::mem::take(&mut self.reports.pushed) {
             self.shared.reported.signal();
         }
