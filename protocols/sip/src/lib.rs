@@ -22,6 +22,7 @@
 //! assert_eq!(response.header(HeaderName::CallId), Some("a84b4c76e66710"));
 //! ```
 
+pub mod dialog;
 pub mod digest;
 mod draft;
 mod error;
