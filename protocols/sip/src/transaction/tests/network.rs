@@ -26,8 +26,7 @@ struct World {
     hop: Transport,
     client: Layer<Transport, u32>,
     server: Layer<Transport, u32>,
-    /// Due, sequence, to the server?, bytes.
-    flying: BinaryHeap<Reverse<(Instant, u64, bool, Vec<u8>)>>,
+    flying: BinaryHeap<Reverse<Datagram>>,
     /// Things users do later: sequence keeps the order.
     plans: BinaryHeap<Reverse<(Instant, u64, Plan)>>,
     outcomes: BTreeMap<u32, Vec<String>>,
@@ -36,6 +35,9 @@ struct World {
     unacknowledged: BTreeMap<u32, Message>,
     server_ended: u32,
 }
+
+/// Due, sequence, to the server?, bytes.
+type Datagram = (Instant, u64, bool, Vec<u8>);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Plan {
