@@ -570,11 +570,10 @@ mod tests {
         // After the kill the pipe still holds what the child acknowledged; a line cut short is not counted.
         while let Some(Ok(line)) = lines.next() {
             let mut words = line.split(' ');
-            if let (Some("ACK"), Some(name), Some(seq)) = (words.next(), words.next(), words.next())
+            if let (Some("ACK"), Some(name), Some(Ok(seq))) =
+                (words.next(), words.next(), words.next().map(str::parse))
             {
-                if let Ok(seq) = seq.parse() {
-                    acknowledged.push((name.to_owned(), seq));
-                }
+                acknowledged.push((name.to_owned(), seq));
             }
             if acknowledged.len() == CRASH_ACKNOWLEDGED && !killed {
                 killed = true;
