@@ -191,6 +191,23 @@ pub struct Header {
 }
 
 impl Header {
+    /// Reads the fixed fields, having checked version, contributing sources and extension against the length.
+    ///
+    /// Padding is not looked at: where SRTP encrypts it (RFC 3711 3.1) it is not for a relay to judge.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::Version`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.len() < HEADER_BYTES {
+            return Err(Error::Truncated);
+        }
+        if bytes[field::FLAGS] & field::VERSION_MASK != field::VERSION_2 {
+            return Err(Error::Version);
+        }
+        payload_start(bytes).ok_or(Error::Truncated)?;
+        Ok(Packet { buffer: bytes }.header())
+    }
+
     /// Writes the header to the first [`HEADER_BYTES`] of a buffer.
     ///
     /// # Errors
@@ -227,6 +244,27 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_is_read_whatever_the_padding_octet_says() {
+        let header = Header {
+            marker: true,
+            payload_type: 96,
+            sequence: 1,
+            timestamp: 2,
+            ssrc: 3,
+        };
+        let mut bytes = [0xff; HEADER_BYTES + 4];
+        header.write_to(&mut bytes).unwrap();
+        assert_eq!(Header::parse(&bytes), Ok(header));
+        bytes[field::FLAGS] |= field::PADDING;
+        assert_eq!(Packet::new(&bytes).unwrap_err(), Error::Padding);
+        assert_eq!(Header::parse(&bytes), Ok(header));
+        bytes[field::FLAGS] |= field::EXTENSION;
+        assert_eq!(Header::parse(&bytes), Err(Error::Truncated));
+        assert_eq!(Header::parse(&bytes[..11]), Err(Error::Truncated));
+        assert_eq!(Header::parse(&[0x40; 12]), Err(Error::Version));
+    }
 
     /// Two contributing sources, an extension of one word, three bytes of payload, five of padding.
     const FULL: [u8; 36] = [
