@@ -1,0 +1,147 @@
+//! From the streams of a context to the paths of its flows.
+
+use dataplane::{Egress, FlowId, Ingress, Latch, Media, Path, Remote, SourceFilter};
+use h248::message::StreamMode;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One stream of one termination, as its descriptors say (H.248.1 7.1.6): where it receives, where it sends.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// The flow of the local descriptor's port.
+    pub flow: FlowId,
+    /// What it carries.
+    pub media: LegMedia,
+    /// Address and port of the remote descriptor; `None` while there is none. Not used with latching.
+    pub remote: Option<SocketAddr>,
+    /// Where its RTCP is.
+    pub rtcp: Rtcp,
+    /// Mode of LocalControl (H.248.1 7.1.7).
+    pub mode: StreamMode,
+    /// Latching, for RTP and RTCP each on its own.
+    pub latch: Latch,
+    /// Source filter of the media.
+    pub filter: SourceFilter,
+    /// Source filter of RTCP on a port of its own.
+    pub rtcp_filter: SourceFilter,
+    /// Report after this long without media.
+    pub inactivity: Option<Duration>,
+    /// Report the first packet of the media.
+    pub report_first_packet: bool,
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LegMedia {
+    /// RTP, with the clock of its payload in Hz; 0 when it has several or none known.
+    Rtp {
+        /// Timestamp units per second.
+        clock_hz: u32,
+    },
+    /// UDP of any content.
+    Udp,
+}
+
+/// RTCP of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rtcp {
+    /// None is passed.
+    None,
+    /// On a port of its own.
+    Port {
+        /// Its flow.
+        flow: FlowId,
+        /// Where the remote side receives it; `None` while unknown. Not used with latching.
+        remote: Option<SocketAddr>,
+    },
+    /// On the port of the media, RFC 5761.
+    Muxed,
+}
+
+/// The paths of all flows of one stream of a context: every leg with every other.
+///
+/// Media of a leg that receives go to each other leg that sends; of a leg in loopback, back to itself. RTCP goes to
+/// every other leg whatever the modes (RFC 3264 5.1), but a leg in loopback gets its own back. `None` when a leg
+/// leads to more others than a path has ways out ([`dataplane::EGRESSES_MAX`]).
+pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
+    let mut paths = Vec::with_capacity(2 * legs.len());
+    for (index, leg) in legs.iter().enumerate() {
+        let loops = leg.mode == StreamMode::Loopback;
+        let mut path = Path::new(leg.ingress());
+        let mut rtcp_path = Path::new(leg.rtcp_ingress());
+        for (other_index, other) in legs.iter().enumerate() {
+            let reached = if loops {
+                other_index == index
+            } else {
+                other_index != index && other.mode != StreamMode::Loopback
+            };
+            if !reached {
+                continue;
+            }
+            if (loops || other.mode.sends())
+                && let Some(egress) = other.egress()
+                && !path.push(egress)
+            {
+                return None;
+            }
+            if let Some(egress) = other.rtcp_egress()
+                && !(path.push_rtcp(egress) && rtcp_path.push_rtcp(egress))
+            {
+                return None;
+            }
+        }
+        paths.push((leg.flow, path));
+        if let Rtcp::Port { flow, .. } = leg.rtcp {
+            paths.push((flow, rtcp_path));
+        }
+    }
+    Some(paths)
+}
+
+impl Leg {
+    fn ingress(&self) -> Ingress {
+        let (media, clock_hz) = match (self.media, self.rtcp) {
+            (LegMedia::Rtp { clock_hz }, Rtcp::Muxed) => (Media::RtpAndRtcp, clock_hz),
+            (LegMedia::Rtp { clock_hz }, Rtcp::None | Rtcp::Port { .. }) => (Media::Rtp, clock_hz),
+            (LegMedia::Udp, _) => (Media::Udp, 0),
+        };
+        Ingress {
+            media,
+            receiving: self.mode.receives() || self.mode == StreamMode::Loopback,
+            filter: self.filter,
+            latch: self.latch,
+            inactivity: self.inactivity,
+            report_first_packet: self.report_first_packet,
+            clock_hz,
+        }
+    }
+
+    fn rtcp_ingress(&self) -> Ingress {
+        Ingress {
+            media: Media::Rtcp,
+            filter: self.rtcp_filter,
+            latch: self.latch,
+            ..Ingress::default()
+        }
+    }
+
+    fn egress(&self) -> Option<Egress> {
+        Some(Egress::new(self.flow, self.to(self.remote)?))
+    }
+
+    fn rtcp_egress(&self) -> Option<Egress> {
+        match self.rtcp {
+            Rtcp::None => None,
+            Rtcp::Port { flow, remote } => Some(Egress::new(flow, self.to(remote)?)),
+            Rtcp::Muxed => self.egress(),
+        }
+    }
+
+    /// With latching the remote descriptor's address does not count (H.248.37).
+    fn to(&self, remote: Option<SocketAddr>) -> Option<Remote> {
+        match self.latch {
+            Latch::Off => remote.map(Remote::Fixed),
+            Latch::First { .. } | Latch::Again { .. } => Some(Remote::Latched),
+        }
+    }
+}
