@@ -1,1 +1,4 @@
 //! SIP user agents and RTP generators for load and demonstration.
+
+pub mod media;
+pub mod usim;
