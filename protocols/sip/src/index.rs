@@ -1,7 +1,7 @@
 //! The one pass over a head that finds its lines.
 
 use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX};
-use crate::scan::{is_blank, is_token, is_token_byte};
+use crate::scan::{is_blank, is_token};
 use crate::span::Span;
 use crate::{HeaderName, Malformed, Method};
 use memchr::memchr2;
@@ -156,42 +156,51 @@ fn line_end(bytes: &[u8], from: usize, found: &mut Found) -> Option<(usize, bool
 /// The line at `at`: the offset after it, and the line when it is one. `None` when no CRLF ends it.
 #[inline]
 fn header_line(bytes: &mut [u8], at: usize, found: &mut Found) -> Option<(usize, Option<Line>)> {
-    let name_len = bytes[at..].iter().position(|&byte| !is_token_byte(byte))?;
-    let name_end = at + name_len;
-    let blanks = bytes[name_end..].iter().position(|&byte| !is_blank(byte))?;
-    let colon = name_end + blanks;
-    let is_header = name_len > 0 && bytes[colon] == b':';
-
-    let (mut end, mut clean) = line_end(bytes, colon, found)?;
+    let (mut end, mut clean) = line_end(bytes, at, found)?;
     while bytes.get(end).is_some_and(|&byte| is_blank(byte)) {
         bytes[end - 2..end].fill(b' ');
         let (next, next_clean) = line_end(bytes, end, found)?;
         (end, clean) = (next, clean && next_clean);
     }
-    if !is_header {
+    let text = &bytes[at..end - 2];
+    let Some((name, name_len, colon)) = name(text) else {
         note(found, Malformed::HeaderLine, at);
-    }
-    if end - at > LINE_BYTES_MAX {
-        note(found, Malformed::LineTooLong, at);
-    }
-    if !is_header || !clean || end - at > LINE_BYTES_MAX {
         return Some((end, None));
+    };
+    if text.len() > LINE_BYTES_MAX {
+        note(found, Malformed::LineTooLong, at);
+        clean = false;
     }
     let mut from = colon + 1;
-    let mut to = end - 2;
-    while from < to && is_blank(bytes[from]) {
+    let mut to = text.len();
+    while from < to && is_blank(text[from]) {
         from += 1;
     }
-    while to > from && is_blank(bytes[to - 1]) {
+    while to > from && is_blank(text[to - 1]) {
         to -= 1;
     }
     let line = Line {
         span: Span::new(at, end),
-        value: Span::new(from, to),
+        value: Span::new(at + from, at + to),
         name_len: Span::new(0, name_len).end,
-        name: HeaderName::of(&bytes[at..name_end]),
+        name,
     };
-    Some((end, Some(line)))
+    Some((end, clean.then_some(line)))
+}
+
+/// `token HCOLON`: the name, its length, and the offset of the colon. A name that is known is a token.
+#[inline]
+fn name(line: &[u8]) -> Option<(HeaderName, usize, usize)> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let mut len = colon;
+    while len > 0 && is_blank(line[len - 1]) {
+        len -= 1;
+    }
+    let text = &line[..len];
+    match HeaderName::of(text) {
+        HeaderName::Other if !is_token(text) => None,
+        name => Some((name, len, colon)),
+    }
 }
 
 /// Request-Line or Status-Line (RFC 3261 7.1, 7.2), without its CRLF.

@@ -6,7 +6,7 @@ use crate::header::{
 };
 use crate::index::{self, Found, Index, Line, Start};
 use crate::limits::{LEADING_CRLF_MAX, MESSAGE_BYTES_MAX};
-use crate::scan::{decimal, is_word, split_outside, trim};
+use crate::scan::{decimal, is_word, split_once, split_outside, trim};
 use crate::span::Span;
 use crate::{HeaderName, Invalid, Malformed, Method, ParseError, Part, Uri, Why, header};
 use std::fmt;
@@ -292,7 +292,7 @@ impl Message {
     /// Missing or malformed.
     pub fn call_id(&self) -> Result<&str, Invalid> {
         self.required(HeaderName::CallId, |text| {
-            let (left, right) = text.split_once('@').unwrap_or((text, "x"));
+            let (left, right) = split_once(text, b'@').unwrap_or((text, "x"));
             let good = is_word(left.as_bytes()) && is_word(right.as_bytes());
             if good { Ok(text) } else { Err(Why::Syntax) }
         })

@@ -176,10 +176,9 @@ impl HeaderName {
             if entry == EMPTY {
                 return HeaderName::Other;
             }
-            if HeaderName::LONG[entry]
-                .as_bytes()
-                .eq_ignore_ascii_case(text)
-            {
+            // The usual spelling first: it compares as one word or two.
+            let long = HeaderName::LONG[entry].as_bytes();
+            if long == text || long.eq_ignore_ascii_case(text) {
                 return HeaderName::KNOWN[entry];
             }
             slot = (slot + 1) % SLOTS;

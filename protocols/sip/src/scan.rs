@@ -1,12 +1,14 @@
 //! Character classes and the small scanners of RFC 3261 25.1 that every header parser shares.
 
+use memchr::{memchr, memchr3};
+
 const TOKEN: u8 = 1;
 const UNRESERVED: u8 = 2;
 const USER: u8 = 4;
 const PARAM: u8 = 8;
 const HEADER: u8 = 16;
 const HOST: u8 = 32;
-const DIGIT: u8 = 64;
+const VALUE: u8 = 64;
 const WORD: u8 = 128;
 
 /// Classes of each octet.
@@ -20,8 +22,8 @@ const fn classes() -> [u8; 256] {
         if b.is_ascii_alphanumeric() {
             table[byte] = TOKEN | UNRESERVED | USER | PARAM | HEADER | HOST | WORD;
         }
-        if b.is_ascii_digit() {
-            table[byte] |= DIGIT;
+        if b > b' ' && b != 0x7f {
+            table[byte] |= VALUE;
         }
         byte += 1;
     }
@@ -33,6 +35,12 @@ const fn classes() -> [u8; 256] {
     // Underscore is no host character of RFC 3261, but container and Windows names carry it.
     mark(&mut table, b"-._", HOST);
     mark(&mut table, b"-.!%*_+`'~()<>:\\\"/[]?{}", WORD);
+    let delimiters = b";,\"<>\\";
+    let mut i = 0;
+    while i < delimiters.len() {
+        table[delimiters[i] as usize] &= !VALUE;
+        i += 1;
+    }
     table
 }
 
@@ -87,8 +95,9 @@ pub(crate) enum UriPart {
     Header,
 }
 
-/// Only octets of `part` and well-formed `%HH` escapes.
-pub(crate) fn is_uri_text(text: &[u8], part: UriPart) -> bool {
+/// Length of the run of octets of `part` and well-formed `%HH` escapes that `text` starts with.
+#[inline]
+pub(crate) fn uri_run(text: &[u8], part: UriPart) -> usize {
     let class = match part {
         UriPart::User => USER,
         UriPart::Param => PARAM,
@@ -101,10 +110,46 @@ pub(crate) fn is_uri_text(text: &[u8], part: UriPart) -> bool {
         } else if text[i] == b'%' && hex_pair(&text[i + 1..]).is_some() {
             i += 3;
         } else {
-            return false;
+            break;
         }
     }
-    true
+    i
+}
+
+/// Only octets of `part` and well-formed escapes.
+pub(crate) fn is_uri_text(text: &[u8], part: UriPart) -> bool {
+    uri_run(text, part) == text.len()
+}
+
+/// Length of the run of token octets that `text` starts with.
+#[inline]
+pub(crate) fn token_run(text: &[u8]) -> usize {
+    text.iter()
+        .position(|&byte| !has(byte, TOKEN))
+        .unwrap_or(text.len())
+}
+
+/// Length of the run of blanks that `text` starts with.
+#[inline]
+pub(crate) fn blank_run(text: &[u8]) -> usize {
+    text.iter()
+        .position(|&byte| !is_blank(byte))
+        .unwrap_or(text.len())
+}
+
+/// Length of the parameter value that `text` starts with, 0 for none: a quoted string, a URI in angle brackets
+/// (RFC 8224 `info`), or anything visible without delimiters. That is more than `token / host`, because
+/// unquoted addresses, times and base64 are common in P- headers.
+#[inline]
+pub(crate) fn value_run(text: &[u8]) -> usize {
+    match text.first() {
+        Some(b'"') => quoted_len(text).unwrap_or(0),
+        Some(b'<') => memchr(b'>', text).map_or(0, |at| at + 1),
+        _ => text
+            .iter()
+            .position(|&byte| !has(byte, VALUE))
+            .unwrap_or(text.len()),
+    }
 }
 
 /// The octet that two leading hexadecimal digits spell.
@@ -120,13 +165,36 @@ pub(crate) fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
+/// Removes blanks and tabs at both ends.
+#[inline]
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let bytes = text.as_bytes();
+    let (mut from, mut to) = (0, bytes.len());
+    while from < to && is_blank(bytes[from]) {
+        from += 1;
+    }
+    while to > from && is_blank(bytes[to - 1]) {
+        to -= 1;
+    }
+    &text[from..to]
+}
+
+/// Offset of the first `byte`, for texts of a few octets.
+#[inline]
+pub(crate) fn find(text: &str, byte: u8) -> Option<usize> {
+    text.bytes().position(|each| each == byte)
+}
+
+/// What stands before and after the first `byte`, an ASCII one.
+#[inline]
+pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = find(text, byte)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// One or more digits as a `u32`, `None` also on overflow.
 pub(crate) fn decimal(text: &str) -> Option<u32> {
-    if text.is_empty() || !all(text.as_bytes(), DIGIT) {
+    if !text.as_bytes().first()?.is_ascii_digit() {
         return None;
     }
     text.parse().ok()
@@ -144,23 +212,15 @@ pub(crate) fn split_outside(text: &str, delimiter: u8) -> (&str, Option<&str>) {
 
 /// Offset of the first `delimiter` outside quotes and angle brackets.
 pub(crate) fn find_outside(text: &[u8], delimiter: u8) -> Option<usize> {
-    let mut i = 0;
-    let mut angle = false;
-    while i < text.len() {
-        let byte = text[i];
-        if byte == b'"' && !angle {
-            i += quoted_len(&text[i..])?;
-            continue;
-        }
-        match byte {
-            _ if byte == delimiter && !angle => return Some(i),
-            b'<' => angle = true,
-            b'>' => angle = false,
-            _ => {}
-        }
-        i += 1;
+    let mut at = 0;
+    loop {
+        at += memchr3(delimiter, b'"', b'<', &text[at..])?;
+        at += match text[at] {
+            b'"' => quoted_len(&text[at..])?,
+            b'<' => memchr(b'>', &text[at..])? + 1,
+            _ => return Some(at),
+        };
     }
-    None
 }
 
 /// Length of the quoted string that `text` starts with, both quotes included; `None` when it never ends.

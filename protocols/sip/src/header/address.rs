@@ -1,7 +1,9 @@
 //! `name-addr / addr-spec` with parameters: From, To, Contact, Route and their kin.
 
 use super::Params;
-use crate::scan::{decimal, is_blank, is_token_byte, quoted_len, trim, unescape, unquote};
+use crate::scan::{
+    decimal, is_blank, is_token_byte, quoted_len, split_once, trim, unescape, unquote,
+};
 use crate::{Uri, Why};
 use std::borrow::Cow;
 
@@ -25,9 +27,10 @@ impl<'a> NameAddr<'a> {
         let text = trim(text);
         let display_len = display_len(text).ok_or(Why::Syntax)?;
         let Some(rest) = text[display_len..].strip_prefix('<') else {
-            let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
+            let stops = |byte| byte == b';' || is_blank(byte);
+            let end = text.bytes().position(stops).unwrap_or(text.len());
             let (addr, params) = text.split_at(end);
-            if addr.contains([',', '?']) {
+            if addr.bytes().any(|byte| matches!(byte, b',' | b'?')) {
                 return Err(Why::Syntax);
             }
             let uri = Uri::parse(addr).ok_or(Why::Syntax)?;
@@ -38,7 +41,7 @@ impl<'a> NameAddr<'a> {
                 params: Params::parse(params)?,
             });
         };
-        let (addr, params) = rest.split_once('>').ok_or(Why::Syntax)?;
+        let (addr, params) = split_once(rest, b'>').ok_or(Why::Syntax)?;
         Ok(NameAddr {
             display: trim(&text[..display_len]),
             bracketed: true,

@@ -1,8 +1,7 @@
 //! Challenges and credentials: WWW-Authenticate, Authorization and their Proxy- forms, Authentication-Info.
 
-use super::params::is_value;
 use crate::Why;
-use crate::scan::{is_token, split_outside, trim, unescape, unquote};
+use crate::scan::{is_token, split_outside, trim, unescape, unquote, value_run};
 use std::borrow::Cow;
 
 /// Scheme and parameters of a challenge or of credentials (RFC 3261 20.44, 20.7, RFC 7616 3).
@@ -37,7 +36,11 @@ impl<'a> AuthParams<'a> {
 
     fn checked(scheme: &'a str, text: &'a str) -> Result<AuthParams<'a>, Why> {
         let auth = AuthParams { scheme, text };
-        let good = |(name, value): (&str, &str)| is_token(name.as_bytes()) && is_value(value);
+        let good = |(name, value): (&str, &str)| {
+            is_token(name.as_bytes())
+                && value_run(value.as_bytes()) == value.len()
+                && !value.is_empty()
+        };
         if text.is_empty() || auth.iter().all(good) {
             Ok(auth)
         } else {

@@ -1,7 +1,7 @@
 //! Headers that are numbers: CSeq, RAck, Session-Expires, Retry-After.
 
 use super::Params;
-use crate::scan::{decimal, is_token, split_outside, trim};
+use crate::scan::{decimal, is_blank, split_outside, trim};
 use crate::{Method, Why};
 
 /// CSeq, RFC 3261 20.16.
@@ -19,7 +19,7 @@ impl CSeq {
     /// # Errors
     /// [`Why::Syntax`]; [`Why::Range`] for a number of 2³¹ or more.
     pub fn parse(text: &str) -> Result<CSeq, Why> {
-        let (number, method) = trim(text).split_once([' ', '\t']).ok_or(Why::Syntax)?;
+        let (number, method) = at_blank(trim(text)).ok_or(Why::Syntax)?;
         let number = ranged(number, 0x7fff_ffff)?;
         let method = Method::parse(trim(method)).ok_or(Why::Syntax)?;
         Ok(CSeq { number, method })
@@ -41,7 +41,7 @@ impl RAck {
     /// # Errors
     /// [`Why::Syntax`], [`Why::Range`].
     pub fn parse(text: &str) -> Result<RAck, Why> {
-        let (rseq, cseq) = trim(text).split_once([' ', '\t']).ok_or(Why::Syntax)?;
+        let (rseq, cseq) = at_blank(trim(text)).ok_or(Why::Syntax)?;
         Ok(RAck {
             rseq: ranged(rseq, u32::MAX)?,
             cseq: CSeq::parse(cseq)?,
@@ -148,12 +148,17 @@ pub(super) fn with_params(text: &str) -> Result<(&str, Params<'_>), Why> {
     Ok((trim(head), Params::parse(&text[head.len()..])?))
 }
 
+/// What stands before and after the first blank.
+fn at_blank(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().position(is_blank)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
 /// Digits up to `max`: `Range` beyond it however many they are, `Syntax` for anything else.
 fn ranged(text: &str, max: u32) -> Result<u32, Why> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Why::Syntax);
     }
-    debug_assert!(is_token(text.as_bytes()));
     decimal(text)
         .filter(|&number| number <= max)
         .ok_or(Why::Range)

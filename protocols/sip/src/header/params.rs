@@ -1,7 +1,7 @@
 //! `*( SEMI generic-param )` of RFC 3261 25.1.
 
 use crate::Why;
-use crate::scan::{is_token, quoted_len, split_outside, trim, unescape, unquote};
+use crate::scan::{blank_run, token_run, trim, unescape, unquote, value_run};
 use std::borrow::Cow;
 
 /// Parameters of a header value: checked once, then searched when asked.
@@ -12,22 +12,16 @@ pub struct Params<'a> {
 
 impl<'a> Params<'a> {
     /// Checks `text`, which is blank or starts with a semicolon.
-    pub(crate) fn parse(text: &'a str) -> Result<Params<'a>, Why> {
+    ///
+    /// # Errors
+    /// [`Why::Syntax`].
+    pub fn parse(text: &'a str) -> Result<Params<'a>, Why> {
         let text = trim(text);
         let mut rest = text;
-        while let Some(tail) = rest.strip_prefix(';') {
-            let (param, next) = split_outside(tail, b';');
-            check(param)?;
-            rest = match next {
-                Some(_) => &tail[param.len()..],
-                None => "",
-            };
+        while !rest.is_empty() {
+            (_, rest) = next(rest).ok_or(Why::Syntax)?;
         }
-        if rest.is_empty() {
-            Ok(Params { text })
-        } else {
-            Err(Why::Syntax)
-        }
+        Ok(Params { text })
     }
 
     /// Value of the parameter, without the quotes; empty when it stands without value. Names have no case.
@@ -46,19 +40,16 @@ impl<'a> Params<'a> {
 
     /// True when the parameter stands there, with or without value.
     pub fn contains(self, name: &str) -> bool {
-        self.get(name).is_some()
+        self.iter().any(|(key, _)| key.eq_ignore_ascii_case(name))
     }
 
     /// Name and value of each, the value with its quotes.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        let mut rest = self.text.strip_prefix(';');
+        let mut rest = self.text;
         std::iter::from_fn(move || {
-            let (param, next) = split_outside(rest?, b';');
-            rest = next;
-            Some(match param.split_once('=') {
-                Some((name, value)) => (trim(name), Some(trim(value))),
-                None => (trim(param), None),
-            })
+            let (param, tail) = next(rest)?;
+            rest = tail;
+            Some(param)
         })
     }
 
@@ -73,32 +64,31 @@ impl<'a> Params<'a> {
     }
 }
 
-/// `token [ EQUAL gen-value ]`.
-fn check(param: &str) -> Result<(), Why> {
-    let Some((name, value)) = param.split_once('=') else {
-        return if is_token(trim(param).as_bytes()) {
-            Ok(())
-        } else {
-            Err(Why::Syntax)
-        };
-    };
-    if is_token(trim(name).as_bytes()) && is_value(trim(value)) {
-        Ok(())
-    } else {
-        Err(Why::Syntax)
-    }
-}
+type Param<'a> = (&'a str, Option<&'a str>);
 
-/// A quoted string, a URI in angle brackets (RFC 8224 `info`), or anything visible without delimiters: more
-/// than `token / host`, because unquoted addresses, times and base64 are common in P- headers.
-pub(crate) fn is_value(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    match bytes.first() {
-        None => false,
-        Some(b'"') => quoted_len(bytes) == Some(bytes.len()),
-        Some(b'<') => bytes.iter().position(|&byte| byte == b'>') == Some(bytes.len() - 1),
-        Some(_) => bytes
-            .iter()
-            .all(|&byte| byte > b' ' && byte != 0x7f && !b";,\"<>\\".contains(&byte)),
+/// `SEMI token [ EQUAL gen-value ]` and what follows it.
+fn next(text: &str) -> Option<(Param<'_>, &str)> {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b';') {
+        return None;
     }
+    let name = 1 + blank_run(&bytes[1..]);
+    let name_end = name + token_run(&bytes[name..]);
+    if name_end == name {
+        return None;
+    }
+    let end = name_end + blank_run(&bytes[name_end..]);
+    if bytes.get(end) != Some(&b'=') {
+        return Some(((&text[name..name_end], None), &text[end..]));
+    }
+    let value = end + 1 + blank_run(&bytes[end + 1..]);
+    let value_end = value + value_run(&bytes[value..]);
+    if value_end == value {
+        return None;
+    }
+    let end = value_end + blank_run(&bytes[value_end..]);
+    Some((
+        (&text[name..name_end], Some(&text[value..value_end])),
+        &text[end..],
+    ))
 }

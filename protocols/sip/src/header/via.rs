@@ -1,7 +1,7 @@
 //! Via, RFC 3261 20.42, RFC 3581.
 
 use super::Params;
-use crate::scan::{decimal, is_token, trim};
+use crate::scan::{decimal, find, is_blank, is_token, split_once, trim};
 use crate::{Host, Why};
 use std::fmt;
 use std::net::IpAddr;
@@ -152,10 +152,10 @@ impl<'a> Via<'a> {
 /// `sent-protocol LWS sent-by *( SEMI via-params )`, blanks wherever the grammar has LWS.
 fn parse(text: &str) -> Option<Via<'_>> {
     let text = trim(text);
-    let (name, rest) = text.split_once('/')?;
-    let (version, rest) = rest.split_once('/')?;
+    let (name, rest) = split_once(text, b'/')?;
+    let (version, rest) = split_once(rest, b'/')?;
     let (name, version, rest) = (trim(name), trim(version), trim(rest));
-    let transport_len = rest.find([' ', '\t'])?;
+    let transport_len = rest.bytes().position(is_blank)?;
     let (transport, rest) = rest.split_at(transport_len);
     if ![name, version, transport]
         .iter()
@@ -164,7 +164,7 @@ fn parse(text: &str) -> Option<Via<'_>> {
         return None;
     }
     let rest = trim(rest);
-    let sent_by_len = rest.find(';').unwrap_or(rest.len());
+    let sent_by_len = find(rest, b';').unwrap_or(rest.len());
     let (sent_by, params) = rest.split_at(sent_by_len);
     let (host, port) = host_port(trim(sent_by))?;
     Some(Via {
@@ -180,11 +180,11 @@ fn parse(text: &str) -> Option<Via<'_>> {
 /// `host [ COLON port ]`.
 fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let host_end = if text.starts_with('[') {
-        text.find(']')? + 1
+        find(text, b']')? + 1
     } else {
         0
     };
-    let Some(colon) = text[host_end..].find(':').map(|at| host_end + at) else {
+    let Some(colon) = find(&text[host_end..], b':').map(|at| host_end + at) else {
         return Some((text, None));
     };
     let port = u16::try_from(decimal(trim(&text[colon + 1..]))?).ok()?;

@@ -2,8 +2,11 @@
 
 mod compare;
 
-use crate::scan::{UriPart, decimal, hex_pair, is_host_byte, is_unreserved, is_uri_text};
+use crate::scan::{
+    UriPart, decimal, find, hex_pair, is_host_byte, is_unreserved, is_uri_text, split_once, uri_run,
+};
 use crate::span::Span;
+use memchr::memchr;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,20 +41,24 @@ impl<'a> Host<'a> {
         if let Some(inner) = text.strip_prefix('[') {
             return Some(Host::Ip(IpAddr::V6(ipv6(inner.strip_suffix(']')?)?)));
         }
-        if text.is_empty() || !text.bytes().all(is_host_byte) {
-            return None;
+        // A numeric top label makes it an IPv4 address, because no top-level domain is.
+        let (mut starts_label, mut numeric) = (true, false);
+        for byte in text.bytes() {
+            match byte {
+                b'.' if starts_label => return None,
+                b'.' => starts_label = true,
+                b'-' if starts_label => return None,
+                _ if !is_host_byte(byte) => return None,
+                _ => {
+                    numeric = byte.is_ascii_digit() && (numeric || starts_label);
+                    starts_label = false;
+                }
+            }
         }
-        let first = text.as_bytes()[0];
-        if first.is_ascii_digit()
-            && let Ok(ip) = text.parse::<Ipv4Addr>()
-        {
-            return Some(Host::Ip(IpAddr::V4(ip)));
+        if numeric {
+            return text.parse().ok().map(|ip| Host::Ip(IpAddr::V4(ip)));
         }
-        let name = text.strip_suffix('.').unwrap_or(text);
-        let label = |label: &str| !label.is_empty() && !label.starts_with('-');
-        let top = name.rsplit('.').next().unwrap_or_default();
-        let numeric = top.bytes().all(|byte| byte.is_ascii_digit());
-        (name.split('.').all(label) && !numeric).then_some(Host::Name(text))
+        (!text.is_empty() && text != ".").then_some(Host::Name(text))
     }
 
     /// The address, when the host is one.
@@ -153,7 +160,7 @@ impl<'a> Uri<'a> {
         if text.len() > crate::MESSAGE_BYTES_MAX {
             return None;
         }
-        let colon = text.bytes().position(|byte| byte == b':')?;
+        let colon = find(text, b':')?;
         let name = &text[..colon];
         let scheme = scheme_of(name)?;
         let parts = match scheme {
@@ -316,7 +323,7 @@ impl<'a> Uri<'a> {
 fn pairs(text: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
     text.split(separator)
         .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|pair| split_once(pair, b'=').unwrap_or((pair, "")))
 }
 
 fn scheme_of(name: &str) -> Option<Scheme> {
@@ -355,9 +362,9 @@ fn parts(scheme: Scheme, scheme_end: usize) -> Parts {
 fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
     let mut parts = parts(scheme, scheme_end);
     let mut at = scheme_end;
-    if let Some(len) = text[at..].bytes().position(|byte| byte == b'@') {
+    if let Some(len) = memchr(b'@', &text.as_bytes()[at..]) {
         let end = at + len;
-        let user_end = text[at..end].find(':').map_or(end, |colon| at + colon);
+        let user_end = find(&text[at..end], b':').map_or(end, |colon| at + colon);
         parts.user = Span::new(at, user_end);
         if user_end < end {
             parts.password = Span::new(user_end + 1, end);
@@ -392,7 +399,7 @@ fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
         parts.port = Some(u16::try_from(decimal(&text[at + 1..at + 1 + digits])?).ok()?);
         at += 1 + digits;
     }
-    let params_end = text[at..].find('?').map_or(text.len(), |len| at + len);
+    let params_end = find(&text[at..], b'?').map_or(text.len(), |len| at + len);
     parts.params = Span::new(at, params_end);
     if params_end < text.len() {
         parts.headers = Span::new(params_end + 1, text.len());
@@ -403,20 +410,28 @@ fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
         };
         text[parts.headers.range()].split('&').try_for_each(each)?;
     }
-    check_params(&text[parts.params.range()])?;
+    check_params(&text.as_bytes()[parts.params.range()])?;
     Some(parts)
 }
 
 /// Every parameter starts with `;`, has a name and only `paramchar`s.
-fn check_params(text: &str) -> Option<()> {
-    if text.is_empty() {
-        return Some(());
+fn check_params(text: &[u8]) -> Option<()> {
+    let mut at = 0;
+    while at < text.len() {
+        let name = uri_run(&text[at + 1..], UriPart::Param);
+        if text[at] != b';' || name == 0 {
+            return None;
+        }
+        at += 1 + name;
+        if text.get(at) == Some(&b'=') {
+            let value = uri_run(&text[at + 1..], UriPart::Param);
+            if value == 0 {
+                return None;
+            }
+            at += 1 + value;
+        }
     }
-    text.strip_prefix(';')?.split(';').try_for_each(|param| {
-        let (name, value) = param.split_once('=').unwrap_or((param, "x"));
-        let good = |text: &str| !text.is_empty() && is_uri_text(text.as_bytes(), UriPart::Param);
-        (good(name) && good(value)).then_some(())
-    })
+    Some(())
 }
 
 /// `global-number / local-number`, each with parameters.
@@ -439,7 +454,7 @@ fn tel_parts(text: &str, scheme_end: usize) -> Option<Parts> {
     if !digits.bytes().any(digit) || !digits.bytes().all(|byte| digit(byte) || is_visual(byte)) {
         return None;
     }
-    check_params(&text[parts.params.range()])?;
+    check_params(&text.as_bytes()[parts.params.range()])?;
     Some(parts)
 }
 
