@@ -34,6 +34,7 @@ mod message;
 mod method;
 mod name;
 mod scan;
+pub mod session_timer;
 mod span;
 mod status;
 pub mod transaction;
