@@ -1,1 +1,22 @@
-//! Calls with real counterparts: SIPp, tshark, Erlang megaco.
+//! Calls with real counterparts: SIPp, Erlang/OTP megaco, tshark.
+//!
+//! Every test has a network namespace of its own ([`Namespace`]) with nothing but a loopback
+//! interface, in which it starts processes ([`Process`]), each bounded in time and killed when the
+//! test ends, however it ends. A [`Capture`] records every packet of the namespace and tshark says
+//! afterwards whether it could read them all and whether RTP was lost ([`Analysis`]).
+//!
+//! The tests need root, for the namespaces, and the Debian packages sip-tester, tshark,
+//! erlang-base and erlang-megaco, which `scripts/test` installs. Without them they fail and say so.
+
+mod capture;
+pub mod erlang;
+mod folder;
+mod namespace;
+mod process;
+pub mod sipp;
+pub mod strowger;
+
+pub use capture::{Analysis, Capture, RtpStream};
+pub use folder::Folder;
+pub use namespace::Namespace;
+pub use process::{Process, Run};

@@ -1,0 +1,76 @@
+//! A network of its own for each test.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A network namespace with a loopback interface that has 127.0.0.0/8, ::1 and fd00::1 to
+/// fd00::9. Deleted on drop.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one.
+    ///
+    /// Panics where that is not allowed: a test that cannot run must not look as if it had passed.
+    #[expect(clippy::new_without_default, reason = "it changes the system")]
+    pub fn new() -> Self {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sw-{}-{count}", std::process::id());
+        ip(&["netns", "add", &name]);
+        let namespace = Namespace { name };
+        let inside = |arguments: &[&str]| {
+            ip(&[&["-n", namespace.name()], arguments].concat());
+        };
+        inside(&["link", "set", "lo", "up"]);
+        for last in 1..=9 {
+            inside(&[
+                "addr",
+                "add",
+                &format!("fd00::{last}/128"),
+                "dev",
+                "lo",
+                "nodad",
+            ]);
+        }
+        namespace
+    }
+
+    /// Its name, for `ip netns`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command that will run inside and that the kernel kills when its starter's thread ends.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]);
+        command.args(["setpriv", "--pdeathsig", "KILL", program]);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip")
+            .args(["netns", "delete", &self.name])
+            .status();
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let run = Command::new("ip")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let run = run.unwrap_or_else(|fault| panic!("cannot run ip (apt install iproute2): {fault}"));
+    assert!(
+        run.status.success(),
+        "ip {} failed: {}network namespaces need root: run scripts/test as root",
+        arguments.join(" "),
+        String::from_utf8_lossy(&run.stderr),
+    );
+}

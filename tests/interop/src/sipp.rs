@@ -1,0 +1,231 @@
+//! SIPp as UEs: registration by MD5 digest and by AKAv1-MD5, calls with RTP both ways.
+//!
+//! SIPp has no memory between runs, so a UE is a series of them on the same address and port: the
+//! one that registers writes down the Service-Route, and the one that calls is given it.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use codecs::g711::Law;
+use codecs::speech::Speech;
+
+use crate::{Folder, Namespace, Process};
+
+/// RTP packets that each side of a call sends, 20 ms each.
+pub const PACKETS: u64 = 200;
+/// From answer to BYE: the audio and a second for both sides to be done.
+const TALK: Duration = Duration::from_millis(PACKETS * 20 + 1_000);
+const REGISTER_LIMIT: Duration = Duration::from_secs(15);
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// G.711 octets in one packet of 20 ms.
+const OCTETS_PER_PACKET: usize = 160;
+
+/// A subscriber, as SIPp needs it.
+#[derive(Clone, Debug)]
+pub struct Ue {
+    /// User part of both identities.
+    pub user: &'static str,
+    /// Home network domain.
+    pub realm: &'static str,
+    /// What it proves its identity with.
+    pub credentials: Credentials,
+    /// Where it sends and receives SIP.
+    pub address: SocketAddr,
+    /// Port for RTP at the same IP address.
+    pub media_port: u16,
+}
+
+/// What a UE proves its identity with.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// SIP Digest (RFC 2617 MD5).
+    Password(&'static str),
+    /// IMS AKA (RFC 3310): K, OP and AMF in hexadecimal digits.
+    ///
+    /// SIPp takes its keys through its own scenario parser, so none of their octets may be 00, 0a,
+    /// 0d, 5b, 5c or 5d.
+    Aka {
+        /// Subscriber key.
+        k: &'static str,
+        /// Operator variant, of which SIPp computes OPc.
+        op: &'static str,
+        /// Authentication management field; must be what the HSS uses.
+        amf: &'static str,
+    },
+}
+
+impl Ue {
+    /// Public identity.
+    pub fn impu(&self) -> String {
+        format!("sip:{}", self.impi())
+    }
+
+    /// Private identity.
+    pub fn impi(&self) -> String {
+        format!("{}@{}", self.user, self.realm)
+    }
+
+    fn authentication(&self) -> String {
+        let impi = self.impi();
+        match &self.credentials {
+            Credentials::Password(password) => {
+                format!("[authentication username={impi} password={password}]")
+            }
+            Credentials::Aka { k, op, amf } => format!(
+                "[authentication username={impi} aka_K=0x{k} aka_OP=0x{op} aka_AMF=0x{amf}]"
+            ),
+        }
+    }
+
+    /// Registers through the P-CSCF and returns the Service-Route.
+    pub fn register(&self, namespace: &Namespace, folder: &Folder, pcscf: SocketAddr) -> String {
+        let name = format!("register-{}", self.user);
+        let fields = format!("{};{};{}", self.user, self.realm, self.authentication());
+        let mut sipp = Sipp::new(namespace, folder, &name, "register.xml", &fields, self);
+        sipp.keyword("expires", "600").auth_uri(self.realm);
+        let log = folder.file(&format!("{name}.txt"));
+        sipp.command.arg("-trace_logs").arg("-log_file").arg(&log);
+        sipp.start(Some(pcscf))
+            .wait(REGISTER_LIMIT)
+            .expect_success(&name);
+        let log = std::fs::read_to_string(&log)
+            .unwrap_or_else(|fault| panic!("SIPp left no log {}: {fault}", log.display()));
+        let route = log
+            .lines()
+            .find_map(|line| line.strip_prefix("service-route "));
+        route
+            .unwrap_or_else(|| panic!("no Service-Route in {log:?}"))
+            .trim()
+            .to_owned()
+    }
+
+    /// Removes the registration.
+    pub fn deregister(&self, namespace: &Namespace, folder: &Folder, pcscf: SocketAddr) {
+        let name = format!("deregister-{}", self.user);
+        let fields = format!("{};{};{}", self.user, self.realm, self.authentication());
+        let mut sipp = Sipp::new(namespace, folder, &name, "deregister.xml", &fields, self);
+        sipp.auth_uri(self.realm);
+        sipp.start(Some(pcscf))
+            .wait(REGISTER_LIMIT)
+            .expect_success(&name);
+    }
+
+    /// Starts waiting for a call, to answer it and speak.
+    pub fn start_answering(&self, namespace: &Namespace, folder: &Folder) -> Process {
+        let name = format!("callee-{}", self.user);
+        let fields = format!("{};{}", self.user, self.realm);
+        Sipp::new(namespace, folder, &name, "callee.xml", &fields, self).start(None)
+    }
+
+    /// Calls, speaks and hangs up; `answering` is the other side.
+    pub fn call(
+        &self,
+        namespace: &Namespace,
+        folder: &Folder,
+        pcscf: SocketAddr,
+        service_route: &str,
+        other: &Ue,
+        answering: Process,
+    ) {
+        let name = format!("caller-{}", self.user);
+        let fields = format!("{};{};{}", self.user, self.realm, other.impu());
+        let mut sipp = Sipp::new(namespace, folder, &name, "caller.xml", &fields, self);
+        sipp.keyword("service_route", service_route);
+        sipp.command.args(["-d", &TALK.as_millis().to_string()]);
+        sipp.start(Some(pcscf))
+            .wait(CALL_LIMIT)
+            .expect_success(&name);
+        answering
+            .wait(CALL_LIMIT)
+            .expect_success(&format!("callee-{}", other.user));
+    }
+}
+
+/// One run of SIPp being put together.
+struct Sipp<'a> {
+    command: Command,
+    folder: &'a Folder,
+    name: &'a str,
+}
+
+impl<'a> Sipp<'a> {
+    fn new(
+        namespace: &Namespace,
+        folder: &'a Folder,
+        name: &'a str,
+        scenario: &str,
+        fields: &str,
+        ue: &Ue,
+    ) -> Self {
+        let users = folder.write(&format!("{name}.csv"), format!("SEQUENTIAL\n{fields}\n"));
+        if !folder.file("speech.alaw").exists() {
+            folder.write("speech.alaw", speech());
+        }
+        let ip = ue.address.ip().to_string();
+        let mut command = namespace.command("sipp");
+        command
+            .arg("-sf")
+            .arg(scenario_path(scenario))
+            .arg("-inf")
+            .arg(users);
+        command.args(["-i", &ip, "-p", &ue.address.port().to_string()]);
+        command.args(["-mi", &ip, "-mp", &ue.media_port.to_string()]);
+        command.args(["-m", "1", "-nostdin", "-trace_err", "-error_file"]);
+        command.arg(folder.file(&format!("{name}.errors")));
+        command.args(["-trace_msg", "-message_file"]);
+        command.arg(folder.file(&format!("{name}.messages")));
+        Sipp {
+            command,
+            folder,
+            name,
+        }
+    }
+
+    fn keyword(&mut self, key: &str, value: &str) -> &mut Self {
+        self.command.args(["-key", key, value]);
+        self
+    }
+
+    fn auth_uri(&mut self, uri: &str) -> &mut Self {
+        self.command.args(["-auth_uri", uri]);
+        self
+    }
+
+    fn start(mut self, remote: Option<SocketAddr>) -> Process {
+        if let Some(remote) = remote {
+            self.command.arg(remote.to_string());
+        }
+        Process::start(self.name, &mut self.command, self.folder.path())
+    }
+}
+
+fn scenario_path(name: &str) -> PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("sipp")
+        .join(name)
+}
+
+/// As much speech-like A-law as a call lasts.
+fn speech() -> Vec<u8> {
+    let mut samples = vec![0_i16; PACKETS as usize * OCTETS_PER_PACKET];
+    Speech::new(1).fill(&mut samples);
+    let mut octets = vec![0_u8; samples.len()];
+    Law::A.encode(&samples, &mut octets);
+    octets
+}
+
+/// Subscribers in the form that `strowger subscriber import` reads.
+pub fn import_file(ues: &[&Ue]) -> String {
+    let mut text = String::from("impi,impus,k,op,amf,password\n");
+    for ue in ues {
+        let row = match &ue.credentials {
+            Credentials::Password(password) => format!(",,,{password}"),
+            Credentials::Aka { k, op, amf } => format!("{k},{op},{amf},"),
+        };
+        writeln!(text, "{},{},{row}", ue.impi(), ue.impu()).expect("a String grows");
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! Our own processes, from the same build as the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{Folder, Namespace, Process, Run};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+const COMMAND_LIMIT: Duration = Duration::from_secs(20);
+
+/// The path of the `strowger` binary, built if need be.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // A test binary is TARGET/PROFILE/deps/NAME; what cargo builds for users lies two up.
+        let test = std::env::current_exe().expect("a test has a path");
+        let profile = test
+            .ancestors()
+            .nth(2)
+            .expect("a test lies in a target folder");
+        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        cargo.args(["build", "--quiet", "--package", "strowger"]);
+        cargo
+            .arg("--target-dir")
+            .arg(profile.parent().expect("a target folder has a parent"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(Stdio::null())
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "cargo cannot build strowger"
+        );
+        profile.join("strowger")
+    })
+}
+
+/// A command of ours within the namespace.
+pub fn command(namespace: &Namespace, arguments: &[&str]) -> Command {
+    let mut command = namespace.command(binary().to_str().expect("the path is text"));
+    command.args(arguments);
+    command
+}
+
+/// Runs a command of ours to its end.
+pub fn run(namespace: &Namespace, folder: &Folder, name: &str, arguments: &[&str]) -> Run {
+    Process::start(name, &mut command(namespace, arguments), folder.path()).wait(COMMAND_LIMIT)
+}
+
+/// Starts `control` or `media` and waits until its admin interface answers.
+pub fn start(
+    namespace: &Namespace,
+    folder: &Folder,
+    name: &str,
+    admin: &str,
+    arguments: &[&str],
+) -> Process {
+    let arguments = [arguments, &["--admin", admin]].concat();
+    let mut process = Process::start(name, &mut command(namespace, &arguments), folder.path());
+    wait_until(START_LIMIT, &format!("{name} answers at {admin}"), || {
+        assert!(process.is_running(), "{name} ended:\n{}", process.output());
+        status(namespace, folder, admin).is_some()
+    });
+    process
+}
+
+/// What a process of ours says of itself, when it answers.
+pub fn status(namespace: &Namespace, folder: &Folder, admin: &str) -> Option<Value> {
+    let run = run(
+        namespace,
+        folder,
+        "status",
+        &["--json", "status", "--admin", admin],
+    );
+    let answers: Value = serde_json::from_str(&run.output).ok()?;
+    let status = answers.get(0)?.clone();
+    run.status.success().then_some(status)
+}
+
+/// Waits until a condition holds.
+pub fn wait_until(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
