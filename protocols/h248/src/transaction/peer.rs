@@ -1,0 +1,297 @@
+//! What an endpoint keeps about one peer.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use base::{Instant, TimerId, TimerQueue};
+
+use super::{
+    Association, BUNDLE_LEN_MAX, DATAGRAM_LEN_MAX, RTO_MAX, STREAM_BUNDLE_LEN_MAX, Timer, Transport,
+};
+use crate::message::{ErrorDescriptor, Message, MessageBody, Mid, Transaction, TransactionId};
+use crate::text::{self, MESSAGE_LEN_MAX, TRANSACTIONS_MAX};
+
+/// Most acknowledgements that wait for a message to go with.
+const ACKNOWLEDGEMENTS_MAX: usize = 64;
+
+/// One peer: association, round trip estimate, its requests, and what is queued for it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) association: Association,
+    /// No association was set for it: it is forgotten when it is idle.
+    pub(super) is_stranger: bool,
+    pub(super) rtt: RoundTrip,
+    /// Requests of ours to it without final reply.
+    pub(super) requests_len: usize,
+    /// Its requests that are being executed.
+    pub(super) executions: BTreeMap<TransactionId, Execution>,
+    /// Its requests that were answered, with the answer.
+    pub(super) replies: BTreeMap<TransactionId, KeptReply>,
+    /// Its requests whose answer it acknowledged.
+    pub(super) acknowledged: BTreeSet<TransactionId>,
+    /// Standing in the endpoint's list of peers with something queued.
+    pub(super) is_ready: bool,
+    /// To be sent as a message of its own.
+    pub(super) message_error: Option<ErrorDescriptor>,
+    /// Our mId.
+    mid: Mid,
+    header: Vec<u8>,
+    /// Transactions to send, one behind the other, and where each ends.
+    queue: Vec<u8>,
+    ends: VecDeque<usize>,
+    /// Replies to acknowledge.
+    acknowledgements: Vec<TransactionId>,
+    acknowledge_now: bool,
+    acknowledge_timer: Option<TimerId>,
+}
+
+/// A request that is being executed.
+#[derive(Debug)]
+pub(super) struct Execution {
+    /// When Pending is due.
+    pub(super) timer: TimerId,
+    /// Pendings sent.
+    pub(super) pendings: u32,
+}
+
+/// An answer kept for LONG-TIMER.
+#[derive(Debug)]
+pub(super) struct KeptReply {
+    /// The transaction as it was sent.
+    pub(super) encoded: Box<[u8]>,
+    /// Present while it insists on an acknowledgement.
+    pub(super) repetition: Option<Repetition>,
+}
+
+/// Repetition of something until it is acknowledged.
+#[derive(Debug)]
+pub(super) struct Repetition {
+    pub(super) timer: TimerId,
+    pub(super) interval: Duration,
+    pub(super) until: Instant,
+}
+
+impl Peer {
+    pub(super) fn new(association: Association, mid: &Mid, is_stranger: bool) -> Self {
+        let mut peer = Self {
+            rtt: RoundTrip::default(),
+            is_stranger,
+            requests_len: 0,
+            executions: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            is_ready: false,
+            message_error: None,
+            mid: mid.clone(),
+            header: Vec::new(),
+            queue: Vec::new(),
+            ends: VecDeque::new(),
+            acknowledgements: Vec::new(),
+            acknowledge_now: false,
+            acknowledge_timer: None,
+            association: association.clone(),
+        };
+        peer.set_association(association, mid);
+        peer
+    }
+
+    pub(super) fn set_association(&mut self, association: Association, mid: &Mid) {
+        self.header.clear();
+        text::write_header(
+            None,
+            association.version,
+            mid,
+            association.style,
+            &mut self.header,
+        );
+        self.association = association;
+    }
+
+    /// Octets that a transaction may have.
+    pub(super) fn transaction_len_max(&self) -> usize {
+        let message_len_max = match self.association.transport {
+            Transport::Datagram => DATAGRAM_LEN_MAX,
+            Transport::Reliable => MESSAGE_LEN_MAX,
+        };
+        message_len_max.saturating_sub(self.header.len())
+    }
+
+    pub(super) fn is_datagram(&self) -> bool {
+        self.association.transport == Transport::Datagram
+    }
+
+    /// Time to the first repetition.
+    pub(super) fn rto(&self) -> Duration {
+        let measured = self.rtt.rto().unwrap_or(self.association.rto_initial);
+        measured.clamp(self.association.rto_min.min(RTO_MAX), RTO_MAX)
+    }
+
+    /// True when the request `id` of this peer was seen less than LONG-TIMER after its answer.
+    pub(super) fn knows(&self, id: TransactionId) -> bool {
+        self.executions.contains_key(&id)
+            || self.replies.contains_key(&id)
+            || self.acknowledged.contains(&id)
+    }
+
+    pub(super) fn transactions_len(&self) -> usize {
+        self.executions.len() + self.replies.len() + self.acknowledged.len()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests_len == 0
+            && self.transactions_len() == 0
+            && !self.is_ready
+            && self.acknowledgements.is_empty()
+    }
+
+    /// Every timer that is set on its behalf, but those of our requests.
+    pub(super) fn timers(&self) -> impl Iterator<Item = TimerId> {
+        let executions = self.executions.values().map(|execution| execution.timer);
+        let replies = self
+            .replies
+            .values()
+            .filter_map(|reply| reply.repetition.as_ref());
+        executions
+            .chain(replies.map(|repetition| repetition.timer))
+            .chain(self.acknowledge_timer)
+    }
+
+    // Queueing.
+
+    pub(super) fn encode(&self, transaction: &Transaction) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(512);
+        text::write_transaction(transaction, self.association.style, &mut encoded);
+        encoded
+    }
+
+    pub(super) fn queue(&mut self, transaction: &Transaction) {
+        text::write_transaction(transaction, self.association.style, &mut self.queue);
+        self.ends.push_back(self.queue.len());
+    }
+
+    pub(super) fn queue_encoded(&mut self, encoded: &[u8]) {
+        self.queue.extend_from_slice(encoded);
+        self.ends.push_back(self.queue.len());
+    }
+
+    /// Notes that `id` is to be acknowledged; true when a timer is to be set by `set_acknowledge_timer`.
+    pub(super) fn acknowledge(&mut self, id: TransactionId, at_once: bool) -> bool {
+        self.acknowledgements.push(id);
+        self.acknowledge_now |= at_once || self.acknowledgements.len() >= ACKNOWLEDGEMENTS_MAX;
+        !self.acknowledge_now && self.acknowledge_timer.is_none()
+    }
+
+    pub(super) fn set_acknowledge_timer(&mut self, timer: TimerId) {
+        self.acknowledge_timer = Some(timer);
+    }
+
+    pub(super) fn acknowledges_now(&self) -> bool {
+        self.acknowledge_now
+    }
+
+    /// The acknowledgements' timer fired.
+    pub(super) fn acknowledge_now(&mut self) {
+        self.acknowledge_timer = None;
+        self.acknowledge_now = true;
+    }
+
+    /// A message of what is queued; `None` when nothing is, and then the peer is no longer ready.
+    pub(super) fn next_message(&mut self, timers: &mut TimerQueue<Timer>) -> Option<Vec<u8>> {
+        if let Some(error) = self.message_error.take() {
+            let message = Message {
+                auth: None,
+                version: self.association.version,
+                mid: self.mid.clone(),
+                body: MessageBody::Error(error),
+            };
+            return Some(text::to_vec(&message, self.association.style));
+        }
+        let acknowledges = self.acknowledge_now && !self.acknowledgements.is_empty();
+        if self.ends.is_empty() && !acknowledges {
+            self.acknowledge_now = false;
+            self.is_ready = false;
+            return None;
+        }
+        let mut message = self.header.clone();
+        if !self.acknowledgements.is_empty() {
+            self.write_acknowledgements(&mut message);
+            if let Some(timer) = self.acknowledge_timer.take() {
+                timers.cancel(timer);
+            }
+        }
+        self.acknowledge_now = false;
+        self.bundle(&mut message);
+        Some(message)
+    }
+
+    fn write_acknowledgements(&mut self, message: &mut Vec<u8>) {
+        self.acknowledgements.sort_unstable();
+        self.acknowledgements.dedup();
+        let mut ranges: Vec<(TransactionId, TransactionId)> = Vec::new();
+        for id in self.acknowledgements.drain(..) {
+            match ranges.last_mut() {
+                Some((_, last)) if last.0.checked_add(1) == Some(id.0) => *last = id,
+                _ => ranges.push((id, id)),
+            }
+        }
+        let transaction = Transaction::ResponseAck(ranges);
+        text::write_transaction(&transaction, self.association.style, message);
+    }
+
+    /// Moves transactions from the queue into `message`, as many as fit.
+    fn bundle(&mut self, message: &mut Vec<u8>) {
+        let len_max = match self.association.transport {
+            Transport::Datagram => BUNDLE_LEN_MAX,
+            Transport::Reliable => STREAM_BUNDLE_LEN_MAX,
+        };
+        let head = message.len();
+        let has_acknowledgements = head > self.header.len();
+        let mut taken = 0;
+        for count in 0..TRANSACTIONS_MAX - 1 {
+            let Some(&end) = self.ends.front() else { break };
+            let is_first = count == 0 && !has_acknowledgements;
+            if !is_first && head + end > len_max {
+                break;
+            }
+            taken = end;
+            self.ends.pop_front();
+        }
+        message.extend_from_slice(&self.queue[..taken]);
+        self.queue.drain(..taken);
+        for end in &mut self.ends {
+            *end -= taken;
+        }
+    }
+}
+
+/// Round trip estimate, Annex D.1.3: average and mean deviation of the acknowledgement delay, as in RFC 6298.
+#[derive(Debug, Default)]
+pub(super) struct RoundTrip {
+    /// Average acknowledgement delay and average deviation, in nanoseconds.
+    estimate: Option<(u64, u64)>,
+}
+
+impl RoundTrip {
+    /// Takes the delay of a request that was sent only once.
+    pub(super) fn sample(&mut self, delay: Duration) {
+        let delay = u64::try_from(delay.as_nanos())
+            .unwrap_or(u64::MAX / 8)
+            .min(u64::MAX / 8);
+        self.estimate = Some(match self.estimate {
+            None => (delay, delay / 2),
+            Some((average, deviation)) => {
+                let difference = average.abs_diff(delay);
+                (
+                    average - average / 8 + delay / 8,
+                    deviation - deviation / 4 + difference / 4,
+                )
+            }
+        });
+    }
+
+    /// Average and four deviations; `None` before the first sample.
+    pub(super) fn rto(&self) -> Option<Duration> {
+        self.estimate
+            .map(|(average, deviation)| Duration::from_nanos(average + 4 * deviation))
+    }
+}
