@@ -25,7 +25,8 @@ impl Counter {
 
     /// As `add`; who reads the sum by `read_after` sees what the writer did before.
     pub(crate) fn add_after(&self, value: u64) {
-        self.0.store(self.read().wrapping_add(value), Ordering::Release);
+        self.0
+            .store(self.read().wrapping_add(value), Ordering::Release);
     }
 
     /// See `add_after`.

@@ -278,7 +278,10 @@ impl Worker {
         let mut received = 0;
         for peer in 0..self.core.peers.from.len() {
             for _ in 0..BURST_MAX {
-                if !self.core.receive_parcel(peer, &mut self.burst, &mut *self.io) {
+                if !self
+                    .core
+                    .receive_parcel(peer, &mut self.burst, &mut *self.io)
+                {
                     break;
                 }
                 received += 1;

@@ -1,0 +1,38 @@
+//! The conformance test of packet back-ends, on each of them.
+
+mod conformance;
+
+use conformance::{PROPERTIES, Rig, sim_rig, udp_rig};
+
+fn conforms(rig: impl Fn() -> Rig) {
+    for (name, property) in PROPERTIES {
+        println!("{name}");
+        property(rig());
+    }
+}
+
+#[test]
+fn sim_conforms_over_ipv4() {
+    conforms(|| sim_rig([192, 0, 2, 1].into(), "203.0.113.9:5000".parse().unwrap()));
+}
+
+#[test]
+fn sim_conforms_over_ipv6() {
+    conforms(|| {
+        sim_rig(
+            "2001:db8::1".parse().unwrap(),
+            "[2001:db8:1::9]:5000".parse().unwrap(),
+        )
+    });
+}
+
+#[test]
+fn udp_conforms_over_ipv4() {
+    // Another loopback address than the usual one, so that nobody else's ports are in the way.
+    conforms(|| udp_rig([127, 8, 7, 1].into()));
+}
+
+#[test]
+fn udp_conforms_over_ipv6() {
+    conforms(|| udp_rig("::1".parse().unwrap()));
+}
