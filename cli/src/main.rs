@@ -1,6 +1,7 @@
 //! The strowger command: every process and tool of the house in one binary.
 
 mod failure;
+mod h248;
 mod http;
 mod output;
 mod process;
@@ -29,7 +30,9 @@ enum Command {
     /// Show what the running processes are doing
     Status(status::StatusArgs),
     /// Add, list, show, remove and import subscribers
-    Subscriber(subscriber::SubscriberArgs),
+    Subscriber(Box<subscriber::SubscriberArgs>),
+    /// Send H.248 transactions to a media gateway and show its replies
+    H248(h248::H248Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn run(line: &Line) -> Result<ExitCode, Failure> {
     match &line.command {
         Command::Status(args) => status::run(args, line.json)?,
         Command::Subscriber(args) => subscriber::run(args, line.json)?,
+        Command::H248(args) => h248::run(args, line.json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
