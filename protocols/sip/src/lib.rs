@@ -30,6 +30,7 @@ mod framer;
 pub mod header;
 mod index;
 mod limits;
+pub mod locate;
 mod message;
 mod method;
 mod name;
