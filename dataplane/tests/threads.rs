@@ -1,0 +1,279 @@
+//! Two workers on threads of their own, with kernel sockets on the loopback interface.
+
+use dataplane::io::udp;
+use dataplane::{
+    Clock, Config, Context, Control, Datagram, Event, FlowId, Function, Idle, LocalAddress,
+    LocalAddresses, Path, Verdict, runtime,
+};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+struct Pipe;
+
+impl Function for Pipe {
+    fn handle_burst(
+        &mut self,
+        context: &mut Context<'_>,
+        burst: &mut [Datagram],
+        verdicts: &mut [Verdict],
+    ) {
+        for (datagram, verdict) in burst.iter().zip(verdicts) {
+            match context.admit(datagram) {
+                Ok(()) => context.count_received(datagram),
+                Err(reason) => *verdict = Verdict::Drop(reason),
+            }
+        }
+    }
+}
+
+/// A running runtime on an address that no other test uses.
+struct Rig {
+    clock: Clock,
+    control: Option<Control>,
+    threads: Vec<JoinHandle<()>>,
+    ip: IpAddr,
+}
+
+const WORKERS: usize = 2;
+
+impl Rig {
+    fn start(ip: [u8; 4]) -> Self {
+        let ip = IpAddr::from(ip);
+        let addresses = LocalAddresses::new(&[LocalAddress::new(ip, 21_000..=21_999)]).unwrap();
+        let udp = udp::UdpConfig {
+            workers: WORKERS,
+            ..udp::UdpConfig::default()
+        };
+        let backend = udp::backend(&addresses, &udp).unwrap();
+        let config = Config {
+            idle: Idle::Block { after_turns: 2 },
+            rest: Duration::ZERO,
+            ..Config::default()
+        };
+        let (control, workers) = runtime(&config, backend, |_| Box::new(Pipe)).unwrap();
+        let clock = Clock::start();
+        let threads = workers
+            .into_iter()
+            .map(|worker| std::thread::spawn(move || worker.run(clock, None)))
+            .collect();
+        Self {
+            clock,
+            control: Some(control),
+            threads,
+            ip,
+        }
+    }
+
+    fn control(&mut self) -> &mut Control {
+        self.control.as_mut().expect("it is running")
+    }
+
+    fn local(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, port)
+    }
+
+    /// Opens two ports, each leading out by the other, to these two hosts.
+    fn call(&mut self, port: u16, one: SocketAddr, two: SocketAddr) -> (FlowId, FlowId) {
+        let now = self.clock.now();
+        let (first, second) = (self.local(port), self.local(port + 2));
+        let control = self.control();
+        let a = control.open_flow(now, first).unwrap();
+        let b = control.open_flow(now, second).unwrap();
+        control.set_path(a, Path::to(b, two)).unwrap();
+        control.set_path(b, Path::to(a, one)).unwrap();
+        (a, b)
+    }
+
+    fn await_settled(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.control().is_settled() {
+            assert!(
+                Instant::now() < deadline,
+                "the workers do not take their commands"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    fn turns(&mut self) -> Vec<u64> {
+        self.control()
+            .worker_stats()
+            .map(|stats| stats.turns)
+            .collect()
+    }
+
+    /// Waits until the workers do no more turns.
+    fn await_rest(&mut self) -> Vec<u64> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let before = self.turns();
+            std::thread::park_timeout(Duration::from_millis(20));
+            if self.turns() == before {
+                return before;
+            }
+            assert!(Instant::now() < deadline, "the workers do not come to rest");
+        }
+    }
+
+    fn stop(mut self) {
+        self.control = None;
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn host() -> (UdpSocket, SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+#[test]
+fn calls_on_two_workers_are_relayed_both_ways() {
+    const CALLS: u16 = 6;
+    const PACKETS: u32 = 200;
+    let mut rig = Rig::start([127, 8, 7, 11]);
+    let mut calls = Vec::new();
+    for number in 0..CALLS {
+        let ((one, one_address), (two, two_address)) = (host(), host());
+        let port = 21_000 + 4 * number;
+        let flows = rig.call(port, one_address, two_address);
+        calls.push((one, two, rig.local(port), rig.local(port + 2), flows));
+    }
+    rig.await_settled();
+    let mut buffer = [0; 256];
+    for number in 0..PACKETS {
+        for (one, two, first, second, _) in &calls {
+            one.send_to(&number.to_be_bytes(), first).unwrap();
+            two.send_to(&(!number).to_be_bytes(), second).unwrap();
+        }
+        for (one, two, first, second, _) in &calls {
+            let (bytes, source) = two.recv_from(&mut buffer).unwrap();
+            assert_eq!(
+                (&buffer[..bytes], source),
+                (&number.to_be_bytes()[..], *second)
+            );
+            let (bytes, source) = one.recv_from(&mut buffer).unwrap();
+            assert_eq!(
+                (&buffer[..bytes], source),
+                (&(!number).to_be_bytes()[..], *first)
+            );
+        }
+    }
+    rig.await_rest();
+    for (.., (a, b)) in &calls {
+        for flow in [*a, *b] {
+            let stats = rig.control().stats(flow);
+            assert_eq!(
+                (stats.packets_received, stats.packets_sent),
+                (u64::from(PACKETS), u64::from(PACKETS))
+            );
+        }
+    }
+    let workers: Vec<_> = rig.control().worker_stats().collect();
+    assert!(
+        workers.iter().all(|stats| stats.received > 0),
+        "both workers have calls"
+    );
+    assert!(
+        workers.iter().all(|stats| stats.drops.total() == 0),
+        "{workers:?}"
+    );
+    rig.stop();
+}
+
+#[test]
+fn idle_workers_sleep_and_wake_for_commands_and_packets() {
+    let mut rig = Rig::start([127, 8, 7, 12]);
+    let before = rig.await_rest();
+    let ((one, one_address), (two, two_address)) = (host(), host());
+    rig.call(21_000, one_address, two_address);
+    rig.await_settled();
+    let after = rig.await_rest();
+    assert!(
+        before
+            .iter()
+            .zip(&after)
+            .all(|(before, after)| before < after)
+    );
+    let first = rig.local(21_000);
+    one.send_to(b"wake up", first).unwrap();
+    let mut buffer = [0; 16];
+    assert_eq!(two.recv_from(&mut buffer).unwrap().0, 7);
+    rig.await_rest();
+    rig.stop();
+}
+
+#[test]
+fn an_event_makes_the_control_readable() {
+    let mut rig = Rig::start([127, 8, 7, 13]);
+    let epoll = udp_batch::Epoll::new().unwrap();
+    epoll.add(rig.control(), 0).unwrap();
+    let mut events = udp_batch::Events::new(1);
+    assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+    let (flow, _) = rig.call(21_000, host().1, host().1);
+    rig.await_settled();
+    rig.control().close_flow(flow).unwrap();
+    let now = rig.clock.now();
+    let closed = loop {
+        assert_eq!(
+            epoll
+                .wait(&mut events, Some(Duration::from_secs(5)))
+                .unwrap(),
+            1
+        );
+        if let Some(event) = rig.control().poll_event(now) {
+            break event;
+        }
+    };
+    assert_eq!(closed, Event::Closed { flow, free_at: now });
+    assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
+    // The socket is closed: somebody else may have the port.
+    let local = rig.local(21_000);
+    drop(UdpSocket::bind(local).unwrap());
+    rig.control().open_flow(now, local).unwrap();
+    rig.stop();
+}
+
+#[test]
+fn dropping_the_control_ends_the_workers_and_closes_their_ports() {
+    let mut rig = Rig::start([127, 8, 7, 14]);
+    rig.call(21_000, host().1, host().1);
+    let local = rig.local(21_000);
+    assert!(UdpSocket::bind(local).is_err());
+    rig.stop();
+    assert!(UdpSocket::bind(local).is_ok());
+}
+
+#[test]
+fn a_delivery_in_memory_between_workers_wakes_the_one_that_sleeps() {
+    let mut rig = Rig::start([127, 8, 7, 15]);
+    let (one, one_address) = host();
+    let (two, two_address) = host();
+    // Ports 21 000 and 21 006 belong to different workers.
+    let (first, second) = (rig.local(21_000), rig.local(21_006));
+    rig.call(21_000, one_address, second);
+    let (inner, outer) = rig.call(21_006, first, two_address);
+    rig.await_settled();
+    // The second call's flow is claimed by the worker that has its socket.
+    let stranger = host().0;
+    stranger.send_to(b"claim", second).unwrap();
+    let mut buffer = [0; 16];
+    assert_eq!(two.recv_from(&mut buffer).unwrap().0, 5);
+    rig.await_rest();
+    one.send_to(b"through both", first).unwrap();
+    let (bytes, source) = two.recv_from(&mut buffer).unwrap();
+    assert_eq!(
+        (&buffer[..bytes], source),
+        (&b"through both"[..], rig.local(21_008))
+    );
+    rig.await_rest();
+    assert_eq!(rig.control().stats(inner).packets_received, 2);
+    assert_eq!(rig.control().stats(outer).packets_sent, 2);
+    rig.stop();
+}
