@@ -173,3 +173,9 @@ pub(super) fn write_rest(f: &mut fmt::Formatter<'_>, rest: &[Param]) -> fmt::Res
     }
     Ok(())
 }
+
+/// Takes a parameter out of those nobody took.
+pub(super) fn take_extension(extensions: &mut Vec<Param>, name: &str) -> Option<String> {
+    let at = extensions.iter().position(|param| param.name == name)?;
+    Some(extensions.remove(at).value)
+}

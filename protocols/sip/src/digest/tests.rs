@@ -1,4 +1,7 @@
 use super::*;
+use base::Entropy;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 fn parse(text: &str) -> Credentials {
     Credentials::parse(text.as_bytes()).unwrap()
@@ -279,4 +282,82 @@ fn stored_hashes_are_read_in_either_case_and_only_in_the_right_length() {
     assert!(Hex::parse(b"939e").is_none());
     assert!(Hex::parse(b"939E7578ED9E3C518A452ACEE763BCEg").is_none());
     assert_eq!(format!("{hash:?}"), "Hex(..)");
+}
+
+/// Responses and `rspauth` for `auth` and `auth-int`, computed with Python's hashlib from RFC 7616 3.4.
+#[test]
+fn responses_are_those_of_an_independent_computation() {
+    let vectors = [
+        (
+            Algorithm::Md5,
+            [
+                "1ff9eb9e7196624595101c2fd9c2afa8",
+                "5ce43c80e7928e910c0652a9c2dfbd7c",
+            ],
+            [
+                "d80da94af2872b8d52f002d3130512e2",
+                "a9d11b707994763228e76cb1621431d1",
+            ],
+        ),
+        (
+            Algorithm::Md5Sess,
+            [
+                "687009aba7a8af7a3b39ae87668826d8",
+                "87fc2c2a3032ac0da9a4de9bb0bee1c8",
+            ],
+            [
+                "5fd6dd00e8d1729bf9068ee58cb501dd",
+                "4d6a261e776c1c5b881153b2c93c9c5b",
+            ],
+        ),
+        (
+            Algorithm::Sha256,
+            [
+                "e26723300c36534187478faf3d8cf286ff65a949fd58e35e2a7aca38b76d24e9",
+                "7c6cd285251176bf0179caba0ddaa5555fd712426ed7398091295c62de8521d4",
+            ],
+            [
+                "c5e3ae731ccaac646b9fb6c85dedb25f41eaf460b393f4e253fa34c51b70b327",
+                "9db991e76427a695affac53c100ec669c0b585715f268821bf3a0c85a767ef22",
+            ],
+        ),
+        (
+            Algorithm::Sha256Sess,
+            [
+                "2c188b010e15f0c2f9b08501a4b88be3af90a43862152eb1360b885dd3ff96fc",
+                "ac4c32f1589deef566f9e4941b834084ad8a14226a7de7e9bfc8a4f2137c9e9a",
+            ],
+            [
+                "3fc939d471f198f5f59b143d7b2c881c6f1cbce12bbb7e9c6c68e14770c99f62",
+                "06058cca57fca1603905da052ac0cef9fd83a7d20564f8072605ddc57c5fa3df",
+            ],
+        ),
+    ];
+    let request = Request {
+        method: "REGISTER",
+        uri: "sip:ims.test",
+        body: b"v=0\r\n",
+    };
+    let secret = Secret::Password(b"s3cret");
+    for (algorithm, auth, auth_int) in vectors {
+        for (qop, [response, rspauth]) in [(Qop::Auth, auth), (Qop::AuthInt, auth_int)] {
+            let credentials = parse(&format!(
+                "Digest username=\"alice\",realm=\"ims.test\",nonce=\"bm9uY2U=\",uri=\"sip:ims.test\",\
+                 algorithm={algorithm},qop={qop},nc=0000000f,cnonce=\"c0ffee\",response=\"{response}\""
+            ));
+            assert!(credentials.verify(secret, request), "{algorithm} {qop}");
+            let info = credentials
+                .authentication_info(secret, request, None)
+                .unwrap();
+            assert_eq!(info.response.as_deref(), Some(rspauth), "{algorithm} {qop}");
+        }
+    }
+    // RES of 3GPP TS 35.208 test set 1 as the binary password.
+    let credentials = parse(
+        "Digest username=\"001010000000001@ims.test\",realm=\"ims.test\",nonce=\"bm9uY2U=\",\
+         uri=\"sip:ims.test\",algorithm=AKAv1-MD5,qop=auth,nc=00000001,cnonce=\"c0ffee\",\
+         response=\"0967ac124db59462cacf535feeb91ca4\"",
+    );
+    let res = [0xa5, 0x42, 0x11, 0xd5, 0xe3, 0xba, 0x50, 0xbf];
+    assert!(credentials.verify(Secret::Password(&res), request));
 }
