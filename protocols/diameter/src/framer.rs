@@ -48,9 +48,9 @@ impl Framer {
         Ok(Some(message))
     }
 
-    /// Octets of a message that is not whole yet.
-    pub fn pending_bytes(&self) -> usize {
-        self.buffer.len() - self.start
+    /// What follows the last message taken.
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..]
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
             }
             assert_eq!(messages.concat(), stream);
             assert_eq!(messages.len(), 5);
-            assert_eq!(framer.pending_bytes(), 0);
+            assert!(framer.rest().is_empty());
         }
     }
 

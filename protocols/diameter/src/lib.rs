@@ -2,9 +2,11 @@
 
 pub mod cx;
 pub mod dictionary;
+pub mod endpoint;
 mod error;
 mod framer;
 mod message;
+mod peer;
 mod reply;
 mod result;
 mod writer;
