@@ -477,9 +477,12 @@ impl Draft {
             (Body::Source, Some(source)) => source.body().len(),
             (Body::Source, None) => 0,
         };
-        let right = self
-            .header(HeaderName::ContentLength)
-            .is_some_and(|text| text.parse::<usize>() == Ok(length));
+        let mut places = (0..self.lines.len())
+            .filter(|&at| self.lines[at].line.name == HeaderName::ContentLength);
+        let right = places
+            .next()
+            .is_some_and(|at| self.value(at).parse() == Ok(length))
+            && places.next().is_none();
         if !right {
             self.replace(HeaderName::ContentLength, &length.to_string());
         }

@@ -12,6 +12,9 @@ pub const LINE_BYTES_MAX: usize = 16_384;
 /// Longest head (start line, header fields, blank line) that a stream may send before it is closed.
 pub const HEAD_BYTES_MAX: usize = 49_152;
 
+/// Most parameters of one URI: comparing two URIs looks each up in the other.
+pub const URI_PARAMS_MAX: usize = 64;
+
 /// Most empty lines before a start line of a datagram (RFC 3261 7.5).
 pub const LEADING_CRLF_MAX: usize = 8;
 

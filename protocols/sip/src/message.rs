@@ -1,12 +1,12 @@
 //! A message: its bytes, its index, and the header values read from them when asked.
 
 use crate::header::{
-    AuthParams, CSeq, Contact, ContentType, NameAddr, RAck, RetryAfter, SessionExpires,
+    AuthParams, CSeq, Contact, ContentType, NameAddr, Params, RAck, RetryAfter, SessionExpires,
     TokenParams, Via,
 };
 use crate::index::{self, Found, Index, Line, Start};
 use crate::limits::{LEADING_CRLF_MAX, MESSAGE_BYTES_MAX};
-use crate::scan::{decimal, is_word, split_once, split_outside, trim};
+use crate::scan::{decimal, split_outside, trim};
 use crate::span::Span;
 use crate::{HeaderName, Invalid, Malformed, Method, ParseError, Part, Uri, Why, header};
 use std::fmt;
@@ -291,11 +291,7 @@ impl Message {
     /// # Errors
     /// Missing or malformed.
     pub fn call_id(&self) -> Result<&str, Invalid> {
-        self.required(HeaderName::CallId, |text| {
-            let (left, right) = split_once(text, b'@').unwrap_or((text, "x"));
-            let good = is_word(left.as_bytes()) && is_word(right.as_bytes());
-            if good { Ok(text) } else { Err(Why::Syntax) }
-        })
+        self.required(HeaderName::CallId, header::call_id)
     }
 
     /// CSeq.
@@ -341,6 +337,23 @@ impl Message {
     /// P-Asserted-Identity (RFC 3325 9.1): at most a SIP and a tel URI.
     pub fn asserted_identities(&self) -> impl Iterator<Item = Result<NameAddr<'_>, Invalid>> {
         self.addresses(HeaderName::PAssertedIdentity)
+    }
+
+    /// Values of any header that is a token with parameters: Reason, Feature-Caps, Accept-Contact,
+    /// P-Access-Network-Info, Security-Client, Allow-Events.
+    pub fn tokens(
+        &self,
+        name: HeaderName,
+    ) -> impl Iterator<Item = Result<TokenParams<'_>, Invalid>> {
+        self.each(name, TokenParams::parse)
+    }
+
+    /// Parameters of a header that has nothing else: P-Charging-Vector, P-Charging-Function-Addresses.
+    ///
+    /// # Errors
+    /// Malformed.
+    pub fn charging(&self, name: HeaderName) -> Result<Option<Params<'_>>, Invalid> {
+        self.optional(name, Params::parse_first)
     }
 
     /// Max-Forwards, at most 255 (RFC 3261 20.22).
@@ -433,7 +446,7 @@ impl Message {
         self.optional(HeaderName::MinSe, |text| {
             let (number, params) = split_outside(text, b';');
             let params = params.map_or("", |_| &text[number.len()..]);
-            header::Params::parse(params)?;
+            Params::parse(params)?;
             header::seconds(number)
         })
     }

@@ -5,6 +5,8 @@ mod auth;
 mod date;
 mod numbers;
 mod params;
+#[cfg(test)]
+mod tests;
 mod token;
 mod via;
 
@@ -17,3 +19,4 @@ pub use via::{Transport, Via};
 
 pub(crate) use date::{parse as parse_date, print as print_date};
 pub(crate) use numbers::seconds;
+pub(crate) use token::call_id;

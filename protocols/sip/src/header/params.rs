@@ -19,8 +19,18 @@ impl<'a> Params<'a> {
         let text = trim(text);
         let mut rest = text;
         while !rest.is_empty() {
+            if !rest.starts_with(';') {
+                return Err(Why::Syntax);
+            }
             (_, rest) = next(rest).ok_or(Why::Syntax)?;
         }
+        Ok(Params { text })
+    }
+
+    /// As [`Params::parse`], for a header that starts with its first parameter.
+    pub(crate) fn parse_first(text: &'a str) -> Result<Params<'a>, Why> {
+        let (_, rest) = next(text).ok_or(Why::Syntax)?;
+        Params::parse(rest)?;
         Ok(Params { text })
     }
 
@@ -53,7 +63,7 @@ impl<'a> Params<'a> {
         })
     }
 
-    /// The text, from the first semicolon on.
+    /// The text, its first semicolon included.
     pub fn as_str(self) -> &'a str {
         self.text
     }
@@ -66,13 +76,11 @@ impl<'a> Params<'a> {
 
 type Param<'a> = (&'a str, Option<&'a str>);
 
-/// `SEMI token [ EQUAL gen-value ]` and what follows it.
+/// `[ SEMI ] token [ EQUAL gen-value ]` and what follows it.
 fn next(text: &str) -> Option<(Param<'_>, &str)> {
     let bytes = text.as_bytes();
-    if bytes.first() != Some(&b';') {
-        return None;
-    }
-    let name = 1 + blank_run(&bytes[1..]);
+    let semicolon = usize::from(bytes.first() == Some(&b';'));
+    let name = semicolon + blank_run(&bytes[semicolon..]);
     let name_end = name + token_run(&bytes[name..]);
     if name_end == name {
         return None;

@@ -3,7 +3,7 @@
 use super::Params;
 use super::numbers::with_params;
 use crate::Why;
-use crate::scan::{is_token, trim};
+use crate::scan::{is_token, is_word, split_once, trim};
 
 /// A token with parameters: Event, Subscription-State, Reason, Content-Disposition, an access type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,4 +60,11 @@ impl<'a> ContentType<'a> {
     pub fn is(&self, main: &str, sub: &str) -> bool {
         self.main.eq_ignore_ascii_case(main) && self.sub.eq_ignore_ascii_case(sub)
     }
+}
+
+/// Call-ID: `word [ "@" word ]`, RFC 3261 20.8.
+pub(crate) fn call_id(text: &str) -> Result<&str, Why> {
+    let (left, right) = split_once(text, b'@').unwrap_or((text, "x"));
+    let good = is_word(left.as_bytes()) && is_word(right.as_bytes());
+    if good { Ok(text) } else { Err(Why::Syntax) }
 }

@@ -4,10 +4,13 @@ use super::{Host, Scheme, Uri, is_visual};
 use crate::scan::{hex_pair, is_unreserved};
 use std::fmt::Write;
 
-/// Parameters that must be on both sides or on neither (RFC 3261 19.1.4).
-const PARAMS_BOTH: [&str; 4] = ["user", "ttl", "method", "maddr"];
+/// Parameters that must be on both sides or on neither (RFC 3261 19.1.4; for `transport` its examples say so).
+const PARAMS_BOTH: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 
 pub(super) fn equivalent(a: Uri<'_>, b: Uri<'_>) -> bool {
+    if a.as_str() == b.as_str() {
+        return true;
+    }
     if a.scheme() != b.scheme() {
         return false;
     }
@@ -32,14 +35,19 @@ fn sip(a: Uri<'_>, b: Uri<'_>) -> bool {
 }
 
 fn sip_params(a: Uri<'_>, b: Uri<'_>) -> bool {
-    let agrees = |name: &str, value: &str, other: Uri<'_>| match other.param(name) {
-        Some(there) => normal(value).eq_ignore_ascii_case(&normal(there)),
-        None => !PARAMS_BOTH
-            .iter()
-            .any(|both| name.eq_ignore_ascii_case(both)),
+    let agrees = |(name, value): (&str, &str), other: Uri<'_>| {
+        let name = normal(name);
+        let there = other
+            .params()
+            .find(|(key, _)| normal(key).eq_ignore_ascii_case(&name));
+        match there {
+            Some((_, there)) => normal(value).eq_ignore_ascii_case(&normal(there)),
+            None => !PARAMS_BOTH
+                .iter()
+                .any(|both| name.eq_ignore_ascii_case(both)),
+        }
     };
-    a.params().all(|(name, value)| agrees(name, value, b))
-        && b.params().all(|(name, value)| agrees(name, value, a))
+    a.params().all(|param| agrees(param, b)) && b.params().all(|param| agrees(param, a))
 }
 
 /// Headers are never ignored; their order does not matter.

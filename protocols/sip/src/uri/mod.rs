@@ -1,7 +1,10 @@
 //! URIs: SIP, SIPS, tel, URN and any other, as views of their text.
 
 mod compare;
+#[cfg(test)]
+mod tests;
 
+use crate::limits::URI_PARAMS_MAX;
 use crate::scan::{
     UriPart, decimal, find, hex_pair, is_host_byte, is_unreserved, is_uri_text, split_once, uri_run,
 };
@@ -310,6 +313,22 @@ impl<'a> Uri<'a> {
         compare::canonical(self)
     }
 
+    /// The telephone number that a SIP URI with `user=phone` carries, as a canonical tel URI
+    /// (RFC 3261 19.1.6); a tel URI itself, canonical; `None` for any other.
+    pub fn to_tel(self) -> Option<String> {
+        if self.parts.scheme == Scheme::Tel {
+            return Some(self.canonical());
+        }
+        if !self
+            .param("user")
+            .is_some_and(|user| user.eq_ignore_ascii_case("phone"))
+        {
+            return None;
+        }
+        let tel = format!("tel:{}", unescape(self.user()?));
+        Uri::parse(&tel).map(Uri::canonical)
+    }
+
     /// True when the URIs are equivalent: RFC 3261 19.1.4 for SIP, RFC 3966 4 for tel, RFC 8141 3 for URNs.
     pub fn is_equivalent(self, other: Uri<'_>) -> bool {
         compare::equivalent(self, other)
@@ -414,12 +433,13 @@ fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
     Some(parts)
 }
 
-/// Every parameter starts with `;`, has a name and only `paramchar`s.
+/// Every parameter starts with `;`, has a name and only `paramchar`s; there are at most `URI_PARAMS_MAX`.
 fn check_params(text: &[u8]) -> Option<()> {
-    let mut at = 0;
+    let (mut at, mut count) = (0, 0);
     while at < text.len() {
+        count += 1;
         let name = uri_run(&text[at + 1..], UriPart::Param);
-        if text[at] != b';' || name == 0 {
+        if text[at] != b';' || name == 0 || count > URI_PARAMS_MAX {
             return None;
         }
         at += 1 + name;
