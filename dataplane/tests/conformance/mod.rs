@@ -29,8 +29,11 @@ pub trait OtherSide {
 /// Ports of the rigs: enough to have several flows.
 const PORTS: u16 = 8;
 
+/// What holds, and how it is tried.
+pub type Property = (&'static str, fn(Rig));
+
 /// The properties, each on a rig of its own.
-pub const PROPERTIES: &[(&str, fn(Rig))] = &[
+pub const PROPERTIES: &[Property] = &[
     ("a datagram arrives in place with all about it", arrives),
     ("what is sent comes from the flow's port, unchanged", sends),
     ("a payload can be changed in place", changes_in_place),

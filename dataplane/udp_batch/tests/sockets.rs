@@ -206,7 +206,7 @@ fn ready_sockets_are_named_and_stay_ready_until_read() {
     let datagrams: Vec<_> = sockets.iter().map(|(_, address)| ("x", *address)).collect();
     assert_eq!(send.send(&from, &datagrams).sent, 200);
     // Bounded waits without reading come round to every socket.
-    let mut seen = vec![false; 200];
+    let mut seen = [false; 200];
     for _ in 0..8 {
         let count = epoll
             .wait(&mut events, Some(Duration::from_secs(1)))
