@@ -1,6 +1,15 @@
 //! Client transactions: RFC 3261 17.1 with the accepted state of RFC 6026 7.2.
 
-use super::Kind;
+use std::time::Duration;
+
+use base::Instant;
+
+use super::key::{Key, client_key};
+use super::layer::{Owner, Running};
+use super::slab::Id;
+use super::timers::{TimerKind, Timers};
+use super::{ClientId, Error, Hop, Kind, Layer, Origin, Output};
+use crate::{Draft, HeaderName, Invalid, Message, Why};
 
 /// State of a client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,3 +142,265 @@ pub(super) fn step(
         }
     }
 }
+
+/// A client transaction.
+pub(super) struct Client<H, U> {
+    pub(super) kind: Kind,
+    pub(super) state: ClientState,
+    pub(super) hop: H,
+    pub(super) timers: Timers,
+    pub(super) reliable: bool,
+    pub(super) key: Key,
+    /// `None` for a CANCEL of the layer's own, of which the user hears nothing.
+    pub(super) context: Option<U>,
+    /// Until a final response.
+    pub(super) request: Option<Message>,
+    /// After a 300-699 to INVITE.
+    pub(super) ack: Option<Message>,
+    pub(super) cancel: Cancel,
+    /// Last interval of Timer A or E.
+    pub(super) interval: Duration,
+    pub(super) running: Running,
+}
+
+/// The CANCEL of a client INVITE.
+pub(super) enum Cancel {
+    None,
+    /// Waits for a provisional response.
+    Deferred(Message),
+    Sent,
+}
+
+impl<H: Hop, U: Clone> Layer<H, U> {
+    pub(super) fn start_client(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        hop: H,
+        request: Message,
+        context: Option<U>,
+    ) -> Result<Id, Error> {
+        let key = client_key(&request)?;
+        if request.method() != Some(&request.cseq()?.method) {
+            return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
+        }
+        if self.index.contains_key(&key) {
+            return Err(Error::Duplicate);
+        }
+        let (timers, reliable) = (hop.timers(), hop.is_reliable());
+        let state = ClientState::initial(kind);
+        let id = self.clients.insert(Client {
+            kind,
+            state,
+            hop: hop.clone(),
+            timers,
+            reliable,
+            key: key.clone(),
+            context,
+            request: Some(request.clone()),
+            ack: None,
+            cancel: Cancel::None,
+            interval: timers.t1,
+            running: Running::default(),
+        });
+        self.index.insert(key, id);
+        self.client_counts[state as usize] += 1;
+        self.counters.clients_made += 1;
+        if !reliable {
+            self.set_client_timer(now + timers.t1, id, TimerKind::Retransmit);
+        }
+        self.set_client_timer(now + timers.t1_64(), id, TimerKind::Deadline);
+        let origin = Origin::Client(ClientId(id));
+        self.outputs.push_back(Output::Transmit {
+            hop,
+            message: request,
+            origin,
+        });
+        Ok(id)
+    }
+
+    /// Moves a client transaction; true when the response is to be delivered.
+    pub(super) fn client_event(
+        &mut self,
+        now: Instant,
+        id: Id,
+        event: Event,
+        response: Option<&Message>,
+    ) -> bool {
+        let Some(client) = self.clients.find(id) else {
+            return false;
+        };
+        let (next, actions) = step(client.kind, client.state, event);
+        for &action in actions {
+            self.client_act(now, id, action, response);
+        }
+        self.client_enter(now, id, next);
+        actions.contains(&Action::Deliver)
+    }
+
+    fn client_act(&mut self, now: Instant, id: Id, action: Action, response: Option<&Message>) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let context = client.context.clone();
+        let message = match action {
+            Action::Deliver => None,
+            Action::Resend => {
+                self.counters.requests_resent += 1;
+                client.request.clone()
+            }
+            Action::Ack => {
+                // A response whose To cannot be copied gets no ACK; its sender ends by Timer H.
+                let ack = client.request.as_ref().zip(response);
+                client.ack = ack.and_then(|(invite, last)| Draft::ack(invite, last).finish().ok());
+                client.ack.clone()
+            }
+            Action::AckAgain => client.ack.clone(),
+            Action::FlushCancel => return self.flush_cancel(now, id),
+            Action::Timeout => {
+                self.counters.timeouts += 1;
+                let timeout = context.map(|context| Output::ClientTimeout {
+                    client: ClientId(id),
+                    context,
+                });
+                self.outputs.extend(timeout);
+                None
+            }
+            Action::TransportError => {
+                let answered = !client.state.is_pending();
+                let client = ClientId(id);
+                let error = context.map(|context| Output::ClientTransportError {
+                    client,
+                    context,
+                    answered,
+                });
+                self.outputs.extend(error);
+                None
+            }
+        };
+        self.outputs
+            .extend(message.zip(self.clients.find(id)).map(|(message, client)| {
+                let origin = Origin::Client(ClientId(id));
+                Output::Transmit {
+                    hop: client.hop.clone(),
+                    message,
+                    origin,
+                }
+            }));
+    }
+
+    fn client_enter(&mut self, now: Instant, id: Id, next: ClientState) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        if client.state == next {
+            return;
+        }
+        self.client_counts[client.state as usize] -= 1;
+        client.state = next;
+        let wait = match (client.kind, next) {
+            // Timer M.
+            (_, ClientState::Accepted) => client.timers.t1_64(),
+            (_, ClientState::Completed) if client.reliable => Duration::ZERO,
+            // Timers D and K.
+            (Kind::Invite, ClientState::Completed) => client.timers.t1_64().max(TIMER_D_MIN),
+            (Kind::NonInvite, ClientState::Completed) => client.timers.t4,
+            _ => Duration::ZERO,
+        };
+        let stopped: &[TimerKind] = match (client.kind, next) {
+            // Timers E and F go on.
+            (Kind::NonInvite, ClientState::Proceeding) => &[],
+            (Kind::Invite, ClientState::Proceeding) => {
+                &[TimerKind::Retransmit, TimerKind::Deadline]
+            }
+            _ => &TimerKind::ALL,
+        };
+        for &kind in stopped {
+            if let Some(timer) = client.running[kind as usize].take() {
+                self.timers.cancel(timer);
+            }
+        }
+        if !next.is_pending() {
+            client.request = None;
+            client.cancel = Cancel::None;
+        }
+        if next == ClientState::Terminated || (!next.is_pending() && wait.is_zero()) {
+            return self.end_client(id);
+        }
+        self.client_counts[next as usize] += 1;
+        if !next.is_pending() {
+            self.set_client_timer(now + wait, id, TimerKind::Deadline);
+        }
+    }
+
+    fn end_client(&mut self, id: Id) {
+        let Some(client) = self.clients.remove(id) else {
+            return;
+        };
+        self.index.remove(&client.key);
+        match client.context {
+            None => self.cancels -= 1,
+            Some(context) => {
+                let client = ClientId(id);
+                self.outputs
+                    .push_back(Output::ClientEnded { client, context });
+            }
+        }
+    }
+
+    pub(super) fn client_timer(&mut self, now: Instant, id: Id, kind: TimerKind) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        client.running[kind as usize] = None;
+        match kind {
+            TimerKind::Retransmit => {
+                client.interval = match (client.kind, client.state) {
+                    (Kind::Invite, _) => client.interval.saturating_mul(2),
+                    (_, ClientState::Proceeding) => client.timers.t2,
+                    _ => client.interval.saturating_mul(2).min(client.timers.t2),
+                };
+                let next = now + client.interval;
+                self.client_event(now, id, Event::Retransmit, None);
+                self.set_client_timer(next, id, TimerKind::Retransmit);
+            }
+            TimerKind::Deadline => {
+                self.client_event(now, id, Event::Deadline, None);
+            }
+            TimerKind::Cancel => {
+                self.client_event(now, id, Event::CancelDeadline, None);
+            }
+            TimerKind::Trying => {}
+        }
+    }
+
+    /// Sends the CANCEL that waits, if one does, and starts the time the INVITE has left (RFC 3261 9.1).
+    pub(super) fn flush_cancel(&mut self, now: Instant, id: Id) {
+        let Some(client) = self.clients.find_mut(id) else {
+            return;
+        };
+        let Cancel::Deferred(cancel) = std::mem::replace(&mut client.cancel, Cancel::None) else {
+            return;
+        };
+        client.cancel = Cancel::Sent;
+        let (hop, expiry) = (client.hop.clone(), now + client.timers.t1_64());
+        // The branch was unique, so this cannot be a duplicate; and a CANCEL is as valid as its INVITE.
+        if self
+            .start_client(now, Kind::NonInvite, hop, cancel, None)
+            .is_ok()
+        {
+            self.cancels += 1;
+        }
+        self.set_client_timer(expiry, id, TimerKind::Cancel);
+    }
+
+    fn set_client_timer(&mut self, at: Instant, id: Id, kind: TimerKind) {
+        if let Some(client) = self.clients.find_mut(id) {
+            let timer = self.timers.set(at, (Owner::Client(id), kind));
+            client.running[kind as usize] = Some(timer);
+        }
+    }
+}
+
+/// Timer D is at least this, whatever T1 (RFC 3261 17.1.1.2).
+const TIMER_D_MIN: Duration = Duration::from_secs(32);

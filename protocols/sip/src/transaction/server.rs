@@ -1,6 +1,15 @@
 //! Server transactions: RFC 3261 17.2 with RFC 6026 7.1 and RFC 4320 4.
 
-use super::Kind;
+use std::time::Duration;
+
+use base::Instant;
+
+use super::key::Key;
+use super::layer::{Owner, Running};
+use super::slab::Id;
+use super::timers::{TimerKind, Timers};
+use super::{Hop, Kind, Layer, Origin, Output, ServerId};
+use crate::{Message, Method};
 
 /// State of a server transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,5 +138,208 @@ pub(super) fn step(
         (_, Trying | Confirmed, TransportError) => (state, &[]),
 
         (_, Terminated, _) => (Terminated, &[]),
+    }
+}
+
+/// A server transaction.
+pub(super) struct Server<H, U> {
+    pub(super) kind: Kind,
+    pub(super) state: ServerState,
+    pub(super) hop: H,
+    pub(super) timers: Timers,
+    pub(super) reliable: bool,
+    pub(super) key: Key,
+    pub(super) context: Option<U>,
+    /// Until a final response.
+    pub(super) request: Option<Message>,
+    pub(super) response: Option<Message>,
+    /// Last interval of Timer G.
+    pub(super) interval: Duration,
+    pub(super) running: Running,
+}
+
+impl<H: Hop, U: Clone> Layer<H, U> {
+    pub(super) fn start_server(&mut self, now: Instant, hop: H, request: &Message, key: Key) -> Id {
+        let kind = match request.method() {
+            Some(Method::Invite) => Kind::Invite,
+            _ => Kind::NonInvite,
+        };
+        let (timers, reliable) = (hop.timers(), hop.is_reliable());
+        let state = ServerState::initial(kind);
+        let id = self.servers.insert(Server {
+            kind,
+            state,
+            hop,
+            timers,
+            reliable,
+            key: key.clone(),
+            context: None,
+            request: Some(request.clone()),
+            response: None,
+            interval: timers.t1,
+            running: Running::default(),
+        });
+        self.index.insert(key, id);
+        self.server_counts[state as usize] += 1;
+        self.counters.servers_made += 1;
+        let trying_after = match kind {
+            Kind::Invite => self.config.trying_after,
+            Kind::NonInvite => Some(timers.non_invite_trying()),
+        };
+        match trying_after {
+            Some(Duration::ZERO) => {
+                self.server_event(now, id, Event::Trying, None);
+            }
+            Some(after) => self.set_server_timer(now + after, id, TimerKind::Trying),
+            None => {}
+        }
+        id
+    }
+
+    /// Moves a server transaction; true when the user's response was taken or the ACK is the user's.
+    pub(super) fn server_event(
+        &mut self,
+        now: Instant,
+        id: Id,
+        event: Event,
+        response: Option<Message>,
+    ) -> bool {
+        let Some(server) = self.servers.find_mut(id) else {
+            return false;
+        };
+        let (next, actions) = step(server.kind, server.state, event);
+        let user_answers = actions.contains(&Action::Send);
+        if user_answers {
+            server.response = response;
+            if let Some(timer) = server.running[TimerKind::Trying as usize].take() {
+                self.timers.cancel(timer);
+            }
+        }
+        for &action in actions {
+            self.server_act(id, action);
+        }
+        self.server_enter(now, id, next);
+        user_answers || actions.contains(&Action::DeliverAck)
+    }
+
+    fn server_act(&mut self, id: Id, action: Action) {
+        let Some(server) = self.servers.find_mut(id) else {
+            return;
+        };
+        match action {
+            Action::Refuse | Action::DeliverAck => return,
+            Action::Send => {}
+            Action::Resend => {
+                self.counters.responses_resent += u64::from(server.response.is_some());
+            }
+            Action::SendTrying => {
+                let trying = |request: &Message| request.response(100, "").finish().ok();
+                server.response = server.request.as_ref().and_then(trying);
+            }
+            Action::AckMissing => {
+                self.counters.acks_missing += 1;
+                let context = server.context.clone();
+                self.outputs.push_back(Output::AckMissing {
+                    server: ServerId(id),
+                    context,
+                });
+                return;
+            }
+            Action::TransportError => {
+                let context = server.context.clone();
+                let server = ServerId(id);
+                self.outputs
+                    .push_back(Output::ServerTransportError { server, context });
+                return;
+            }
+        }
+        let origin = Origin::Server(ServerId(id));
+        let (hop, message) = (server.hop.clone(), server.response.clone());
+        let transmit = message.map(|message| Output::Transmit {
+            hop,
+            message,
+            origin,
+        });
+        self.outputs.extend(transmit);
+    }
+
+    fn server_enter(&mut self, now: Instant, id: Id, next: ServerState) {
+        let Some(server) = self.servers.find_mut(id) else {
+            return;
+        };
+        if server.state == next {
+            return;
+        }
+        self.server_counts[server.state as usize] -= 1;
+        server.state = next;
+        let wait = match (server.kind, next) {
+            // Timers L and H.
+            (_, ServerState::Accepted) => server.timers.t1_64(),
+            (Kind::Invite, ServerState::Completed) => server.timers.t1_64(),
+            // Timer J.
+            (Kind::NonInvite, ServerState::Completed) if !server.reliable => server.timers.t1_64(),
+            // Timer I.
+            (_, ServerState::Confirmed) if !server.reliable => server.timers.t4,
+            _ => Duration::ZERO,
+        };
+        let running = std::mem::take(&mut server.running);
+        for timer in running.into_iter().flatten() {
+            self.timers.cancel(timer);
+        }
+        if !next.is_pending() {
+            server.request = None;
+        }
+        if next == ServerState::Terminated || (!next.is_pending() && wait.is_zero()) {
+            return self.end_server(id);
+        }
+        self.server_counts[next as usize] += 1;
+        if next.is_pending() {
+            return;
+        }
+        let retransmits =
+            server.kind == Kind::Invite && next == ServerState::Completed && !server.reliable;
+        let retransmit = now + server.interval;
+        self.set_server_timer(now + wait, id, TimerKind::Deadline);
+        if retransmits {
+            self.set_server_timer(retransmit, id, TimerKind::Retransmit);
+        }
+    }
+
+    fn end_server(&mut self, id: Id) {
+        if let Some(server) = self.servers.remove(id) {
+            self.index.remove(&server.key);
+            let (server, context) = (ServerId(id), server.context);
+            self.outputs
+                .push_back(Output::ServerEnded { server, context });
+        }
+    }
+
+    pub(super) fn server_timer(&mut self, now: Instant, id: Id, kind: TimerKind) {
+        let Some(server) = self.servers.find_mut(id) else {
+            return;
+        };
+        server.running[kind as usize] = None;
+        match kind {
+            TimerKind::Retransmit => {
+                server.interval = server.interval.saturating_mul(2).min(server.timers.t2);
+                let next = now + server.interval;
+                self.server_event(now, id, Event::Retransmit, None);
+                self.set_server_timer(next, id, TimerKind::Retransmit);
+            }
+            TimerKind::Deadline => {
+                self.server_event(now, id, Event::Deadline, None);
+            }
+            TimerKind::Trying => {
+                self.server_event(now, id, Event::Trying, None);
+            }
+            TimerKind::Cancel => {}
+        }
+    }
+
+    fn set_server_timer(&mut self, at: Instant, id: Id, kind: TimerKind) {
+        if let Some(server) = self.servers.find_mut(id) {
+            let timer = self.timers.set(at, (Owner::Server(id), kind));
+            server.running[kind as usize] = Some(timer);
+        }
     }
 }
