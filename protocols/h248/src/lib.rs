@@ -3,5 +3,6 @@
 
 pub mod error;
 pub mod message;
+pub mod package;
 pub mod text;
 pub mod transaction;
