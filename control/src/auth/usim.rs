@@ -39,13 +39,11 @@ impl Usim {
         Self::with_sqn(k, opc, Sqn::ZERO)
     }
 
-    /// A card whose highest accepted number is `sqn_ms`.
+    /// A card that has accepted `sqn_ms` and takes nothing older under any IND.
     pub fn with_sqn(k: &[u8; 16], opc: &[u8; 16], sqn_ms: Sqn) -> Self {
-        let mut seq = [0; IND_COUNT as usize];
-        seq[usize::from(sqn_ms.ind())] = sqn_ms.seq();
         Self {
             milenage: Milenage::new(k, opc),
-            seq,
+            seq: [sqn_ms.seq(); IND_COUNT as usize],
             sqn_ms,
             age_max: None,
         }
@@ -174,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_jump_beyond_delta_and_an_age_beyond_l_are_refused() {
-        let mut card = Usim::with_sqn(&K, &OPC, sqn(100, 4)).with_age_limit(32);
+        let mut card = Usim::new(&K, &OPC).with_age_limit(32);
+        answer(&mut card, sqn(100, 4));
         assert!(matches!(
             answer(&mut card, sqn(101 + DELTA, 5)),
             CardAnswer::SynchronisationFailure(_)

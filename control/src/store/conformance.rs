@@ -432,6 +432,7 @@ fn sequence_numbers_end(store: &mut dyn Store) {
 fn registered(revision: u64) -> Registrations {
     Registrations {
         revision,
+        reassignment_pending: false,
         server: Some(AssignedServer {
             name: "sip:scscf.ims.test".to_owned(),
             host: "scscf.ims.test".to_owned(),

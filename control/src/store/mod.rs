@@ -2,7 +2,7 @@
 //!
 //! An [`Operation`] is one question or change on the level of the HSS; its [`Outcome`] says that the change is
 //! durable. Two engines execute operations by the same rules ([`operation`]): [`MemoryStore`] for tests and
-//! [`RedbStore`], one file. [`StoreThread`] runs an engine beside the event loop and commits in groups.
+//! [`RedbStore`], one file. [`Handle`] runs an engine beside the event loop and commits in groups.
 //!
 //! ```
 //! use control::store::{Impi, MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
@@ -18,6 +18,7 @@
 //! ```
 
 mod error;
+mod filter_criteria;
 mod identity;
 mod memory;
 pub mod operation;
@@ -27,9 +28,10 @@ mod rows;
 mod thread;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 pub use error::{Error, Fault};
+pub use filter_criteria::FilterCriteria;
 pub use identity::{IDENTITY_BYTES_MAX, IdentityError, Impi, Impu};
 pub use memory::MemoryStore;
 pub use operation::{Operation, Outcome, PAGE_MAX, PutMode, Refusal};
@@ -38,7 +40,7 @@ pub use record::{
     RegistrationState, Registrations, ServiceProfile, SetRegistration, Subscriber, SubscriberFault,
 };
 pub use redb::RedbStore;
-pub use thread::{QUEUE_MAX, StoreThread, SubmitError};
+pub use thread::{Handle, QUEUE_MAX};
 
 /// An engine that keeps the HSS's data.
 pub trait Store: Send {

@@ -147,6 +147,8 @@ pub enum Refusal {
     NoAka,
     /// The sequence numbers of this key are used up: the key must be changed.
     SqnExhausted,
+    /// The store is behind and took no more operations: try again later. Given by the event loop.
+    Busy,
 }
 
 /// Most entries of a page: about a megabyte.

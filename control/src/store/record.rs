@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::filter_criteria::FilterCriteria;
 use super::identity::{Impi, Impu};
 use crate::auth::{DigestHash, Milenage, Secret, Sqn};
 
@@ -69,9 +70,9 @@ pub struct Aka {
 /// Services of a subscriber, TS 29.228 Annex B.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceProfile {
-    /// InitialFilterCriteria elements, TS 29.228 Annex E, each a piece of XML.
+    /// Initial filter criteria.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub filter_criteria: Vec<String>,
+    pub filter_criteria: Vec<FilterCriteria>,
     /// Sets of filter criteria that the S-CSCF knows by number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_filter_sets: Vec<u32>,
@@ -121,6 +122,9 @@ pub struct Registrations {
     /// The S-CSCF assigned, or the one an authentication is pending with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<AssignedServer>,
+    /// An I-CSCF has asked for capabilities to select another S-CSCF: that one may take over (TS 23.380 4.3).
+    #[serde(default)]
+    pub reassignment_pending: bool,
     /// States of the implicit sets; a set not listed is not registered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<SetRegistration>,

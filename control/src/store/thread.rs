@@ -1,17 +1,17 @@
 //! The store thread: an engine beside the event loop.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread::JoinHandle;
 
 use super::Store;
-use super::operation::{Operation, Outcome};
+use super::operation::{Operation, Outcome, Refusal};
 
 /// The event loop's end of the store thread.
 ///
 /// Changes queued while the disk is busy share the next commit, so throughput grows with load. A read sees every
 /// change acknowledged before it was submitted; it may overtake changes that are not acknowledged yet.
-pub struct StoreThread {
+pub struct Handle {
     requests: Option<SyncSender<Request>>,
     outcomes: Receiver<(u64, Outcome)>,
     outstanding: usize,
@@ -23,15 +23,6 @@ struct Request {
     operation: Operation,
 }
 
-/// Why an operation was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubmitError {
-    /// [`QUEUE_MAX`] operations are outstanding: the disk is behind.
-    Busy,
-    /// The thread has ended.
-    Stopped,
-}
-
 /// Most operations outstanding: at 10 000 changes a second, what a disk stall of half a second leaves behind.
 pub const QUEUE_MAX: usize = 4096;
 /// Most changes in one commit: beyond this the sync is no longer what costs.
@@ -39,14 +30,14 @@ const GROUP_MAX: usize = 64;
 
 const _: () = assert!(GROUP_MAX <= QUEUE_MAX);
 
-impl StoreThread {
-    /// Starts the thread. `wake` is called on it whenever there are new outcomes to poll.
+impl Handle {
+    /// Starts the thread. `wake` is called on it whenever there are outcomes to receive, and at its end.
     ///
     /// # Errors
     /// The operating system gives no thread.
     pub fn spawn(store: Box<dyn Store>, wake: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let (requests, incoming) = mpsc::sync_channel(QUEUE_MAX);
-        // Never full: at most QUEUE_MAX requests are outstanding.
+        // Never full: at most QUEUE_MAX operations are outstanding.
         let (outgoing, outcomes) = mpsc::sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -59,50 +50,42 @@ impl StoreThread {
         })
     }
 
-    /// Queues an operation; its outcome comes out of [`StoreThread::poll_outcome`] under `id`.
+    /// Queues an operation; its outcome is received under `id`.
     ///
     /// # Errors
-    /// `Busy`: answer the peer that it should come later. `Stopped`: the process should end.
-    pub fn submit(&mut self, id: u64, operation: Operation) -> Result<(), SubmitError> {
-        let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
-        if self.outstanding == QUEUE_MAX {
-            return Err(SubmitError::Busy);
+    /// `Refused(Busy)`: [`QUEUE_MAX`] operations are outstanding, or the thread has ended, as
+    /// [`Handle::try_recv`] will say. The operation is not executed; this is its outcome.
+    pub fn submit(&mut self, id: u64, operation: Operation) -> Result<(), Outcome> {
+        let room = self.outstanding < QUEUE_MAX;
+        let request = Request { id, operation };
+        let queue = self.requests.as_ref().filter(|_| room);
+        if queue.is_some_and(|queue| queue.try_send(request).is_ok()) {
+            self.outstanding += 1;
+            return Ok(());
         }
-        match requests.try_send(Request { id, operation }) {
-            Ok(()) => {
-                self.outstanding += 1;
-                Ok(())
-            }
-            Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(SubmitError::Stopped),
-        }
+        Err(Outcome::Refused(Refusal::Busy))
     }
 
-    /// Takes an outcome, if one is there. Call until `None` after each wake.
-    pub fn poll_outcome(&mut self) -> Option<(u64, Outcome)> {
-        match self.outcomes.try_recv() {
-            Ok(outcome) => {
-                self.outstanding -= 1;
-                Some(outcome)
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+    /// Takes an outcome. Call until `Empty` after each wake.
+    ///
+    /// # Errors
+    /// `Empty`: no outcome is there. `Disconnected`: the thread has ended by a panic of the engine; operations
+    /// outstanding will have no outcome, and the process should end.
+    pub fn try_recv(&mut self) -> Result<(u64, Outcome), TryRecvError> {
+        let outcome = self.outcomes.try_recv()?;
+        self.outstanding -= 1;
+        Ok(outcome)
     }
 
-    /// Operations submitted whose outcome has not been polled.
+    /// Operations submitted whose outcome has not been taken.
     pub fn outstanding(&self) -> usize {
         self.outstanding
-    }
-
-    /// True when the thread has ended, by a panic of the engine: outstanding operations will have no outcome.
-    pub fn is_dead(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Executes what is queued, ends the thread and gives the outcomes left.
     pub fn stop(mut self) -> Vec<(u64, Outcome)> {
         self.join();
-        std::iter::from_fn(|| self.poll_outcome()).collect()
+        std::iter::from_fn(|| self.try_recv().ok()).collect()
     }
 
     fn join(&mut self) {
@@ -114,7 +97,7 @@ impl StoreThread {
     }
 }
 
-impl Drop for StoreThread {
+impl Drop for Handle {
     fn drop(&mut self) {
         self.join();
     }
@@ -165,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::store::conformance::subscriber;
-    use crate::store::{MemoryStore, PutMode, Refusal};
+    use crate::store::{MemoryStore, PutMode};
 
     /// A store that waits for a token before each batch and notes the sizes of the batches.
     struct Gated {
@@ -197,10 +180,10 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
         };
         let mut thread =
-            StoreThread::spawn(Box::new(MemoryStore::default()), Box::new(wake)).expect("a thread");
+            Handle::spawn(Box::new(MemoryStore::default()), Box::new(wake)).expect("a thread");
         for id in 0..100 {
             let name = format!("user{id}");
-            assert_eq!(thread.submit(id, put(&name)), Ok(()));
+            assert!(thread.submit(id, put(&name)).is_ok());
         }
         let mut outcomes = thread.stop();
         outcomes.sort_by_key(|(id, _)| *id);
@@ -220,10 +203,10 @@ mod tests {
             gate,
             sizes: Arc::clone(&sizes),
         };
-        let mut thread = StoreThread::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
+        let mut thread = Handle::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
         thread.submit(0, put("first")).expect("room");
         open.send(()).expect("the thread lives");
-        while thread.poll_outcome().is_none() {
+        while thread.try_recv().is_err() {
             std::thread::yield_now();
         }
         thread.submit(1, put("second")).expect("room");
@@ -248,28 +231,29 @@ mod tests {
             gate,
             sizes: Arc::default(),
         };
-        let mut thread = StoreThread::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
+        let mut thread = Handle::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
         for id in 0..QUEUE_MAX as u64 {
-            assert_eq!(thread.submit(id, Operation::Count), Ok(()));
+            assert!(thread.submit(id, Operation::Count).is_ok());
         }
-        assert_eq!(thread.submit(1, Operation::Count), Err(SubmitError::Busy));
+        let refused = thread.submit(1, Operation::Count);
+        assert!(matches!(refused, Err(Outcome::Refused(Refusal::Busy))));
         assert_eq!(thread.outstanding(), QUEUE_MAX);
         for _ in 0..=QUEUE_MAX {
             open.send(()).expect("the thread lives");
         }
-        while thread.poll_outcome().is_none() {
+        while thread.try_recv().is_err() {
             std::thread::yield_now();
         }
-        assert_eq!(thread.submit(1, Operation::Count), Ok(()));
+        assert!(thread.submit(1, Operation::Count).is_ok());
         assert_eq!(thread.stop().len(), QUEUE_MAX);
     }
 
     #[test]
     fn a_read_sees_what_was_acknowledged_before_it() {
-        let mut thread = StoreThread::spawn(Box::new(MemoryStore::default()), Box::new(|| {}))
-            .expect("a thread");
+        let mut thread =
+            Handle::spawn(Box::new(MemoryStore::default()), Box::new(|| {})).expect("a thread");
         thread.submit(1, put("alice")).expect("room");
-        while thread.poll_outcome().is_none() {
+        while thread.try_recv().is_err() {
             std::thread::yield_now();
         }
         thread
@@ -294,15 +278,16 @@ mod tests {
         }
         let (woken, wakes) = mpsc::channel();
         let wake = move || woken.send(()).expect("the test waits");
-        let mut thread = StoreThread::spawn(Box::new(Broken), Box::new(wake)).expect("a thread");
+        let mut thread = Handle::spawn(Box::new(Broken), Box::new(wake)).expect("a thread");
         thread.submit(1, Operation::Count).expect("room");
         wakes.recv().expect("woken at the end");
-        while !thread.is_dead() {
-            std::thread::yield_now();
-        }
-        assert_eq!(
-            thread.submit(2, Operation::Count),
-            Err(SubmitError::Stopped)
-        );
+        let end = loop {
+            match thread.try_recv() {
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+                other => break other,
+            }
+        };
+        assert!(matches!(end, Err(TryRecvError::Disconnected)));
+        assert!(thread.submit(2, Operation::Count).is_err());
     }
 }
