@@ -10,7 +10,7 @@ use super::{Algorithm, Error, Qop, take_algorithm};
 pub struct Challenge {
     /// Protection domain.
     pub realm: String,
-    /// The nonce; for AKA see [`aka_nonce`].
+    /// The nonce; for AKA see [`super::aka_nonce`].
     pub nonce: String,
     /// Text the client gives back unchanged.
     pub opaque: Option<String>,
