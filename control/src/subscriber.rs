@@ -1,7 +1,9 @@
-//! Subscribers as people write them: the columns of `subscriber import`, the flags of `subscriber add`.
+//! Subscribers as people write them: the columns of `subscriber import`, the flags of `subscriber
+//! add`.
 //!
-//! A [`Draft`] is the texts of one subscriber, [`Draft::build`] the one place that judges them. [`Import`] reads
-//! drafts from CSV with a header row and gives each error its line, column, value and remedy.
+//! A [`Draft`] is the texts of one subscriber, [`Draft::build`] the one place that judges them.
+//! [`Import`] reads drafts from CSV with a header row and gives each error its line, column, value
+//! and remedy.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -451,7 +453,8 @@ impl Column {
     }
 }
 
-/// Line numbers of rows. The reader gives the place before the blank and comment lines that it skips.
+/// Line numbers of rows. The reader gives the place before the blank and comment lines that it
+/// skips.
 struct Lines<'a> {
     file: &'a [u8],
     byte: usize,
@@ -501,7 +504,8 @@ impl<'a> Lines<'a> {
                 found: *len,
                 expected: *expected_len,
             },
-            // Reading from memory cannot fail and nothing is deserialized: what is left is the encoding.
+            // Reading from memory cannot fail and nothing is deserialized: what is left is the
+            // encoding.
             _ => ImportError::NotUtf8 { line },
         }
     }

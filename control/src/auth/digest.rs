@@ -6,7 +6,8 @@ use sip::digest::Algorithm;
 use super::hex::parse_hex_exact;
 use super::secret::Secret;
 
-/// H(username ":" realm ":" password) under both hashes, so that the password itself need not be kept.
+/// H(username ":" realm ":" password) under both hashes, so that the password itself need not be
+/// kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestHash {
     /// The realm the hashes hold for.
@@ -46,7 +47,8 @@ mod tests {
 
     #[test]
     fn ha1_is_that_of_an_independent_tool() {
-        // printf 'Mufasa:http-auth@example.org:Circle of Life' | md5sum, and | sha256sum (the users of RFC 7616 3.9.1).
+        // The users of RFC 7616 3.9.1, by md5sum and sha256sum of
+        // 'Mufasa:http-auth@example.org:Circle of Life'.
         let hash = DigestHash::of_password("Mufasa", "http-auth@example.org", "Circle of Life");
         assert_eq!(hash.md5.to_hex(), "3d78807defe7de2157e2b0b6573a855f");
         assert_eq!(

@@ -1,6 +1,7 @@
 //! Hexadecimal text of keys and vectors.
 
-/// Why a text is not the hexadecimal number expected. Positions and lengths only: the text may be a key.
+/// Why a text is not the hexadecimal number expected. Positions and lengths only: the text may be a
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HexError {
     /// Not a hexadecimal digit, at this character (from 0).

@@ -129,8 +129,8 @@ mod tests {
     use super::*;
     use crate::auth::hex::parse_hex_exact;
 
-    /// Test sets 1 to 6 of TS 35.207 4 to 6 and TS 35.208 4, one line each: K, OP, OPc, RAND, SQN, AMF, then the
-    /// results f1, f1*, f2, f3, f4, f5, f5*.
+    /// Test sets 1 to 6 of TS 35.207 4 to 6 and TS 35.208 4, one line each: K, OP, OPc, RAND, SQN,
+    /// AMF, then the results f1, f1*, f2, f3, f4, f5, f5*.
     const TEST_SETS: &str = include_str!("testdata/milenage.txt");
 
     fn bytes<const N: usize>(text: &str) -> [u8; N] {

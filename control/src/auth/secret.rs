@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::hex::{HexError, parse_hex_exact, to_hex};
 
-/// `N` secret bytes (K, OPc, CK, IK, HA1): `Debug` does not show them, serde writes them as hexadecimal text.
+/// `N` secret bytes (K, OPc, CK, IK, HA1): `Debug` does not show them, serde writes them as
+/// hexadecimal text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Secret<const N: usize>(pub [u8; N]);
 

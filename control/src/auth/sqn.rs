@@ -68,11 +68,11 @@ impl Sqn {
         Self::new(self.seq() + count as u64, ind as u8)
     }
 
-    /// SQN_HE after a verified AUTS, TS 33.102 6.3.5: kept when the USIM would accept the next number generated
-    /// from it, else set to SQN_MS.
+    /// SQN_HE after a verified AUTS, TS 33.102 6.3.5: kept when the USIM would accept the next
+    /// number generated from it, else set to SQN_MS.
     ///
-    /// This is the one case in which the home's number may go back: when it is more than [`DELTA`] ahead, where
-    /// the USIM would refuse it for ever.
+    /// This is the one case in which the home's number may go back: when it is more than [`DELTA`]
+    /// ahead, where the USIM would refuse it for ever.
     pub fn resynchronised(self, sqn_ms: Sqn) -> Sqn {
         match self.next() {
             Some(next) if in_range(next.seq(), sqn_ms.seq()) => self,
@@ -81,7 +81,8 @@ impl Sqn {
     }
 }
 
-/// The USIM's range check against wrap-around, Annex C.2.1: above the highest number accepted, by no more than Δ.
+/// The USIM's range check against wrap-around, Annex C.2.1: above the highest number accepted, by
+/// no more than Δ.
 pub(super) const fn in_range(seq: u64, seq_ms: u64) -> bool {
     seq > seq_ms && seq - seq_ms <= DELTA
 }
@@ -95,7 +96,8 @@ const SQN_BITS: u32 = 48;
 const IND_BITS: u32 = 5;
 const SEQ_MAX: u64 = (1 << (SQN_BITS - IND_BITS)) - 1;
 
-// Annex C.2.1: an attacker who forces jumps of Δ must need so many authentications that a key never lives to see the end.
+// Annex C.2.1: an attacker who forces jumps of Δ must need so many authentications that a key never
+// lives to see the end.
 const _: () = assert!(SEQ_MAX / DELTA >= 1 << 14);
 
 #[cfg(test)]

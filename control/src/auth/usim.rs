@@ -1,4 +1,5 @@
-//! The card's side of AKA, TS 33.102 6.3.3 and Annex C.2: for the built-in user agent and for tests.
+//! The card's side of AKA, TS 33.102 6.3.3 and Annex C.2: for the built-in user agent and for
+//! tests.
 
 use super::milenage::Milenage;
 use super::secret::Secret;
@@ -49,7 +50,8 @@ impl Usim {
         }
     }
 
-    /// The same card with the optional age limit L of Annex C.2.2: a number may be at most so far behind the highest.
+    /// The same card with the optional age limit L of Annex C.2.2: a number may be at most so far
+    /// behind the highest.
     #[must_use]
     pub fn with_age_limit(mut self, l: u64) -> Self {
         self.age_max = Some(l);

@@ -3,7 +3,8 @@
 use diameter::cx::user_data::{Error, ImsSubscription, InitialFilterCriteria};
 use serde::{Deserialize, Serialize};
 
-/// One InitialFilterCriteria element, TS 29.228 Annex E: XML that has been read once, and so can be again.
+/// One InitialFilterCriteria element, TS 29.228 Annex E: XML that has been read once, and so can be
+/// again.
 ///
 /// The HSS evaluates nothing in it; it is kept as written, comments and all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

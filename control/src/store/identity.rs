@@ -15,8 +15,8 @@ pub struct Impi(String);
 
 /// A public user identity in canonical form, TS 23.003 13.4: `sip:user@host` or `tel:+digits`.
 ///
-/// Equal identities are equal texts, see [`sip::Uri::canonical`]; `sips:` is taken as `sip:`, as both name the
-/// same user.
+/// Equal identities are equal texts, see [`sip::Uri::canonical`]; `sips:` is taken as `sip:`, as
+/// both name the same user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Impu(String);
@@ -40,7 +40,8 @@ pub enum IdentityError {
     PhoneContext,
 }
 
-/// Longest identity in bytes: a NAI has at most 253 (RFC 7542 2.3), and a URI adds its scheme and escapes.
+/// Longest identity in bytes: a NAI has at most 253 (RFC 7542 2.3), and a URI adds its scheme and
+/// escapes.
 pub const IDENTITY_BYTES_MAX: usize = 512;
 
 impl Impi {

@@ -1,8 +1,10 @@
-//! What the HSS must not lose: subscribers, sequence numbers, S-CSCF assignments and registration states.
+//! What the HSS must not lose: subscribers, sequence numbers, S-CSCF assignments and registration
+//! states.
 //!
-//! An [`Operation`] is one question or change on the level of the HSS; its [`Outcome`] says that the change is
-//! durable. Two engines execute operations by the same rules ([`operation`]): [`MemoryStore`] for tests and
-//! [`RedbStore`], one file. [`Handle`] runs an engine beside the event loop and commits in groups.
+//! An [`Operation`] is one question or change on the level of the HSS; its [`Outcome`] says that
+//! the change is durable. Two engines execute operations by the same rules ([`operation`]):
+//! [`MemoryStore`] for tests and [`RedbStore`], one file. [`Handle`] runs an engine beside the
+//! event loop and commits in groups.
 //!
 //! ```
 //! use control::store::{Impi, MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
@@ -21,7 +23,7 @@ mod error;
 mod filter_criteria;
 mod identity;
 mod memory;
-pub mod operation;
+mod operation;
 mod record;
 mod redb;
 mod rows;
@@ -46,7 +48,7 @@ pub use thread::{Handle, QUEUE_MAX};
 pub trait Store: Send {
     /// Executes operations in order, one outcome each.
     ///
-    /// When it returns, every change whose outcome says so is durable, and none of the others has happened. A
-    /// batch shares one commit; a batch of reads costs none.
+    /// When it returns, every change whose outcome says so is durable, and none of the others has
+    /// happened. A batch shares one commit; a batch of reads costs none.
     fn execute(&mut self, batch: Vec<Operation>) -> Vec<Outcome>;
 }

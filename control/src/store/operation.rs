@@ -52,7 +52,8 @@ pub enum Operation {
         /// By how many steps, at least one.
         count: u32,
     },
-    /// Resynchronises with the card (TS 33.102 6.3.5), then moves on. Outcome: `Sqn` as for `AdvanceSqn`.
+    /// Resynchronises with the card (TS 33.102 6.3.5), then moves on. Outcome: `Sqn` as for
+    /// `AdvanceSqn`.
     ResynchroniseSqn {
         /// Whose.
         impi: Impi,
@@ -82,7 +83,8 @@ pub enum PutMode {
     CreateOrReplace,
 }
 
-/// What became of an operation. Everything but `Refused` and `Failed` says that the change is durable.
+/// What became of an operation. Everything but `Refused` and `Failed` says that the change is
+/// durable.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Stored; with what was there before.
@@ -182,8 +184,8 @@ pub(super) fn read<R: Rows>(rows: &R, operation: &Operation) -> Result<Outcome, 
     }
 }
 
-/// Executes any operation. On `Err` the caller gives the whole transaction up; after `Ok(Refused(_))` nothing
-/// was written.
+/// Executes any operation. On `Err` the caller gives the whole transaction up; after
+/// `Ok(Refused(_))` nothing was written.
 pub(super) fn apply<R: RowsMut>(rows: &mut R, operation: Operation) -> Result<Outcome, R::Error> {
     match operation {
         Operation::Put { subscriber, mode } => put(rows, &subscriber, mode),
@@ -246,7 +248,8 @@ fn import<R: RowsMut>(
     subscribers: &[Subscriber],
     mode: PutMode,
 ) -> Result<Outcome, R::Error> {
-    // Every subscriber is admitted before the first is written, against the store and against the others.
+    // Every subscriber is admitted before the first is written, against the store and against the
+    // others.
     let mut impis = HashMap::new();
     let mut impus = HashMap::new();
     let mut admitted = Vec::with_capacity(subscribers.len());

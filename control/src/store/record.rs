@@ -48,7 +48,8 @@ pub struct PublicIdentity {
     /// Name shown to the called party.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// Implicit registration set, TS 23.228 5.2.1a: identities of the same number register together.
+    /// Implicit registration set, TS 23.228 5.2.1a: identities of the same number register
+    /// together.
     #[serde(default)]
     pub implicit_set: u32,
 }
@@ -114,7 +115,8 @@ pub struct ChargingAddresses {
 
 /// What the HSS remembers of a user's registrations.
 ///
-/// One S-CSCF serves all identities of a subscription (TS 23.228 5.2.1), so its name stands here once.
+/// One S-CSCF serves all identities of a subscription (TS 23.228 5.2.1), so its name stands here
+/// once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registrations {
     /// Counts the changes; a change based on an older revision is refused.
@@ -122,7 +124,8 @@ pub struct Registrations {
     /// The S-CSCF assigned, or the one an authentication is pending with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<AssignedServer>,
-    /// An I-CSCF has asked for capabilities to select another S-CSCF: that one may take over (TS 23.380 4.3).
+    /// An I-CSCF has asked for capabilities to select another S-CSCF: that one may take over (TS
+    /// 23.380 4.3).
     #[serde(default)]
     pub reassignment_pending: bool,
     /// States of the implicit sets; a set not listed is not registered.
@@ -191,7 +194,8 @@ pub enum SubscriberFault {
     DuplicateImpu(Impu),
 }
 
-/// Most public identities of one IMPI: they all stand in one profile, which must fit a Diameter message.
+/// Most public identities of one IMPI: they all stand in one profile, which must fit a Diameter
+/// message.
 pub const IMPUS_MAX: usize = 256;
 
 impl Subscriber {
@@ -284,7 +288,8 @@ impl Registrations {
         }
     }
 
-    /// True when some set is registered, unregistered or being authenticated, so that the S-CSCF's name counts.
+    /// True when some set is registered, unregistered or being authenticated, so that the S-CSCF's
+    /// name counts.
     pub fn is_served(&self) -> bool {
         self.sets
             .iter()

@@ -18,7 +18,8 @@ use super::rows::{Rows, RowsMut, Table};
 
 /// A store in one file of redb's format.
 ///
-/// A batch with changes is one transaction: its cost is that of syncing the disk twice, whatever its size.
+/// A batch with changes is one transaction: its cost is that of syncing the disk twice, whatever
+/// its size.
 pub struct RedbStore {
     path: PathBuf,
     database: Database,
@@ -27,8 +28,8 @@ pub struct RedbStore {
 impl RedbStore {
     /// Opens the store, or makes an empty one (with its folder) where there is none.
     ///
-    /// A store that was not closed is recovered to the last durable batch. The file is readable by its owner
-    /// only: it holds the keys of all subscribers.
+    /// A store that was not closed is recovered to the last durable batch. The file is readable by
+    /// its owner only: it holds the keys of all subscribers.
     ///
     /// # Errors
     /// `InUse`, `NotAStore`, `Version`, `EngineFormat`, `Corrupt` and `Io`, each with the path.
@@ -488,7 +489,8 @@ mod tests {
         }
     }
 
-    /// Environment variable that makes [`child_of_the_crash_test`] write to this store until it is killed.
+    /// Environment variable that makes [`child_of_the_crash_test`] write to this store until it is
+    /// killed.
     const CRASH_STORE: &str = "STROWGER_TEST_CRASH_STORE";
     const CRASH_ROUNDS: usize = 4;
     const CRASH_ACKNOWLEDGED: usize = 30;
@@ -552,7 +554,8 @@ mod tests {
         );
     }
 
-    /// Runs the child, kills it with SIGKILL in the middle of its work, and gives all it acknowledged.
+    /// Runs the child, kills it with SIGKILL in the middle of its work, and gives all it
+    /// acknowledged.
     fn killed_while_writing(path: &Path) -> Vec<(String, u64)> {
         let mut child = Command::new(std::env::current_exe().expect("this test binary"))
             .args([
@@ -567,7 +570,8 @@ mod tests {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut acknowledged = Vec::new();
         let mut killed = false;
-        // After the kill the pipe still holds what the child acknowledged; a line cut short is not counted.
+        // After the kill the pipe still holds what the child acknowledged; a line cut short is not
+        // counted.
         while let Some(Ok(line)) = lines.next() {
             let mut words = line.split(' ');
             if let (Some("ACK"), Some(name), Some(Ok(seq))) =

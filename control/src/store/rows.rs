@@ -31,7 +31,8 @@ pub trait Rows {
     /// The value of a key.
     fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// Up to `limit` keys that start with `prefix` and come after `after`, with their values, in order.
+    /// Up to `limit` keys that start with `prefix` and come after `after`, with their values, in
+    /// order.
     fn scan(
         &self,
         table: Table,

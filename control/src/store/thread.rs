@@ -9,8 +9,9 @@ use super::operation::{Operation, Outcome, Refusal};
 
 /// The event loop's end of the store thread.
 ///
-/// Changes queued while the disk is busy share the next commit, so throughput grows with load. A read sees every
-/// change acknowledged before it was submitted; it may overtake changes that are not acknowledged yet.
+/// Changes queued while the disk is busy share the next commit, so throughput grows with load. A
+/// read sees every change acknowledged before it was submitted; it may overtake changes that are
+/// not acknowledged yet.
 pub struct Handle {
     requests: Option<SyncSender<Request>>,
     outcomes: Receiver<(u64, Outcome)>,
@@ -23,7 +24,8 @@ struct Request {
     operation: Operation,
 }
 
-/// Most operations outstanding: at 10 000 changes a second, what a disk stall of half a second leaves behind.
+/// Most operations outstanding: at 10 000 changes a second, what a disk stall of half a second
+/// leaves behind.
 pub const QUEUE_MAX: usize = 4096;
 /// Most changes in one commit: beyond this the sync is no longer what costs.
 const GROUP_MAX: usize = 64;
@@ -31,7 +33,8 @@ const GROUP_MAX: usize = 64;
 const _: () = assert!(GROUP_MAX <= QUEUE_MAX);
 
 impl Handle {
-    /// Starts the thread. `wake` is called on it whenever there are outcomes to receive, and at its end.
+    /// Starts the thread. `wake` is called on it whenever there are outcomes to receive, and at its
+    /// end.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -69,8 +72,8 @@ impl Handle {
     /// Takes an outcome. Call until `Empty` after each wake.
     ///
     /// # Errors
-    /// `Empty`: no outcome is there. `Disconnected`: the thread has ended by a panic of the engine; operations
-    /// outstanding will have no outcome, and the process should end.
+    /// `Empty`: no outcome is there. `Disconnected`: the thread has ended by a panic of the engine;
+    /// operations outstanding will have no outcome, and the process should end.
     pub fn try_recv(&mut self) -> Result<(u64, Outcome), TryRecvError> {
         let outcome = self.outcomes.try_recv()?;
         self.outstanding -= 1;
@@ -91,7 +94,8 @@ impl Handle {
     fn join(&mut self) {
         self.requests = None;
         if let Some(thread) = self.thread.take() {
-            // An engine that panicked has said so on stderr; its outcomes are missing, which the owner sees.
+            // An engine that panicked has said so on stderr; its outcomes are missing, which the
+            // owner sees.
             let _ = thread.join();
         }
     }
@@ -210,7 +214,8 @@ mod tests {
             std::thread::yield_now();
         }
         thread.submit(1, put("second")).expect("room");
-        // The second batch is held at the gate or not taken yet: all that follows has time to queue up.
+        // The second batch is held at the gate or not taken yet: all that follows has time to queue
+        // up.
         for id in 2..(2 + 2 * GROUP_MAX as u64) {
             thread.submit(id, put(&format!("user{id}"))).expect("room");
         }

@@ -181,7 +181,8 @@ impl Hss {
             finish(token, ending, Outcome::Registered(registrations), actions);
             return;
         }
-        // The sets of a replaced record are told by what they were; a plain de-registration is told here.
+        // The sets of a replaced record are told by what they were; a plain de-registration is told
+        // here.
         let requests = match ending.sets {
             Some(_) => Vec::new(),
             None => terminate(entry, None, ending.info.clone())
@@ -258,7 +259,8 @@ impl<'a> News<'a> {
         }
     }
 
-    /// PPR with a changed profile and what is news, TS 29.228 6.2.2; none when there is nothing to say.
+    /// PPR with a changed profile and what is news, TS 29.228 6.2.2; none when there is nothing to
+    /// say.
     fn push(&mut self, subscriber: &Subscriber, user_data: Option<Vec<u8>>) -> Option<Request> {
         let ppr = Ppr {
             user_name: subscriber.impi.to_string(),
@@ -282,7 +284,8 @@ fn loses_identities(old: &Subscriber, new: &Subscriber, set: u32) -> bool {
     !old.implicit_set(set).all(kept)
 }
 
-/// RTR for the identities of these sets, or for all of the user, TS 29.228 6.1.3.1; none when no S-CSCF serves it.
+/// RTR for the identities of these sets, or for all of the user, TS 29.228 6.1.3.1; none when no
+/// S-CSCF serves it.
 fn terminate(
     entry: &Entry,
     sets: Option<&[u32]>,
@@ -332,7 +335,8 @@ fn send(requests: Vec<(Origin, Request)>, actions: &mut Vec<Action>) {
     }
 }
 
-/// An answer to RTR or PPR changes nothing here: what it is about is written already. A refusal is worth a line.
+/// An answer to RTR or PPR changes nothing here: what it is about is written already. A refusal is
+/// worth a line.
 pub(super) fn note_answer(answer: &Answer) {
     if !answer.outcome().is_success() {
         warn!(

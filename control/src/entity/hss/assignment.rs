@@ -50,7 +50,8 @@ pub fn decide(sar: &Sar, origin: &Origin, entry: &Entry) -> Decision {
     }
 }
 
-/// What is wrong with the number of identities, by Server-Assignment-Type (TS 29.228 Table 6.1.2.1).
+/// What is wrong with the number of identities, by Server-Assignment-Type (TS 29.228 Table
+/// 6.1.2.1).
 fn refuse_identities(sar: &Sar) -> Option<Outcome> {
     use ServerAssignmentType as Type;
     let kind = sar.server_assignment_type;
@@ -111,7 +112,8 @@ impl Case<'_> {
         self.assign(registration, set)
     }
 
-    /// The user is registered at the very S-CSCF that does not know: it has lost its data (TS 23.380 4.4).
+    /// The user is registered at the very S-CSCF that does not know: it has lost its data (TS
+    /// 23.380 4.4).
     fn restore(&self, registration: &SetRegistration) -> Decision {
         let mut answer = Saa::from(Outcome::ErrorInAssignmentType);
         if let Some(info) = self.restoration_info(registration) {
@@ -138,8 +140,8 @@ impl Case<'_> {
         Decision::answer(Answer::ServerAssignment(answer))
     }
 
-    /// The de-registrations; without a public identity, of all identities. With `keep` the S-CSCF offers to stay
-    /// assigned, which is accepted when the user has services while unregistered.
+    /// The de-registrations; without a public identity, of all identities. With `keep` the S-CSCF
+    /// offers to stay assigned, which is accepted when the user has services while unregistered.
     fn deregister(&self, sets: &[u32], keep: bool) -> Decision {
         let before = &self.entry.registrations;
         if before.is_served() && !self.is_assigned() {
@@ -173,7 +175,8 @@ impl Case<'_> {
         self.write(registrations, self.named(Saa::from(outcome)), None)
     }
 
-    /// AUTHENTICATION_FAILURE, AUTHENTICATION_TIMEOUT: the state stays, nothing is pending any more.
+    /// AUTHENTICATION_FAILURE, AUTHENTICATION_TIMEOUT: the state stays, nothing is pending any
+    /// more.
     fn end_authentication(&self, set: u32) -> Decision {
         let before = &self.entry.registrations;
         if before.is_served() && !self.is_assigned() {
@@ -188,7 +191,8 @@ impl Case<'_> {
     }
 
     /// A user is served by one S-CSCF; another may only take over when an I-CSCF has selected it
-    /// (TS 29.228 6.1.2.1, TS 23.380 4.3). While nothing but an authentication is pending, the last one wins.
+    /// (TS 29.228 6.1.2.1, TS 23.380 4.3). While nothing but an authentication is pending, the last
+    /// one wins.
     fn refuse_other_server(&self) -> Option<Decision> {
         let registrations = &self.entry.registrations;
         let server = registrations.server.as_ref()?;

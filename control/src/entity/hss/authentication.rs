@@ -34,7 +34,8 @@ pub fn decide(config: &Config, mar: &Mar, origin: &Origin, entry: &Entry) -> Dec
     let Some(scheme) = choose_scheme(mar, entry) else {
         return Decision::answer(refuse(Outcome::AuthSchemeNotSupported));
     };
-    // Step 5: the S-CSCF's name is kept and authentication pending, unless this S-CSCF serves the identity already.
+    // Step 5: the S-CSCF's name is kept and authentication pending, unless this S-CSCF serves the
+    // identity already.
     let registrations = pending(mar, origin, entry, identity);
     match scheme {
         Scheme::Digest(hash) => {
@@ -76,8 +77,8 @@ enum Scheme<'a> {
 
 /// The scheme asked for, where the subscription has it.
 ///
-/// "Unknown" comes when the UE sent no Authorization (TS 24.229 5.4.1.2.1), which an AKA UE always does: so SIP
-/// Digest goes first.
+/// "Unknown" comes when the UE sent no Authorization (TS 24.229 5.4.1.2.1), which an AKA UE always
+/// does: so SIP Digest goes first.
 fn choose_scheme<'a>(mar: &Mar, entry: &'a Entry) -> Option<Scheme<'a>> {
     let aka = entry.subscriber.aka.as_ref().map(Scheme::Aka);
     let digest = entry.subscriber.digest.as_ref().map(Scheme::Digest);
@@ -95,8 +96,8 @@ fn split_token(token: &[u8]) -> Option<(Rand, Auts)> {
     Some((*rand, auts.try_into().ok()?))
 }
 
-/// SQN_MS of a verified AUTS. One that is not verified moves no number; fresh vectors are sent all the same
-/// (TS 33.102 6.3.5 steps 4 to 6).
+/// SQN_MS of a verified AUTS. One that is not verified moves no number; fresh vectors are sent all
+/// the same (TS 33.102 6.3.5 steps 4 to 6).
 fn verify(entry: &Entry, aka: &Aka, rand: &Rand, auts: &Auts) -> Option<Sqn> {
     let sqn_ms = vector::verify_auts(&aka.milenage(), rand, auts);
     if sqn_ms.is_none() {

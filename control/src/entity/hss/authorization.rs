@@ -14,7 +14,8 @@ pub fn decide(config: &Config, uar: &Uar, entry: &Entry) -> Decision {
         Ok(identity) => identity,
         Err(decision) => return decision,
     };
-    // Step 3: a barred identity registers only along with one that is not. Not checked for emergency.
+    // Step 3: a barred identity registers only along with one that is not. Not checked for
+    // emergency.
     if !uar.emergency_registration && !may_register(entry, identity) {
         return Decision::answer(refuse(Outcome::Base(ResultCode::AUTHORIZATION_REJECTED)));
     }
@@ -59,8 +60,8 @@ fn deregistration(entry: &Entry, identity: &PublicIdentity) -> Uaa {
     }
 }
 
-/// REGISTRATION_AND_CAPABILITIES: the assigned S-CSCF does not answer, the I-CSCF selects another, which may then
-/// take over (TS 23.380 4.3).
+/// REGISTRATION_AND_CAPABILITIES: the assigned S-CSCF does not answer, the I-CSCF selects another,
+/// which may then take over (TS 23.380 4.3).
 fn select_another(entry: &Entry) -> Decision {
     let answer = Answer::UserAuthorization(Uaa {
         server_capabilities: capabilities(entry),

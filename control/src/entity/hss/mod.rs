@@ -1,9 +1,10 @@
 //! HSS: the home subscriber server of the Cx interface, TS 29.228.
 //!
-//! A request is answered in three steps: the subscriber is read from the store, a pure function decides by the
-//! clauses of TS 29.228 ([`Decision`]), and what it changes is durable before the answer leaves. Registrations are
-//! written on condition that nobody else has changed them since they were read; on a conflict the request is
-//! decided again. So any number of requests, and any number of HSS instances on one store, may run at once.
+//! A request is answered in three steps: the subscriber is read from the store, a pure function
+//! decides by the clauses of TS 29.228 (`Decision`), and what it changes is durable before the
+//! answer leaves. Registrations are written on condition that nobody else has changed them since
+//! they were read; on a conflict the request is decided again. So any number of requests, and any
+//! number of HSS instances on one store, may run at once.
 
 mod administration;
 mod assignment;
@@ -44,8 +45,8 @@ pub struct Config {
     pub vectors_max: u32,
 }
 
-/// Vectors an S-CSCF is given at once where the operator says nothing: it uses one a registration, and those it
-/// keeps grow stale.
+/// Vectors an S-CSCF is given at once where the operator says nothing: it uses one a registration,
+/// and those it keeps grow stale.
 pub const VECTORS_MAX: u32 = 3;
 
 /// Something that happens to the HSS.
@@ -193,7 +194,8 @@ enum Step {
 /// Most requests waiting for the store: as many as its queue takes.
 pub const JOBS_MAX: usize = store::QUEUE_MAX / 2;
 
-/// How often a request is decided: beyond this somebody changes the same user's registrations all the time.
+/// How often a request is decided: beyond this somebody changes the same user's registrations all
+/// the time.
 const ATTEMPTS_MAX: u8 = 5;
 
 /// Store operations of one job that are outstanding at once; the low bits of an id say which.
@@ -302,7 +304,8 @@ impl Hss {
         if let store::Outcome::Failed(failure) = &outcome {
             error!(%failure, "the subscriber store failed");
         }
-        // A job that has ended early leaves an outcome behind: the numbers it was dealt are not used.
+        // A job that has ended early leaves an outcome behind: the numbers it was dealt are not
+        // used.
         match self.jobs.remove(&(id / PARTS)) {
             Some(Job::Cx(job)) => self.resume(job, id, outcome, entropy, actions),
             Some(Job::Administration(step)) => self.resume_administration(*step, outcome, actions),
@@ -324,7 +327,8 @@ impl Hss {
                 other => answer_failure(&job, &other, actions),
             },
             Step::AskingOwner => {
-                // TS 29.228 6.1.1.1 steps 1 and 2: an identity nobody has, or one that is another's.
+                // TS 29.228 6.1.1.1 steps 1 and 2: an identity nobody has, or one that is
+                // another's.
                 let answer = match &outcome {
                     store::Outcome::Found(_) => job.request.answer(Outcome::IdentitiesDontMatch),
                     other => job.request.answer(failure(other)),

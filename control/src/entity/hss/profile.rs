@@ -53,8 +53,8 @@ pub fn charging_information(charging: &ChargingAddresses) -> Option<ChargingInfo
     })
 }
 
-/// True when some filter criteria hold while the user is not registered (TS 29.228 6.1.4.1: services related to
-/// the unregistered state).
+/// True when some filter criteria hold while the user is not registered (TS 29.228 6.1.4.1:
+/// services related to the unregistered state).
 pub fn has_unregistered_services(subscriber: &Subscriber) -> bool {
     subscriber.profile.filter_criteria.iter().any(|criteria| {
         criteria.read().profile_part_indicator != Some(ProfilePartIndicator::Registered)

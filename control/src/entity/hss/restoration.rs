@@ -18,7 +18,8 @@ pub fn write(info: &ScscfRestorationInfo) -> String {
     serde_json::to_string(&stored).expect("texts and numbers only, under text keys")
 }
 
-/// The SCSCF-Restoration-Info of a text; none when this version cannot read it: the UE will register again.
+/// The SCSCF-Restoration-Info of a text; none when this version cannot read it: the UE will
+/// register again.
 pub fn read(text: &str) -> Option<ScscfRestorationInfo> {
     let stored: StoredInfo = serde_json::from_str(text).ok()?;
     Some(ScscfRestorationInfo {
