@@ -198,7 +198,10 @@ enum Role {
 impl Role {
     fn of(path: &str) -> Role {
         let starts = |roots: &[&str]| roots.iter().any(|root| path.starts_with(root));
-        if path.contains("/tests/") || path.contains("/benches/") || starts(&["tests/", "scripts/"])
+        if path.contains("/tests/")
+            || path.ends_with("/tests.rs")
+            || path.contains("/benches/")
+            || starts(&["tests/", "scripts/"])
         {
             Role::Test
         } else if starts(&[
