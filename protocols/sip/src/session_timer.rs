@@ -1,8 +1,9 @@
-//! Session timers, RFC 4028: agreeing on an interval, refreshing it, noticing that the other end is gone.
+//! Session timers, RFC 4028: agreeing on an interval, refreshing it, noticing that the other end is
+//! gone.
 //!
-//! Each role reads a request or response and writes its word into the draft of the next one: [`Caller`] into requests
-//! it makes, [`Answer`] into the 2xx of a server, [`Passage`] into what a proxy forwards. What they agree on goes
-//! into a [`SessionTimer`].
+//! Each role reads a request or response and writes its word into the draft of the next one:
+//! [`Caller`] into requests it makes, [`Answer`] into the 2xx of a server, [`Passage`] into what a
+//! proxy forwards. What they agree on goes into a [`SessionTimer`].
 
 use std::time::Duration;
 
@@ -88,8 +89,8 @@ impl Caller {
 
     /// Writes Supported, Session-Expires and, once one was heard of, Min-SE into a request.
     ///
-    /// `refresher` names who shall refresh, seen from this request: in a refresh the one who did so far
-    /// (RFC 4028 7.4); in the first request `None` leaves it to the server.
+    /// `refresher` names who shall refresh, seen from this request: in a refresh the one who did so
+    /// far (RFC 4028 7.4); in the first request `None` leaves it to the server.
     pub fn write(&self, draft: &mut Draft, refresher: Option<Refresher>) {
         let expires = SessionExpires {
             seconds: self.interval,
@@ -124,12 +125,14 @@ impl Caller {
         let expires = response.session_expires()?;
         Ok(expires.map(|expires| SessionExpires {
             seconds: expires.seconds.max(MIN_SE),
-            // The parameter is mandatory in 2xx; its absence can only mean the one who supports timers.
+            // The parameter is mandatory in 2xx; its absence can only mean the one who supports
+            // timers.
             refresher: expires.refresher.or(Some(Refresher::Uac)),
         }))
     }
 
-    /// Takes a request of the other end: later requests must not ask for less than its Min-SE (RFC 4028 7.4).
+    /// Takes a request of the other end: later requests must not ask for less than its Min-SE (RFC
+    /// 4028 7.4).
     ///
     /// # Errors
     /// Min-SE malformed.
@@ -246,8 +249,8 @@ impl Passage {
         }
     }
 
-    /// Takes the 2xx and writes into it what a server that does not know RFC 4028 left out (RFC 4028 8.2).
-    /// Returns what was agreed on, `None` when neither end knows it.
+    /// Takes the 2xx and writes into it what a server that does not know RFC 4028 left out (RFC
+    /// 4028 8.2). Returns what was agreed on, `None` when neither end knows it.
     ///
     /// # Errors
     /// Session-Expires malformed.

@@ -1,5 +1,6 @@
-//! Whole calls between two user agents made of this crate's engines, over a bad network, on virtual time:
-//! a digest challenge, a reliable 183 with PRACK, a 2xx repeated until its ACK, a session refreshed by UPDATE, BYE.
+//! Whole calls between two user agents made of this crate's engines, over a bad network, on virtual
+//! time: a digest challenge, a reliable 183 with PRACK, a 2xx repeated until its ACK, a session
+//! refreshed by UPDATE, BYE.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

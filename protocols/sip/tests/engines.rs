@@ -1,4 +1,5 @@
-//! Damaged messages through transactions, dialogs, session timers, digest and locating: no panic, no leak.
+//! Damaged messages through transactions, dialogs, session timers, digest and locating: no panic,
+//! no leak.
 
 use base::{Entropy, Instant};
 use sip::dialog::{Dialog, DialogId, ProxyDialog, Side};

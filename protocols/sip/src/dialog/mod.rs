@@ -1,8 +1,10 @@
-//! Dialogs: RFC 3261 12, with what surrounds them in a user agent and in a proxy that follows calls.
+//! Dialogs: RFC 3261 12, with what surrounds them in a user agent and in a proxy that follows
+//! calls.
 //!
-//! [`Dialog`] is the state one end keeps and the requests it makes of it. [`ProxyDialog`] is what a P-CSCF, S-CSCF
-//! or IBCF keeps of a call that passes through it, enough to end the call towards both sides. [`Retransmission`] and
-//! [`Provisionals`] repeat what the transaction layer does not: 2xx to INVITE and reliable provisional responses.
+//! [`Dialog`] is the state one end keeps and the requests it makes of it. [`ProxyDialog`] is what a
+//! P-CSCF, S-CSCF or IBCF keeps of a call that passes through it, enough to end the call towards
+//! both sides. [`Retransmission`] and [`Provisionals`] repeat what the transaction layer does not:
+//! 2xx to INVITE and reliable provisional responses.
 //!
 //! Fields are plain values so that a journal can write them and a restart can read them back.
 
@@ -31,7 +33,8 @@ pub struct DialogId {
 }
 
 impl DialogId {
-    /// Of the dialog that a received request belongs to, or opens at the end that answers with a tag.
+    /// Of the dialog that a received request belongs to, or opens at the end that answers with a
+    /// tag.
     ///
     /// # Errors
     /// Call-ID, From or To missing or malformed.
@@ -55,7 +58,8 @@ impl DialogId {
         })
     }
 
-    /// The same for messages of both directions: how a proxy finds a dialog. The lesser tag becomes `local_tag`.
+    /// The same for messages of both directions: how a proxy finds a dialog. The lesser tag becomes
+    /// `local_tag`.
     ///
     /// # Errors
     /// Call-ID, From or To missing or malformed.
@@ -111,7 +115,8 @@ impl Dialog {
     /// The dialog that a request sent by this end and a response with a tag open: RFC 3261 12.1.2.
     ///
     /// # Errors
-    /// A header it takes from the messages is missing or malformed: Contact, Record-Route, the To tag.
+    /// A header it takes from the messages is missing or malformed: Contact, Record-Route, the To
+    /// tag.
     pub fn as_uac(request: &Message, response: &Message) -> Result<Self, Invalid> {
         let mut dialog = Self {
             id: DialogId::of_received_response(response)?,
@@ -134,7 +139,8 @@ impl Dialog {
     /// The dialog that a received request and this end's response to it open: RFC 3261 12.1.1.
     ///
     /// # Errors
-    /// A header it takes from the messages is missing or malformed: Contact, Record-Route, the To tag.
+    /// A header it takes from the messages is missing or malformed: Contact, Record-Route, the To
+    /// tag.
     pub fn as_uas(request: &Message, response: &Message) -> Result<Self, Invalid> {
         let mut id = DialogId::of_received_request(request)?;
         id.local_tag = tag(&response.to()?);
@@ -167,7 +173,8 @@ impl Dialog {
         Ok(())
     }
 
-    /// Checks the CSeq of a received request other than ACK and CANCEL, and remembers it: RFC 3261 12.2.2.
+    /// Checks the CSeq of a received request other than ACK and CANCEL, and remembers it: RFC 3261
+    /// 12.2.2.
     ///
     /// # Errors
     /// `OutOfOrder`: answer 500. `Invalid`: answer 400.
@@ -180,8 +187,8 @@ impl Dialog {
         Ok(())
     }
 
-    /// Takes the Contact of a target refresh: an INVITE or UPDATE once accepted, or its 2xx (RFC 3261 12.2,
-    /// RFC 3311 5). Without Contact the target stays.
+    /// Takes the Contact of a target refresh: an INVITE or UPDATE once accepted, or its 2xx (RFC
+    /// 3261 12.2, RFC 3311 5). Without Contact the target stays.
     ///
     /// # Errors
     /// Contact malformed; the dialog stays as it was.
@@ -194,7 +201,8 @@ impl Dialog {
 
     /// Starts the next request of this end: RFC 3261 12.2.1.1.
     ///
-    /// Via, Contact and body are the caller's to add. ACK has [`Dialog::ack`], CANCEL [`Draft::cancel`].
+    /// Via, Contact and body are the caller's to add. ACK has [`Dialog::ack`], CANCEL
+    /// [`Draft::cancel`].
     pub fn request(&mut self, method: &Method) -> Draft {
         self.local_cseq = self.local_cseq.saturating_add(1).min(CSEQ_MAX);
         self.draft(method, self.local_cseq)

@@ -23,10 +23,11 @@ impl Side {
     }
 }
 
-/// What a proxy that record-routes keeps of a dialog (TS 24.229 5.2.6, 5.4.3): both ends as it could speak for them.
+/// What a proxy that record-routes keeps of a dialog (TS 24.229 5.2.6, 5.4.3): both ends as it
+/// could speak for them.
 ///
-/// It follows CSeq numbers and targets in passing and can end the call with a BYE to each side, each made as if
-/// the other side had sent it (TS 24.229 5.2.8, 5.4.5).
+/// It follows CSeq numbers and targets in passing and can end the call with a BYE to each side,
+/// each made as if the other side had sent it (TS 24.229 5.2.8, 5.4.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyDialog {
     /// Speaks for the caller, to the callee.
@@ -36,13 +37,16 @@ pub struct ProxyDialog {
 }
 
 impl ProxyDialog {
-    /// The dialog that an INVITE and a response with a To tag open, both as this proxy received them.
+    /// The dialog that an INVITE and a response with a To tag open, both as this proxy received
+    /// them.
     ///
-    /// `is_own` tells the values of Record-Route that are this proxy's. Those above them lead to the callee, those
-    /// below to the caller. Where none is (a UA dropped Record-Route), all lead to the callee.
+    /// `is_own` tells the values of Record-Route that are this proxy's. Those above them lead to
+    /// the callee, those below to the caller. Where none is (a UA dropped Record-Route), all lead
+    /// to the callee.
     ///
     /// # Errors
-    /// A header it takes from the messages is missing or malformed: Contact, Record-Route, the To tag.
+    /// A header it takes from the messages is missing or malformed: Contact, Record-Route, the To
+    /// tag.
     pub fn new(
         invite: &Message,
         response: &Message,
@@ -92,11 +96,12 @@ impl ProxyDialog {
         Some(side)
     }
 
-    /// Follows a 2xx that passes and the request it answers, which `requester` sent: the targets of INVITE and
-    /// UPDATE, and confirmation by the 2xx to the first INVITE.
+    /// Follows a 2xx that passes and the request it answers, which `requester` sent: the targets of
+    /// INVITE and UPDATE, and confirmation by the 2xx to the first INVITE.
     ///
     /// # Errors
-    /// Contact of either, or Record-Route of the confirming 2xx, malformed; the rest is taken all the same.
+    /// Contact of either, or Record-Route of the confirming 2xx, malformed; the rest is taken all
+    /// the same.
     pub fn observe_success(
         &mut self,
         requester: Side,

@@ -1,5 +1,5 @@
-//! What user agents repeat themselves: 2xx to INVITE (RFC 3261 13.3.1.4) and reliable provisional responses
-//! (RFC 3262).
+//! What user agents repeat themselves: 2xx to INVITE (RFC 3261 13.3.1.4) and reliable provisional
+//! responses (RFC 3262).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::{Draft, EditError, HeaderName, Message};
 
 /// A response sent again at doubling intervals until it is acknowledged or 64·T1 have passed.
 ///
-/// For a 2xx to INVITE the interval stops growing at T2, and transports make no difference: one hop may be reliable
-/// and the next not (RFC 3261 13.3.1.4). For a reliable provisional response it goes on doubling (RFC 3262 3).
+/// For a 2xx to INVITE the interval stops growing at T2, and transports make no difference: one hop
+/// may be reliable and the next not (RFC 3261 13.3.1.4). For a reliable provisional response it
+/// goes on doubling (RFC 3262 3).
 #[derive(Clone, Debug)]
 pub struct Retransmission {
     response: Message,
@@ -28,7 +29,8 @@ pub struct Retransmission {
 pub enum Due {
     /// Send the response again.
     Again(Message),
-    /// No acknowledgement in 64·T1: for 2xx send BYE, for a provisional response reject the INVITE with 5xx.
+    /// No acknowledgement in 64·T1: for 2xx send BYE, for a provisional response reject the INVITE
+    /// with 5xx.
     Expired,
 }
 
@@ -118,7 +120,8 @@ impl Provisionals {
         }
     }
 
-    /// Adds `Require: 100rel` and RSeq to a 101-199 and returns it for sending, or `None` when it must wait.
+    /// Adds `Require: 100rel` and RSeq to a 101-199 and returns it for sending, or `None` when it
+    /// must wait.
     ///
     /// # Errors
     /// The draft cannot be finished, or [`EditError::TooLong`] when [`PROVISIONALS_MAX`] wait.
@@ -133,8 +136,8 @@ impl Provisionals {
         Ok(None)
     }
 
-    /// True while a PRACK is missing. A 2xx must wait for it when that response carried an offer or answer
-    /// (RFC 3262 3).
+    /// True while a PRACK is missing. A 2xx must wait for it when that response carried an offer or
+    /// answer (RFC 3262 3).
     pub fn is_pending(&self) -> bool {
         self.sent.is_some()
     }

@@ -41,8 +41,8 @@ impl Challenge {
     /// Reads a header field value.
     ///
     /// # Errors
-    /// `NotDigest` and `UnknownAlgorithm`: skip this challenge (RFC 8760 2.4). `Malformed`, `Missing`: the peer
-    /// is at fault.
+    /// `NotDigest` and `UnknownAlgorithm`: skip this challenge (RFC 8760 2.4). `Malformed`,
+    /// `Missing`: the peer is at fault.
     pub fn parse(value: &[u8]) -> Result<Self, Error> {
         let mut params = Params::parse_with_scheme(value)?;
         let stale = params.take("stale");

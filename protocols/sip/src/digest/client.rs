@@ -77,7 +77,8 @@ impl Client {
         credentials
     }
 
-    /// Credentials that report an AKA sequence number out of range: the empty password and AUTS (RFC 3310 3.4).
+    /// Credentials that report an AKA sequence number out of range: the empty password and AUTS
+    /// (RFC 3310 3.4).
     pub fn answer_resynchronise(
         &mut self,
         auts: [u8; AUTS_BYTES],

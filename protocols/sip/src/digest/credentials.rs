@@ -19,7 +19,8 @@ pub struct Credentials {
     pub nonce: String,
     /// `digest-uri`, as sent.
     pub uri: String,
-    /// Hexadecimal request digest; empty in the first REGISTER of an IMS UE and when AKA failed at the UE.
+    /// Hexadecimal request digest; empty in the first REGISTER of an IMS UE and when AKA failed at
+    /// the UE.
     pub response: String,
     /// Hash algorithm.
     pub algorithm: Algorithm,
@@ -48,7 +49,8 @@ pub struct Protection {
 pub const AUTS_BYTES: usize = 14;
 
 impl Credentials {
-    /// Credentials that carry identities only: the first REGISTER of an IMS UE (TS 24.229 5.1.1.2.2).
+    /// Credentials that carry identities only: the first REGISTER of an IMS UE (TS 24.229
+    /// 5.1.1.2.2).
     pub fn empty(username: &str, realm: &str, uri: &str, algorithm: Algorithm) -> Self {
         Self {
             username: username.to_owned(),
@@ -67,8 +69,8 @@ impl Credentials {
     /// Reads a header field value.
     ///
     /// # Errors
-    /// `NotDigest`: another scheme, look further. `UnknownAlgorithm`: challenge with one of ours. `Malformed`,
-    /// `Missing`: 400.
+    /// `NotDigest`: another scheme, look further. `UnknownAlgorithm`: challenge with one of ours.
+    /// `Malformed`, `Missing`: 400.
     pub fn parse(value: &[u8]) -> Result<Self, Error> {
         let mut params = Params::parse_with_scheme(value)?;
         let algorithm = take_algorithm(&mut params)?;
@@ -123,8 +125,8 @@ impl Credentials {
 
     /// True when the response is the one `secret` gives for `request`; compared in constant time.
     ///
-    /// `request.uri` is not read: the hash covers [`Credentials::uri`], and whether that names the resource of
-    /// the Request-URI is for the caller to judge (RFC 3261 22.4 item 5).
+    /// `request.uri` is not read: the hash covers [`Credentials::uri`], and whether that names the
+    /// resource of the Request-URI is for the caller to judge (RFC 3261 22.4 item 5).
     pub fn verify(&self, secret: Secret<'_>, request: Request<'_>) -> bool {
         let expected = self.compute(secret, Side::Client, request);
         equal_in_constant_time(
@@ -150,7 +152,8 @@ impl Credentials {
         })
     }
 
-    /// True when `info` proves that the server knows the secret too; `request.body` is the body of the response.
+    /// True when `info` proves that the server knows the secret too; `request.body` is the body of
+    /// the response.
     pub fn verify_info(
         &self,
         info: &AuthenticationInfo,

@@ -1,8 +1,9 @@
 //! HTTP Digest as SIP uses it: RFC 3261 22, RFC 2617, RFC 7616, RFC 8760, with AKA (RFC 3310).
 //!
 //! A server makes a [`Challenge`], a client answers with [`Credentials`], the server calls
-//! [`Credentials::verify`] and then [`NonceCounts::accept`]. Whether a nonce, a realm or a user is one of ours is
-//! the server's matter: [`NonceMint`] makes nonces that it can tell without keeping them.
+//! [`Credentials::verify`] and then [`NonceCounts::accept`]. Whether a nonce, a realm or a user is
+//! one of ours is the server's matter: [`NonceMint`] makes nonces that it can tell without keeping
+//! them.
 //!
 //! Parameter values are held with quotes and escapes removed, and so they enter the hash.
 //!
@@ -77,7 +78,8 @@ pub enum Error {
     UnknownAlgorithm,
     /// A quality of protection not implemented here.
     UnknownQop,
-    /// A nonce count that is not eight hexadecimal digits, or an AUTS that is not base64 of 14 bytes.
+    /// A nonce count that is not eight hexadecimal digits, or an AUTS that is not base64 of 14
+    /// bytes.
     BadValue(&'static str),
 }
 

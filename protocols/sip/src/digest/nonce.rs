@@ -10,8 +10,8 @@ use super::equal_in_constant_time;
 
 /// Makes nonces and knows them again without remembering them (RFC 7616 5.4).
 ///
-/// A nonce is base64 of the time, random bits and a keyed hash of both, so that a server can tell a stale one of
-/// its own (answered with `stale=true`) from a made-up one.
+/// A nonce is base64 of the time, random bits and a keyed hash of both, so that a server can tell a
+/// stale one of its own (answered with `stale=true`) from a made-up one.
 pub struct NonceMint {
     key: [u8; 32],
     lifetime: Duration,
@@ -88,8 +88,8 @@ impl NonceMint {
 
 /// The nonce counts seen with one nonce: each is good once (RFC 7616 3.4.5).
 ///
-/// Requests sent together over UDP may overtake each other, so a count up to [`NONCE_WINDOW`] below the highest
-/// is accepted when it is new. Ask only after the response itself was verified.
+/// Requests sent together over UDP may overtake each other, so a count up to [`NONCE_WINDOW`] below
+/// the highest is accepted when it is new. Ask only after the response itself was verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NonceCounts {
     highest: u32,
@@ -130,7 +130,8 @@ pub fn aka_nonce(rand: &[u8; 16], autn: &[u8; 16], server_data: &[u8]) -> String
     BASE64.encode(nonce)
 }
 
-/// RAND and AUTN out of the nonce of an AKA challenge; `None` when it is not base64 of 32 bytes or more.
+/// RAND and AUTN out of the nonce of an AKA challenge; `None` when it is not base64 of 32 bytes or
+/// more.
 pub fn parse_aka_nonce(nonce: &str) -> Option<([u8; 16], [u8; 16])> {
     let bytes = BASE64.decode(nonce).ok()?;
     let rand = bytes.get(..16)?.try_into().ok()?;

@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use super::Error;
 
-/// One parameter that the digest computation does not read: `ck`, `ik`, `integrity-protected`, `domain`, …
+/// One parameter that the digest computation does not read: `ck`, `ik`, `integrity-protected`,
+/// `domain`, …
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
     /// Name in lower case.
@@ -105,7 +106,8 @@ fn parse_one(bytes: &[u8], start: usize) -> Result<(Param, usize), Error> {
     Ok((param, next))
 }
 
-/// The text of a quoted string whose opening mark stands before `at`, and the offset after its closing mark.
+/// The text of a quoted string whose opening mark stands before `at`, and the offset after its
+/// closing mark.
 fn unquote(bytes: &[u8], mut at: usize) -> Result<(Vec<u8>, usize), Error> {
     let mut text = Vec::new();
     loop {
@@ -144,7 +146,8 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
-/// Writes `name="value"`; marks, backslashes and control characters are escaped, line ends become blanks.
+/// Writes `name="value"`; marks, backslashes and control characters are escaped, line ends become
+/// blanks.
 pub(super) fn write_quoted(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
     write!(f, "{name}=\"")?;
     for letter in value.chars() {

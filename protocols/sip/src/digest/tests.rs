@@ -94,7 +94,8 @@ fn the_first_register_of_rfc_3310_is_read_and_never_verifies() {
     assert_eq!(built, credentials);
 }
 
-/// RFC 3310 4: challenge and answer; its response stands for an undisclosed RES, so only the structure is checked.
+/// RFC 3310 4: challenge and answer; its response stands for an undisclosed RES, so only the
+/// structure is checked.
 #[test]
 fn the_challenge_of_rfc_3310_is_read() {
     let challenge = Challenge::parse(
@@ -284,7 +285,8 @@ fn stored_hashes_are_read_in_either_case_and_only_in_the_right_length() {
     assert_eq!(format!("{hash:?}"), "Hex(..)");
 }
 
-/// Responses and `rspauth` for `auth` and `auth-int`, computed with Python's hashlib from RFC 7616 3.4.
+/// Responses and `rspauth` for `auth` and `auth-int`, computed with Python's hashlib from RFC 7616
+/// 3.4.
 #[test]
 fn responses_are_those_of_an_independent_computation() {
     let vectors = [

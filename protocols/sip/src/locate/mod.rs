@@ -1,7 +1,8 @@
 //! Where to send: RFC 3263 from a URI to addresses, RFC 3261 18 and RFC 3581 for responses.
 //!
-//! A [`Locator`] asks DNS questions and yields targets one by one, so that a caller whose first target fails goes on
-//! to the next (RFC 3263 4.3), in a new transaction each. It resolves nothing itself.
+//! A [`Locator`] asks DNS questions and yields targets one by one, so that a caller whose first
+//! target fails goes on to the next (RFC 3263 4.3), in a new transaction each. It resolves nothing
+//! itself.
 //!
 //! ```
 //! use base::Entropy;
@@ -9,7 +10,8 @@
 //! use sip::{Transport, Uri};
 //!
 //! let mut entropy = Entropy::from_u64(1);
-//! let can = Capabilities { transports: &[Transport::Udp, Transport::Tcp], ipv4: true, ipv6: false };
+//! let transports = &[Transport::Udp, Transport::Tcp];
+//! let can = Capabilities { transports, ipv4: true, ipv6: false };
 //! let uri = Uri::parse("sip:bob@pcscf.test:5070").unwrap();
 //! let mut locator = Locator::of_uri(uri, can).unwrap();
 //! let Next::Ask(question) = locator.poll_next() else { panic!() };
@@ -367,7 +369,8 @@ impl Locator {
         }
     }
 
-    /// RFC 3263 4.1: the services offered, or SRV for every transport when there are no NAPTR records.
+    /// RFC 3263 4.1: the services offered, or SRV for every transport when there are no NAPTR
+    /// records.
     fn take_naptr(&mut self, name: String, mut records: Vec<Naptr>) {
         records.truncate(RECORDS_MAX);
         records.sort_by_key(|record| (record.order, record.preference));
@@ -411,7 +414,8 @@ impl Locator {
         }
     }
 
-    /// UDP for sip, TLS for sips (RFC 3263 4.1); where this element has no UDP, the first transport it has.
+    /// UDP for sip, TLS for sips (RFC 3263 4.1); where this element has no UDP, the first transport
+    /// it has.
     fn default_transport(&self) -> Result<Transport, LocateError> {
         let usual = if self.secure {
             Transport::Tls

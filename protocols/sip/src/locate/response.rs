@@ -12,10 +12,12 @@ pub const REQUEST_BYTES_UDP_MAX: usize = 1300;
 /// How close to a known path MTU a request over UDP may come: RFC 3261 18.1.1.
 const MTU_MARGIN: usize = 200;
 
-/// The transport a request of `bytes` octets must take: TCP in place of UDP when it is within 200 octets of the
-/// path MTU, or longer than [`REQUEST_BYTES_UDP_MAX`] where that is unknown (RFC 3261 18.1.1).
+/// The transport a request of `bytes` octets must take: TCP in place of UDP when it is within 200
+/// octets of the path MTU, or longer than [`REQUEST_BYTES_UDP_MAX`] where that is unknown (RFC 3261
+/// 18.1.1).
 ///
-/// The topmost Via must name what is returned. Where the peer refuses the connection, UDP may be tried.
+/// The topmost Via must name what is returned. Where the peer refuses the connection, UDP may be
+/// tried.
 pub fn request_transport(transport: Transport, bytes: usize, path_mtu: Option<usize>) -> Transport {
     let most = path_mtu.map_or(REQUEST_BYTES_UDP_MAX, |mtu| mtu.saturating_sub(MTU_MARGIN));
     match transport {
@@ -24,7 +26,8 @@ pub fn request_transport(transport: Transport, bytes: usize, path_mtu: Option<us
     }
 }
 
-/// Writes `received` and `rport` into the topmost Via of a request from `source`: RFC 3261 18.2.1, RFC 3581 4.
+/// Writes `received` and `rport` into the topmost Via of a request from `source`: RFC 3261 18.2.1,
+/// RFC 3581 4.
 ///
 /// `None` when nothing is to be written. Values that the sender put there itself are overwritten.
 ///

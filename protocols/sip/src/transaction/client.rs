@@ -374,7 +374,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    /// Sends the CANCEL that waits, if one does, and starts the time the INVITE has left (RFC 3261 9.1).
+    /// Sends the CANCEL that waits, if one does, and starts the time the INVITE has left (RFC 3261
+    /// 9.1).
     pub(super) fn flush_cancel(&mut self, now: Instant, id: Id) {
         let Some(client) = self.clients.find_mut(id) else {
             return;
@@ -384,7 +385,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         };
         client.cancel = Cancel::Sent;
         let (hop, expiry) = (client.hop.clone(), now + client.timers.t1_64());
-        // The branch was unique, so this cannot be a duplicate; and a CANCEL is as valid as its INVITE.
+        // The branch was unique, so this cannot be a duplicate; and a CANCEL is as valid as its
+        // INVITE.
         if self
             .start_client(now, Kind::NonInvite, hop, cancel, None)
             .is_ok()

@@ -30,11 +30,11 @@ pub(super) fn client_key(message: &Message) -> Result<Key, Invalid> {
     Ok(key)
 }
 
-/// Key of the server transaction of `method` that a request belongs to: branch and sent-by of the top Via
-/// (RFC 3261 17.2.3).
+/// Key of the server transaction of `method` that a request belongs to: branch and sent-by of the
+/// top Via (RFC 3261 17.2.3).
 ///
-/// Without the magic cookie it is what RFC 2543 compared. To tags stay out: in an ACK it is that of the response,
-/// which [`super::Layer`] compares.
+/// Without the magic cookie it is what RFC 2543 compared. To tags stay out: in an ACK it is that of
+/// the response, which [`super::Layer`] compares.
 pub(super) fn server_key(message: &Message, method: &Method) -> Result<Key, Invalid> {
     let via = message.top_via()?;
     let Some(branch) = via.rfc3261_branch() else {

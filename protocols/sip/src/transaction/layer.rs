@@ -17,8 +17,9 @@ use crate::{Draft, HeaderName, Invalid, Message, Method, Why};
 
 /// The client and server transactions of a node, RFC 3261 17; see the [module](super).
 ///
-/// `H` names a transport and peer, `U` is what callers attach to transactions to find their own state.
-/// Receiving, sending and each timer cost one hash or less and O(log n) in the timers that run.
+/// `H` names a transport and peer, `U` is what callers attach to transactions to find their own
+/// state. Receiving, sending and each timer cost one hash or less and O(log n) in the timers that
+/// run.
 pub struct Layer<H, U> {
     pub(super) config: Config,
     pub(super) clients: Slab<Client<H, U>>,
@@ -61,8 +62,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Takes a message from the transport.
     ///
-    /// `hop` of a request is where its responses go: `received` and `rport` of its top Via, as the transport set
-    /// them (RFC 3261 18.2.2, RFC 3581 4). It is not read for a response.
+    /// `hop` of a request is where its responses go: `received` and `rport` of its top Via, as the
+    /// transport set them (RFC 3261 18.2.2, RFC 3581 4). It is not read for a response.
     pub fn handle_message(&mut self, now: Instant, hop: H, message: Message) -> Received<U> {
         let result = match message.method() {
             None => self.handle_response(now, &message),
@@ -80,8 +81,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Sends a response of the user's.
     ///
-    /// To a request other than INVITE, 408 is swallowed as RFC 4320 4.2 asks: the transaction completes in
-    /// silence.
+    /// To a request other than INVITE, 408 is swallowed as RFC 4320 4.2 asks: the transaction
+    /// completes in silence.
     ///
     /// # Errors
     /// `Gone`, `Answered`, `Provisional`; `Misuse` when `response` is a request.
@@ -107,11 +108,12 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    /// Sends a request other than ACK in a new client transaction. Its top Via is the caller's own, with a
-    /// branch never used before.
+    /// Sends a request other than ACK in a new client transaction. Its top Via is the caller's own,
+    /// with a branch never used before.
     ///
     /// # Errors
-    /// `Limit`, `Duplicate`, `Invalid`; `Misuse` for responses, ACK and CANCEL ([`Layer::cancel`] sends those).
+    /// `Limit`, `Duplicate`, `Invalid`; `Misuse` for responses, ACK and CANCEL ([`Layer::cancel`]
+    /// sends those).
     pub fn send_request(
         &mut self,
         now: Instant,
@@ -132,10 +134,11 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             .map(ClientId)
     }
 
-    /// Cancels an INVITE (RFC 3261 9.1): at once when a provisional response has come, else as soon as one comes.
+    /// Cancels an INVITE (RFC 3261 9.1): at once when a provisional response has come, else as soon
+    /// as one comes.
     ///
-    /// `headers` go into the CANCEL: Reason (RFC 3326). Without a final response within 64·T1 of the CANCEL the
-    /// INVITE ends as timed out.
+    /// `headers` go into the CANCEL: Reason (RFC 3326). Without a final response within 64·T1 of
+    /// the CANCEL the INVITE ends as timed out.
     ///
     /// # Errors
     /// `Edit`: the CANCEL cannot be written.
@@ -166,7 +169,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         Ok(Cancelled::Sent)
     }
 
-    /// Sends a message outside all transactions: the ACK of a 2xx (RFC 3261 13.2.2.4), a stateless response.
+    /// Sends a message outside all transactions: the ACK of a 2xx (RFC 3261 13.2.2.4), a stateless
+    /// response.
     pub fn send_stateless(&mut self, hop: H, message: Message) {
         let origin = Origin::None;
         self.outputs.push_back(Output::Transmit {
@@ -190,10 +194,11 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    /// The transport lost a connection: every client transaction that waits for a response over it fails.
+    /// The transport lost a connection: every client transaction that waits for a response over it
+    /// fails.
     ///
-    /// Looks at all client transactions. Server transactions go on: their responses may find another way
-    /// (RFC 3261 18.2.2).
+    /// Looks at all client transactions. Server transactions go on: their responses may find
+    /// another way (RFC 3261 18.2.2).
     pub fn handle_hop_lost(&mut self, now: Instant, lost: impl Fn(&H) -> bool) {
         let pending = self
             .clients
@@ -386,7 +391,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         Ok(Received::Absorbed)
     }
 
-    /// Without the magic cookie the To tag of the ACK must be that of the response (RFC 3261 17.2.3).
+    /// Without the magic cookie the To tag of the ACK must be that of the response (RFC 3261
+    /// 17.2.3).
     fn is_ack_of(&self, id: Id, ack: &Message) -> bool {
         self.servers.find(id).is_some_and(|server| {
             let sent = server.response.as_ref().and_then(Message::to_tag);

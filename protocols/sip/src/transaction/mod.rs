@@ -1,13 +1,17 @@
-//! The transaction layer: RFC 3261 17 with RFC 6026 (2xx to INVITE), RFC 4320 (non-INVITE) and RFC 3581.
+//! The transaction layer: RFC 3261 17 with RFC 6026 (2xx to INVITE), RFC 4320 (non-INVITE) and RFC
+//! 3581.
 //!
 //! One [`Layer`] holds all transactions of a node. It does no I/O: received messages go in by
-//! [`Layer::handle_message`], which says what they are; everything to be sent comes out of [`Layer::poll_output`].
-//! After every `&mut` call, drain `poll_output`; between calls, sleep until [`Layer::next_timeout`].
+//! [`Layer::handle_message`], which says what they are; everything to be sent comes out of
+//! [`Layer::poll_output`]. After every `&mut` call, drain `poll_output`; between calls, sleep until
+//! [`Layer::next_timeout`].
 //!
-//! A [`Hop`] is the caller's word for "this transport to that peer". The layer keeps it and gives it back.
+//! A [`Hop`] is the caller's word for "this transport to that peer". The layer keeps it and gives
+//! it back.
 //!
-//! What it does not do: choose where to send ([`crate::locate`]), put Via on top of a request, retransmit 2xx
-//! to INVITE ([`crate::dialog`]), or limit the time of an INVITE that is ringing (Timer C of a proxy).
+//! What it does not do: choose where to send ([`crate::locate`]), put Via on top of a request,
+//! retransmit 2xx to INVITE ([`crate::dialog`]), or limit the time of an INVITE that is ringing
+//! (Timer C of a proxy).
 
 mod client;
 mod key;
@@ -29,8 +33,8 @@ pub use timers::Timers;
 
 /// A transport and a peer, as the caller names them.
 pub trait Hop: Clone {
-    /// True where nothing gets lost or doubled on the way: TCP, TLS, SCTP, within the process. No Timer A, E, G;
-    /// D, I, J and K are zero.
+    /// True where nothing gets lost or doubled on the way: TCP, TLS, SCTP, within the process. No
+    /// Timer A, E, G; D, I, J and K are zero.
     fn is_reliable(&self) -> bool;
 
     /// T1, T2 and T4 of the interface.
@@ -52,7 +56,8 @@ pub struct Config {
     pub clients_max: usize,
     /// Most server transactions.
     pub servers_max: usize,
-    /// An INVITE not answered for so long gets a 100 (RFC 3261 17.2.1); `None` leaves it to the user.
+    /// An INVITE not answered for so long gets a 100 (RFC 3261 17.2.1); `None` leaves it to the
+    /// user.
     pub trying_after: Option<Duration>,
 }
 
@@ -100,12 +105,14 @@ pub enum Received<U> {
     },
     /// ACK to a 2xx, or to nothing known: goes to the dialog, or is forwarded; never answered.
     Ack {
-        /// The INVITE, while its transaction is in the accepted state and the branches are the same.
+        /// The INVITE, while its transaction is in the accepted state and the branches are the
+        /// same.
         server: Option<ServerId>,
         /// The ACK.
         message: Message,
     },
-    /// CANCEL: answer it (200, or 481 without `invite`) and then the INVITE with 487 (RFC 3261 9.2).
+    /// CANCEL: answer it (200, or 481 without `invite`) and then the INVITE with 487 (RFC 3261
+    /// 9.2).
     Cancel {
         /// Transaction of the CANCEL itself.
         server: ServerId,
@@ -114,7 +121,8 @@ pub enum Received<U> {
         /// The CANCEL.
         message: Message,
     },
-    /// A response to a request of ours: any provisional one, the first final one, and every 2xx to INVITE.
+    /// A response to a request of ours: any provisional one, the first final one, and every 2xx to
+    /// INVITE.
     Response {
         /// The transaction.
         client: ClientId,
@@ -123,8 +131,8 @@ pub enum Received<U> {
         /// The response.
         message: Message,
     },
-    /// A response without transaction: a proxy drops it (RFC 6026 8.9); a user agent that remembers the dialog
-    /// acknowledges a late 2xx.
+    /// A response without transaction: a proxy drops it (RFC 6026 8.9); a user agent that remembers
+    /// the dialog acknowledges a late 2xx.
     StrayResponse {
         /// The response.
         message: Message,
@@ -234,7 +242,8 @@ pub enum Error {
     Gone,
     /// The transaction was answered before.
     Answered,
-    /// To other requests than INVITE no provisional response may be sent but a late 100 (RFC 4320 4.1).
+    /// To other requests than INVITE no provisional response may be sent but a late 100 (RFC 4320
+    /// 4.1).
     Provisional,
     /// CANCEL or ACK could not be built from the request.
     Edit(EditError),

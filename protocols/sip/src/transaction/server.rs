@@ -196,7 +196,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         id
     }
 
-    /// Moves a server transaction; true when the user's response was taken or the ACK is the user's.
+    /// Moves a server transaction; true when the user's response was taken or the ACK is the
+    /// user's.
     pub(super) fn server_event(
         &mut self,
         now: Instant,
