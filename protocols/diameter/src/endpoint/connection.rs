@@ -3,8 +3,8 @@
 use base::Instant;
 
 use super::{
-    Connection, ConnectionId, Endpoint, Incoming, Key, Output, PeerId, REBOOTING, STRANGERS_MAX,
-    State, Timer,
+    Connection, ConnectionId, Endpoint, Incoming, Key, Output, Peer, PeerConfig, PeerId, REBOOTING,
+    STRANGERS_MAX, State, Timer,
 };
 use crate::dictionary::base as common;
 use crate::endpoint::duplicates::Seen;
@@ -13,7 +13,7 @@ use crate::framer::Framer;
 use crate::message::{Message, field};
 use crate::peer::capabilities::Remote;
 use crate::peer::machine::{Event, step};
-use crate::reply::ReplyTo;
+use crate::reply::{Origin, ReplyTo};
 use crate::result::ResultCode;
 
 impl Endpoint {
@@ -209,16 +209,38 @@ impl Endpoint {
             .peers
             .iter()
             .position(|peer| peer.host.eq_ignore_ascii_case(host));
-        let Some(index) = known else {
+        if known.is_none() && !self.is_welcome(&remote.origin) {
             self.counters.unknown_peers += 1;
             self.send_result(connection, &reply_to, ResultCode::UNKNOWN_PEER);
             return self.drop_connection(connection);
-        };
+        }
         if let Some(refusal) = remote.refusal() {
             self.send_result(connection, &reply_to, refusal);
             return self.drop_connection(connection);
         }
+        let index = known.unwrap_or_else(|| self.take_in(&remote.origin));
         self.capabilities_request(now, PeerId(index as u32), connection, remote, reply_to);
+    }
+
+    /// Whether a node that is not known by configuration may become a guest.
+    fn is_welcome(&self, origin: &Origin) -> bool {
+        let local = &self.config.local.origin;
+        self.guests < self.config.guests_max
+            && origin.realm.eq_ignore_ascii_case(&local.realm)
+            && !origin.host.eq_ignore_ascii_case(&local.host)
+    }
+
+    /// Makes a guest a known peer, for good.
+    fn take_in(&mut self, origin: &Origin) -> usize {
+        self.guests += 1;
+        self.config.peers.push(PeerConfig {
+            host: origin.host.clone(),
+            realm: origin.realm.clone(),
+            address: None,
+            is_relay: false,
+        });
+        self.peers.push(Peer::new());
+        self.peers.len() - 1
     }
 
     /// R-Conn-CER of a peer we can talk to.

@@ -94,9 +94,11 @@ pub struct Config {
     pub setup: Duration,
     /// Time for the answer to a request, over all peers tried.
     pub request: Duration,
+    /// Most peers of our own realm that are taken in without being known by configuration.
+    pub guests_max: usize,
 }
 
-/// A peer known by configuration; others are refused with DIAMETER_UNKNOWN_PEER.
+/// A peer known by configuration, or taken in as a guest; others are refused with DIAMETER_UNKNOWN_PEER.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
     /// Its Origin-Host.
@@ -119,6 +121,7 @@ impl Config {
             reconnect: Duration::from_secs(30),
             setup: Duration::from_secs(10),
             request: Duration::from_secs(10),
+            guests_max: 0,
         }
     }
 }
@@ -230,6 +233,13 @@ pub struct Incoming {
     key: Key,
 }
 
+impl Incoming {
+    /// The connection it came on.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+}
+
 /// Counts of what was dropped or refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -279,6 +289,8 @@ pub struct Endpoint {
     peers: Vec<Peer>,
     connections: BTreeMap<ConnectionId, Connection>,
     strangers: usize,
+    /// Peers beyond those of the configuration.
+    guests: usize,
     pending: Pending,
     duplicates: Duplicates,
     timers: TimerQueue<Timer>,
@@ -390,6 +402,7 @@ impl Endpoint {
             peers,
             connections: BTreeMap::new(),
             strangers: 0,
+            guests: 0,
             pending: Pending::default(),
             duplicates: Duplicates::default(),
             timers,
