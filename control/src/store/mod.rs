@@ -2,8 +2,8 @@
 //! states.
 //!
 //! An [`Operation`] is one question or change on the level of the HSS; its [`Outcome`] says that
-//! the change is durable. Two engines execute operations by the same rules ([`operation`]):
-//! [`MemoryStore`] for tests and [`RedbStore`], one file. [`Handle`] runs an engine beside the
+//! the change is durable. Two engines execute operations by the same rules (`operation.rs`):
+//! [`MemoryStore`] for tests and [`RedbStore`], one file. [`StoreThread`] runs an engine beside the
 //! event loop and commits in groups.
 //!
 //! ```
@@ -42,7 +42,7 @@ pub use record::{
     RegistrationState, Registrations, ServiceProfile, SetRegistration, Subscriber, SubscriberFault,
 };
 pub use redb::RedbStore;
-pub use thread::{Handle, QUEUE_MAX};
+pub use thread::{QUEUE_MAX, StoreThread, SubmitError};
 
 /// An engine that keeps the HSS's data.
 pub trait Store: Send {

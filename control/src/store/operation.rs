@@ -1,6 +1,7 @@
 //! Operations and the rules by which every engine executes them.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -163,6 +164,33 @@ impl Operation {
             self,
             Operation::Get(_) | Operation::Find(_) | Operation::List { .. } | Operation::Count
         )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotFound => f.write_str("there is no such subscriber"),
+            Refusal::Exists(impi) => {
+                write!(
+                    f,
+                    "there is a subscriber {impi} already: remove or replace it"
+                )
+            }
+            Refusal::ImpuTaken { impu, owner } => write!(
+                f,
+                "{impu} belongs to {owner}: an identity has one owner, remove it there first"
+            ),
+            Refusal::Invalid { impi, fault } => write!(f, "{impi} {fault}"),
+            Refusal::Conflict => {
+                f.write_str("the registrations have changed in between: try again")
+            }
+            Refusal::NoAka => f.write_str("the subscriber has no AKA credentials: give k and opc"),
+            Refusal::SqnExhausted => {
+                f.write_str("the sequence numbers of this key are used up: change k and opc")
+            }
+            Refusal::Busy => f.write_str("the subscriber store is behind: try again later"),
+        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! The store thread: an engine beside the event loop.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
 use std::thread::JoinHandle;
 
 use super::Store;
-use super::operation::{Operation, Outcome, Refusal};
+use super::operation::{Operation, Outcome};
 
 /// The event loop's end of the store thread.
 ///
 /// Changes queued while the disk is busy share the next commit, so throughput grows with load. A
 /// read sees every change acknowledged before it was submitted; it may overtake changes that are
 /// not acknowledged yet.
-pub struct Handle {
+pub struct StoreThread {
     requests: Option<SyncSender<Request>>,
     outcomes: Receiver<(u64, Outcome)>,
     outstanding: usize,
@@ -24,6 +24,15 @@ struct Request {
     operation: Operation,
 }
 
+/// Why an operation was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// [`QUEUE_MAX`] operations are outstanding: the disk is behind.
+    Busy,
+    /// The thread has ended.
+    Stopped,
+}
+
 /// Most operations outstanding: at 10 000 changes a second, what a disk stall of half a second
 /// leaves behind.
 pub const QUEUE_MAX: usize = 4096;
@@ -32,15 +41,14 @@ const GROUP_MAX: usize = 64;
 
 const _: () = assert!(GROUP_MAX <= QUEUE_MAX);
 
-impl Handle {
-    /// Starts the thread. `wake` is called on it whenever there are outcomes to receive, and at its
-    /// end.
+impl StoreThread {
+    /// Starts the thread. `wake` is called on it whenever there are new outcomes to poll.
     ///
     /// # Errors
     /// The operating system gives no thread.
     pub fn spawn(store: Box<dyn Store>, wake: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let (requests, incoming) = mpsc::sync_channel(QUEUE_MAX);
-        // Never full: at most QUEUE_MAX operations are outstanding.
+        // Never full: at most QUEUE_MAX requests are outstanding.
         let (outgoing, outcomes) = mpsc::sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -53,42 +61,51 @@ impl Handle {
         })
     }
 
-    /// Queues an operation; its outcome is received under `id`.
+    /// Queues an operation; its outcome comes out of [`StoreThread::poll_outcome`] under `id`.
     ///
     /// # Errors
-    /// `Refused(Busy)`: [`QUEUE_MAX`] operations are outstanding, or the thread has ended, as
-    /// [`Handle::try_recv`] will say. The operation is not executed; this is its outcome.
-    pub fn submit(&mut self, id: u64, operation: Operation) -> Result<(), Outcome> {
-        let room = self.outstanding < QUEUE_MAX;
-        let request = Request { id, operation };
-        let queue = self.requests.as_ref().filter(|_| room);
-        if queue.is_some_and(|queue| queue.try_send(request).is_ok()) {
-            self.outstanding += 1;
-            return Ok(());
+    /// `Busy`: answer the peer that it should come later. `Stopped`: the process should end.
+    pub fn submit(&mut self, id: u64, operation: Operation) -> Result<(), SubmitError> {
+        let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
+        if self.outstanding == QUEUE_MAX {
+            return Err(SubmitError::Busy);
         }
-        Err(Outcome::Refused(Refusal::Busy))
+        match requests.try_send(Request { id, operation }) {
+            Ok(()) => {
+                self.outstanding += 1;
+                Ok(())
+            }
+            Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(SubmitError::Stopped),
+        }
     }
 
-    /// Takes an outcome. Call until `Empty` after each wake.
-    ///
-    /// # Errors
-    /// `Empty`: no outcome is there. `Disconnected`: the thread has ended by a panic of the engine;
-    /// operations outstanding will have no outcome, and the process should end.
-    pub fn try_recv(&mut self) -> Result<(u64, Outcome), TryRecvError> {
-        let outcome = self.outcomes.try_recv()?;
-        self.outstanding -= 1;
-        Ok(outcome)
+    /// Takes an outcome, if one is there. Call until `None` after each wake.
+    pub fn poll_outcome(&mut self) -> Option<(u64, Outcome)> {
+        match self.outcomes.try_recv() {
+            Ok(outcome) => {
+                self.outstanding -= 1;
+                Some(outcome)
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
     }
 
-    /// Operations submitted whose outcome has not been taken.
+    /// Operations submitted whose outcome has not been polled.
     pub fn outstanding(&self) -> usize {
         self.outstanding
+    }
+
+    /// True when the thread has ended, by a panic of the engine: outstanding operations will have
+    /// no outcome.
+    pub fn is_dead(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Executes what is queued, ends the thread and gives the outcomes left.
     pub fn stop(mut self) -> Vec<(u64, Outcome)> {
         self.join();
-        std::iter::from_fn(|| self.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.poll_outcome()).collect()
     }
 
     fn join(&mut self) {
@@ -101,7 +118,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for StoreThread {
     fn drop(&mut self) {
         self.join();
     }
@@ -152,7 +169,7 @@ mod tests {
 
     use super::*;
     use crate::store::conformance::subscriber;
-    use crate::store::{MemoryStore, PutMode};
+    use crate::store::{MemoryStore, PutMode, Refusal};
 
     /// A store that waits for a token before each batch and notes the sizes of the batches.
     struct Gated {
@@ -184,10 +201,10 @@ mod tests {
             counter.fetch_add(1, Ordering::SeqCst);
         };
         let mut thread =
-            Handle::spawn(Box::new(MemoryStore::default()), Box::new(wake)).expect("a thread");
+            StoreThread::spawn(Box::new(MemoryStore::default()), Box::new(wake)).expect("a thread");
         for id in 0..100 {
             let name = format!("user{id}");
-            assert!(thread.submit(id, put(&name)).is_ok());
+            assert_eq!(thread.submit(id, put(&name)), Ok(()));
         }
         let mut outcomes = thread.stop();
         outcomes.sort_by_key(|(id, _)| *id);
@@ -207,10 +224,10 @@ mod tests {
             gate,
             sizes: Arc::clone(&sizes),
         };
-        let mut thread = Handle::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
+        let mut thread = StoreThread::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
         thread.submit(0, put("first")).expect("room");
         open.send(()).expect("the thread lives");
-        while thread.try_recv().is_err() {
+        while thread.poll_outcome().is_none() {
             std::thread::yield_now();
         }
         thread.submit(1, put("second")).expect("room");
@@ -236,29 +253,28 @@ mod tests {
             gate,
             sizes: Arc::default(),
         };
-        let mut thread = Handle::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
+        let mut thread = StoreThread::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
         for id in 0..QUEUE_MAX as u64 {
-            assert!(thread.submit(id, Operation::Count).is_ok());
+            assert_eq!(thread.submit(id, Operation::Count), Ok(()));
         }
-        let refused = thread.submit(1, Operation::Count);
-        assert!(matches!(refused, Err(Outcome::Refused(Refusal::Busy))));
+        assert_eq!(thread.submit(1, Operation::Count), Err(SubmitError::Busy));
         assert_eq!(thread.outstanding(), QUEUE_MAX);
         for _ in 0..=QUEUE_MAX {
             open.send(()).expect("the thread lives");
         }
-        while thread.try_recv().is_err() {
+        while thread.poll_outcome().is_none() {
             std::thread::yield_now();
         }
-        assert!(thread.submit(1, Operation::Count).is_ok());
+        assert_eq!(thread.submit(1, Operation::Count), Ok(()));
         assert_eq!(thread.stop().len(), QUEUE_MAX);
     }
 
     #[test]
     fn a_read_sees_what_was_acknowledged_before_it() {
-        let mut thread =
-            Handle::spawn(Box::new(MemoryStore::default()), Box::new(|| {})).expect("a thread");
+        let mut thread = StoreThread::spawn(Box::new(MemoryStore::default()), Box::new(|| {}))
+            .expect("a thread");
         thread.submit(1, put("alice")).expect("room");
-        while thread.try_recv().is_err() {
+        while thread.poll_outcome().is_none() {
             std::thread::yield_now();
         }
         thread
@@ -283,16 +299,15 @@ mod tests {
         }
         let (woken, wakes) = mpsc::channel();
         let wake = move || woken.send(()).expect("the test waits");
-        let mut thread = Handle::spawn(Box::new(Broken), Box::new(wake)).expect("a thread");
+        let mut thread = StoreThread::spawn(Box::new(Broken), Box::new(wake)).expect("a thread");
         thread.submit(1, Operation::Count).expect("room");
         wakes.recv().expect("woken at the end");
-        let end = loop {
-            match thread.try_recv() {
-                Err(TryRecvError::Empty) => std::thread::yield_now(),
-                other => break other,
-            }
-        };
-        assert!(matches!(end, Err(TryRecvError::Disconnected)));
-        assert!(thread.submit(2, Operation::Count).is_err());
+        while !thread.is_dead() {
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            thread.submit(2, Operation::Count),
+            Err(SubmitError::Stopped)
+        );
     }
 }
