@@ -1,15 +1,19 @@
 //! Edits of a message, and messages made from parts.
 
 use crate::header::{NameAddr, Params, print_date};
-use crate::index::{Index, Line, Lines, Start, is_name};
+use crate::index::{Index, Line, Lines, Names, Start, is_name};
 use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
 use crate::scan::{split_outside, trim};
 use crate::span::Span;
 use crate::{EditError, HeaderName, Invalid, Message, Method, Why, reason_phrase};
+use memchr::memchr2;
 use smallvec::SmallVec;
 
 /// Max-Forwards of a request that has none (RFC 3261 8.1.1.6, 16.6 step 3).
 pub const MAX_FORWARDS: u8 = 70;
+
+/// Octets reserved with the first line of its own: what a proxy adds.
+const OWN_BYTES: usize = 512;
 
 /// A message being written: the lines of another one, kept, cut or replaced, and lines of its own.
 ///
@@ -448,14 +452,8 @@ impl Draft {
         let mut bytes = Vec::with_capacity(total);
         bytes.extend_from_slice(start_text);
         let start_end = Span::new(0, bytes.len()).end;
-        let mut present = 0;
-        let lines = write_lines(
-            &self.lines,
-            source_bytes,
-            &self.own,
-            &mut bytes,
-            &mut present,
-        );
+        let mut names = Names::default();
+        let lines = write_lines(&self.lines, source_bytes, &self.own, &mut bytes, &mut names);
         let lines_end = Span::new(0, bytes.len()).end;
         bytes.extend_from_slice(b"\r\n");
         let index = Index {
@@ -463,7 +461,7 @@ impl Draft {
             start_end,
             lines_end,
             body: Span::new(0, bytes.len()).end,
-            present,
+            names,
             lines,
         };
         bytes.extend_from_slice(body);
@@ -569,6 +567,9 @@ impl Draft {
         if end > MESSAGE_BYTES_MAX {
             return Err(EditError::TooLong);
         }
+        if start == 0 {
+            self.own.reserve(OWN_BYTES.max(end));
+        }
         self.own.extend_from_slice(text.as_bytes());
         self.own.extend_from_slice(b": ");
         self.own.extend_from_slice(value.as_bytes());
@@ -589,7 +590,7 @@ fn write_lines(
     source: &[u8],
     own: &[u8],
     bytes: &mut Vec<u8>,
-    present: &mut u128,
+    names: &mut Names,
 ) -> Lines {
     let mut out = Lines::with_capacity(lines.len());
     let mut at = 0;
@@ -603,7 +604,7 @@ fn write_lines(
             && usize::from(next.line.span.start) == end
         {
             end = usize::from(next.line.span.end);
-            *present |= next.line.name.bit();
+            names.add(next.line.name);
             out.push(Line {
                 span: next.line.span.moved(from, to),
                 value: next.line.value.moved(from, to),
@@ -619,7 +620,7 @@ fn write_lines(
 
 /// No octet that would end the line. A NUL may stand in a quoted pair (RFC 4475 3.1.1.2) and is let through.
 fn is_value(text: &str) -> bool {
-    !text.bytes().any(|byte| matches!(byte, b'\r' | b'\n'))
+    memchr2(b'\r', b'\n', text.as_bytes()).is_none()
 }
 
 fn push_param(out: &mut String, name: &str, value: Option<&str>) {

@@ -1,7 +1,7 @@
 //! The one pass over a head that finds its lines.
 
 use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX};
-use crate::scan::{is_blank, is_token};
+use crate::scan::{find, is_blank, is_token};
 use crate::span::Span;
 use crate::{HeaderName, Malformed, Method};
 use memchr::memchr2;
@@ -50,9 +50,31 @@ pub(crate) struct Index {
     pub(crate) lines_end: u16,
     /// First octet of the body.
     pub(crate) body: u16,
-    /// Set of the names that occur, one bit each.
-    pub(crate) present: u128,
+    pub(crate) names: Names,
     pub(crate) lines: Lines,
+}
+
+/// Sets of names, one bit each: those that occur, and those that occur more than once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Names {
+    present: u128,
+    repeated: u128,
+}
+
+impl Names {
+    #[inline]
+    pub(crate) fn add(&mut self, name: HeaderName) {
+        self.repeated |= self.present & name.bit();
+        self.present |= name.bit();
+    }
+
+    pub(crate) fn has(self, name: HeaderName) -> bool {
+        self.present & name.bit() != 0
+    }
+
+    pub(crate) fn is_repeated(self, name: HeaderName) -> bool {
+        self.repeated & name.bit() != 0
+    }
 }
 
 /// The first fault and where it stands.
@@ -78,7 +100,7 @@ pub(crate) fn index(bytes: &mut [u8]) -> (Option<Index>, Found) {
         start_end: Span::new(0, start_end).end,
         lines_end: 0,
         body: 0,
-        present: 0,
+        names: Names::default(),
         lines: Lines::new(),
     };
     let mut at = start_end;
@@ -98,7 +120,7 @@ pub(crate) fn index(bytes: &mut [u8]) -> (Option<Index>, Found) {
             if index.lines.len() == HEADERS_MAX {
                 note(&mut found, Malformed::TooManyHeaders, at);
             } else {
-                index.present |= line.name.bit();
+                index.names.add(line.name);
                 index.lines.push(line);
             }
         }
@@ -123,10 +145,10 @@ fn refuse_other_than_utf8(head: &[u8], index: &mut Index, found: &mut Found) {
     note(found, Malformed::Utf8, error.valid_up_to());
     let readable = |span: Span| std::str::from_utf8(&head[span.range()]).is_ok();
     index.lines.retain(|line| readable(line.span));
-    index.present = index
-        .lines
-        .iter()
-        .fold(0, |set, line| set | line.name.bit());
+    index.names = Names::default();
+    for line in &index.lines {
+        index.names.add(line.name);
+    }
     match &mut index.start {
         Start::Request { uri: text, .. } | Start::Response { reason: text, .. } => {
             if !readable(*text) {
@@ -191,7 +213,7 @@ fn header_line(bytes: &mut [u8], at: usize, found: &mut Found) -> Option<(usize,
 /// `token HCOLON`: the name, its length, and the offset of the colon. A name that is known is a token.
 #[inline]
 fn name(line: &[u8]) -> Option<(HeaderName, usize, usize)> {
-    let colon = line.iter().position(|&byte| byte == b':')?;
+    let colon = find(line, b':')?;
     let mut len = colon;
     while len > 0 && is_blank(line[len - 1]) {
         len -= 1;

@@ -196,7 +196,7 @@ impl Message {
 
     /// True when a line of this name is there.
     pub fn has(&self, name: HeaderName) -> bool {
-        self.0.index.present & name.bit() != 0
+        self.0.index.names.has(name)
     }
 
     /// Value of the first line of this name, whole: with all its commas.
@@ -480,11 +480,10 @@ impl Message {
         name: HeaderName,
         parse: impl FnOnce(&'a str) -> Result<T, Why>,
     ) -> Result<Option<T>, Invalid> {
-        let mut lines = self.headers(name);
-        let Some(text) = lines.next() else {
+        let Some(text) = self.header(name) else {
             return Ok(None);
         };
-        if lines.next().is_some() {
+        if self.0.index.names.is_repeated(name) {
             return Err(Invalid::header(name, Why::Repeated));
         }
         parse(text)
@@ -555,21 +554,19 @@ fn split_values(text: &str) -> impl Iterator<Item = &str> {
 
 /// The one Content-Length, or the offset of the line at fault.
 pub(crate) fn content_length(bytes: &[u8], index: &Index) -> Result<Option<usize>, usize> {
-    if index.present & HeaderName::ContentLength.bit() == 0 {
+    let name = HeaderName::ContentLength;
+    let Some(line) = index
+        .names
+        .has(name)
+        .then(|| index.lines.iter().find(|line| line.name == name))
+        .flatten()
+    else {
         return Ok(None);
+    };
+    let at = usize::from(line.span.start);
+    if index.names.is_repeated(name) {
+        return Err(at);
     }
-    let mut length = None;
-    for line in index
-        .lines
-        .iter()
-        .filter(|line| line.name == HeaderName::ContentLength)
-    {
-        let at = usize::from(line.span.start);
-        let text = std::str::from_utf8(&bytes[line.value.range()]).unwrap_or_default();
-        if length.is_some() {
-            return Err(at);
-        }
-        length = Some(decimal(text).ok_or(at)? as usize);
-    }
-    Ok(length)
+    let text = std::str::from_utf8(&bytes[line.value.range()]).unwrap_or_default();
+    decimal(text).map(|length| Some(length as usize)).ok_or(at)
 }

@@ -179,16 +179,28 @@ pub(crate) fn trim(text: &str) -> &str {
     &text[from..to]
 }
 
-/// Offset of the first `byte`, for texts of a few octets.
+/// Offset of the first `byte`, eight octets at a time: quicker than `memchr` when it stands near the start.
 #[inline]
-pub(crate) fn find(text: &str, byte: u8) -> Option<usize> {
-    text.bytes().position(|each| each == byte)
+pub(crate) fn find(text: &[u8], byte: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut at = 0;
+    while let Some(chunk) = text[at..].first_chunk() {
+        let zero_where_found = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(byte));
+        // The lowest octet with its top bit set is the first that was zero.
+        let found = zero_where_found.wrapping_sub(ONES) & !zero_where_found & (ONES << 7);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = text[at..].iter().position(|&each| each == byte)?;
+    Some(at + rest)
 }
 
 /// What stands before and after the first `byte`, an ASCII one.
 #[inline]
 pub(crate) fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
-    let at = find(text, byte)?;
+    let at = find(text.as_bytes(), byte)?;
     Some((&text[..at], &text[at + 1..]))
 }
 

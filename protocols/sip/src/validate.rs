@@ -1,7 +1,7 @@
 //! What every message must have, RFC 3261 8.1.1, 8.2.2, 16.3.
 
 use crate::header::NameAddr;
-use crate::{HeaderName, Invalid, Message, Method, Uri, Why};
+use crate::{HeaderName, Invalid, Message, Method, Why};
 
 /// Headers of one value that may stand once (RFC 3261 7.3.1, 20).
 const SINGLE: [HeaderName; 12] = [
@@ -30,9 +30,13 @@ impl Message {
     /// The first fault. A request with it is answered 400 with [`Invalid::reason`], a response dropped.
     pub fn validate(&self) -> Result<(), Invalid> {
         for name in SINGLE {
-            self.optional(name, |_| Ok(()))?;
+            if self.index().names.is_repeated(name) {
+                return Err(Invalid::header(name, Why::Repeated));
+            }
         }
-        self.top_via()?;
+        if self.values(HeaderName::Via).next().is_none() {
+            return Err(Invalid::header(HeaderName::Via, Why::Missing));
+        }
         self.vias().try_for_each(|via| via.map(drop))?;
         self.from()?;
         self.to()?;
@@ -68,7 +72,6 @@ impl Message {
 
 /// Route and Record-Route are `name-addr` only (RFC 3261 20.30, 20.34).
 fn bracketed(name: HeaderName, route: NameAddr<'_>) -> Result<(), Invalid> {
-    let _: Uri<'_> = route.uri;
     if route.is_bracketed() {
         Ok(())
     } else {

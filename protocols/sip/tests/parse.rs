@@ -318,6 +318,10 @@ fn what_must_be_there_is_named() {
         assert_eq!(twice.validate(), expected);
     }
     for (line, reason) in [
+        (
+            "Max-Forwards: 1\r\nMAX-FORWARDS : 1",
+            "Repeated Max-Forwards",
+        ),
         ("Max-Forwards: 256", "Out-of-Range Max-Forwards"),
         ("Max-Forwards: x", "Bad Max-Forwards"),
         ("Route: sip:a", "Bad Route"),

@@ -1,10 +1,9 @@
 //! `name-addr / addr-spec` with parameters: From, To, Contact, Route and their kin.
 
 use super::Params;
-use crate::scan::{
-    decimal, is_blank, is_token_byte, quoted_len, split_once, trim, unescape, unquote,
-};
+use crate::scan::{decimal, is_blank, is_token_byte, quoted_len, trim, unescape, unquote};
 use crate::{Uri, Why};
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// An address with an optional display name (RFC 3261 20.10, 20.20, 20.34, 20.39).
@@ -41,7 +40,8 @@ impl<'a> NameAddr<'a> {
                 params: Params::parse(params)?,
             });
         };
-        let (addr, params) = split_once(rest, b'>').ok_or(Why::Syntax)?;
+        let end = memchr(b'>', rest.as_bytes()).ok_or(Why::Syntax)?;
+        let (addr, params) = (&rest[..end], &rest[end + 1..]);
         Ok(NameAddr {
             display: trim(&text[..display_len]),
             bracketed: true,

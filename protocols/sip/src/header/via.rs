@@ -1,7 +1,7 @@
 //! Via, RFC 3261 20.42, RFC 3581.
 
 use super::Params;
-use crate::scan::{decimal, find, is_blank, is_token, split_once, trim};
+use crate::scan::{decimal, is_blank, is_token, split_once, trim};
 use crate::{Host, Why};
 use std::fmt;
 use std::net::IpAddr;
@@ -164,29 +164,26 @@ fn parse(text: &str) -> Option<Via<'_>> {
         return None;
     }
     let rest = trim(rest);
-    let sent_by_len = find(rest, b';').unwrap_or(rest.len());
-    let (sent_by, params) = rest.split_at(sent_by_len);
-    let (host, port) = host_port(trim(sent_by))?;
+    let (host, host_len) = Host::prefix(rest)?;
+    let (port, params) = port(&rest[host_len..])?;
     Some(Via {
         protocol: (name, version),
         transport_str: transport,
-        host: Host::parse(host)?,
-        host_str: host,
+        host,
+        host_str: &rest[..host_len],
         port,
         params: Params::parse(params).ok()?,
     })
 }
 
-/// `host [ COLON port ]`.
-fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let host_end = if text.starts_with('[') {
-        find(text, b']')? + 1
-    } else {
-        0
+/// `[ COLON port ]` and what follows it.
+fn port(text: &str) -> Option<(Option<u16>, &str)> {
+    let rest = trim(text);
+    let Some(rest) = rest.strip_prefix(':') else {
+        return Some((None, rest));
     };
-    let Some(colon) = find(&text[host_end..], b':').map(|at| host_end + at) else {
-        return Some((text, None));
-    };
-    let port = u16::try_from(decimal(trim(&text[colon + 1..]))?).ok()?;
-    Some((trim(&text[..colon]), Some(port)))
+    let rest = trim(rest);
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let port = u16::try_from(decimal(&rest[..digits])?).ok()?;
+    Some((Some(port), &rest[digits..]))
 }

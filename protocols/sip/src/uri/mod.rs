@@ -41,27 +41,37 @@ pub enum Host<'a> {
 impl<'a> Host<'a> {
     /// Parses `hostname`, `IPv4address` or `IPv6reference` (RFC 3261 25.1, RFC 5954).
     pub fn parse(text: &'a str) -> Option<Host<'a>> {
-        if let Some(inner) = text.strip_prefix('[') {
-            return Some(Host::Ip(IpAddr::V6(ipv6(inner.strip_suffix(']')?)?)));
+        let (host, len) = Host::prefix(text)?;
+        (len == text.len()).then_some(host)
+    }
+
+    /// The host that `text` starts with, and its length.
+    pub(crate) fn prefix(text: &'a str) -> Option<(Host<'a>, usize)> {
+        if text.starts_with('[') {
+            let end = find(text.as_bytes(), b']')?;
+            return Some((Host::Ip(IpAddr::V6(ipv6(&text[1..end])?)), end + 1));
         }
         // A numeric top label makes it an IPv4 address, because no top-level domain is.
         let (mut starts_label, mut numeric) = (true, false);
+        let mut len = 0;
         for byte in text.bytes() {
             match byte {
-                b'.' if starts_label => return None,
+                b'.' | b'-' if starts_label => return None,
                 b'.' => starts_label = true,
-                b'-' if starts_label => return None,
-                _ if !is_host_byte(byte) => return None,
+                _ if !is_host_byte(byte) => break,
                 _ => {
                     numeric = byte.is_ascii_digit() && (numeric || starts_label);
                     starts_label = false;
                 }
             }
+            len += 1;
         }
-        if numeric {
-            return text.parse().ok().map(|ip| Host::Ip(IpAddr::V4(ip)));
+        let name = &text[..len];
+        match numeric {
+            true => Some((Host::Ip(IpAddr::V4(name.parse().ok()?)), len)),
+            false if len == 0 => None,
+            false => Some((Host::Name(name), len)),
         }
-        (!text.is_empty() && text != ".").then_some(Host::Name(text))
     }
 
     /// The address, when the host is one.
@@ -76,11 +86,12 @@ impl<'a> Host<'a> {
 /// An IPv6 address; a third colon before an IPv4 tail is taken as two (the defect of RFC 3261's grammar,
 /// RFC 5118 4.10).
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    if let Some((hex, v4)) = text.split_once(":::") {
-        v4.parse::<Ipv4Addr>().ok()?;
-        return format!("{hex}::{v4}").parse().ok();
+    if let Ok(ip) = text.parse() {
+        return Some(ip);
     }
-    text.parse().ok()
+    let (hex, v4) = text.split_once(":::")?;
+    v4.parse::<Ipv4Addr>().ok()?;
+    format!("{hex}::{v4}").parse().ok()
 }
 
 impl fmt::Display for Host<'_> {
@@ -163,7 +174,7 @@ impl<'a> Uri<'a> {
         if text.len() > crate::MESSAGE_BYTES_MAX {
             return None;
         }
-        let colon = find(text, b':')?;
+        let colon = find(text.as_bytes(), b':')?;
         let name = &text[..colon];
         let scheme = scheme_of(name)?;
         let parts = match scheme {
@@ -380,78 +391,83 @@ fn parts(scheme: Scheme, scheme_end: usize) -> Parts {
 /// `[ userinfo ] hostport uri-parameters [ headers ]`. No part but the user may hold `@`, and it only escaped.
 fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
     let mut parts = parts(scheme, scheme_end);
+    let bytes = text.as_bytes();
     let mut at = scheme_end;
-    if let Some(len) = memchr(b'@', &text.as_bytes()[at..]) {
-        let end = at + len;
-        let user_end = find(&text[at..end], b':').map_or(end, |colon| at + colon);
-        parts.user = Span::new(at, user_end);
-        if user_end < end {
-            parts.password = Span::new(user_end + 1, end);
-        }
-        let user = &text.as_bytes()[parts.user.range()];
-        let password = &text.as_bytes()[parts.password.range()];
-        if user.is_empty()
-            || !is_uri_text(user, UriPart::User)
-            || !is_uri_text(password, UriPart::User)
-        {
-            return None;
-        }
-        parts.at = Span::new(0, end).end;
-        at = end + 1;
+    if let Some(len) = memchr(b'@', &bytes[at..]) {
+        userinfo(bytes, at, at + len, &mut parts)?;
+        at += len + 1;
     }
-    let rest = &text.as_bytes()[at..];
-    let host_len = if rest.first() == Some(&b'[') {
-        rest.iter().position(|&byte| byte == b']')? + 1
-    } else {
-        rest.iter()
-            .position(|&byte| !is_host_byte(byte))
-            .unwrap_or(rest.len())
-    };
+    let (_, host_len) = Host::prefix(&text[at..])?;
     parts.host = Span::new(at, at + host_len);
-    Host::parse(&text[parts.host.range()])?;
     at += host_len;
-    if text[at..].starts_with(':') {
-        let digits = text[at + 1..]
-            .bytes()
-            .take_while(u8::is_ascii_digit)
+    if bytes.get(at) == Some(&b':') {
+        let digits = bytes[at + 1..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
             .count();
         parts.port = Some(u16::try_from(decimal(&text[at + 1..at + 1 + digits])?).ok()?);
         at += 1 + digits;
     }
-    let params_end = find(&text[at..], b'?').map_or(text.len(), |len| at + len);
-    parts.params = Span::new(at, params_end);
-    if params_end < text.len() {
-        parts.headers = Span::new(params_end + 1, text.len());
-        let each = |header: &str| {
-            let (name, value) = header.split_once('=')?;
-            let good = |text: &str| is_uri_text(text.as_bytes(), UriPart::Header);
-            (!name.is_empty() && good(name) && good(value)).then_some(())
-        };
-        text[parts.headers.range()].split('&').try_for_each(each)?;
+    let params_len = params_run(&bytes[at..])?;
+    parts.params = Span::new(at, at + params_len);
+    at += params_len;
+    match bytes.get(at) {
+        None => Some(parts),
+        Some(b'?') => {
+            parts.headers = Span::new(at + 1, bytes.len());
+            check_headers(&text[at + 1..])?;
+            Some(parts)
+        }
+        Some(_) => None,
     }
-    check_params(&text.as_bytes()[parts.params.range()])?;
-    Some(parts)
 }
 
-/// Every parameter starts with `;`, has a name and only `paramchar`s; there are at most `URI_PARAMS_MAX`.
-fn check_params(text: &[u8]) -> Option<()> {
+/// `user [ ":" password ]` between `from` and the `@`.
+fn userinfo(bytes: &[u8], from: usize, at: usize, parts: &mut Parts) -> Option<()> {
+    let user = uri_run(&bytes[from..at], UriPart::User);
+    if user == 0 {
+        return None;
+    }
+    parts.user = Span::new(from, from + user);
+    parts.at = Span::new(0, at).end;
+    if from + user == at {
+        return Some(());
+    }
+    parts.password = Span::new(from + user + 1, at);
+    let good =
+        bytes[from + user] == b':' && is_uri_text(&bytes[from + user + 1..at], UriPart::User);
+    good.then_some(())
+}
+
+/// `hname "=" hvalue *( "&" hname "=" hvalue )`.
+fn check_headers(text: &str) -> Option<()> {
+    text.split('&').try_for_each(|header| {
+        let (name, value) = split_once(header, b'=')?;
+        let good = |text: &str| is_uri_text(text.as_bytes(), UriPart::Header);
+        (!name.is_empty() && good(name) && good(value)).then_some(())
+    })
+}
+
+/// Length of the `*( ";" uri-parameter )` that `text` starts with: each has a name and only `paramchar`s, and
+/// there are at most `URI_PARAMS_MAX`.
+fn params_run(text: &[u8]) -> Option<usize> {
     let (mut at, mut count) = (0, 0);
-    while at < text.len() {
+    while text.get(at) == Some(&b';') {
         count += 1;
         let name = uri_run(&text[at + 1..], UriPart::Param);
-        if text[at] != b';' || name == 0 || count > URI_PARAMS_MAX {
+        at += 1 + name;
+        if name == 0 || count > URI_PARAMS_MAX {
             return None;
         }
-        at += 1 + name;
         if text.get(at) == Some(&b'=') {
             let value = uri_run(&text[at + 1..], UriPart::Param);
+            at += 1 + value;
             if value == 0 {
                 return None;
             }
-            at += 1 + value;
         }
     }
-    Some(())
+    Some(at)
 }
 
 /// `global-number / local-number`, each with parameters.
@@ -474,8 +490,8 @@ fn tel_parts(text: &str, scheme_end: usize) -> Option<Parts> {
     if !digits.bytes().any(digit) || !digits.bytes().all(|byte| digit(byte) || is_visual(byte)) {
         return None;
     }
-    check_params(&text.as_bytes()[parts.params.range()])?;
-    Some(parts)
+    let params = &text.as_bytes()[parts.params.range()];
+    (params_run(params)? == params.len()).then_some(parts)
 }
 
 /// Any visible ASCII but delimiters (RFC 3986 2).
