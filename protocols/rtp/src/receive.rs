@@ -195,6 +195,19 @@ impl ReceiverStats {
         self.source.as_ref().map_or(0, |source| source.jitter >> 4)
     }
 
+    /// Packets there should have been and packets received, each counted once: of [`ReceiverStats::reception`] what a
+    /// relay wants for every packet, at the price of two additions.
+    pub fn totals(&self) -> (u64, u64) {
+        let (expected, received) = (self.past.expected, self.past.received);
+        match &self.source {
+            Some(source) => (
+                expected + u64::from(source.expected()),
+                received + source.received,
+            ),
+            None => (expected, received),
+        }
+    }
+
     /// What was received so far.
     pub fn reception(&self) -> Reception {
         let mut sum = self.past;
@@ -387,6 +400,19 @@ mod tests {
             ssrc: 1,
             ..Header::default()
         }
+    }
+
+    #[test]
+    fn totals_are_those_of_the_reception() {
+        let mut stats = ReceiverStats::new(8000);
+        assert_eq!(stats.totals(), (0, 0));
+        receive(
+            &mut stats,
+            &[10, 11, 13, 13, 12, 16, 40_000, 40_001, 40_003],
+        );
+        let reception = stats.reception();
+        assert!(reception.restarts > 0);
+        assert_eq!(stats.totals(), (reception.expected, reception.received));
     }
 
     /// Receives packets of these numbers 20 ms apart.
