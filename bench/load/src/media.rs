@@ -15,8 +15,8 @@ use rtp::quality::{Conditions, Impairment};
 use rtp::rtcp::{Compound, Schedule, SenderInfo, Writer};
 use rtp::{Arrival, DatagramKind, Event, Header, NtpTime, Packet, ReceiverStats};
 
-/// Samples of what is heard that are kept to be compared: two seconds.
-const HEARD_SAMPLES: usize = 2 * SAMPLE_HZ as usize;
+/// Samples of what is heard that are kept to be compared: one second.
+const HEARD_SAMPLES: usize = SAMPLE_HZ as usize;
 /// How far into what was said the heard part is looked for: half a second.
 const LIKENESS_LAG: usize = SAMPLE_HZ as usize / 2;
 /// Packets sent at once when the driver came late; those beyond are skipped and counted.

@@ -153,6 +153,29 @@ fn number(sqn: [u8; 6]) -> u64 {
     sqn.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }
 
+/// The network's side, for tests.
+#[cfg(test)]
+impl Usim {
+    /// AUTN of a challenge with this SQN.
+    pub(crate) fn challenge(&self, rand: &[u8; 16], sqn: u64) -> [u8; 16] {
+        const AMF: [u8; 2] = [0x80, 0];
+        let sqn: [u8; 6] = std::array::from_fn(|i| sqn.to_be_bytes()[2 + i]);
+        let (mac_a, _) = self.f1(rand, sqn, AMF);
+        let ak = self.out(rand, 0, 1);
+        std::array::from_fn(|i| match i {
+            0..6 => sqn[i] ^ ak[i],
+            6..8 => AMF[i - 6],
+            _ => mac_a[i - 8],
+        })
+    }
+
+    /// XRES.
+    pub(crate) fn response(&self, rand: &[u8; 16]) -> [u8; 8] {
+        let out2 = self.out(rand, 0, 1);
+        std::array::from_fn(|i| out2[8 + i])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,18 +186,6 @@ mod tests {
 
     fn bytes<const N: usize>(text: &str) -> [u8; N] {
         std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-    }
-
-    /// A challenge as the network makes it.
-    fn challenge(usim: &Usim, rand: [u8; 16], sqn: u64, amf: [u8; 2]) -> [u8; 16] {
-        let sqn: [u8; 6] = std::array::from_fn(|i| sqn.to_be_bytes()[2 + i]);
-        let (mac_a, _) = usim.f1(&rand, sqn, amf);
-        let ak = usim.out(&rand, 0, 1);
-        std::array::from_fn(|i| match i {
-            0..6 => sqn[i] ^ ak[i],
-            6..8 => amf[i - 6],
-            _ => mac_a[i - 8],
-        })
     }
 
     fn card() -> Usim {
@@ -206,7 +217,7 @@ mod tests {
     #[test]
     fn a_fresh_challenge_is_answered_once() {
         let mut usim = card();
-        let autn = challenge(&usim, [1; 16], 32, [0x80, 0]);
+        let autn = usim.challenge(&[1; 16], 32);
         assert!(usim.authenticate(&[1; 16], &autn).is_ok());
         let again = usim.authenticate(&[1; 16], &autn);
         assert!(matches!(again, Err(Refused::Sqn { .. })));
@@ -215,7 +226,7 @@ mod tests {
     #[test]
     fn a_wrong_mac_is_not_mistaken_for_a_stale_number() {
         let mut usim = card();
-        let mut autn = challenge(&usim, [1; 16], 32, [0x80, 0]);
+        let mut autn = usim.challenge(&[1; 16], 32);
         autn[15] ^= 1;
         assert_eq!(usim.authenticate(&[1; 16], &autn).err(), Some(Refused::Mac));
         autn[15] ^= 1;
@@ -226,9 +237,9 @@ mod tests {
     fn the_token_tells_the_highest_number_accepted() {
         let mut usim = card();
         let sqn = 41 << 5 | 3;
-        let autn = challenge(&usim, [1; 16], sqn, [0x80, 0]);
+        let autn = usim.challenge(&[1; 16], sqn);
         assert!(usim.authenticate(&[1; 16], &autn).is_ok());
-        let stale = challenge(&usim, [2; 16], 40 << 5 | 3, [0x80, 0]);
+        let stale = usim.challenge(&[2; 16], 40 << 5 | 3);
         let Err(Refused::Sqn { auts }) = usim.authenticate(&[2; 16], &stale) else {
             panic!("stale number accepted");
         };

@@ -106,6 +106,8 @@ impl Terms {
 pub struct Agent {
     origin: Origin,
     local: Option<Session>,
+    before: Option<Session>,
+    withdrawn: bool,
 }
 
 impl Agent {
@@ -114,12 +116,21 @@ impl Agent {
         Self {
             origin,
             local: None,
+            before: None,
+            withdrawn: false,
         }
     }
 
     /// The description last made.
     pub fn local(&self) -> Option<&Session> {
         self.local.as_ref()
+    }
+
+    /// Takes the last description back because it was refused: the one before it is in force again. Its version
+    /// is not used a second time.
+    pub fn withdraw(&mut self) {
+        self.local = self.before.take();
+        self.withdrawn = true;
     }
 
     /// Offers these streams (RFC 3264 section 5, and 8 for a further offer). Streams of an earlier description
@@ -173,13 +184,13 @@ impl Agent {
     fn describe(&mut self, media: Vec<Media>) -> Session {
         let mut session = Session::new(self.origin.clone());
         session.media = media;
-        if let Some(last) = &self.local
-            && (last.media != session.media || last.lines != session.lines)
-        {
-            self.origin.version += 1;
+        let changed = |last: &Session| last.media != session.media || last.lines != session.lines;
+        if self.withdrawn || self.local.as_ref().is_some_and(changed) {
+            self.origin.version = self.origin.version.saturating_add(1);
             session.origin.version = self.origin.version;
         }
-        self.local = Some(session.clone());
+        self.withdrawn = false;
+        self.before = self.local.replace(session.clone());
         session
     }
 }
@@ -396,6 +407,19 @@ mod tests {
         terms.direction = Direction::SendRecv.held();
         assert_eq!(alice.offer(&[terms.clone()]).origin.version, 2);
         terms.direction = Direction::SendRecv;
+        assert_eq!(alice.offer(&[terms]).origin.version, 3);
+    }
+
+    #[test]
+    fn a_refused_offer_leaves_the_last_description_in_force() {
+        let mut alice = agent(here(0));
+        let mut terms = speech(here(4000));
+        let first = alice.offer(&[terms.clone()]);
+        terms.direction = Direction::SendOnly;
+        assert_eq!(alice.offer(&[terms.clone()]).origin.version, 2);
+        alice.withdraw();
+        assert_eq!(alice.local(), Some(&first));
+        terms.direction = Direction::Inactive;
         assert_eq!(alice.offer(&[terms]).origin.version, 3);
     }
 
