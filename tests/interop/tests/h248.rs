@@ -1,0 +1,112 @@
+//! H.248 between us and Erlang/OTP megaco, each in both roles.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use interop::erlang::{self, Encoder};
+use interop::{Capture, Folder, Namespace, Process, strowger};
+
+const MGC: &str = "127.0.0.1:2944";
+const MG: &str = "127.0.0.2:2944";
+const MEDIA: &str = "127.0.0.2";
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("a socket address")
+}
+
+/// One context through its life, as `strowger h248` takes it from a file.
+const CONTEXT: &str = "\
+AuditValue = ROOT { Audit { Packages } }
+Context = $ {
+  Add = $ { Media { Stream = 1 { LocalControl { Mode = SendReceive }, Local {
+v=0
+c=IN IP4 $
+m=audio $ RTP/AVP 8
+} } } },
+  Add = $ { Media { Stream = 1 { LocalControl { Mode = SendReceive }, Local {
+v=0
+c=IN IP4 $
+m=audio $ RTP/AVP 8
+} } } }
+}
+";
+
+#[test]
+fn our_command_line_drives_their_gateway() {
+    for encoder in [Encoder::Pretty, Encoder::Compact] {
+        let (namespace, folder) = (Namespace::new(), Folder::new());
+        let capture = Capture::start(&namespace, &folder);
+        let script = folder.write("context.h248", CONTEXT);
+        let script = script.to_str().expect("the path is text");
+        let arguments = [
+            "h248",
+            "--wait",
+            "--mid",
+            MGC,
+            "--timeout",
+            "20",
+            "--file",
+            script,
+        ];
+        let mut command = strowger::command(&namespace, &arguments);
+        let controller = Process::start("h248", &mut command, folder.path());
+        let life = Duration::from_secs(4);
+        let mg = erlang::start_mg(
+            &namespace,
+            &folder,
+            address(MG),
+            address(MGC),
+            encoder,
+            MEDIA,
+            life,
+        );
+        let controller = controller.wait(LIMIT);
+        controller.expect_success("h248");
+        for part in ["Packages {", "rtp-1", "Add = ip/", "c=IN IP4 127.0.0.2"] {
+            assert!(
+                controller.output.contains(part),
+                "no {part:?} in:\n{}",
+                controller.output
+            );
+        }
+        erlang::assert_steps(&mg.wait(LIMIT), &["registered", "audit_value root", "add"]);
+        capture.stop().assert_clean(&["megaco"]);
+    }
+}
+
+#[test]
+fn their_refusal_fails_our_command_and_is_shown() {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    let transaction = "Context = 77 { Subtract = * }";
+    let arguments = [
+        "h248",
+        "--wait",
+        "--mid",
+        MGC,
+        "--timeout",
+        "20",
+        transaction,
+    ];
+    let mut command = strowger::command(&namespace, &arguments);
+    let controller = Process::start("h248", &mut command, folder.path());
+    let life = Duration::from_secs(3);
+    let encoder = Encoder::Compact;
+    let mg = erlang::start_mg(
+        &namespace,
+        &folder,
+        address(MG),
+        address(MGC),
+        encoder,
+        MEDIA,
+        life,
+    );
+    let controller = controller.wait(LIMIT);
+    assert!(!controller.status.success());
+    assert!(
+        controller.output.contains("Error = 411"),
+        "{}",
+        controller.output
+    );
+    erlang::assert_steps(&mg.wait(LIMIT), &["registered", "subtract"]);
+}
