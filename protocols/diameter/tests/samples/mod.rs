@@ -51,10 +51,10 @@ fn capabilities() -> Option<ServerCapabilities> {
 
 fn charging() -> Option<ChargingInformation> {
     Some(ChargingInformation {
-        primary_ecf: text("aaa://ocs1.ims.test"),
-        secondary_ecf: text("aaa://ocs2.ims.test"),
-        primary_ccf: text("aaa://cdf1.ims.test"),
-        secondary_ccf: text("aaa://cdf2.ims.test"),
+        primary_ecf: text("aaa://ocs1.ims.test:3868;transport=tcp;protocol=diameter"),
+        secondary_ecf: text("aaa://ocs2.ims.test:3868;transport=tcp;protocol=diameter"),
+        primary_ccf: text("aaa://cdf1.ims.test:3868;transport=tcp;protocol=diameter"),
+        secondary_ccf: text("aaa://cdf2.ims.test:3868;transport=tcp;protocol=diameter"),
     })
 }
 
