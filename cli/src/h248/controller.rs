@@ -110,7 +110,8 @@ impl Controller {
             }
         }
         self.endpoint.disconnect(mg);
-        self.perform()?;
+        // It tells of the request that failed, which we do better.
+        while self.endpoint.poll_output().is_some() {}
         Err(no_reply(mg, limit))
     }
 
@@ -228,7 +229,9 @@ impl Controller {
                 Output::Pending { .. } => self.note("the gateway is at work on it"),
                 Output::Failed { reason, .. } => {
                     return Err(match reason {
-                        NoReply::Timeout | NoReply::Disconnected => Failure::new("no reply"),
+                        NoReply::Timeout | NoReply::Disconnected => {
+                            Failure::new("no reply, and the request was given up")
+                        }
                         NoReply::MalformedReply(fault) => {
                             Failure::new("the reply cannot be read").because(fault)
                         }
