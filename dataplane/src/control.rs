@@ -1,11 +1,11 @@
 //! The mg thread's hold on the workers.
 
 use crate::counters::WorkerCounters;
-use crate::path::Target;
+use crate::path::{Compiled, Target};
 use crate::worker::Shared;
 use crate::{
-    DropReason, Endpoint, Endpoints, FlowId, FlowStats, Latch, LocalAddresses, Path, Reception,
-    Remote, WorkerStats,
+    DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch, LocalAddresses, Path,
+    Reception, Remote, WorkerStats,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer};
@@ -119,7 +119,7 @@ pub(crate) enum Command {
     SetPath {
         flow: FlowId,
         generation: u32,
-        path: Arc<Path>,
+        path: Arc<Compiled>,
     },
     Close {
         flow: FlowId,
@@ -145,12 +145,12 @@ pub(crate) enum Report {
         generation: u32,
         since: Instant,
     },
-    Returned(Arc<Path>),
+    Returned(Arc<Compiled>),
     Closed {
         flow: FlowId,
         generation: u32,
         endpoint: Option<Endpoint>,
-        path: Option<Arc<Path>>,
+        path: Option<Arc<Compiled>>,
     },
 }
 
@@ -514,15 +514,6 @@ impl Control {
         }
     }
 
-    /// The path with every remote side resolved as of now.
-    fn compile(&self, path: &Path) -> Path {
-        let mut path = path.clone();
-        for egress in path.egresses_mut() {
-            egress.target = self.target(egress.local(), egress.remote());
-        }
-        path
-    }
-
     fn target(&self, local: FlowId, remote: Remote) -> Target {
         let Ok(record) = self.open_record(local) else {
             return Target::Nowhere(DropReason::NoEgress);
@@ -546,7 +537,8 @@ impl Control {
             return;
         };
         let generation = record.generation;
-        let path = Arc::new(self.compile(path));
+        let resolve = |egress: &Egress| self.target(egress.local(), egress.remote());
+        let path = Arc::new(Compiled::new(path, resolve));
         self.publish(|| Command::SetPath {
             flow,
             generation,

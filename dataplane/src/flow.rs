@@ -1,7 +1,8 @@
 //! The table of flows: what all workers share of it, and what each keeps.
 
+use crate::FlowId;
 use crate::latch::LatchState;
-use crate::{FlowId, Path};
+use crate::path::Compiled;
 use base::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,7 +85,7 @@ const FIRST_WORKER: u32 = 2;
 /// What one worker knows and keeps of one flow. Of the mutable part only the owner's is in use.
 #[derive(Debug)]
 pub(crate) struct FlowEntry {
-    pub(crate) path: Option<Arc<Path>>,
+    pub(crate) path: Option<Arc<Compiled>>,
     pub(crate) generation: u32,
     pub(crate) open: bool,
     pub(crate) owner: Owner,

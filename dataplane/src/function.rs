@@ -4,7 +4,7 @@ use crate::counters::ReceiveCounters;
 use crate::flow::FlowEntry;
 use crate::latch::Admission;
 use crate::worker::Shared;
-use crate::{Datagram, DropReason, FlowId, Path, Reception};
+use crate::{Datagram, DropReason, FlowId, Ingress, Reception};
 use base::Instant;
 
 /// A media function on one worker: it judges datagrams, the runtime moves them.
@@ -52,9 +52,9 @@ impl Context<'_> {
         self.now
     }
 
-    /// The path of a flow of the burst; `None` for other flows.
-    pub fn path(&self, flow: FlowId) -> Option<&Path> {
-        self.flows.get(flow.index())?.path.as_deref()
+    /// What the path of a flow of the burst admits; `None` for flows without a path.
+    pub fn ingress(&self, flow: FlowId) -> Option<&Ingress> {
+        Some(&self.flows.get(flow.index())?.path.as_ref()?.ingress)
     }
 
     /// Judges where a packet comes from, once it is known to be valid: source filter, then latch. What is admitted

@@ -133,7 +133,6 @@ fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 pub struct Egress {
     local: FlowId,
     remote: Remote,
-    pub(crate) target: Target,
 }
 
 /// The remote side of an egress.
@@ -145,24 +144,10 @@ pub enum Remote {
     Latched,
 }
 
-/// A remote side that has been resolved, by the runtime when it publishes the path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    /// Not open any more, or nothing latched yet.
-    Nowhere(DropReason),
-    Network(SocketAddr),
-    /// One of our own flows: delivered in memory.
-    Local(FlowId),
-}
-
 impl Egress {
     /// From `local` to `remote`.
     pub fn new(local: FlowId, remote: Remote) -> Self {
-        Self {
-            local,
-            remote,
-            target: Target::Nowhere(DropReason::NoEgress),
-        }
+        Self { local, remote }
     }
 
     /// The flow whose address and port are the source of what is sent.
@@ -229,13 +214,6 @@ impl Path {
     pub fn rtcp_egresses(&self) -> &[Egress] {
         self.rtcp.as_slice()
     }
-
-    pub(crate) fn egresses_mut(&mut self) -> impl Iterator<Item = &mut Egress> {
-        self.media
-            .as_mut_slice()
-            .iter_mut()
-            .chain(self.rtcp.as_mut_slice())
-    }
 }
 
 /// A fixed array, so that a path is one piece of memory.
@@ -249,7 +227,6 @@ impl Egresses {
     const UNUSED: Egress = Egress {
         local: FlowId(u32::MAX),
         remote: Remote::Latched,
-        target: Target::Nowhere(DropReason::NoEgress),
     };
     const EMPTY: Egresses = Egresses {
         count: 0,
@@ -268,10 +245,6 @@ impl Egresses {
     fn as_slice(&self) -> &[Egress] {
         &self.room[..usize::from(self.count)]
     }
-
-    fn as_mut_slice(&mut self) -> &mut [Egress] {
-        &mut self.room[..usize::from(self.count)]
-    }
 }
 
 impl PartialEq for Egresses {
@@ -281,6 +254,68 @@ impl PartialEq for Egresses {
 }
 
 impl Eq for Egresses {}
+
+/// A path with every remote side resolved, as the runtime publishes it: what a packet needs first is first.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Compiled {
+    pub(crate) ingress: Ingress,
+    media: u8,
+    rtcp: u8,
+    /// Those for media, then those for RTCP.
+    routes: [Route; 2 * EGRESSES_MAX],
+}
+
+/// One way out of a compiled path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Route {
+    pub(crate) local: FlowId,
+    pub(crate) target: Target,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// Not open any more, or nothing latched yet.
+    Nowhere(DropReason),
+    /// A host on the network.
+    Network(SocketAddr),
+    /// One of our own flows: delivered in memory.
+    Local(FlowId),
+}
+
+impl Compiled {
+    pub(crate) fn new(path: &Path, target: impl Fn(&Egress) -> Target) -> Self {
+        let unused = Route {
+            local: FlowId(u32::MAX),
+            target: Target::Nowhere(DropReason::NoEgress),
+        };
+        let mut compiled = Self {
+            ingress: path.ingress,
+            media: path.media.count,
+            rtcp: path.rtcp.count,
+            routes: [unused; 2 * EGRESSES_MAX],
+        };
+        let egresses = path.egresses().iter().chain(path.rtcp_egresses());
+        for (route, egress) in compiled.routes.iter_mut().zip(egresses) {
+            *route = Route {
+                local: egress.local,
+                target: target(egress),
+            };
+        }
+        compiled
+    }
+
+    /// The ways out for media.
+    pub(crate) fn media(&self) -> &[Route] {
+        &self.routes[..usize::from(self.media)]
+    }
+
+    /// The ways out for RTCP.
+    pub(crate) fn rtcp(&self) -> &[Route] {
+        &self.routes[usize::from(self.media)..][..usize::from(self.rtcp)]
+    }
+}
 
 /// Ways out of one path: a relay has one, a forked early dialog or a monitored call a few; more is a mixer's task.
 pub const EGRESSES_MAX: usize = 4;

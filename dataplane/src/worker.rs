@@ -5,15 +5,16 @@ use crate::counters::{ReceiveCounters, WorkerCounters};
 use crate::flow::{Claims, FlowEntry, Owner};
 use crate::handoff::{self, Parcel};
 use crate::io::{Endpoint, Outgoing, Waker};
-use crate::path::{Egress, Target};
+use crate::path::{Compiled, Route, Target};
 use crate::timer::{TICK, TimerWheel};
 use crate::{
     BURST_MAX, Burst, Clock, Context, Datagram, DropCounts, DropReason, EGRESSES_MAX, FlowId,
-    Frame, Function, Idle, LocalAddresses, PacketIo, Path, Verdict,
+    Frame, Function, Idle, LocalAddresses, PacketIo, Verdict,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer};
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -102,7 +103,7 @@ impl Reports {
     }
 
     /// Gives a path back to be dropped, for which the mg thread need not be woken.
-    fn give_back(&mut self, path: Arc<Path>) {
+    fn give_back(&mut self, path: Arc<Compiled>) {
         // Room was made sure of before the command was taken.
         let pushed = self.ring.push(Report::Returned(path)).is_ok();
         debug_assert!(pushed, "there is room for one report");
@@ -183,6 +184,7 @@ impl Worker {
                     outgoing: Vec::with_capacity(BURST_MAX * EGRESSES_MAX),
                     spare: Vec::with_capacity(SPARE_MAX),
                     drops: DropCounts::default(),
+                    open: vec![false; flows].into(),
                 },
             },
         }
@@ -255,6 +257,7 @@ impl Worker {
                     endpoint,
                 } => {
                     self.core.flows[flow.index()] = FlowEntry::opened(generation);
+                    self.core.out.open[flow.index()] = true;
                     self.io.open(flow, endpoint);
                     self.function.handle_open(flow);
                 }
@@ -357,7 +360,7 @@ impl Core {
         self.commands.is_empty() && self.peers.from.iter().flatten().all(|ring| ring.is_empty())
     }
 
-    fn set_path(&mut self, now: Instant, flow: FlowId, generation: u32, path: Arc<Path>) {
+    fn set_path(&mut self, now: Instant, flow: FlowId, generation: u32, path: Arc<Compiled>) {
         let entry = &mut self.flows[flow.index()];
         if !entry.open || entry.generation != generation {
             self.reports.give_back(path);
@@ -378,6 +381,7 @@ impl Core {
 
     fn close(&mut self, flow: FlowId, generation: u32, endpoint: Option<Endpoint>) {
         self.wheel.cancel(flow);
+        self.out.open[flow.index()] = false;
         let entry = std::mem::replace(&mut self.flows[flow.index()], FlowEntry::closed());
         self.reports.push(Report::Closed {
             flow,
@@ -471,9 +475,25 @@ impl Core {
         })
     }
 
+    /// Reads one word of whatever the datagrams of a burst will need, so that the memory's latencies overlap instead
+    /// of adding up.
+    fn touch(&self, burst: &Burst) {
+        for datagram in burst.iter() {
+            let flow = datagram.flow.index();
+            black_box(self.flows[flow].open);
+            black_box(self.shared.received[flow].packets.read());
+            black_box(datagram.payload().first());
+        }
+        for datagram in burst.iter() {
+            let path = &self.flows[datagram.flow.index()].path;
+            black_box(path.as_ref().map(|path| path.ingress.media));
+        }
+    }
+
     /// Keeps the datagrams of this worker's own flows that have a path, in their order. The others are handed to
     /// the worker whose they are, or dropped.
     fn keep_own(&mut self, burst: &mut Burst) {
+        self.touch(burst);
         let mut kept = 0;
         for index in 0..burst.len() {
             let datagram = &burst[index];
@@ -531,23 +551,23 @@ impl Core {
     /// Does what the function said.
     fn execute(&mut self, mut datagram: Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
         let path = self.flows[datagram.flow.index()].path.as_deref();
-        let egresses = match (verdict, path) {
-            (Verdict::Forward, Some(path)) => path.egresses(),
-            (Verdict::ForwardRtcp, Some(path)) => path.rtcp_egresses(),
+        let routes = match (verdict, path) {
+            (Verdict::Forward, Some(path)) => path.media(),
+            (Verdict::ForwardRtcp, Some(path)) => path.rtcp(),
             (Verdict::Drop(reason), _) => return self.out.drop(datagram.frame, reason),
             (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame),
             (_, None) => return self.out.drop(datagram.frame, DropReason::NoPath),
         };
-        let Some((last, others)) = egresses.split_last() else {
+        let Some((last, others)) = routes.split_last() else {
             return self.out.drop(datagram.frame, DropReason::NoEgress);
         };
-        for egress in others {
+        for route in others {
             if let Some(copy) = self.out.copy(&datagram, io) {
-                self.out.route(&self.flows, &self.shared, egress, copy);
+                self.out.send(&self.shared, route, copy);
             }
         }
         datagram.hops = datagram.hops.saturating_add(1);
-        self.out.route(&self.flows, &self.shared, last, datagram);
+        self.out.send(&self.shared, last, datagram);
     }
 
     fn transmit(&mut self, io: &mut dyn PacketIo) {
@@ -580,6 +600,8 @@ struct Out {
     /// Frames of the back-end that are in nobody's use; at most [`SPARE_MAX`].
     spare: Vec<Frame>,
     drops: DropCounts,
+    /// Which flows are open, apart from all else about them: one octet each stays in the cache.
+    open: Box<[bool]>,
 }
 
 impl Out {
@@ -611,20 +633,14 @@ impl Out {
         Some(copy)
     }
 
-    /// Sends a datagram by one egress.
-    fn route(
-        &mut self,
-        flows: &[FlowEntry],
-        shared: &Shared,
-        egress: &Egress,
-        mut datagram: Datagram,
-    ) {
-        let local = egress.local();
-        if !flows.get(local.index()).is_some_and(|entry| entry.open) {
+    /// Sends a datagram by one route.
+    fn send(&mut self, shared: &Shared, route: &Route, mut datagram: Datagram) {
+        let local = route.local;
+        if !self.open.get(local.index()).is_some_and(|open| *open) {
             return self.drop(datagram.frame, DropReason::NoEgress);
         }
         let octets = datagram.payload().len();
-        match egress.target {
+        match route.target {
             Target::Nowhere(reason) => return self.drop(datagram.frame, reason),
             Target::Network(destination) => {
                 self.outgoing.push(Outgoing {
