@@ -5,6 +5,7 @@ mod assignment;
 mod authentication;
 mod authorization;
 mod location;
+mod random;
 mod whole;
 
 use std::collections::VecDeque;
