@@ -17,14 +17,18 @@ const OWN_BYTES: usize = 512;
 
 /// A message being written: the lines of another one, kept, cut or replaced, and lines of its own.
 ///
-/// Edits apply in the order they are called. The first one that cannot be made is remembered and the others
-/// are passed over, so that calls chain; [`Draft::finish`] returns it. Lines that no edit touches are copied
-/// octet for octet, in runs. [`Draft::finish`] writes Content-Length where it is wrong or missing.
+/// Edits apply in the order they are called. The first one that cannot be made is remembered and
+/// the others are passed over, so that calls chain; [`Draft::finish`] returns it. Lines that no
+/// edit touches are copied octet for octet, in runs. [`Draft::finish`] writes Content-Length where
+/// it is wrong or missing.
 ///
 /// ```
 /// use sip::{HeaderName, Message};
-/// # let request = Message::parse("OPTIONS sip:b@b.test SIP/2.0\r\nVia: SIP/2.0/UDP a.test;branch=z9hG4bK1\r\n\
-/// #     Route: <sip:p.test;lr>, <sip:q.test;lr>\r\nMax-Forwards: 70\r\n\r\n").unwrap();
+/// # let request = Message::parse(
+/// #     "OPTIONS sip:b@b.test SIP/2.0\r\nVia: SIP/2.0/UDP a.test;branch=z9hG4bK1\r\n\
+/// #     Route: <sip:p.test;lr>, <sip:q.test;lr>\r\nMax-Forwards: 70\r\n\r\n",
+/// # )
+/// # .unwrap();
 /// let forwarded = request
 ///     .edit()
 ///     .remove_first_value(HeaderName::Route)
@@ -78,8 +82,8 @@ impl Message {
         }
     }
 
-    /// Starts the response to this request (RFC 3261 8.2.6): Via, From, To, Call-ID and CSeq copied, and
-    /// Timestamp into a 100. An empty `reason` becomes the usual one.
+    /// Starts the response to this request (RFC 3261 8.2.6): Via, From, To, Call-ID and CSeq
+    /// copied, and Timestamp into a 100. An empty `reason` becomes the usual one.
     ///
     /// A response other than 100 wants [`Draft::to_tag`]; one that creates a dialog
     /// [`Draft::copy`] of Record-Route.
@@ -107,14 +111,16 @@ impl Draft {
 
     /// The CANCEL of a request as it was sent (RFC 3261 9.1).
     ///
-    /// Request-URI, Call-ID, From, To, Route and the number of CSeq are those of `request`, Via its topmost.
+    /// Request-URI, Call-ID, From, To, Route and the number of CSeq are those of `request`, Via its
+    /// topmost.
     pub fn cancel(request: &Message) -> Draft {
         let mut draft = Draft::hop(request, &Method::Cancel);
         draft.copy(HeaderName::To);
         draft
     }
 
-    /// The ACK of a final response other than 2xx, to the INVITE as it was sent (RFC 3261 17.1.1.3).
+    /// The ACK of a final response other than 2xx, to the INVITE as it was sent (RFC 3261
+    /// 17.1.1.3).
     ///
     /// As [`Draft::cancel`], but To is that of the response.
     pub fn ack(invite: &Message, response: &Message) -> Draft {
@@ -222,8 +228,8 @@ impl Draft {
         self.position(name).map(|at| self.value(at))
     }
 
-    /// A new line before the first of its name. Without one: Via stands first, routes and Max-Forwards after
-    /// the last Via, everything else at the end.
+    /// A new line before the first of its name. Without one: Via stands first, routes and
+    /// Max-Forwards after the last Via, everything else at the end.
     pub fn push_front(&mut self, name: HeaderName, value: &str) -> &mut Draft {
         let at = self.position(name).unwrap_or_else(|| self.home(name));
         self.insert(at, name, value)
@@ -468,7 +474,8 @@ impl Draft {
         Ok(Message::from_index(bytes, index))
     }
 
-    /// Content-Length as the body has it: a stream needs it (RFC 3261 20.14), a datagram may have it.
+    /// Content-Length as the body has it: a stream needs it (RFC 3261 20.14), a datagram may have
+    /// it.
     fn settle_content_length(&mut self) {
         let length = match (&self.body, &self.source) {
             (Body::Own(body), _) => body.len(),
@@ -618,7 +625,8 @@ fn write_lines(
     out
 }
 
-/// No octet that would end the line. A NUL may stand in a quoted pair (RFC 4475 3.1.1.2) and is let through.
+/// No octet that would end the line. A NUL may stand in a quoted pair (RFC 4475 3.1.1.2) and is let
+/// through.
 fn is_value(text: &str) -> bool {
     memchr2(b'\r', b'\n', text.as_bytes()).is_none()
 }

@@ -63,7 +63,8 @@ impl Malformed {
     }
 }
 
-/// Bytes that are no SIP message: the first fault, where it stands, and what could be read all the same.
+/// Bytes that are no SIP message: the first fault, where it stands, and what could be read all the
+/// same.
 #[derive(Clone, Debug)]
 pub struct ParseError {
     /// The first fault.
@@ -97,8 +98,8 @@ impl ParseError {
         self.partial.as_ref()
     }
 
-    /// The request to answer with [`ParseError::status`]: one whose Via, From, To, Call-ID and CSeq can be
-    /// read and that is not an ACK. Anything else is dropped.
+    /// The request to answer with [`ParseError::status`]: one whose Via, From, To, Call-ID and CSeq
+    /// can be read and that is not an ACK. Anything else is dropped.
     pub fn answerable(&self) -> Option<&Message> {
         self.partial
             .as_ref()

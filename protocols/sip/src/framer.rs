@@ -12,8 +12,8 @@ pub enum Frame {
     Message(Message),
     /// A malformed message whose end is known: answer it if it can be answered, and go on.
     Malformed(ParseError),
-    /// The place where the next message starts is lost: answer if possible, then close the connection. Nothing
-    /// more comes from this framer.
+    /// The place where the next message starts is lost: answer if possible, then close the
+    /// connection. Nothing more comes from this framer.
     Broken(ParseError),
     /// A double CRLF: answer with [`PONG`].
     Ping,

@@ -80,10 +80,12 @@ impl Names {
 /// The first fault and where it stands.
 pub(crate) type Found = Option<(Malformed, usize)>;
 
-/// Indexes a head. Folds become blanks in `bytes` (RFC 3261 7.3.1), so that every value is one run of octets.
+/// Indexes a head. Folds become blanks in `bytes` (RFC 3261 7.3.1), so that every value is one run
+/// of octets.
 ///
-/// A faulty line is left out and the first fault returned beside the index of the rest; there is no index when
-/// not even the kind of the start line can be told. `bytes` holds at most `MESSAGE_BYTES_MAX` octets.
+/// A faulty line is left out and the first fault returned beside the index of the rest; there is no
+/// index when not even the kind of the start line can be told. `bytes` holds at most
+/// `MESSAGE_BYTES_MAX` octets.
 pub(crate) fn index(bytes: &mut [u8]) -> (Option<Index>, Found) {
     let mut found = None;
     let Some((start_end, _)) = line_end(bytes, 0, &mut found) else {
@@ -158,8 +160,8 @@ fn refuse_other_than_utf8(head: &[u8], index: &mut Index, found: &mut Found) {
     }
 }
 
-/// Offset after the CRLF that ends the line at `from`, and whether no lone CR or LF stands before it; `None`
-/// when no CRLF comes.
+/// Offset after the CRLF that ends the line at `from`, and whether no lone CR or LF stands before
+/// it; `None` when no CRLF comes.
 #[inline]
 fn line_end(bytes: &[u8], from: usize, found: &mut Found) -> Option<(usize, bool)> {
     let mut at = from;
@@ -210,7 +212,8 @@ fn header_line(bytes: &mut [u8], at: usize, found: &mut Found) -> Option<(usize,
     Some((end, clean.then_some(line)))
 }
 
-/// `token HCOLON`: the name, its length, and the offset of the colon. A name that is known is a token.
+/// `token HCOLON`: the name, its length, and the offset of the colon. A name that is known is a
+/// token.
 #[inline]
 fn name(line: &[u8]) -> Option<(HeaderName, usize, usize)> {
     let colon = find(line, b':')?;
@@ -227,7 +230,8 @@ fn name(line: &[u8]) -> Option<(HeaderName, usize, usize)> {
 
 /// Request-Line or Status-Line (RFC 3261 7.1, 7.2), without its CRLF.
 ///
-/// A request line with a fault yields its method and whatever stands between the first and the last blank.
+/// A request line with a fault yields its method and whatever stands between the first and the last
+/// blank.
 fn start_line(line: &[u8], found: &mut Found) -> Option<Start> {
     if let Some(start) = status_line(line, found) {
         return start;

@@ -1,7 +1,8 @@
 //! SIP (RFC 3261) sans-IO: message index, headers, transactions, dialogs, digest.
 //!
-//! A [`Message`] is the received bytes and an index made in one pass; header values are parsed when asked for,
-//! and a [`Draft`] edits by splicing. Nothing here prints a tree, reads a clock or opens a socket.
+//! A [`Message`] is the received bytes and an index made in one pass; header values are parsed when
+//! asked for, and a [`Draft`] edits by splicing. Nothing here prints a tree, reads a clock or opens
+//! a socket.
 //!
 //! ```
 //! use sip::{HeaderName, Message};

@@ -1,12 +1,16 @@
-//! Limits of the message layer. Each is checked before anything is allocated for the thing it limits.
+//! Limits of the message layer. Each is checked before anything is allocated for the thing it
+//! limits.
 
-/// Longest message, start line to the last octet of the body: what fits a UDP datagram (RFC 3261 18.1.1).
+/// Longest message, start line to the last octet of the body: what fits a UDP datagram (RFC 3261
+/// 18.1.1).
 pub const MESSAGE_BYTES_MAX: usize = 65_535;
 
-/// Most header field lines of a message. Forty are usual in an IMS; sixty in a long Via and Record-Route chain.
+/// Most header field lines of a message. Forty are usual in an IMS; sixty in a long Via and
+/// Record-Route chain.
 pub const HEADERS_MAX: usize = 256;
 
-/// Longest header field line or start line, folds included: the long request of RFC 4475 3.1.1.7 fits many times.
+/// Longest header field line or start line, folds included: the long request of RFC 4475 3.1.1.7
+/// fits many times.
 pub const LINE_BYTES_MAX: usize = 16_384;
 
 /// Longest head (start line, header fields, blank line) that a stream may send before it is closed.

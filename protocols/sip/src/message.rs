@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 /// A SIP message (RFC 3261 7): the received bytes and an index of their lines, made in one pass.
 ///
-/// Cloning copies a pointer. A folded line is one line here: the fold has become blanks, which mean the same
-/// (RFC 3261 7.3.1) and take the same room. Values are borrowed and parsed on every call: keep what you use
-/// twice.
+/// Cloning copies a pointer. A folded line is one line here: the fold has become blanks, which mean
+/// the same (RFC 3261 7.3.1) and take the same room. Values are borrowed and parsed on every call:
+/// keep what you use twice.
 #[derive(Clone)]
 pub struct Message(Arc<Inner>);
 
@@ -42,12 +42,12 @@ pub fn is_keep_alive(bytes: &[u8]) -> bool {
 }
 
 impl Message {
-    /// Parses a datagram (RFC 3261 18.3): octets after the body are dropped, and so are line ends before the
-    /// start line.
+    /// Parses a datagram (RFC 3261 18.3): octets after the body are dropped, and so are line ends
+    /// before the start line.
     ///
     /// # Errors
-    /// The first fault, with what could be read beside it: [`ParseError::answerable`] is the request to
-    /// answer.
+    /// The first fault, with what could be read beside it: [`ParseError::answerable`] is the
+    /// request to answer.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Message, ParseError> {
         let mut bytes = bytes.into();
         if is_keep_alive(&bytes) {
@@ -217,8 +217,8 @@ impl Message {
             .map(|line| self.text(line.value))
     }
 
-    /// Each comma-separated value of all lines of this name, in order (RFC 3261 7.3.1). A line without value
-    /// has none.
+    /// Each comma-separated value of all lines of this name, in order (RFC 3261 7.3.1). A line
+    /// without value has none.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
         self.headers(name).flat_map(split_values)
     }
@@ -239,8 +239,8 @@ impl Message {
         self.headers_named(name).next()
     }
 
-    /// True when one of the values of this header is `token`, whatever its case: option tags of Supported
-    /// and Require, methods of Allow, values of Privacy (which semicolons separate).
+    /// True when one of the values of this header is `token`, whatever its case: option tags of
+    /// Supported and Require, methods of Allow, values of Privacy (which semicolons separate).
     pub fn has_token(&self, name: HeaderName, token: &str) -> bool {
         self.values(name)
             .flat_map(|value| value.split(';'))
@@ -325,8 +325,8 @@ impl Message {
         self.addresses(HeaderName::RecordRoute)
     }
 
-    /// Values of any header made of addresses: Path, Service-Route, P-Asserted-Identity, P-Associated-URI,
-    /// Refer-To, History-Info.
+    /// Values of any header made of addresses: Path, Service-Route, P-Asserted-Identity,
+    /// P-Associated-URI, Refer-To, History-Info.
     pub fn addresses(
         &self,
         name: HeaderName,
@@ -348,7 +348,8 @@ impl Message {
         self.each(name, TokenParams::parse)
     }
 
-    /// Parameters of a header that has nothing else: P-Charging-Vector, P-Charging-Function-Addresses.
+    /// Parameters of a header that has nothing else: P-Charging-Vector,
+    /// P-Charging-Function-Addresses.
     ///
     /// # Errors
     /// Malformed.
@@ -466,7 +467,8 @@ impl Message {
             .map(move |text| AuthParams::parse(text).map_err(|why| Invalid::header(name, why)))
     }
 
-    /// True when the message is a request other than ACK and has the headers that its response copies.
+    /// True when the message is a request other than ACK and has the headers that its response
+    /// copies.
     pub(crate) fn is_answerable(&self) -> bool {
         use HeaderName::{CSeq, CallId, From, To, Via};
         let copied = [Via, From, To, CallId, CSeq];

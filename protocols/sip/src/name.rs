@@ -4,7 +4,8 @@ use std::fmt;
 
 macro_rules! header_names {
     ($($variant:ident = $long:literal $(/ $short:literal)? : $rfc:literal),* $(,)?) => {
-        /// Name of a header field: every header an IMS reads or writes, and [`HeaderName::Other`] for the rest.
+        /// Name of a header field: every header an IMS reads or writes, and [`HeaderName::Other`]
+        /// for the rest.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum HeaderName {
@@ -143,7 +144,8 @@ header_names! {
 }
 
 impl HeaderName {
-    /// The name that `text` spells, long or compact, whatever its case; [`HeaderName::Other`] when unknown.
+    /// The name that `text` spells, long or compact, whatever its case; [`HeaderName::Other`] when
+    /// unknown.
     pub fn parse(text: &str) -> HeaderName {
         HeaderName::of(text.as_bytes())
     }
@@ -197,7 +199,8 @@ impl fmt::Display for HeaderName {
 const SLOTS: usize = 512;
 const EMPTY: usize = 255;
 
-// `HeaderName::bit` wants every name within 128 bits; the table has a free slot, so every probe ends.
+// `HeaderName::bit` wants every name within 128 bits; the table has a free slot, so every probe
+// ends.
 const _: () = assert!(HeaderName::KNOWN.len() < 128);
 
 /// Open-addressed table from [`hash`] to the place of a name in [`HeaderName::LONG`].
@@ -229,8 +232,9 @@ static COMPACT: [Option<HeaderName>; 128] = {
     table
 };
 
-/// True when `text` spells the name `known`, of letters and hyphens, in any case. Works on words of eight or four
-/// octets, the last one overlapping its neighbour: a third of the cost of `eq_ignore_ascii_case`.
+/// True when `text` spells the name `known`, of letters and hyphens, in any case. Works on words of
+/// eight or four octets, the last one overlapping its neighbour: a third of the cost of
+/// `eq_ignore_ascii_case`.
 #[inline]
 fn same(known: &[u8], text: &[u8]) -> bool {
     let len = known.len();

@@ -137,9 +137,9 @@ pub(crate) fn blank_run(text: &[u8]) -> usize {
         .unwrap_or(text.len())
 }
 
-/// Length of the parameter value that `text` starts with, 0 for none: a quoted string, a URI in angle brackets
-/// (RFC 8224 `info`), or anything visible without delimiters. That is more than `token / host`, because
-/// unquoted addresses, times and base64 are common in P- headers.
+/// Length of the parameter value that `text` starts with, 0 for none: a quoted string, a URI in
+/// angle brackets (RFC 8224 `info`), or anything visible without delimiters. That is more than
+/// `token / host`, because unquoted addresses, times and base64 are common in P- headers.
 #[inline]
 pub(crate) fn value_run(text: &[u8]) -> usize {
     match text.first() {
@@ -179,7 +179,8 @@ pub(crate) fn trim(text: &str) -> &str {
     &text[from..to]
 }
 
-/// Offset of the first `byte`, eight octets at a time: quicker than `memchr` when it stands near the start.
+/// Offset of the first `byte`, eight octets at a time: quicker than `memchr` when it stands near
+/// the start.
 #[inline]
 pub(crate) fn find(text: &[u8], byte: u8) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -214,7 +215,8 @@ pub(crate) fn decimal(text: &str) -> Option<u32> {
 
 /// Splits at the first `delimiter` that stands outside quotes and angle brackets.
 ///
-/// Never fails: an unbalanced quote or bracket makes the rest one piece, which its parser then refuses.
+/// Never fails: an unbalanced quote or bracket makes the rest one piece, which its parser then
+/// refuses.
 pub(crate) fn split_outside(text: &str, delimiter: u8) -> (&str, Option<&str>) {
     match find_outside(text.as_bytes(), delimiter) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -235,7 +237,8 @@ pub(crate) fn find_outside(text: &[u8], delimiter: u8) -> Option<usize> {
     }
 }
 
-/// Length of the quoted string that `text` starts with, both quotes included; `None` when it never ends.
+/// Length of the quoted string that `text` starts with, both quotes included; `None` when it never
+/// ends.
 pub(crate) fn quoted_len(text: &[u8]) -> Option<usize> {
     debug_assert_eq!(text.first(), Some(&b'"'));
     let mut i = 1;

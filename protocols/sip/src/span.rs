@@ -24,7 +24,8 @@ impl Span {
         usize::from(self.start)..usize::from(self.end)
     }
 
-    /// Moves the range from a text in which it was counted from `from` to one where that place is `to`.
+    /// Moves the range from a text in which it was counted from `from` to one where that place is
+    /// `to`.
     #[inline]
     pub(crate) fn moved(self, from: usize, to: usize) -> Span {
         let moved = |at: u16| (usize::from(at) + to).saturating_sub(from);

@@ -20,14 +20,16 @@ const SINGLE: [HeaderName; 12] = [
 ];
 
 impl Message {
-    /// Checks what every element reads before it acts: the five headers that identify a transaction, their
-    /// grammar, CSeq against the method, Max-Forwards, Contact, Route and Record-Route, and the Request-URI.
+    /// Checks what every element reads before it acts: the five headers that identify a
+    /// transaction, their grammar, CSeq against the method, Max-Forwards, Contact, Route and
+    /// Record-Route, and the Request-URI.
     ///
-    /// A Request-URI of an unknown scheme passes (the caller answers 416), and so do requests of RFC 2543
-    /// without tag, branch cookie, Max-Forwards and Contact (RFC 4475 3.4.1).
+    /// A Request-URI of an unknown scheme passes (the caller answers 416), and so do requests of
+    /// RFC 2543 without tag, branch cookie, Max-Forwards and Contact (RFC 4475 3.4.1).
     ///
     /// # Errors
-    /// The first fault. A request with it is answered 400 with [`Invalid::reason`], a response dropped.
+    /// The first fault. A request with it is answered 400 with [`Invalid::reason`], a response
+    /// dropped.
     pub fn validate(&self) -> Result<(), Invalid> {
         for name in SINGLE {
             if self.index().names.is_repeated(name) {
@@ -58,12 +60,14 @@ impl Message {
         Ok(())
     }
 
-    /// True when the message may establish or belong to a dialog: both ends are named (RFC 3261 12).
+    /// True when the message may establish or belong to a dialog: both ends are named (RFC 3261
+    /// 12).
     pub fn is_in_dialog(&self) -> bool {
         self.to_tag().is_some()
     }
 
-    /// True for a request without a To tag that is no CANCEL or ACK: one that a registrar or proxy routes anew.
+    /// True for a request without a To tag that is no CANCEL or ACK: one that a registrar or proxy
+    /// routes anew.
     pub fn is_initial(&self) -> bool {
         let apart = |method: &Method| matches!(method, Method::Ack | Method::Cancel);
         self.method().is_some_and(|method| !apart(method)) && !self.is_in_dialog()

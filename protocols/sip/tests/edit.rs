@@ -1,4 +1,5 @@
-//! Edits, responses, CANCEL and ACK: what they change, and that the index they leave is that of a new parse.
+//! Edits, responses, CANCEL and ACK: what they change, and that the index they leave is that of a
+//! new parse.
 
 use base::Entropy;
 use sip::HeaderName::{
@@ -425,7 +426,8 @@ fn a_request_is_made_from_parts() {
     assert_eq!(names[..3], [Via, MaxForwards, From]);
 }
 
-/// Random edits one after another: each result indexes as it parses, and its text is what the next edit sees.
+/// Random edits one after another: each result indexes as it parses, and its text is what the next
+/// edit sees.
 #[test]
 fn any_sequence_of_edits_leaves_the_index_of_a_parse() {
     let seed = 20_261_120;

@@ -94,7 +94,8 @@ fn edit(message: &Message) {
         .finish();
     if let Ok(edited) = edited {
         let fields = Message::parse(edited.as_bytes()).map(|parsed| parsed.fields().count());
-        // The body may hold what its own Content-Length refused; the head never changes its number of lines.
+        // The body may hold what its own Content-Length refused; the head never changes its number
+        // of lines.
         if let Ok(fields) = fields {
             assert_eq!(fields, edited.fields().count());
         }

@@ -1,7 +1,8 @@
-//! One message for each class of RFC 4475 and RFC 5118, under the mnemonic of the RFC, with what must come of it.
+//! One message for each class of RFC 4475 and RFC 5118, under the mnemonic of the RFC, with what
+//! must come of it.
 //!
-//! The messages are written after the descriptions in the RFCs, not copied from them; `.sip` files hold them
-//! octet for octet.
+//! The messages are written after the descriptions in the RFCs, not copied from them; `.sip` files
+//! hold them octet for octet.
 
 use sip::HeaderName::{self, CSeq, CallId, Contact, From, To, Via};
 use sip::{

@@ -21,7 +21,8 @@ impl<'a> NameAddr<'a> {
     /// Parses one value.
     ///
     /// # Errors
-    /// [`Why::Syntax`], also for an address without angle brackets that holds `,` or `?` (RFC 3261 20).
+    /// [`Why::Syntax`], also for an address without angle brackets that holds `,` or `?` (RFC 3261
+    /// 20).
     pub fn parse(text: &'a str) -> Result<NameAddr<'a>, Why> {
         let text = trim(text);
         let display_len = display_len(text).ok_or(Why::Syntax)?;
@@ -78,12 +79,14 @@ impl<'a> NameAddr<'a> {
         self.uri.has_param("lr")
     }
 
-    /// `expires` of a Contact: `None` when absent or no number (RFC 3261 10.3 step 7 takes the default then).
+    /// `expires` of a Contact: `None` when absent or no number (RFC 3261 10.3 step 7 takes the
+    /// default then).
     pub fn expires(&self) -> Option<u32> {
         self.params.get("expires").and_then(decimal)
     }
 
-    /// `q` of a Contact in thousandths, 0 to 1000 (RFC 3261 20.10); `None` when absent or malformed.
+    /// `q` of a Contact in thousandths, 0 to 1000 (RFC 3261 20.10); `None` when absent or
+    /// malformed.
     pub fn q(&self) -> Option<u16> {
         qvalue(self.params.get("q")?)
     }
@@ -97,7 +100,8 @@ fn display_len(text: &str) -> Option<usize> {
         let blanks = bytes[quoted..].iter().position(|&byte| !is_blank(byte))?;
         return (bytes[quoted + blanks] == b'<').then_some(quoted + blanks);
     }
-    // The first delimiter tells which form it is: a colon or semicolon before any bracket is an addr-spec.
+    // The first delimiter tells which form it is: a colon or semicolon before any bracket is an
+    // addr-spec.
     let plain = |byte: u8| is_token_byte(byte) || is_blank(byte) || byte >= 0x80;
     let end = bytes.iter().position(|&byte| !plain(byte))?;
     match bytes[end] {

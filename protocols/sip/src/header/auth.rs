@@ -1,4 +1,5 @@
-//! Challenges and credentials: WWW-Authenticate, Authorization and their Proxy- forms, Authentication-Info.
+//! Challenges and credentials: WWW-Authenticate, Authorization and their Proxy- forms,
+//! Authentication-Info.
 
 use crate::Why;
 use crate::scan::{is_token, split_outside, trim, unescape, unquote, value_run};

@@ -34,7 +34,8 @@ impl<'a> Params<'a> {
         Ok(Params { text })
     }
 
-    /// Value of the parameter, without the quotes; empty when it stands without value. Names have no case.
+    /// Value of the parameter, without the quotes; empty when it stands without value. Names have
+    /// no case.
     pub fn get(self, name: &str) -> Option<&'a str> {
         let (_, value) = self
             .iter()

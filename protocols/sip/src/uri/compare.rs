@@ -4,7 +4,8 @@ use super::{Host, Scheme, Uri, is_visual};
 use crate::scan::{hex_pair, is_unreserved};
 use std::fmt::Write;
 
-/// Parameters that must be on both sides or on neither (RFC 3261 19.1.4; for `transport` its examples say so).
+/// Parameters that must be on both sides or on neither (RFC 3261 19.1.4; for `transport` its
+/// examples say so).
 const PARAMS_BOTH: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 
 pub(super) fn equivalent(a: Uri<'_>, b: Uri<'_>) -> bool {
@@ -94,7 +95,8 @@ fn digits(number: &str) -> String {
         .collect()
 }
 
-/// Escapes of unreserved octets removed, the others in upper case: equal exactly when the texts are equivalent.
+/// Escapes of unreserved octets removed, the others in upper case: equal exactly when the texts are
+/// equivalent.
 fn normal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -150,7 +152,8 @@ pub(super) fn canonical(uri: Uri<'_>) -> String {
             }
         }
         Scheme::Urn => match uri.urn() {
-            // A service URN is case-insensitive throughout (RFC 5031 3.2); other strings keep their case.
+            // A service URN is case-insensitive throughout (RFC 5031 3.2); other strings keep their
+            // case.
             Some((nid, nss)) if nid.eq_ignore_ascii_case("service") => {
                 format!("urn:service:{}", nss.to_ascii_lowercase())
             }

@@ -83,8 +83,8 @@ impl<'a> Host<'a> {
     }
 }
 
-/// An IPv6 address; a third colon before an IPv4 tail is taken as two (the defect of RFC 3261's grammar,
-/// RFC 5118 4.10).
+/// An IPv6 address; a third colon before an IPv4 tail is taken as two (the defect of RFC 3261's
+/// grammar, RFC 5118 4.10).
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
     if let Ok(ip) = text.parse() {
         return Some(ip);
@@ -166,7 +166,8 @@ impl fmt::Display for Uri<'_> {
 }
 
 impl<'a> Uri<'a> {
-    /// Parses a `SIP-URI`, `SIPS-URI` (RFC 3261 25.1), `telephone-uri` (RFC 3966 3) or `absoluteURI`.
+    /// Parses a `SIP-URI`, `SIPS-URI` (RFC 3261 25.1), `telephone-uri` (RFC 3966 3) or
+    /// `absoluteURI`.
     ///
     /// `None` when the text follows no grammar of its scheme. A local telephone number without
     /// `phone-context` is taken; [`Uri::phone_context`] tells.
@@ -317,9 +318,9 @@ impl<'a> Uri<'a> {
 
     /// The form in which two spellings of one public identity are the same text (TS 23.003 13.4).
     ///
-    /// SIP: scheme and host in lower case, user with needless escapes removed, no password, port, parameters
-    /// and headers. tel: `tel:` and the digits without visual separators, and the phone-context of a local
-    /// number. Other: scheme and namespace in lower case.
+    /// SIP: scheme and host in lower case, user with needless escapes removed, no password, port,
+    /// parameters and headers. tel: `tel:` and the digits without visual separators, and the
+    /// phone-context of a local number. Other: scheme and namespace in lower case.
     pub fn canonical(self) -> String {
         compare::canonical(self)
     }
@@ -340,7 +341,8 @@ impl<'a> Uri<'a> {
         Uri::parse(&tel).map(Uri::canonical)
     }
 
-    /// True when the URIs are equivalent: RFC 3261 19.1.4 for SIP, RFC 3966 4 for tel, RFC 8141 3 for URNs.
+    /// True when the URIs are equivalent: RFC 3261 19.1.4 for SIP, RFC 3966 4 for tel, RFC 8141 3
+    /// for URNs.
     pub fn is_equivalent(self, other: Uri<'_>) -> bool {
         compare::equivalent(self, other)
     }
@@ -388,7 +390,8 @@ fn parts(scheme: Scheme, scheme_end: usize) -> Parts {
     }
 }
 
-/// `[ userinfo ] hostport uri-parameters [ headers ]`. No part but the user may hold `@`, and it only escaped.
+/// `[ userinfo ] hostport uri-parameters [ headers ]`. No part but the user may hold `@`, and it
+/// only escaped.
 fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
     let mut parts = parts(scheme, scheme_end);
     let bytes = text.as_bytes();
@@ -448,8 +451,8 @@ fn check_headers(text: &str) -> Option<()> {
     })
 }
 
-/// Length of the `*( ";" uri-parameter )` that `text` starts with: each has a name and only `paramchar`s, and
-/// there are at most `URI_PARAMS_MAX`.
+/// Length of the `*( ";" uri-parameter )` that `text` starts with: each has a name and only
+/// `paramchar`s, and there are at most `URI_PARAMS_MAX`.
 fn params_run(text: &[u8]) -> Option<usize> {
     let (mut at, mut count) = (0, 0);
     while text.get(at) == Some(&b';') {

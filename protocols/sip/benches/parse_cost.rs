@@ -1,7 +1,9 @@
-//! Prints what indexing, reading and editing a 1.5 kB INVITE costs: `cargo run --release --example parse_cost`.
-//! A word after `--` picks the lines that hold it.
+//! What indexing, reading and editing a 1.5 kB INVITE costs: `cargo bench -p sip --bench
+//! parse_cost`.
 //!
-//! Each line is the best of `ROUNDS` rounds of `CALLS` calls, so that other work on the machine counts little.
+//! A word after `--` picks the lines that hold it. Each line is the best of `ROUNDS` rounds of
+//! `CALLS` calls, so that other work on the machine counts little. Without `--bench`, which cargo
+//! bench passes, every call is made once.
 
 use sip::{HeaderName, Message};
 use std::hint::black_box;
@@ -61,19 +63,24 @@ fn read(message: &Message) {
 }
 
 fn measure(name: &str, mut call: impl FnMut()) {
-    if std::env::args()
-        .nth(1)
-        .is_some_and(|word| !name.contains(&word))
-    {
+    let (mut bench, mut picked) = (false, true);
+    for word in std::env::args().skip(1) {
+        match word.as_str() {
+            "--bench" => bench = true,
+            word => picked &= name.contains(word),
+        }
+    }
+    let (rounds, calls) = if bench { (ROUNDS, CALLS) } else { (1, 1) };
+    if !picked {
         return;
     }
-    let best = (0..ROUNDS)
+    let best = (0..rounds)
         .map(|_| {
             let start = Instant::now();
-            (0..CALLS).for_each(|_| call());
+            (0..calls).for_each(|_| call());
             start.elapsed()
         })
         .min()
         .unwrap_or_default();
-    println!("{:>6} ns  {name}", best.as_nanos() / u128::from(CALLS));
+    println!("{:>6} ns  {name}", best.as_nanos() / u128::from(calls));
 }
