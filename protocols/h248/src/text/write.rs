@@ -32,8 +32,13 @@ pub fn write(message: &Message, style: Style, out: &mut Vec<u8>) {
             w.end_of_line();
         }
         MessageBody::Transactions(transactions) => {
+            let mut previous: Option<&Transaction> = None;
             for transaction in transactions {
+                if matches!(previous, Some(Transaction::SegmentReply(..))) {
+                    out.push(b'\n');
+                }
                 write_transaction(transaction, style, out);
+                previous = Some(transaction);
             }
         }
     }
@@ -67,7 +72,7 @@ pub fn write_header(
     w.octets(b"\n");
 }
 
-/// Prints one transaction.
+/// Prints one transaction. No brace ends a SegmentReply, so it has to be the last of its message.
 pub fn write_transaction(transaction: &Transaction, style: Style, out: &mut Vec<u8>) {
     let mut w = Writer::new(style, out);
     match transaction {
@@ -98,6 +103,7 @@ pub fn write_transaction(transaction: &Transaction, style: Style, out: &mut Vec<
             w.named(t::SEGMENT);
             w.number(id);
             w.segment(*segment);
+            return;
         }
     }
     w.end_of_line();

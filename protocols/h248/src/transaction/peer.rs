@@ -38,11 +38,19 @@ pub(super) struct Peer {
     header: Vec<u8>,
     /// Transactions to send, one behind the other, and where each ends.
     queue: Vec<u8>,
-    ends: VecDeque<usize>,
+    ends: VecDeque<End>,
     /// Replies to acknowledge.
     acknowledgements: Vec<TransactionId>,
     acknowledge_now: bool,
     acknowledge_timer: Option<TimerId>,
+}
+
+/// Where a queued transaction ends.
+#[derive(Debug)]
+struct End {
+    at: usize,
+    /// No other transaction may follow in the same message.
+    is_last: bool,
 }
 
 /// A request that is being executed.
@@ -166,12 +174,19 @@ impl Peer {
 
     pub(super) fn queue(&mut self, transaction: &Transaction) {
         text::write_transaction(transaction, self.association.style, &mut self.queue);
-        self.ends.push_back(self.queue.len());
+        let is_last = matches!(transaction, Transaction::SegmentReply(..));
+        self.ends.push_back(End {
+            at: self.queue.len(),
+            is_last,
+        });
     }
 
     pub(super) fn queue_encoded(&mut self, encoded: &[u8]) {
         self.queue.extend_from_slice(encoded);
-        self.ends.push_back(self.queue.len());
+        self.ends.push_back(End {
+            at: self.queue.len(),
+            is_last: false,
+        });
     }
 
     /// Notes that `id` is to be acknowledged; true when a timer is to be set by `set_acknowledge_timer`.
@@ -248,18 +263,24 @@ impl Peer {
         let has_acknowledgements = head > self.header.len();
         let mut taken = 0;
         for count in 0..TRANSACTIONS_MAX - 1 {
-            let Some(&end) = self.ends.front() else { break };
+            let Some(end) = self.ends.front() else {
+                break;
+            };
             let is_first = count == 0 && !has_acknowledgements;
-            if !is_first && head + end > len_max {
+            if !is_first && head + end.at > len_max {
                 break;
             }
-            taken = end;
+            taken = end.at;
+            let is_last = end.is_last;
             self.ends.pop_front();
+            if is_last {
+                break;
+            }
         }
         message.extend_from_slice(&self.queue[..taken]);
         self.queue.drain(..taken);
         for end in &mut self.ends {
-            *end -= taken;
+            end.at -= taken;
         }
     }
 }
