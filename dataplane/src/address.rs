@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 /// A flow: one local UDP port of one local address, receiving.
 ///
-/// The number indexes every table of the runtime, so nothing per packet hashes. A port that is opened again has the
-/// same number; what was meant for its former use is told apart by a generation that the runtime keeps.
+/// The number indexes every table of the runtime, so nothing per packet hashes. A port that is
+/// opened again has the same number; what was meant for its former use is told apart by a
+/// generation that the runtime keeps.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlowId(pub u32);
 
@@ -52,8 +53,8 @@ struct Entry {
 }
 
 impl LocalAddresses {
-    /// Numbers the flows of `addresses`; `None` when an address is unspecified or repeated, a port range is empty
-    /// or begins with port 0, or there are more than [`ADDRESSES_MAX`] or none.
+    /// Numbers the flows of `addresses`; `None` when an address is unspecified or repeated, a port
+    /// range is empty or begins with port 0, or there are more than [`ADDRESSES_MAX`] or none.
     pub fn new(addresses: &[LocalAddress]) -> Option<Self> {
         if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
             return None;

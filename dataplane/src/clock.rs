@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 /// Monotonic time, anchored once to the Unix epoch.
 ///
-/// The process makes one and hands copies to its threads, so that their instants compare. A worker reads it once per
-/// turn.
+/// The process makes one and hands copies to its threads, so that their instants compare. A worker
+/// reads it once per turn.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: std::time::Instant,

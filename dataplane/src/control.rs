@@ -17,12 +17,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Opens and closes flows, sets their paths, reads their counters. One per process, owned by the mg thread.
+/// Opens and closes flows, sets their paths, reads their counters. One per process, owned by the mg
+/// thread.
 ///
-/// Commands take effect in the order given, at each worker within one of its turns. None blocks: when a worker is
-/// behind with its commands, they answer [`Error::Busy`], change nothing and can be repeated after
-/// [`Control::poll_event`]. Call that until it returns `None` whenever the descriptor of [`AsFd`] is readable.
-/// Dropping the control ends the workers.
+/// Commands take effect in the order given, at each worker within one of its turns. None blocks:
+/// when a worker is behind with its commands, they answer [`Error::Busy`], change nothing and can
+/// be repeated after [`Control::poll_event`]. Call that until it returns `None` whenever the
+/// descriptor of [`AsFd`] is readable. Dropping the control ends the workers.
 pub struct Control {
     shared: Arc<Shared>,
     endpoints: Box<dyn Endpoints>,
@@ -30,14 +31,16 @@ pub struct Control {
     flows: Box<[Record]>,
     rest: Duration,
     events: VecDeque<Event>,
-    /// Flows whose path has to be published again, since a remote address changed or an egress closed.
+    /// Flows whose path has to be published again, since a remote address changed or an egress
+    /// closed.
     outdated: VecDeque<FlowId>,
 }
 
 /// What happened at the workers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The first packet of the flow was admitted; asked for by [`crate::Ingress::report_first_packet`].
+    /// The first packet of the flow was admitted; asked for by
+    /// [`crate::Ingress::report_first_packet`].
     FirstPacket {
         /// The flow.
         flow: FlowId,
@@ -51,14 +54,16 @@ pub enum Event {
         /// The remote address from now on.
         source: SocketAddr,
     },
-    /// No packet was admitted for the time asked for by [`crate::Ingress::inactivity`]. Reported once per silence.
+    /// No packet was admitted for the time asked for by [`crate::Ingress::inactivity`]. Reported
+    /// once per silence.
     Inactive {
         /// The flow.
         flow: FlowId,
         /// When the silence began.
         since: Instant,
     },
-    /// All workers have let go of a flow that was to be closed, and its socket is closed. The port rests.
+    /// All workers have let go of a flow that was to be closed, and its socket is closed. The port
+    /// rests.
     Closed {
         /// The flow.
         flow: FlowId,
@@ -127,7 +132,8 @@ pub(crate) enum Command {
     },
 }
 
-/// From a worker to the mg thread. Values that hold memory or descriptors come back here to be dropped.
+/// From a worker to the mg thread. Values that hold memory or descriptors come back here to be
+/// dropped.
 pub(crate) enum Report {
     FirstPacket {
         flow: FlowId,
@@ -225,7 +231,8 @@ impl Control {
     /// Opens a local address and port. Without a path, what comes there is dropped.
     ///
     /// # Errors
-    /// `UnknownAddress`, `InUse`, `Resting`, `Busy`, or `Io` when the system does not give the port.
+    /// `UnknownAddress`, `InUse`, `Resting`, `Busy`, or `Io` when the system does not give the
+    /// port.
     pub fn open_flow(&mut self, now: Instant, local: SocketAddr) -> Result<FlowId, Error> {
         let flow = self
             .shared
@@ -322,7 +329,8 @@ impl Control {
         Ok(())
     }
 
-    /// Closes a flow. Paths that lead out by its port lead there no more. [`Event::Closed`] tells the end of it.
+    /// Closes a flow. Paths that lead out by its port lead there no more. [`Event::Closed`] tells
+    /// the end of it.
     ///
     /// # Errors
     /// `NotOpen`, `Busy`.
@@ -345,8 +353,8 @@ impl Control {
         Ok(())
     }
 
-    /// Counters of a flow since it was opened; zero for one that never was. They may be read after it was closed,
-    /// until it is opened again.
+    /// Counters of a flow since it was opened; zero for one that never was. They may be read after
+    /// it was closed, until it is opened again.
     pub fn stats(&self, flow: FlowId) -> FlowStats {
         let Some(received) = self.shared.received.get(flow.index()) else {
             return FlowStats::default();

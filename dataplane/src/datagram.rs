@@ -109,5 +109,6 @@ impl std::ops::DerefMut for Burst {
     }
 }
 
-/// Datagrams handled together: enough to spread the cost of a call, few enough to stay in the first-level cache.
+/// Datagrams handled together: enough to spread the cost of a call, few enough to stay in the
+/// first-level cache.
 pub const BURST_MAX: usize = 64;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which worker has each flow.
 ///
-/// One word per flow: the generation of its use, and the owner. The mg thread opens and closes, the first worker
-/// that receives something for an open flow claims it, and from then on that one alone keeps its mutable state.
+/// One word per flow: the generation of its use, and the owner. The mg thread opens and closes, the
+/// first worker that receives something for an open flow claims it, and from then on that one alone
+/// keeps its mutable state.
 #[derive(Debug)]
 pub(crate) struct Claims {
     words: Box<[AtomicU64]>,

@@ -2,9 +2,10 @@
 
 /// One buffer of a back-end's pool: headroom, a UDP payload, tailroom.
 ///
-/// A frame is moved, never copied or cloned, so that who holds it owns its bytes. Its memory belongs to the pool of
-/// one back-end, which lasts as long as the process: a frame is given back to that back-end
-/// ([`crate::PacketIo::free`] or by sending it), and one that is merely dropped is lost to the pool.
+/// A frame is moved, never copied or cloned, so that who holds it owns its bytes. Its memory
+/// belongs to the pool of one back-end, which lasts as long as the process: a frame is given back
+/// to that back-end ([`crate::PacketIo::free`] or by sending it), and one that is merely dropped is
+/// lost to the pool.
 #[derive(Debug)]
 pub struct Frame {
     memory: &'static mut [u8],
@@ -13,7 +14,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame over `memory`, at most 65 535 bytes of it, with an empty payload behind the headroom.
+    /// A frame over `memory`, at most 65 535 bytes of it, with an empty payload behind the
+    /// headroom.
     pub fn new(memory: &'static mut [u8]) -> Self {
         let start = memory.len().min(HEADROOM_BYTES) as u16;
         Self {
@@ -23,7 +25,8 @@ impl Frame {
         }
     }
 
-    /// As many frames of [`FRAME_BYTES`] in one piece of memory, which is never given back to the system.
+    /// As many frames of [`FRAME_BYTES`] in one piece of memory, which is never given back to the
+    /// system.
     pub fn pool(frames: usize) -> Vec<Frame> {
         let memory = Box::leak(vec![0; frames * FRAME_BYTES].into_boxed_slice());
         memory
@@ -57,19 +60,22 @@ impl Frame {
         self.capacity() - usize::from(self.end)
     }
 
-    /// Everything behind the usual headroom, to receive into; [`Frame::received`] then says how much came.
+    /// Everything behind the usual headroom, to receive into; [`Frame::received`] then says how
+    /// much came.
     pub fn space(&mut self) -> &mut [u8] {
         let headroom = self.memory.len().min(HEADROOM_BYTES);
         &mut self.memory[headroom..]
     }
 
-    /// Makes the first `bytes` of [`Frame::space`] the payload; false, and no payload, when they exceed it.
+    /// Makes the first `bytes` of [`Frame::space`] the payload; false, and no payload, when they
+    /// exceed it.
     pub fn received(&mut self, bytes: usize) -> bool {
         let headroom = self.capacity().min(HEADROOM_BYTES);
         self.set_payload(headroom, bytes)
     }
 
-    /// Makes `bytes` from offset `start` of the memory the payload; false, and no payload, when they exceed it.
+    /// Makes `bytes` from offset `start` of the memory the payload; false, and no payload, when
+    /// they exceed it.
     pub fn set_payload(&mut self, start: usize, bytes: usize) -> bool {
         let end = start.saturating_add(bytes);
         let fits = end <= self.capacity();

@@ -11,7 +11,8 @@ use base::Instant;
 pub trait Function: Send {
     /// Judges the datagrams of a burst, each on a flow that this worker has and that has a path.
     ///
-    /// `verdicts` is as long as `burst` and filled with [`Verdict::Forward`]. Payloads may be changed in place.
+    /// `verdicts` is as long as `burst` and filled with [`Verdict::Forward`]. Payloads may be
+    /// changed in place.
     fn handle_burst(
         &mut self,
         context: &mut Context<'_>,
@@ -57,8 +58,8 @@ impl Context<'_> {
         Some(&self.flows.get(flow.index())?.path.as_ref()?.ingress)
     }
 
-    /// Judges where a packet comes from, once it is known to be valid: source filter, then latch. What is admitted
-    /// counts as activity of the flow, whatever its mode.
+    /// Judges where a packet comes from, once it is known to be valid: source filter, then latch.
+    /// What is admitted counts as activity of the flow, whatever its mode.
     ///
     /// # Errors
     /// `SourceFiltered` or `SourceMismatch`.

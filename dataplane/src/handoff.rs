@@ -43,7 +43,8 @@ impl Parcel {
     }
 }
 
-/// Copies a datagram into the ring; false when that is full or the payload longer than any frame of our pools.
+/// Copies a datagram into the ring; false when that is full or the payload longer than any frame of
+/// our pools.
 pub(crate) fn hand_over(ring: &mut Producer<Parcel>, datagram: &Datagram, generation: u32) -> bool {
     let payload = datagram.payload();
     if payload.len() > PAYLOAD_BYTES_MAX {

@@ -1,19 +1,25 @@
 //! The media runtime: workers, bursts, flows, paths, timers, packet back-ends.
 //!
-//! A *flow* is one local UDP port receiving; a *path* is what the mg thread compiled for it: how its datagrams
-//! are admitted and where they go. The mg thread owns a [`Control`]; each pinned thread runs a [`Worker`], which
-//! moves datagrams between a [`PacketIo`] and a media [`Function`]. The two sides share bounded rings, a table of
-//! claims and counters, and nothing else: no lock, and after start-up no allocation on the worker.
+//! A *flow* is one local UDP port receiving; a *path* is what the mg thread compiled for it: how
+//! its datagrams are admitted and where they go. The mg thread owns a [`Control`]; each pinned
+//! thread runs a [`Worker`], which moves datagrams between a [`PacketIo`] and a media [`Function`].
+//! The two sides share bounded rings, a table of claims and counters, and nothing else: no lock,
+//! and after start-up no allocation on the worker.
 //!
 //! ```
 //! use base::Instant;
 //! use dataplane::io::sim;
-//! use dataplane::{Config, Context, Datagram, Function, LocalAddress, LocalAddresses, Path, Verdict, runtime};
+//! use dataplane::{Config, Context, Datagram, Function, LocalAddress, LocalAddresses, Path, Verdict};
 //!
 //! /// Forwards whatever comes.
 //! struct Pipe;
 //! impl Function for Pipe {
-//!     fn handle_burst(&mut self, _: &mut Context<'_>, _: &mut [Datagram], verdicts: &mut [Verdict]) {
+//!     fn handle_burst(
+//!         &mut self,
+//!         _: &mut Context<'_>,
+//!         _: &mut [Datagram],
+//!         verdicts: &mut [Verdict],
+//!     ) {
 //!         verdicts.fill(Verdict::Forward);
 //!     }
 //! }
@@ -21,7 +27,9 @@
 //! let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_999);
 //! let addresses = LocalAddresses::new(&[local]).unwrap();
 //! let (backend, mut network) = sim::backend(&addresses, 1, 64);
-//! let (mut control, mut workers) = runtime(&Config::default(), backend, |_| Box::new(Pipe)).unwrap();
+//! let function = |_| Box::new(Pipe) as Box<dyn Function>;
+//! let (mut control, mut workers) =
+//!     dataplane::runtime(&Config::default(), backend, function).unwrap();
 //!
 //! let now = Instant::ZERO;
 //! let a = control.open_flow(now, "192.0.2.1:10000".parse().unwrap()).unwrap();
@@ -29,13 +37,16 @@
 //! let path = Path::to(b, "198.51.100.7:4000".parse().unwrap());
 //! control.set_path(a, path).unwrap();
 //!
-//! network.send(0, "203.0.113.9:5000".parse().unwrap(), "192.0.2.1:10000".parse().unwrap(), b"hello");
+//! let (far, near) = ("203.0.113.9:5000".parse().unwrap(), "192.0.2.1:10000".parse().unwrap());
+//! network.send(0, far, near, b"hello");
 //! workers[0].turn(now);
 //! let sent = network.receive().unwrap();
-//! assert_eq!((sent.source, &sent.payload[..]), ("192.0.2.1:10002".parse().unwrap(), &b"hello"[..]));
+//! assert_eq!(sent.source, "192.0.2.1:10002".parse().unwrap());
+//! assert_eq!(sent.payload, b"hello");
 //! ```
 //!
-//! What it deliberately does not do: it knows no RTP, no codec and no H.248. Those are the functions' matter.
+//! What it deliberately does not do: it knows no RTP, no codec and no H.248. Those are the
+//! functions' matter.
 
 mod address;
 mod clock;
@@ -54,7 +65,7 @@ mod runtime;
 mod timer;
 mod worker;
 
-pub use address::{AddressIndex, FlowId, LocalAddress, LocalAddresses};
+pub use address::{ADDRESSES_MAX, AddressIndex, FlowId, LocalAddress, LocalAddresses};
 pub use clock::Clock;
 pub use control::{Control, Error, Event};
 pub use counters::{FlowStats, Reception, WorkerStats};
@@ -64,5 +75,5 @@ pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
 pub use function::{Context, Function, Verdict};
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
 pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Media, Path, Remote, SourceFilter};
-pub use runtime::{Config, Idle, runtime};
+pub use runtime::{Config, Idle, WORKERS_MAX, runtime};
 pub use worker::{Turn, Worker};

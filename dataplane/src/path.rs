@@ -7,8 +7,8 @@ use std::time::Duration;
 
 /// How the datagrams of one flow are admitted and where they go.
 ///
-/// Built at command time from the stream descriptors of a context (H.248.1 7.1.6) and never changed afterwards: a
-/// Modify sets another one. Datagrams in flight see the one or the other as a whole.
+/// Built at command time from the stream descriptors of a context (H.248.1 7.1.6) and never changed
+/// afterwards: a Modify sets another one. Datagrams in flight see the one or the other as a whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Path {
     /// What is admitted.
@@ -49,7 +49,8 @@ pub enum Media {
     Udp,
 }
 
-/// Latching, H.248.37 `ipnapt/latch`. A request has a number, so that the same demand set again is not a new one.
+/// Latching, H.248.37 `ipnapt/latch`. A request has a number, so that the same demand set again is
+/// not a new one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Latch {
     /// Packets come from whom the filter admits, and go where the remote descriptor says.
@@ -90,7 +91,8 @@ impl SourceFilter {
         ports: None,
     };
 
-    /// Only addresses whose first `bits` bits are those of `address`; more bits than it has mean all of them.
+    /// Only addresses whose first `bits` bits are those of `address`; more bits than it has mean
+    /// all of them.
     pub fn network(mut self, address: IpAddr, bits: u8) -> Self {
         self.network = Some((address, bits));
         self
@@ -198,8 +200,8 @@ impl Path {
         self.media.push(egress)
     }
 
-    /// Adds a way out for the RTCP of a flow that carries both ([`Media::RtpAndRtcp`]); false when there are
-    /// [`EGRESSES_MAX`].
+    /// Adds a way out for the RTCP of a flow that carries both ([`Media::RtpAndRtcp`]); false when
+    /// there are [`EGRESSES_MAX`].
     #[must_use]
     pub fn push_rtcp(&mut self, egress: Egress) -> bool {
         self.rtcp.push(egress)
@@ -255,7 +257,8 @@ impl PartialEq for Egresses {
 
 impl Eq for Egresses {}
 
-/// A path with every remote side resolved, as the runtime publishes it: what a packet needs first is first.
+/// A path with every remote side resolved, as the runtime publishes it: what a packet needs first
+/// is first.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Compiled {
@@ -317,7 +320,8 @@ impl Compiled {
     }
 }
 
-/// Ways out of one path: a relay has one, a forked early dialog or a monitored call a few; more is a mixer's task.
+/// Ways out of one path: a relay has one, a forked early dialog or a monitored call a few; more is
+/// a mixer's task.
 pub const EGRESSES_MAX: usize = 4;
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use udp_batch::EventFd;
 /// What the runtime can be told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How long a closed port rests before it can be opened again, so that packets of its former use are gone.
+    /// How long a closed port rests before it can be opened again, so that packets of its former
+    /// use are gone.
     pub rest: Duration,
     /// Commands that may wait for each worker; beyond, the [`Control`] answers [`Error::Busy`].
     pub commands_max: usize,
@@ -47,10 +48,12 @@ pub enum Idle {
 
 /// Makes the mg thread's [`Control`] and a worker for each of the back-end's queues.
 ///
-/// `function` makes a worker's media function; it is told the number of flows, every [`crate::FlowId`] being below.
+/// `function` makes a worker's media function; it is told the number of flows, every
+/// [`crate::FlowId`] being below.
 ///
 /// # Errors
-/// `Misuse` for no worker or more than [`WORKERS_MAX`], `Io` when the system has no descriptor left.
+/// `Misuse` for no worker or more than [`WORKERS_MAX`], `Io` when the system has no descriptor
+/// left.
 pub fn runtime(
     config: &Config,
     backend: Backend,

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 /// A hashed wheel of flows, one timer each.
 ///
-/// `set` and `cancel` cost O(1) and allocate nothing. A timer fires up to one [`TICK`] late and never early. Timers
-/// beyond one round of the wheel are passed by until their round has come.
+/// `set` and `cancel` cost O(1) and allocate nothing. A timer fires up to one [`TICK`] late and
+/// never early. Timers beyond one round of the wheel are passed by until their round has come.
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
     spokes: Box<[u32]>,
@@ -85,8 +85,9 @@ impl TimerWheel {
         self.armed -= 1;
     }
 
-    /// Takes the next flow whose timer is due, looking at no more than `budget` timers in all; each looked at is
-    /// taken off the budget. `None` when nothing more is due or the budget is spent: the next call goes on there.
+    /// Takes the next flow whose timer is due, looking at no more than `budget` timers in all; each
+    /// looked at is taken off the budget. `None` when nothing more is due or the budget is spent:
+    /// the next call goes on there.
     pub(crate) fn expire(&mut self, now: Instant, budget: &mut usize) -> Option<FlowId> {
         let end = now.as_nanos() / TICK_NANOS;
         if self.armed == 0 {
@@ -141,7 +142,8 @@ fn tick_after(at: Instant) -> u64 {
 /// Resolution: inactivity is asked for in seconds (H.248.40 counts in them).
 pub(crate) const TICK: Duration = Duration::from_nanos(TICK_NANOS);
 const TICK_NANOS: u64 = 50_000_000;
-/// One round is 12.8 s, above the usual inactivity time of 10 s, so that a timer is passed by at most once.
+/// One round is 12.8 s, above the usual inactivity time of 10 s, so that a timer is passed by at
+/// most once.
 const SPOKES: usize = 256;
 const NONE: u32 = u32::MAX;
 

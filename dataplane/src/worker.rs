@@ -22,7 +22,8 @@ use udp_batch::EventFd;
 
 /// One worker: a back-end, a media function, and the loop between them.
 ///
-/// [`Worker::run`] is the loop of the thread. [`Worker::turn`] is one iteration of it, for tests on virtual time.
+/// [`Worker::run`] is the loop of the thread. [`Worker::turn`] is one iteration of it, for tests on
+/// virtual time.
 pub struct Worker {
     io: Box<dyn PacketIo>,
     function: Box<dyn Function>,
@@ -71,8 +72,8 @@ impl Sleeper {
 
     /// Called after something was put in a ring of the worker: wakes it if it waits.
     ///
-    /// The fences here and in [`Worker::sleep`] make sure that either this sees the worker asleep, or the worker
-    /// sees what was put in.
+    /// The fences here and in [`Worker::sleep`] make sure that either this sees the worker asleep,
+    /// or the worker sees what was put in.
     pub(crate) fn wake(&self) {
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
@@ -109,7 +110,8 @@ impl Reports {
         debug_assert!(pushed, "there is room for one report");
     }
 
-    /// Reports what the admission of a packet from `source` brought about; what finds no room stays marked.
+    /// Reports what the admission of a packet from `source` brought about; what finds no room stays
+    /// marked.
     pub(crate) fn report_admission(
         &mut self,
         flow: FlowId,
@@ -309,8 +311,8 @@ impl Worker {
         received
     }
 
-    /// Delivers what was sent to our own addresses. What that brings about in turn waits for the next turn when it
-    /// exceeds the queue's length.
+    /// Delivers what was sent to our own addresses. What that brings about in turn waits for the
+    /// next turn when it exceeds the queue's length.
     fn deliver_local(&mut self, now: Instant) -> usize {
         let mut delivered = 0;
         while delivered < LOCAL_QUEUE_MAX && !self.core.out.local.is_empty() {
@@ -391,8 +393,8 @@ impl Core {
         });
     }
 
-    /// Sets the timer for inactivity, if that is this worker's matter: the flow is its own, or nobody's and it is
-    /// the one that stands in.
+    /// Sets the timer for inactivity, if that is this worker's matter: the flow is its own, or
+    /// nobody's and it is the one that stands in.
     fn watch(&mut self, flow: FlowId) {
         let entry = &self.flows[flow.index()];
         let inactivity = entry.path.as_ref().and_then(|path| path.ingress.inactivity);
@@ -475,8 +477,8 @@ impl Core {
         })
     }
 
-    /// Reads one word of whatever the datagrams of a burst will need, so that the memory's latencies overlap instead
-    /// of adding up.
+    /// Reads one word of whatever the datagrams of a burst will need, so that the memory's
+    /// latencies overlap instead of adding up.
     fn touch(&self, burst: &Burst) {
         for datagram in burst.iter() {
             let flow = datagram.flow.index();
@@ -490,8 +492,8 @@ impl Core {
         }
     }
 
-    /// Keeps the datagrams of this worker's own flows that have a path, in their order. The others are handed to
-    /// the worker whose they are, or dropped.
+    /// Keeps the datagrams of this worker's own flows that have a path, in their order. The others
+    /// are handed to the worker whose they are, or dropped.
     fn keep_own(&mut self, burst: &mut Burst) {
         self.touch(burst);
         let mut kept = 0;
@@ -679,17 +681,19 @@ const BURSTS_PER_TURN_MAX: usize = 16;
 /// Datagrams that wait for delivery in memory.
 const LOCAL_QUEUE_MAX: usize = 4 * BURST_MAX;
 
-/// Times a datagram is delivered in memory: a call through both directions of a few anchors, and no loop.
+/// Times a datagram is delivered in memory: a call through both directions of a few anchors, and no
+/// loop.
 pub(crate) const HOPS_MAX: u8 = 8;
 
 /// Frames taken from the back-end at a time to copy into.
 const ALLOC_FRAMES: usize = 16;
 
-/// Frames kept before they are given back. One burst adds at most `BURST_MAX`, and the spare frames are given back
-/// before a burst when half of this is reached.
+/// Frames kept before they are given back. One burst adds at most `BURST_MAX`, and the spare frames
+/// are given back before a burst when half of this is reached.
 const SPARE_MAX: usize = 4 * BURST_MAX;
 
-/// Most frames of a back-end that can be outside its pool: a burst, its copies, those that wait, those kept.
+/// Most frames of a back-end that can be outside its pool: a burst, its copies, those that wait,
+/// those kept.
 pub(crate) const FRAMES_IN_FLIGHT_MAX: usize =
     BURST_MAX + BURST_MAX * EGRESSES_MAX + LOCAL_QUEUE_MAX + SPARE_MAX;
 

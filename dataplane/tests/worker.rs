@@ -1,4 +1,5 @@
-//! Workers and their control on the simulated network: virtual time, every turn stepped by the test.
+//! Workers and their control on the simulated network: virtual time, every turn stepped by the
+//! test.
 
 use base::Instant;
 use dataplane::io::sim::{self, Network, Packet};
@@ -502,9 +503,8 @@ fn a_closed_port_rests() {
     rig.send(0, remote(9), 10_000, b"late");
     rig.settle();
     assert_eq!(rig.drops(DropReason::UnknownFlow), 1);
-    assert!(
-        matches!(rig.control.open_flow(rig.now, local(10_000)), Err(Error::Resting { until }) if until == free_at)
-    );
+    let early = rig.control.open_flow(rig.now, local(10_000));
+    assert!(matches!(early, Err(Error::Resting { until }) if until == free_at));
     rig.pass(REST);
     let again = rig.open(10_000);
     assert_eq!(rig.control.stats(again), dataplane::FlowStats::default());

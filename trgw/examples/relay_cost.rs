@@ -1,7 +1,7 @@
 //! What one relayed RTP packet costs a worker, without a network: the loop, the table, the relay.
 //!
-//! Packets stand ready in frames and go round: what is sent is received again, so nothing is copied and no system
-//! call is made. `cargo run --release -p trgw --example relay_cost [calls] [frames]`
+//! Packets stand ready in frames and go round: what is sent is received again, so nothing is copied
+//! and no system call is made. `cargo run --release -p trgw --example relay_cost [calls] [frames]`
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use base::Instant;
@@ -92,14 +92,14 @@ fn main() {
     let mut best = f64::MAX;
     for round in 0..ROUNDS {
         let before = forwarded(&control);
-        let start = std::time::Instant::now();
+        let start = clock.now();
         while forwarded(&control) - before < PACKETS_PER_ROUND as u64 {
             for _ in 0..100 {
                 worker.turn(clock.now());
             }
         }
         let packets = forwarded(&control) - before;
-        let nanos = start.elapsed().as_nanos() as f64 / packets as f64;
+        let nanos = clock.now().since(start).as_nanos() as f64 / packets as f64;
         best = best.min(nanos);
         println!("round {round}: {nanos:.1} ns per packet");
     }

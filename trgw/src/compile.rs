@@ -5,14 +5,16 @@ use h248::message::StreamMode;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// One stream of one termination, as its descriptors say (H.248.1 7.1.6): where it receives, where it sends.
+/// One stream of one termination, as its descriptors say (H.248.1 7.1.6): where it receives, where
+/// it sends.
 #[derive(Clone, Debug)]
 pub struct Leg {
     /// The flow of the local descriptor's port.
     pub flow: FlowId,
     /// What it carries.
     pub media: LegMedia,
-    /// Address and port of the remote descriptor; `None` while there is none. Not used with latching.
+    /// Address and port of the remote descriptor; `None` while there is none. Not used with
+    /// latching.
     pub remote: Option<SocketAddr>,
     /// Where its RTCP is.
     pub rtcp: Rtcp,
@@ -60,9 +62,10 @@ pub enum Rtcp {
 
 /// The paths of all flows of one stream of a context: every leg with every other.
 ///
-/// Media of a leg that receives go to each other leg that sends; of a leg in loopback, back to itself. RTCP goes to
-/// every other leg whatever the modes (RFC 3264 5.1), but a leg in loopback gets its own back. `None` when a leg
-/// leads to more others than a path has ways out ([`dataplane::EGRESSES_MAX`]).
+/// Media of a leg that receives go to each other leg that sends; of a leg in loopback, back to
+/// itself. RTCP goes to every other leg whatever the modes (RFC 3264 5.1), but a leg in loopback
+/// gets its own back. `None` when a leg leads to more others than a path has ways out
+/// ([`dataplane::EGRESSES_MAX`]).
 pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
     let mut paths = Vec::with_capacity(2 * legs.len());
     for (index, leg) in legs.iter().enumerate() {

@@ -5,12 +5,13 @@ use rtp::{DatagramKind, Header, ReceiverStats, datagram_kind};
 
 /// RTP, RTCP and UDP relay (TS 23.334 5.2), on one worker.
 ///
-/// A packet is looked at in this order: is it what the flow carries, does it come from where it may (source filter,
-/// then latch), does the stream mode let it in. So nothing but a valid packet sets a latch, and a latch can be set
-/// while the mode lets nothing in, as a terminal on hold behind a NAT needs.
+/// A packet is looked at in this order: is it what the flow carries, does it come from where it may
+/// (source filter, then latch), does the stream mode let it in. So nothing but a valid packet sets
+/// a latch, and a latch can be set while the mode lets nothing in, as a terminal on hold behind a
+/// NAT needs.
 ///
-/// RTP is counted and its reception judged; RTCP passes whatever the mode (RFC 3264 5.1) and is not counted.
-/// Encrypted payloads pass as they are.
+/// RTP is counted and its reception judged; RTCP passes whatever the mode (RFC 3264 5.1) and is not
+/// counted. Encrypted payloads pass as they are.
 pub struct Relay {
     streams: Box<[Stream]>,
 }

@@ -1,4 +1,5 @@
-//! Every reason to drop a datagram can be reached from the network, and is counted under its own name.
+//! Every reason to drop a datagram can be reached from the network, and is counted under its own
+//! name.
 
 mod context;
 

@@ -1,4 +1,5 @@
-//! A worker allocates and frees nothing once it runs: not for packets, events, commands, timers or drops.
+//! A worker allocates and frees nothing once it runs: not for packets, events, commands, timers or
+//! drops.
 
 mod context;
 

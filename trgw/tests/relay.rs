@@ -380,7 +380,8 @@ fn loss_and_jitter_are_measured_over_reordering_duplicates_and_wrap() {
     }
     let reception = rig.stats(legs[0].flow).reception;
     assert_eq!((reception.expected, reception.lost), (total, lost));
-    // Transit times differ by up to 2 ms from one packet to the next: 16 ticks at most, 8 on average.
+    // Transit times differ by up to 2 ms from one packet to the next: 16 ticks at most, 8 on
+    // average.
     assert!((3..=16).contains(&reception.jitter_ticks), "{reception:?}");
 }
 

@@ -13,19 +13,22 @@ use udp_batch::{EventFd, Socket};
 
 /// One worker's way to the network: a queue of a NIC, or a set of sockets.
 ///
-/// It deals in datagrams; what is before the UDP payload it parses and builds itself, in the headroom. The frames
-/// are its own: each comes from `rx_burst` or `alloc` and goes back by `tx_burst` or `free`. No method blocks but
-/// `wait`, and none allocates after construction.
+/// It deals in datagrams; what is before the UDP payload it parses and builds itself, in the
+/// headroom. The frames are its own: each comes from `rx_burst` or `alloc` and goes back by
+/// `tx_burst` or `free`. No method blocks but `wait`, and none allocates after construction.
 pub trait PacketIo: Send {
-    /// Takes received datagrams into `burst` until it is full or nothing waits; each arrived at `now`.
+    /// Takes received datagrams into `burst` until it is full or nothing waits; each arrived at
+    /// `now`.
     ///
     /// What cannot be taken is counted: longer than a frame, or no frame free.
     fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts);
 
-    /// Adds up to `count` empty frames to `frames`, as far as there are any and `frames` has capacity.
+    /// Adds up to `count` empty frames to `frames`, as far as there are any and `frames` has
+    /// capacity.
     fn alloc(&mut self, frames: &mut Vec<Frame>, count: usize);
 
-    /// Sends all of `outgoing` in order, and leaves it empty. What the network does not take is counted and freed.
+    /// Sends all of `outgoing` in order, and leaves it empty. What the network does not take is
+    /// counted and freed.
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts);
 
     /// Takes frames back, and leaves `frames` empty.
@@ -37,7 +40,8 @@ pub trait PacketIo: Send {
     /// The end of what `open` began; `None` when the flow is not open.
     fn close(&mut self, flow: FlowId) -> Option<Endpoint>;
 
-    /// Waits until something can be received, [`Waker::wake`] is called, or `timeout` (`None`: for ever) has passed.
+    /// Waits until something can be received, [`Waker::wake`] is called, or `timeout` (`None`: for
+    /// ever) has passed.
     fn wait(&mut self, timeout: Option<Duration>);
 
     /// What ends a `wait`, from another thread.
@@ -52,11 +56,13 @@ pub trait Endpoints: Send {
     /// What the system answers.
     fn open(&mut self, flow: FlowId, local: SocketAddr) -> io::Result<Endpoint>;
 
-    /// Stops reception on a flow. The endpoint itself is dropped when all workers have handed it back.
+    /// Stops reception on a flow. The endpoint itself is dropped when all workers have handed it
+    /// back.
     fn stop(&mut self, flow: FlowId, endpoint: &Endpoint);
 }
 
-/// What one open port needs in a back-end. The mg thread makes it, and the last copy is dropped there.
+/// What one open port needs in a back-end. The mg thread makes it, and the last copy is dropped
+/// there.
 #[derive(Clone, Debug)]
 pub enum Endpoint {
     /// A kernel socket.

@@ -65,8 +65,8 @@ pub struct Packet {
 }
 
 impl Network {
-    /// Puts a datagram in the receive queue of a worker; false when that is full or the payload beyond what the
-    /// network carries.
+    /// Puts a datagram in the receive queue of a worker; false when that is full or the payload
+    /// beyond what the network carries.
     pub fn send(
         &mut self,
         worker: usize,
@@ -112,14 +112,16 @@ impl Network {
         discarded
     }
 
-    /// How many sent datagrams of each worker the network holds before it refuses more ([`DropReason::TxFull`]).
+    /// How many sent datagrams of each worker the network holds before it refuses more
+    /// ([`DropReason::TxFull`]).
     pub fn set_capacity(&mut self, datagrams: usize) {
         for queue in &self.queues {
             lock(queue).capacity = datagrams.min(QUEUE_MAX);
         }
     }
 
-    /// Makes datagrams to this destination be refused ([`DropReason::TxRefused`]); `None` for no destination.
+    /// Makes datagrams to this destination be refused ([`DropReason::TxRefused`]); `None` for no
+    /// destination.
     pub fn refuse(&mut self, destination: Option<SocketAddr>) {
         for queue in &self.queues {
             lock(queue).refused = destination;

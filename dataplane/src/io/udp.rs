@@ -1,7 +1,7 @@
 //! Kernel sockets, batched: no privilege needed; the embedded default.
 //!
-//! Each flow has one socket. The worker that receives from it is fixed by the port number, RTP and its RTCP on the
-//! same; every worker may send from it.
+//! Each flow has one socket. The worker that receives from it is fixed by the port number, RTP and
+//! its RTCP on the same; every worker may send from it.
 
 use super::{Backend, Endpoint, Endpoints, Outgoing, PacketIo, Waker};
 use crate::{BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses};
@@ -83,7 +83,8 @@ impl Endpoints for UdpEndpoints {
         if let Endpoint::Socket(socket) = endpoint
             && let Ok(local) = socket.local_address()
         {
-            // It was added by `open` and is removed once, so this cannot fail; and closing removes it too.
+            // It was added by `open` and is removed once, so this cannot fail; and closing removes
+            // it too.
             let _ = self.epoll(local).remove(socket.as_ref());
         }
     }
@@ -260,7 +261,8 @@ impl SendDatagram for Outgoing {
     }
 }
 
-/// Fewest frames of a worker: what can be received, copied and waiting for delivery in memory at a time.
+/// Fewest frames of a worker: what can be received, copied and waiting for delivery in memory at a
+/// time.
 pub const FRAMES_MIN: usize = crate::worker::FRAMES_IN_FLIGHT_MAX;
 
 /// Sockets looked at per wait; the others' turn comes with the next.

@@ -14,7 +14,8 @@ pub(crate) union RawAddress {
 impl RawAddress {
     /// All zero: family `AF_UNSPEC`.
     pub(crate) fn new() -> Self {
-        // SAFETY: every field of the union consists of integers, for which all bits zero is a value.
+        // SAFETY: every field of the union consists of integers, for which all bits zero is a
+        // value.
         unsafe { std::mem::zeroed() }
     }
 
@@ -50,19 +51,22 @@ impl RawAddress {
         }
     }
 
-    /// What the system wrote; the unspecified IPv4 address for a family that is no Internet address.
+    /// What the system wrote; the unspecified IPv4 address for a family that is no Internet
+    /// address.
     pub(crate) fn to_socket_address(self) -> SocketAddr {
         // SAFETY: the union is initialised in full by `new`, and any bits are a valid integer.
         let family = unsafe { self.family };
         match libc::c_int::from(family) {
             libc::AF_INET => {
-                // SAFETY: the union is initialised in full by `new`; the structure consists of integers.
+                // SAFETY: the union is initialised in full by `new`; the structure consists of
+                // integers.
                 let raw = unsafe { self.v4 };
                 let ip = Ipv4Addr::from(u32::from_be(raw.sin_addr.s_addr));
                 SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be(raw.sin_port)))
             }
             libc::AF_INET6 => {
-                // SAFETY: the union is initialised in full by `new`; the structure consists of integers.
+                // SAFETY: the union is initialised in full by `new`; the structure consists of
+                // integers.
                 let raw = unsafe { self.v6 };
                 let ip = Ipv6Addr::from(raw.sin6_addr.s6_addr);
                 let flow_info = u32::from_be(raw.sin6_flowinfo);

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// An `epoll` set, level-triggered: a socket stays ready as long as datagrams wait on it.
 ///
-/// The kernel puts a socket that it reported at the end of its list, so that bounded reads from a bounded number of
-/// sockets serve all of them in turn. It can be shared: one thread adds, another waits.
+/// The kernel puts a socket that it reported at the end of its list, so that bounded reads from a
+/// bounded number of sockets serve all of them in turn. It can be shared: one thread adds, another
+/// waits.
 #[derive(Debug)]
 pub struct Epoll(OwnedFd);
 
@@ -47,14 +48,16 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, member, &mut event)
     }
 
-    /// Waits until a member is readable or `timeout` (`None`: for ever) has passed; a signal ends it early.
+    /// Waits until a member is readable or `timeout` (`None`: for ever) has passed; a signal ends
+    /// it early.
     ///
     /// # Errors
     /// What the system answers; none is known with a valid set.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         events.count = 0;
         let milliseconds = timeout.map_or(-1, milliseconds_up);
-        // SAFETY: the descriptor is open, and the system writes at most as many events as there is room for.
+        // SAFETY: the descriptor is open, and the system writes at most as many events as there is
+        // room for.
         let count = unsafe {
             libc::epoll_wait(
                 self.0.as_raw_fd(),

@@ -1,7 +1,9 @@
-//! Batched UDP sockets: `recvmmsg` and `sendmmsg` behind a safe interface, and `epoll` over many of them.
+//! Batched UDP sockets: `recvmmsg` and `sendmmsg` behind a safe interface, and `epoll` over many of
+//! them.
 //!
-//! Nothing blocks but [`Epoll::wait`], and nothing allocates after construction. ICMP errors that the kernel hands to
-//! a socket (RFC 1122 4.1.3.3) concern one datagram sent earlier; they are counted and otherwise ignored.
+//! Nothing blocks but [`Epoll::wait`], and nothing allocates after construction. ICMP errors that
+//! the kernel hands to a socket (RFC 1122 4.1.3.3) concern one datagram sent earlier; they are
+//! counted and otherwise ignored.
 //!
 //! ```
 //! use std::time::Duration;

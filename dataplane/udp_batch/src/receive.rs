@@ -16,8 +16,8 @@ pub struct ReceiveBatch {
     icmp_errors: u64,
 }
 
-// SAFETY: the pointers inside are written anew by each `receive` and read by the system during it only; between
-// calls nothing follows them, so they may lie in another thread's memory.
+// SAFETY: the pointers inside are written anew by each `receive` and read by the system during it
+// only; between calls nothing follows them, so they may lie in another thread's memory.
 unsafe impl Send for ReceiveBatch {}
 
 /// One received datagram.
@@ -35,7 +35,8 @@ impl ReceiveBatch {
     /// Headers for up to `datagrams` per call, at least one and at most [`BATCH_MAX`].
     pub fn new(datagrams: usize) -> Self {
         let datagrams = datagrams.clamp(1, BATCH_MAX);
-        // SAFETY: `mmsghdr` consists of integers and raw pointers, for which all bits zero is a value.
+        // SAFETY: `mmsghdr` consists of integers and raw pointers, for which all bits zero is a
+        // value.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         let piece = libc::iovec {
             iov_base: ptr::null_mut(),
@@ -50,13 +51,15 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives what waits on `socket`, one datagram per buffer, at most as many as there are buffers and headers.
+    /// Receives what waits on `socket`, one datagram per buffer, at most as many as there are
+    /// buffers and headers.
     ///
-    /// Returns how many buffers were filled, from the first; [`ReceiveBatch::message`] tells about each. Nothing
-    /// waiting is `Ok(0)`.
+    /// Returns how many buffers were filled, from the first; [`ReceiveBatch::message`] tells about
+    /// each. Nothing waiting is `Ok(0)`.
     ///
     /// # Errors
-    /// What the system answers, but for ICMP errors about earlier datagrams, which are counted and passed over.
+    /// What the system answers, but for ICMP errors about earlier datagrams, which are counted and
+    /// passed over.
     pub fn receive<B: AsMut<[u8]>>(
         &mut self,
         socket: &Socket,
@@ -78,9 +81,10 @@ impl ReceiveBatch {
             header.msg_flags = 0;
         }
         for _ in 0..ATTEMPTS_MAX {
-            // SAFETY: the first `datagrams` headers point to an address and a piece of this struct, and each piece
-            // to a buffer borrowed mutably for the whole of this function, with its true length; the descriptor is
-            // open as long as `socket` is borrowed; the time-out may be null.
+            // SAFETY: the first `datagrams` headers point to an address and a piece of this struct,
+            // and each piece to a buffer borrowed mutably for the whole of this function, with its
+            // true length; the descriptor is open as long as `socket` is borrowed; the time-out may
+            // be null.
             let received = unsafe {
                 libc::recvmmsg(
                     socket.raw(),
@@ -129,5 +133,6 @@ impl ReceiveBatch {
     }
 }
 
-/// Calls in a row that may fail for an earlier datagram's sake before this one gives way; the next finds the rest.
+/// Calls in a row that may fail for an earlier datagram's sake before this one gives way; the next
+/// finds the rest.
 const ATTEMPTS_MAX: usize = 4;

@@ -33,8 +33,8 @@ pub struct SendBatch {
     icmp_errors: u64,
 }
 
-// SAFETY: the pointers inside are written anew by each `send` and read by the system during it only; between calls
-// nothing follows them, so they may lie in another thread's memory.
+// SAFETY: the pointers inside are written anew by each `send` and read by the system during it
+// only; between calls nothing follows them, so they may lie in another thread's memory.
 unsafe impl Send for SendBatch {}
 
 /// How far a [`SendBatch::send`] came.
@@ -50,7 +50,8 @@ impl SendBatch {
     /// Headers for up to `datagrams` per call, at least one and at most [`BATCH_MAX`].
     pub fn new(datagrams: usize) -> Self {
         let datagrams = datagrams.clamp(1, BATCH_MAX);
-        // SAFETY: `mmsghdr` consists of integers and raw pointers, for which all bits zero is a value.
+        // SAFETY: `mmsghdr` consists of integers and raw pointers, for which all bits zero is a
+        // value.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
         let piece = libc::iovec {
             iov_base: ptr::null_mut(),
@@ -66,8 +67,9 @@ impl SendBatch {
 
     /// Sends `datagrams` from `socket` in order, as many as there are headers.
     ///
-    /// An error belongs to the datagram after the last one sent: `WouldBlock` when the socket's buffer is full, else
-    /// what forbids this datagram. ICMP errors about earlier datagrams are counted and passed over.
+    /// An error belongs to the datagram after the last one sent: `WouldBlock` when the socket's
+    /// buffer is full, else what forbids this datagram. ICMP errors about earlier datagrams are
+    /// counted and passed over.
     pub fn send<D: SendDatagram>(&mut self, socket: &Socket, datagrams: &[D]) -> Sent {
         let count = datagrams.len().min(self.headers.len());
         for (index, datagram) in datagrams.iter().enumerate().take(count) {
@@ -95,7 +97,8 @@ impl SendBatch {
                     let interrupted = error.kind() == io::ErrorKind::Interrupted;
                     let earlier = concerns_an_earlier_datagram(&error);
                     self.icmp_errors += u64::from(earlier);
-                    // The error that stays is about this datagram: no route, not an earlier one's echo.
+                    // The error that stays is about this datagram: no route, not an earlier one's
+                    // echo.
                     if attempts >= ATTEMPTS_MAX || !(interrupted || earlier) {
                         return Sent {
                             sent,
@@ -115,9 +118,10 @@ impl SendBatch {
 
     fn call(&mut self, socket: &Socket, first: usize, end: usize) -> io::Result<usize> {
         let headers = &mut self.headers[first..end];
-        // SAFETY: each of these headers was filled by `send`, which holds the borrow of all payloads until it
-        // returns: name and piece point into this struct, the piece to a payload with its true length, which the
-        // system only reads; the descriptor is open as long as `socket` is borrowed.
+        // SAFETY: each of these headers was filled by `send`, which holds the borrow of all
+        // payloads until it returns: name and piece point into this struct, the piece to a payload
+        // with its true length, which the system only reads; the descriptor is open as long as
+        // `socket` is borrowed.
         let sent = unsafe {
             libc::sendmmsg(
                 socket.raw(),

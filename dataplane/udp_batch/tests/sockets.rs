@@ -116,8 +116,8 @@ fn batches_are_bounded() {
     assert_eq!(received, 3);
 }
 
-/// A destination that nobody listens on answers with an ICMP error, which a connected socket gets as the result of
-/// its next call. Neither receiving nor sending may fail for it.
+/// A destination that nobody listens on answers with an ICMP error, which a connected socket gets
+/// as the result of its next call. Neither receiving nor sending may fail for it.
 #[test]
 fn icmp_errors_do_not_stop_a_socket() {
     for local in BOTH_FAMILIES {
