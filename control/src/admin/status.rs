@@ -1,0 +1,129 @@
+//! What a control process says of itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+/// The state of a control process.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// Always `control`.
+    pub process: &'static str,
+    /// Version of the program.
+    pub version: &'static str,
+    /// Seconds since start.
+    pub uptime_s: u64,
+    /// Entities played.
+    pub roles: Vec<&'static str>,
+    /// Home network domain.
+    pub realm: String,
+    /// Public identities registered at the S-CSCF.
+    pub registrations: usize,
+    /// Contacts of these.
+    pub contacts: usize,
+    /// Registrations known to the P-CSCF.
+    pub access_registrations: usize,
+    /// Dialogs at the P-CSCF, a leg each.
+    pub dialogs: usize,
+    /// SIP transactions.
+    pub transactions: TransactionStatus,
+    /// H.248 contexts that the MGC holds.
+    pub contexts: usize,
+    /// Terminations in these.
+    pub terminations: usize,
+    /// Timers set.
+    pub timers: usize,
+    /// Media gateways registered.
+    pub media_gateways: Vec<MediaGatewayStatus>,
+    /// Diameter peers.
+    pub diameter_peers: Vec<PeerStatus>,
+    /// Everything counted since start, by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// SIP transactions.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct TransactionStatus {
+    /// Client transactions.
+    pub client: usize,
+    /// Server transactions.
+    pub server: usize,
+    /// Timers of both.
+    pub timers: usize,
+}
+
+/// One media gateway as the MGC sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct MediaGatewayStatus {
+    /// Its MID.
+    pub mid: String,
+    /// `in service`, or why not.
+    pub state: String,
+    /// Contexts held there.
+    pub contexts: usize,
+}
+
+/// One Diameter peer.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerStatus {
+    /// Its Origin-Host, or its address while unknown.
+    pub host: String,
+    /// State of RFC 6733 5.6.
+    pub state: String,
+}
+
+impl Status {
+    /// The same in Prometheus' text exposition form.
+    pub fn to_prometheus(&self) -> String {
+        let mut text = String::new();
+        let mut gauge = |name: &str, value: usize| {
+            // Writing to a String does not fail.
+            let _ = writeln!(
+                text,
+                "# TYPE strowger_{name} gauge\nstrowger_{name} {value}"
+            );
+        };
+        gauge(
+            "uptime_seconds",
+            usize::try_from(self.uptime_s).unwrap_or(usize::MAX),
+        );
+        gauge("registrations", self.registrations);
+        gauge("contacts", self.contacts);
+        gauge("access_registrations", self.access_registrations);
+        gauge("dialogs", self.dialogs);
+        gauge("transactions_client", self.transactions.client);
+        gauge("transactions_server", self.transactions.server);
+        gauge("contexts", self.contexts);
+        gauge("terminations", self.terminations);
+        gauge("timers", self.timers);
+        for (name, value) in &self.counters {
+            let name: String = name
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+                .collect();
+            let _ = writeln!(
+                text,
+                "# TYPE strowger_{name}_total counter\nstrowger_{name}_total {value}"
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_become_prometheus_names() {
+        let mut status = Status {
+            dialogs: 3,
+            ..Status::default()
+        };
+        status.counters.insert("sip.malformed".into(), 7);
+        let text = status.to_prometheus();
+        assert!(text.contains("strowger_dialogs 3\n"));
+        assert!(text.contains("strowger_sip_malformed_total 7\n"));
+    }
+}

@@ -1,0 +1,115 @@
+//! What the control process counts: each named once, each refusal and each fault.
+
+use std::collections::BTreeMap;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+        /// One thing that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum Counter {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Counter {
+            /// Every counter.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)+];
+
+            /// Its name in status and metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Counter::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// SIP datagrams and stream messages received.
+    SipReceived = "sip.received",
+    /// SIP messages sent.
+    SipSent = "sip.sent",
+    /// SIP that could not be parsed and was answered 400.
+    SipMalformedAnswered = "sip.malformed.answered",
+    /// SIP that could not be parsed and could not be answered.
+    SipMalformedDropped = "sip.malformed.dropped",
+    /// Responses that matched no transaction.
+    SipResponseStray = "sip.response.stray",
+    /// ACKs that belong to no dialog.
+    SipAckStray = "sip.ack.stray",
+    /// Requests refused because a table is full.
+    SipRefusedFull = "sip.refused.full",
+    /// Datagrams that the system would not send.
+    DatagramUnsent = "datagram.unsent",
+    /// Streams closed because there were too many.
+    StreamRefused = "stream.refused",
+    /// Streams closed because what came was not a message.
+    StreamMalformed = "stream.malformed",
+    /// Registrations accepted, refreshes included.
+    RegistrationAccepted = "registration.accepted",
+    /// Registrations refused after authentication failed.
+    RegistrationRejected = "registration.rejected",
+    /// Challenges sent.
+    RegistrationChallenged = "registration.challenged",
+    /// Contacts that expired.
+    RegistrationExpired = "registration.expired",
+    /// Calls offered to the P-CSCF, a leg each.
+    CallAttempted = "call.attempted",
+    /// Legs answered.
+    CallAnswered = "call.answered",
+    /// Legs refused or given up before the answer.
+    CallFailed = "call.failed",
+    /// Answered legs that ended with BYE of a UE.
+    CallEnded = "call.ended",
+    /// Answered legs ended by the P-CSCF: media lost, session expired.
+    CallReleased = "call.released",
+    /// Plans that a media gateway refused or did not answer.
+    MediaFailed = "media.failed",
+    /// Contexts lost at a media gateway.
+    MediaLost = "media.lost",
+    /// H.248 messages that could not be parsed.
+    H248Malformed = "h248.malformed",
+    /// H.248 transactions that were never answered.
+    H248Timeout = "h248.timeout",
+    /// Diameter messages that could not be parsed.
+    DiameterMalformed = "diameter.malformed",
+    /// Diameter requests that were never answered.
+    DiameterTimeout = "diameter.timeout",
+    /// Store operations that failed.
+    StoreFailed = "store.failed",
+}
+
+/// The counters of one node.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    values: [u64; Counter::ALL.len()],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            values: [0; Counter::ALL.len()],
+        }
+    }
+}
+
+impl Counters {
+    /// Counts one.
+    pub fn count(&mut self, counter: Counter) {
+        self.values[counter as usize] += 1;
+    }
+
+    /// What was counted.
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.values[counter as usize]
+    }
+
+    /// All of them by name.
+    pub fn by_name(&self) -> BTreeMap<String, u64> {
+        Counter::ALL
+            .iter()
+            .map(|&counter| (counter.name().into(), self.value(counter)))
+            .collect()
+    }
+}

@@ -1,0 +1,824 @@
+//! Calls through the P-CSCF: INVITE and everything of the dialog it makes (TS 24.229 5.2.6 to 5.2.9).
+
+use std::net::IpAddr;
+
+use sdp::Session;
+use sip::transaction::ServerId;
+use sip::{Draft, HeaderName, Message, Method};
+
+use super::leg::{Leg, LegKey, LegKind, LegState, TASKS_MAX, Task};
+use super::media::{Media, Step};
+use super::registration::RegistrationKey;
+use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_routes};
+use crate::counters::Counter;
+use crate::entity::{self, Actions};
+use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
+use crate::proxy::ContextId;
+use crate::stack::{Flow, NextHop};
+
+const SDP: &str = "application/sdp";
+
+/// What a message does to the media of its leg.
+enum Negotiation {
+    /// It has no description, or one that passes as it is.
+    None,
+    /// It offers.
+    Offer(Box<Session>),
+    /// It answers.
+    Answer(Box<Session>),
+}
+
+impl Pcscf {
+    // ---- the beginning of a leg ----
+
+    pub(super) fn start_originating(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        draft: Draft,
+        flow: Flow,
+        registration: Option<RegistrationKey>,
+    ) {
+        self.start(
+            actions,
+            server,
+            request,
+            draft,
+            LegKind::Originating,
+            flow,
+            registration,
+        );
+    }
+
+    pub(super) fn start_terminating(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        draft: Draft,
+        flow: Flow,
+        registration: RegistrationKey,
+    ) {
+        self.start(
+            actions,
+            server,
+            request,
+            draft,
+            LegKind::Terminating,
+            flow,
+            Some(registration),
+        );
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one INVITE, used once"
+    )]
+    fn start(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        mut draft: Draft,
+        kind: LegKind,
+        flow: Flow,
+        registration: Option<RegistrationKey>,
+    ) {
+        actions.counters.count(Counter::CallAttempted);
+        if self.legs.len() >= actions.config.limits.dialogs_max {
+            actions.counters.count(Counter::SipRefusedFull);
+            return entity::refuse_for_load(actions, server, &request);
+        }
+        let min_se = actions.config.session.min_se.as_secs();
+        if let Ok(Some(asked)) = request.session_expires()
+            && u64::from(asked.seconds) < min_se
+            && request.has_token(HeaderName::Supported, "timer")
+        {
+            // RFC 4028 8.1.
+            let tag = actions.stack.token();
+            let mut refusal = request.response(422, "");
+            refusal
+                .to_tag(&tag)
+                .append(HeaderName::MinSe, &min_se.to_string());
+            return actions.stack.respond(actions.now, server, &mut refusal);
+        }
+        let key = LegKey(actions.entropy.next_u64());
+        let mut leg = Leg {
+            kind,
+            state: LegState::Early,
+            flow,
+            registration,
+            call_id: request.call_id().unwrap_or_default().to_owned(),
+            parties: Default::default(),
+            invite: None,
+            media: Media::default(),
+            anchor: None,
+            alone: false,
+            waiting: None,
+            tasks: Default::default(),
+            session_timer: None,
+            doomed: None,
+        };
+        leg.note_invite(&request);
+        let from = leg.caller();
+        record_route(actions, &mut draft, Token::Leg(key), flow, from);
+        if !request.has(HeaderName::SessionExpires) {
+            let seconds = actions.config.session.expires.as_secs();
+            draft.append(HeaderName::SessionExpires, &seconds.to_string());
+        }
+        let state = Proxied::Call {
+            leg: key,
+            from,
+            offer: false,
+            offer_in_response: false,
+        };
+        let Ok(prepared) = draft.finish() else {
+            return actions.stack.reject(actions.now, server, &request, 400, "");
+        };
+        let id = self.proxy.open(server, request, state);
+        leg.invite = Some(id);
+        self.legs.insert(key, leg);
+        self.push(
+            actions,
+            key,
+            Task::Request {
+                context: id,
+                prepared,
+                side: from,
+            },
+        );
+    }
+
+    // ---- the rest of a leg ----
+
+    pub(super) fn handle_in_dialog(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        key: LegKey,
+    ) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return actions.stack.reject(actions.now, server, &request, 481, "");
+        };
+        let side = leg.side_of(&request);
+        leg.note_request(&request, side);
+        if request.is_method(&Method::Bye) && leg.is_confirmed_dialog(&request) {
+            leg.state = LegState::Ending;
+        }
+        let mut draft = request.edit();
+        remove_own_routes(actions, &request, &mut draft);
+        let Ok(prepared) = draft.finish() else {
+            return actions.stack.reject(actions.now, server, &request, 400, "");
+        };
+        let state = Proxied::Call {
+            leg: key,
+            from: side,
+            offer: false,
+            offer_in_response: false,
+        };
+        let id = self.proxy.open(server, request, state);
+        self.push(
+            actions,
+            key,
+            Task::Request {
+                context: id,
+                prepared,
+                side,
+            },
+        );
+    }
+
+    pub(super) fn handle_ack(&mut self, actions: &mut Actions<'_>, request: Message) {
+        let Some(Token::Leg(key)) = own_token(actions, &request) else {
+            return actions.counters.count(Counter::SipAckStray);
+        };
+        let Some(leg) = self.legs.get(&key) else {
+            return actions.counters.count(Counter::SipAckStray);
+        };
+        let side = leg.side_of(&request);
+        let mut draft = request.edit();
+        remove_own_routes(actions, &request, &mut draft);
+        if let Ok(request) = draft.finish() {
+            self.push(actions, key, Task::Ack { request, side });
+        }
+    }
+
+    pub(super) fn pass_call_response(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        context: ContextId,
+        response: Message,
+        side: Side,
+    ) {
+        if self.legs.contains_key(&key) {
+            self.push(
+                actions,
+                key,
+                Task::Response {
+                    context,
+                    response,
+                    side,
+                },
+            );
+        } else {
+            self.proxy.respond(actions, context, response);
+        }
+    }
+
+    // ---- one message after the other ----
+
+    fn push(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        if leg.waiting.is_some() {
+            if leg.tasks.len() < TASKS_MAX {
+                leg.tasks.push_back(task);
+            } else {
+                self.refuse_task(actions, task, 503);
+            }
+            return;
+        }
+        self.run(actions, key, task);
+    }
+
+    /// Runs a task, and those behind it until one waits.
+    fn run(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
+        let mut next = Some(task);
+        while let Some(task) = next {
+            self.begin(actions, key, task);
+            next = match self.legs.get_mut(&key) {
+                Some(leg) if leg.waiting.is_none() => leg.tasks.pop_front(),
+                _ => None,
+            };
+        }
+    }
+
+    /// Looks at the media of a message. It passes at once, or waits until the gateway has what it needs.
+    fn begin(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
+        let negotiation = match self.negotiation(key, &task) {
+            Ok(negotiation) => negotiation,
+            Err((status, reason)) => return self.refuse_with(actions, key, task, status, &reason),
+        };
+        let step = self.media_step(actions, key, &task, &negotiation);
+        match step {
+            Step::Keep => self.finish(actions, key, task),
+            Step::Apply(plan) => self.apply(actions, key, task, plan),
+        }
+    }
+
+    /// Which part of an offer/answer exchange a message is (RFC 3264, RFC 6337 2.1).
+    ///
+    /// # Errors
+    /// Status and reason for a request that cannot be part of one.
+    fn negotiation(&mut self, key: LegKey, task: &Task) -> Result<Negotiation, (u16, String)> {
+        let Some(leg) = self.legs.get(&key) else {
+            return Ok(Negotiation::None);
+        };
+        let message = match task {
+            Task::Request { prepared, .. } => prepared,
+            Task::Ack { request, .. } => request,
+            Task::Response { response, .. } => response,
+        };
+        let is_sdp = message
+            .content_type()
+            .ok()
+            .flatten()
+            .is_some_and(|content| content.is("application", "sdp"));
+        if !is_sdp || message.body().is_empty() {
+            return Ok(Negotiation::None);
+        }
+        let session = match Session::parse(message.body()) {
+            Ok(session) => Box::new(session),
+            Err(fault) => return Err((400, format!("Bad SDP: {fault}"))),
+        };
+        match task {
+            Task::Ack { .. } => Ok(Negotiation::Answer(session)),
+            Task::Request { context, side, .. } => {
+                let offered_by = leg.media.offered_by();
+                if message.is_method(&Method::Prack) && offered_by == Some(side.other()) {
+                    return Ok(Negotiation::Answer(session));
+                }
+                match offered_by {
+                    // RFC 3311 5.2, RFC 3261 14.2: one exchange at a time.
+                    Some(by) if by == *side => Err((500, "Offer under way".into())),
+                    Some(_) => Err((491, String::new())),
+                    None => {
+                        if let Some(Proxied::Call { offer, .. }) = self
+                            .proxy
+                            .get_mut(*context)
+                            .map(|context| &mut context.state)
+                        {
+                            *offer = true;
+                        }
+                        Ok(Negotiation::Offer(session))
+                    }
+                }
+            }
+            Task::Response {
+                context, response, ..
+            } => {
+                let Some(Proxied::Call {
+                    offer,
+                    offer_in_response,
+                    ..
+                }) = self
+                    .proxy
+                    .get_mut(*context)
+                    .map(|context| &mut context.state)
+                else {
+                    return Ok(Negotiation::None);
+                };
+                if *offer {
+                    return Ok(Negotiation::Answer(session));
+                }
+                // An INVITE without offer: the first reliable response makes it (RFC 3261 13.2.1).
+                let reliable = response.status().is_some_and(|status| status >= 200)
+                    || response.has_token(HeaderName::Require, "100rel");
+                if *offer_in_response || !reliable {
+                    return Ok(Negotiation::None);
+                }
+                *offer_in_response = true;
+                Ok(Negotiation::Offer(session))
+            }
+        }
+    }
+
+    fn media_step(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        task: &Task,
+        negotiation: &Negotiation,
+    ) -> Step {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return Step::Keep;
+        };
+        if actions.mgc.is_none() || leg.alone {
+            return Step::Keep;
+        }
+        let side = task.side();
+        let nat = signalling_address(leg, side);
+        match negotiation {
+            Negotiation::Offer(session) => {
+                if leg.anchor.is_none() && anchored_elsewhere(actions, leg, side, session) {
+                    leg.alone = true;
+                    return Step::Keep;
+                }
+                leg.media.offer(side, session, nat)
+            }
+            Negotiation::Answer(session) => leg.media.answer(side, session, nat),
+            Negotiation::None => {
+                let refused = match task {
+                    Task::Response {
+                        context, response, ..
+                    } => {
+                        let offered = matches!(
+                            self.proxy.get(*context).map(|context| &context.state),
+                            Some(Proxied::Call { offer: true, .. })
+                        );
+                        offered && response.status().is_some_and(|status| status >= 300)
+                    }
+                    _ => false,
+                };
+                // The initial INVITE's media goes with its leg.
+                if refused && leg.state == LegState::Confirmed {
+                    leg.media.refuse()
+                } else {
+                    Step::Keep
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task, plan: Plan) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        let Some(mgc) = actions.mgc.as_deref_mut() else {
+            return;
+        };
+        let anchor = match leg.anchor {
+            Some(anchor) => {
+                mgc.apply(actions.now, anchor, plan.clone());
+                Ok(anchor)
+            }
+            None => {
+                let spec = anchor_spec(actions.config, leg, &plan);
+                mgc.open(actions.now, key.0, spec, plan.clone())
+            }
+        };
+        match anchor {
+            Ok(anchor) => {
+                leg.anchor = Some(anchor);
+                leg.waiting = Some((task, plan));
+            }
+            Err(fault) => self.media_failed(actions, key, task, fault),
+        }
+    }
+
+    pub(super) fn handle_anchor(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        event: AnchorEvent,
+    ) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        match event {
+            AnchorEvent::Applied(locals) => {
+                let Some((task, plan)) = leg.waiting.take() else {
+                    return;
+                };
+                leg.media.applied(plan, locals);
+                self.finish(actions, key, task);
+                self.run_next(actions, key);
+            }
+            AnchorEvent::Failed(fault) => {
+                actions.counters.count(Counter::MediaFailed);
+                let Some((task, _)) = leg.waiting.take() else {
+                    return;
+                };
+                self.media_failed(actions, key, task, fault);
+                self.run_next(actions, key);
+            }
+            AnchorEvent::Lost => {
+                actions.counters.count(Counter::MediaLost);
+                leg.anchor = None;
+                if let Some((task, _)) = leg.waiting.take() {
+                    self.refuse_with(actions, key, task, 503, "Media gateway lost");
+                }
+                self.release(actions, key, "Media gateway lost");
+            }
+            AnchorEvent::Inactive => self.release(actions, key, "No media"),
+        }
+    }
+
+    fn run_next(&mut self, actions: &mut Actions<'_>, key: LegKey) {
+        let task = self
+            .legs
+            .get_mut(&key)
+            .and_then(|leg| leg.tasks.pop_front());
+        if let Some(task) = task {
+            self.run(actions, key, task);
+        }
+    }
+
+    /// The media of a message could not be had.
+    fn media_failed(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        task: Task,
+        fault: AnchorError,
+    ) {
+        let (status, reason) = match fault {
+            AnchorError::Refused(515 | 449 | 474) => (488, "Media not supported"),
+            AnchorError::NoGateway => (503, "No media gateway"),
+            AnchorError::Limit => (503, "No media capacity"),
+            AnchorError::Timeout => (503, "Media gateway does not answer"),
+            AnchorError::Refused(_) => (503, "Media gateway refused"),
+            AnchorError::Nonsense | AnchorError::Lost => (500, "Media gateway failed"),
+        };
+        self.refuse_with(actions, key, task, status, reason);
+    }
+
+    /// A message whose media cannot be had or makes no sense. A request is refused; a response and an ACK pass,
+    /// and the call ends as soon as it may.
+    fn refuse_with(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        task: Task,
+        status: u16,
+        reason: &str,
+    ) {
+        match task {
+            Task::Request { context, .. } => {
+                self.proxy.reject(actions, context, status, reason);
+                self.end_leg_if_early(actions, key);
+            }
+            task @ (Task::Response { .. } | Task::Ack { .. }) => {
+                if let Some(leg) = self.legs.get_mut(&key) {
+                    leg.doomed = Some("Media could not be had");
+                }
+                self.finish(actions, key, task);
+            }
+        }
+    }
+
+    fn refuse_task(&mut self, actions: &mut Actions<'_>, task: Task, status: u16) {
+        actions.counters.count(Counter::SipRefusedFull);
+        match task {
+            Task::Request { context, .. } => self.proxy.reject(actions, context, status, ""),
+            Task::Response {
+                context, response, ..
+            } => {
+                self.proxy.respond(actions, context, response);
+            }
+            Task::Ack { .. } => {}
+        }
+    }
+
+    /// Sends a message on, its media being in place.
+    fn finish(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
+        match task {
+            Task::Request {
+                context,
+                prepared,
+                side,
+            } => {
+                self.finish_request(actions, key, context, &prepared, side);
+            }
+            Task::Ack { request, side } => self.finish_ack(actions, key, &request, side),
+            Task::Response {
+                context,
+                response,
+                side,
+            } => {
+                self.finish_response(actions, key, context, response, side);
+            }
+        }
+    }
+
+    fn finish_request(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        context: ContextId,
+        prepared: &Message,
+        side: Side,
+    ) {
+        let Some(leg) = self.legs.get(&key) else {
+            return self.proxy.reject(actions, context, 481, "");
+        };
+        let mut draft = prepared.edit();
+        rewrite_body(leg, side, prepared, &mut draft);
+        let branch = match side {
+            Side::Core => {
+                let flow = leg.flow;
+                self.proxy
+                    .forward(actions, context, draft, NextHop::Flow(flow))
+            }
+            Side::Access => self.forward_to_core(actions, context, prepared, draft),
+        };
+        if branch.is_none() {
+            self.end_leg_if_early(actions, key);
+        }
+    }
+
+    fn finish_ack(&mut self, actions: &mut Actions<'_>, key: LegKey, ack: &Message, side: Side) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        let mut draft = ack.edit();
+        rewrite_body(leg, side, ack, &mut draft);
+        draft.decrement_max_forwards();
+        let doomed = leg.doomed.take();
+        match side {
+            Side::Core => {
+                let flow = leg.flow;
+                actions
+                    .stack
+                    .send_ack(crate::config::Role::Pcscf, draft, NextHop::Flow(flow));
+            }
+            Side::Access => {
+                let next = super::next_hop_text(ack);
+                if let Some(uri) = sip::Uri::parse(&next) {
+                    actions
+                        .stack
+                        .send_ack(crate::config::Role::Pcscf, draft, NextHop::Uri(uri));
+                }
+            }
+        }
+        if let Some(reason) = doomed {
+            self.release(actions, key, reason);
+        }
+    }
+
+    fn finish_response(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        context: ContextId,
+        response: Message,
+        side: Side,
+    ) {
+        let status = response.status().unwrap_or_default();
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return self.proxy.respond(actions, context, response);
+        };
+        let mut draft = response.edit();
+        rewrite_body(leg, side, &response, &mut draft);
+        if side == Side::Access {
+            assert_identity(&self.registrations, leg, &response, &mut draft);
+        }
+        let is_initial = leg.invite == Some(context);
+        let method = response.cseq().map(|cseq| cseq.method).ok();
+        let ends = method == Some(Method::Bye) && leg.state == LegState::Ending && status >= 200;
+        if is_initial && (200..300).contains(&status) {
+            self.note_answered(actions, key, &response);
+        } else if (200..300).contains(&status) {
+            self.restart_session_timer(actions, key, &response);
+            self.note_target(key, &response, side, method.as_ref());
+        }
+        match draft.finish() {
+            Ok(passed) => self.proxy.respond(actions, context, passed),
+            Err(_) => self.proxy.respond(actions, context, response),
+        }
+        if is_initial && status >= 300 {
+            actions.counters.count(Counter::CallFailed);
+            self.end_leg(actions, key);
+        } else if ends {
+            actions.counters.count(Counter::CallEnded);
+            self.end_leg(actions, key);
+        }
+    }
+
+    /// A 2xx to the initial INVITE: the first one makes the dialog, others belong to other forks.
+    fn note_answered(&mut self, actions: &mut Actions<'_>, key: LegKey, response: &Message) {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        if leg.state == LegState::Early {
+            leg.state = LegState::Confirmed;
+            actions.counters.count(Counter::CallAnswered);
+            let addresses = actions.stack.addresses();
+            leg.note_answer(response, |value| {
+                let route = sip::NameAddr::parse(value);
+                let own = route.ok().and_then(|route| addresses.own(route.uri));
+                own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
+            });
+            self.restart_session_timer(actions, key, response);
+        }
+    }
+
+    /// A 2xx to re-INVITE or UPDATE refreshes the remote target (RFC 3261 12.2.1.2).
+    fn note_target(
+        &mut self,
+        key: LegKey,
+        response: &Message,
+        side: Side,
+        method: Option<&Method>,
+    ) {
+        let refreshes = matches!(method, Some(Method::Invite | Method::Update));
+        if let (true, Some(leg), Ok(contact)) =
+            (refreshes, self.legs.get_mut(&key), response.contact())
+        {
+            leg.parties[side.index()].target = contact.uri.as_str().to_owned();
+        }
+    }
+
+    /// A session that was refreshed lives on for its interval (RFC 4028 8.2, 10).
+    fn restart_session_timer(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        response: &Message,
+    ) {
+        let Ok(Some(interval)) = response.session_expires() else {
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return;
+        };
+        if leg.state != LegState::Confirmed {
+            return;
+        }
+        actions.cancel_timer(leg.session_timer.take());
+        let after = std::time::Duration::from_secs(interval.seconds.into());
+        let timer = entity::Timer::Pcscf(Timer::Session(key));
+        leg.session_timer = Some(actions.set_timer(after, timer));
+    }
+
+    // ---- the end of a leg ----
+
+    pub(super) fn end_leg_if_early(&mut self, actions: &mut Actions<'_>, key: LegKey) {
+        if self
+            .legs
+            .get(&key)
+            .is_some_and(|leg| leg.state == LegState::Early)
+        {
+            actions.counters.count(Counter::CallFailed);
+            self.end_leg(actions, key);
+        }
+    }
+
+    pub(super) fn end_leg(&mut self, actions: &mut Actions<'_>, key: LegKey) {
+        let Some(leg) = self.legs.remove(&key) else {
+            return;
+        };
+        actions.cancel_timer(leg.session_timer);
+        if let (Some(anchor), Some(mgc)) = (leg.anchor, actions.mgc.as_deref_mut()) {
+            mgc.release(actions.now, anchor);
+        }
+        for task in leg
+            .waiting
+            .map(|(task, _)| task)
+            .into_iter()
+            .chain(leg.tasks)
+        {
+            match task {
+                Task::Request { context, .. } => self.proxy.reject(actions, context, 481, ""),
+                Task::Response {
+                    context, response, ..
+                } => {
+                    self.proxy.respond(actions, context, response);
+                }
+                Task::Ack { .. } => {}
+            }
+        }
+    }
+}
+
+/// The IP address from which a side's signalling comes, where that is a UE's own.
+fn signalling_address(leg: &Leg, side: Side) -> Option<IpAddr> {
+    (side == Side::Access).then(|| leg.flow.peer().ip())
+}
+
+/// True when an offer from the core names addresses that the other leg of this P-CSCF put there, and the UE can
+/// use them: the media is anchored once.
+fn anchored_elsewhere(actions: &Actions<'_>, leg: &Leg, side: Side, session: &Session) -> bool {
+    let Some(mgc) = actions.mgc.as_deref() else {
+        return false;
+    };
+    if side != Side::Core {
+        return false;
+    }
+    let family = Family::of(leg.flow.peer());
+    let mut used = session
+        .media
+        .iter()
+        .enumerate()
+        .filter(|(_, media)| !media.is_rejected());
+    let anchored = |(index, _): (usize, &sdp::Media)| {
+        session
+            .rtp_address(index)
+            .is_some_and(|rtp| Family::of(rtp) == family && mgc.is_local(rtp))
+    };
+    used.clone().next().is_some() && used.all(anchored)
+}
+
+/// The side of the UE is of the family of its signalling; that of the core of the P-CSCF's own address.
+fn anchor_spec(config: &crate::config::ControlConfig, leg: &Leg, plan: &Plan) -> AnchorSpec {
+    let described = |side: Side| {
+        plan.streams
+            .iter()
+            .find_map(|stream| stream.sides[side.index()].remote)
+            .map(|remote| Family::of(remote.rtp))
+    };
+    let access = described(Side::Access).unwrap_or(Family::of(leg.flow.peer()));
+    let own = config
+        .sip
+        .first()
+        .map_or(Family::V4, |address| Family::of(*address));
+    let core = described(Side::Core).unwrap_or(own);
+    AnchorSpec {
+        families: [access, core],
+        realms: [
+            config.media.access_realm.clone(),
+            config.media.core_realm.clone(),
+        ],
+        emergency: false,
+    }
+}
+
+/// Puts the gateway's addresses into a description that came from `side`.
+fn rewrite_body(leg: &Leg, side: Side, message: &Message, draft: &mut Draft) {
+    if leg.alone || leg.anchor.is_none() || message.body().is_empty() {
+        return;
+    }
+    let Ok(mut session) = Session::parse(message.body()) else {
+        return;
+    };
+    leg.media.rewrite(side, &mut session);
+    let mut body = Vec::with_capacity(message.body().len() + 64);
+    session.write_to(&mut body);
+    draft.set_body(SDP, body);
+}
+
+/// P-Asserted-Identity of the called UE (TS 24.229 5.2.6.4.4).
+fn assert_identity(
+    registrations: &super::Registrations,
+    leg: &Leg,
+    response: &Message,
+    draft: &mut Draft,
+) {
+    let Some(registration) = leg.registration.and_then(|key| registrations.get(key)) else {
+        return;
+    };
+    for name in [
+        HeaderName::PPreferredIdentity,
+        HeaderName::PAssertedIdentity,
+    ] {
+        draft.remove_all(name);
+    }
+    let initial = leg.kind == LegKind::Terminating && leg.state != LegState::Ending;
+    if initial && let Some(identity) = registration.asserted(response) {
+        draft.append(HeaderName::PAssertedIdentity, identity);
+    }
+}

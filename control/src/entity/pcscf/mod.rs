@@ -1,0 +1,468 @@
+//! Proxy-CSCF with its IMS-ALG (TS 23.228 4.6.1 and Annex G, TS 24.229 5.2): the UE's first contact.
+//!
+//! It writes itself into the path of registrations and the routes of dialogs, says on the UE's behalf who it is,
+//! anchors media in a TrGW, and ends calls that can go on no longer. Every dialog it is in is a [`leg::Leg`]; the
+//! messages of a leg pass one after the other, also while they wait for the media gateway.
+
+mod call;
+mod leg;
+mod media;
+mod register;
+mod registration;
+mod release;
+
+use std::collections::HashMap;
+
+use sip::transaction::ServerId;
+use sip::{HeaderName, Message, Method, NameAddr};
+
+use super::{Actions, Event};
+use crate::config::Role;
+use crate::counters::Counter;
+use crate::mgc::Side;
+use crate::proxy::{self, ContextId, Proxy, Upstream};
+use crate::stack::{BranchId, NextHop, Origin};
+use leg::{Leg, LegKey};
+use registration::{Registering, RegistrationKey, Registrations};
+
+/// Timers of the P-CSCF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Timer C of a branch (RFC 3261 16.8).
+    C(BranchId),
+    /// A registration ended without being refreshed.
+    Registration(RegistrationKey),
+    /// A session was not refreshed (RFC 4028 10).
+    Session(LegKey),
+}
+
+/// The entity.
+#[derive(Debug)]
+pub struct Pcscf {
+    proxy: Proxy<Proxied>,
+    registrations: Registrations,
+    legs: HashMap<LegKey, Leg>,
+}
+
+/// What the P-CSCF keeps of a request it proxies.
+#[derive(Debug)]
+enum Proxied {
+    /// REGISTER.
+    Register(Registering),
+    /// A request of a leg.
+    Call {
+        leg: LegKey,
+        /// Where the request came from.
+        from: Side,
+        /// Whether the request carried an offer.
+        offer: bool,
+        /// Whether a response carried an offer.
+        offer_in_response: bool,
+    },
+    /// Any other.
+    Other,
+}
+
+/// What the user part of one of our URIs names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    /// In Path, and in Record-Route of dialogs without media.
+    Registration(RegistrationKey),
+    /// In Record-Route.
+    Leg(LegKey),
+}
+
+impl Token {
+    fn parse(text: &str) -> Option<Token> {
+        let key = |hex: &str| {
+            u64::from_str_radix(hex, 16)
+                .ok()
+                .filter(|_| hex.len() == 16)
+        };
+        match text.split_at_checked(1)? {
+            ("r", hex) => key(hex).map(|key| Token::Registration(RegistrationKey(key))),
+            ("d", hex) => key(hex).map(|key| Token::Leg(LegKey(key))),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Token::Registration(RegistrationKey(key)) => write!(f, "r{key:016x}"),
+            Token::Leg(LegKey(key)) => write!(f, "d{key:016x}"),
+        }
+    }
+}
+
+impl Default for Pcscf {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pcscf {
+    /// A P-CSCF that knows nobody.
+    pub fn new() -> Self {
+        Self {
+            proxy: Proxy::new(Role::Pcscf),
+            registrations: Registrations::default(),
+            legs: HashMap::new(),
+        }
+    }
+
+    /// Contacts registered through here.
+    pub fn registrations(&self) -> usize {
+        self.registrations.len()
+    }
+
+    /// Dialogs, a leg each.
+    pub fn dialogs(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Requests under way.
+    pub fn pending(&self) -> usize {
+        self.proxy.len()
+    }
+
+    /// Lets something happen.
+    pub fn handle(&mut self, event: Event, actions: &mut Actions<'_>) {
+        match event {
+            Event::Request {
+                origin,
+                server,
+                request,
+            } => {
+                self.handle_request(actions, &origin, server, request);
+            }
+            Event::Ack { request, .. } => self.handle_ack(actions, request),
+            Event::Cancel { server } => self.handle_cancel(actions, server),
+            Event::Response { branch, response } => {
+                let upstream = self.proxy.handle_response(actions, branch, &response);
+                self.pass_upstream(actions, upstream);
+            }
+            Event::Failed { branch, status } => {
+                let upstream = self.proxy.handle_failure(actions, branch, status);
+                self.pass_upstream(actions, upstream);
+            }
+            Event::Ended { branch } => {
+                self.proxy.handle_ended(actions, branch);
+            }
+            Event::Anchor { owner, event, .. } => {
+                self.handle_anchor(actions, LegKey(owner), event);
+            }
+            Event::Cx { .. } | Event::CxRequest { .. } => {}
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
+        match timer {
+            Timer::C(branch) => self.proxy.handle_timer_c(actions, branch),
+            Timer::Registration(key) => {
+                actions.counters.count(Counter::RegistrationExpired);
+                self.registrations.remove(key);
+            }
+            Timer::Session(key) => self.release(actions, key, "Session expired"),
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        actions: &mut Actions<'_>,
+        origin: &Origin,
+        server: ServerId,
+        request: Message,
+    ) {
+        if let Err(objection) = proxy::check(&request) {
+            return proxy::object(actions, server, &request, &objection);
+        }
+        if request.is_method(&Method::Register) {
+            return self.handle_register(actions, origin, server, request);
+        }
+        let token = own_token(actions, &request);
+        match token {
+            Some(Token::Leg(key)) => self.handle_in_dialog(actions, server, request, key),
+            Some(Token::Registration(key)) => {
+                self.handle_towards_ue(actions, origin, server, request, key);
+            }
+            None if is_for_us(actions, &request) => answer_ourselves(actions, server, &request),
+            None if request.is_in_dialog() => {
+                actions.stack.reject(actions.now, server, &request, 481, "");
+            }
+            None => self.handle_from_ue(actions, origin, server, request),
+        }
+    }
+
+    /// A request that starts something, or stands alone, from a UE (TS 24.229 5.2.6.3).
+    fn handle_from_ue(
+        &mut self,
+        actions: &mut Actions<'_>,
+        origin: &Origin,
+        server: ServerId,
+        request: Message,
+    ) {
+        let sender = origin
+            .flow()
+            .and_then(|flow| Some((flow, self.registrations.sender(flow.peer(), &request)?)));
+        let Some((flow, registration)) = sender else {
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 403, "Not registered");
+        };
+        let mut draft = request.edit();
+        for name in [
+            HeaderName::PPreferredIdentity,
+            HeaderName::PAssertedIdentity,
+        ] {
+            draft.remove_all(name);
+        }
+        if let Some(identity) = registration.asserted(&request) {
+            draft.append(HeaderName::PAssertedIdentity, identity);
+        }
+        // What a UE must not say of itself (TS 24.229 4.4).
+        for name in [
+            HeaderName::PChargingVector,
+            HeaderName::PChargingFunctionAddresses,
+        ] {
+            draft.remove_all(name);
+        }
+        let icid = charging_vector(actions);
+        draft.append(HeaderName::PChargingVector, &icid);
+        // The preloaded Route of a UE must be its Service-Route: it is replaced by what was granted
+        // (TS 24.229 5.2.6.3.1).
+        draft.remove_all(HeaderName::Route);
+        for route in &registration.service_route {
+            draft.append(HeaderName::Route, route);
+        }
+        let next = registration.service_route.first().cloned();
+        let key =
+            self.registrations
+                .key_of(flow.peer(), &registration.registered, &registration.contact);
+        if request.is_method(&Method::Invite) {
+            return self.start_originating(actions, server, request, draft, flow, key);
+        }
+        if let Some(key) = key
+            && makes_dialog(&request)
+        {
+            record_route(
+                actions,
+                &mut draft,
+                Token::Registration(key),
+                flow,
+                Side::Access,
+            );
+        }
+        let id = self.proxy.open(server, request, Proxied::Other);
+        let next = next
+            .as_deref()
+            .and_then(|route| NameAddr::parse(route).ok());
+        let hop = match &next {
+            Some(route) => NextHop::Uri(route.uri),
+            None => NextHop::Entity(Role::Icscf),
+        };
+        self.proxy.forward(actions, id, draft, hop);
+    }
+
+    /// A request along the Path of a registration, or of a dialog without media (TS 24.229 5.2.6.4).
+    fn handle_towards_ue(
+        &mut self,
+        actions: &mut Actions<'_>,
+        origin: &Origin,
+        server: ServerId,
+        request: Message,
+        key: RegistrationKey,
+    ) {
+        let Some(registration) = self.registrations.get(key) else {
+            // RFC 5626 5.3.1: the flow is gone.
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 430, "Flow Failed");
+        };
+        let flow = registration.flow;
+        let mut draft = request.edit();
+        remove_own_routes(actions, &request, &mut draft);
+        // In a dialog without media the UE's own requests come this way too.
+        if origin.flow().is_some_and(|from| from.peer() == flow.peer()) {
+            let Ok(prepared) = draft.finish() else {
+                return actions.stack.reject(actions.now, server, &request, 400, "");
+            };
+            let id = self.proxy.open(server, request, Proxied::Other);
+            self.forward_to_core(actions, id, &prepared, prepared.edit());
+            return;
+        }
+        if request.is_method(&Method::Invite) && !request.is_in_dialog() {
+            return self.start_terminating(actions, server, request, draft, flow, key);
+        }
+        if makes_dialog(&request) && !request.is_in_dialog() {
+            record_route(
+                actions,
+                &mut draft,
+                Token::Registration(key),
+                flow,
+                Side::Core,
+            );
+        }
+        let id = self.proxy.open(server, request, Proxied::Other);
+        self.proxy.forward(actions, id, draft, NextHop::Flow(flow));
+    }
+
+    /// Forwards where the remaining routes, or else the Request-URI, lead.
+    fn forward_to_core(
+        &mut self,
+        actions: &mut Actions<'_>,
+        id: ContextId,
+        prepared: &Message,
+        draft: sip::Draft,
+    ) -> Option<BranchId> {
+        let next = next_hop_text(prepared);
+        match sip::Uri::parse(&next) {
+            Some(uri) => self.proxy.forward(actions, id, draft, NextHop::Uri(uri)),
+            None => {
+                self.proxy.reject(actions, id, 404, "");
+                None
+            }
+        }
+    }
+
+    fn handle_cancel(&mut self, actions: &mut Actions<'_>, server: ServerId) {
+        if let Some(Proxied::Call { leg, .. }) = self.proxy.handle_cancel(actions, server) {
+            // Cancelled while it waited for the media gateway.
+            self.end_leg_if_early(actions, leg);
+        }
+    }
+
+    fn pass_upstream(&mut self, actions: &mut Actions<'_>, upstream: Upstream) {
+        let (id, response) = match upstream {
+            Upstream::Nothing => return,
+            Upstream::Response {
+                context, response, ..
+            } => (context, response),
+            Upstream::Failure { context, status } => {
+                let Some(response) = self.proxy.failure(actions, context, status) else {
+                    return;
+                };
+                (context, response)
+            }
+        };
+        let Some(context) = self.proxy.get(id) else {
+            return;
+        };
+        match &context.state {
+            Proxied::Register(registering) => {
+                let registering = registering.clone();
+                self.pass_register_response(actions, id, &registering, response);
+            }
+            Proxied::Call { leg, from, .. } => {
+                let (leg, side) = (*leg, from.other());
+                self.pass_call_response(actions, leg, id, response, side);
+            }
+            Proxied::Other => self.proxy.respond(actions, id, response),
+        }
+    }
+}
+
+/// The token of the topmost Route, when that is ours.
+fn own_token(actions: &Actions<'_>, request: &Message) -> Option<Token> {
+    let route = request.routes().next()?.ok()?;
+    let own = actions.stack.addresses().own(route.uri)?;
+    if own.role == Role::Pcscf {
+        Token::parse(own.token)
+    } else {
+        None
+    }
+}
+
+/// Removes the topmost routes that are ours: two where both sides of us were recorded (RFC 5658).
+fn remove_own_routes(actions: &Actions<'_>, request: &Message, draft: &mut sip::Draft) {
+    for route in request.routes() {
+        let own = route
+            .ok()
+            .and_then(|route| actions.stack.addresses().own(route.uri));
+        if own.is_none_or(|own| own.role != Role::Pcscf) {
+            return;
+        }
+        draft.remove_first_value(HeaderName::Route);
+    }
+}
+
+/// Where a request leads: its first Route, else its Request-URI.
+fn next_hop_text(request: &Message) -> String {
+    match request.routes().next().and_then(Result::ok) {
+        Some(route) => route.uri.as_str().to_owned(),
+        None => request.request_uri().to_owned(),
+    }
+}
+
+/// Records us in the route of a dialog: once, or a URI for each side where these differ (RFC 5658).
+fn record_route(
+    actions: &Actions<'_>,
+    draft: &mut sip::Draft,
+    token: Token,
+    flow: crate::stack::Flow,
+    from: Side,
+) {
+    let token = token.to_string();
+    let addresses = actions.stack.addresses();
+    let core = format!("<{};lr>", addresses.uri(Role::Pcscf, &token, 0));
+    let is_stream = matches!(flow, crate::stack::Flow::Stream { .. });
+    let transport = if is_stream { ";transport=tcp" } else { "" };
+    let own = addresses.uri(Role::Pcscf, &token, flow.listener());
+    let access = format!("<{own}{transport};lr>");
+    if core == access {
+        draft.push_front(HeaderName::RecordRoute, &core);
+        return;
+    }
+    let (far, near) = match from {
+        Side::Access => (&core, &access),
+        Side::Core => (&access, &core),
+    };
+    draft.push_front(HeaderName::RecordRoute, near);
+    draft.push_front(HeaderName::RecordRoute, far);
+}
+
+/// P-Charging-Vector with a new ICID (TS 24.229 5.2.6.3, TS 32.260).
+fn charging_vector(actions: &mut Actions<'_>) -> String {
+    let icid = actions.stack.token();
+    let place = actions.stack.addresses().listener(0);
+    let host = place
+        .map(|address| address.ip().to_string())
+        .unwrap_or_default();
+    format!(
+        "icid-value={icid}{:x};icid-generated-at=\"{host}\"",
+        actions.now.as_secs()
+    )
+}
+
+fn makes_dialog(request: &Message) -> bool {
+    [Method::Subscribe, Method::Refer]
+        .iter()
+        .any(|method| request.is_method(method))
+}
+
+/// True for a request to the P-CSCF itself: no user, or our name.
+fn is_for_us(actions: &Actions<'_>, request: &Message) -> bool {
+    if request.routes().next().is_some() {
+        return false;
+    }
+    let Ok(uri) = request.uri() else { return false };
+    let address = uri.host().and_then(|host| host.ip());
+    let named = actions.stack.addresses().own(uri).is_some();
+    let ours = address.is_some_and(|ip| actions.config.sip.iter().any(|own| own.ip() == ip));
+    named || (uri.user().is_none() && ours)
+}
+
+/// OPTIONS is a ping; nothing else can be done with a proxy (RFC 3261 11.2).
+fn answer_ourselves(actions: &mut Actions<'_>, server: ServerId, request: &Message) {
+    let tag = actions.stack.token();
+    let status = if request.is_method(&Method::Options) {
+        200
+    } else {
+        405
+    };
+    let mut draft = request.response(status, "");
+    draft.to_tag(&tag).append(HeaderName::Allow, "OPTIONS");
+    actions.stack.respond(actions.now, server, &mut draft);
+}

@@ -1,0 +1,190 @@
+//! Registration through the P-CSCF (TS 24.229 5.2.2).
+
+use std::time::Duration;
+
+use sip::digest::{Algorithm, Challenge, Credentials};
+use sip::transaction::ServerId;
+use sip::{HeaderName, Message};
+
+use super::registration::{Registering, Registration, RegistrationKey, granted};
+use super::{Pcscf, Proxied, Timer, Token, charging_vector};
+use crate::config::Role;
+use crate::counters::Counter;
+use crate::entity::{self, Actions};
+use crate::identity;
+use crate::proxy::ContextId;
+use crate::stack::{NextHop, Origin};
+
+/// How much longer the P-CSCF keeps a registration than the registrar grants it, so that it never ends first.
+const EXPIRY_GRACE: Duration = Duration::from_secs(30);
+
+impl Pcscf {
+    pub(super) fn handle_register(
+        &mut self,
+        actions: &mut Actions<'_>,
+        origin: &Origin,
+        server: ServerId,
+        request: Message,
+    ) {
+        let Some(flow) = origin.flow() else {
+            return actions.stack.reject(actions.now, server, &request, 403, "");
+        };
+        let Some(registered) = identity::registered_identity(&request) else {
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 400, "To is no identity");
+        };
+        let contact = request
+            .contacts()
+            .filter_map(Result::ok)
+            .find_map(|contact| Some(contact.addr()?.uri.as_str().to_owned()));
+        let known = contact
+            .as_deref()
+            .and_then(|text| self.registrations.key_of(flow.peer(), &registered, text));
+        if known.is_none() && self.registrations.len() >= actions.config.limits.registrations_max {
+            actions.counters.count(Counter::SipRefusedFull);
+            return entity::refuse_for_load(actions, server, &request);
+        }
+        let key = known.unwrap_or_else(|| RegistrationKey(actions.entropy.next_u64()));
+
+        let mut draft = request.edit();
+        draft.remove_all(HeaderName::Route);
+        let path =
+            actions
+                .stack
+                .addresses()
+                .uri(Role::Pcscf, &Token::Registration(key).to_string(), 0);
+        draft.push_front(HeaderName::Path, &format!("<{path};lr>"));
+        if !request.has_token(HeaderName::Require, "path") {
+            draft.append(HeaderName::Require, "path");
+        }
+        draft.remove_all(HeaderName::PChargingVector);
+        draft.append(HeaderName::PChargingVector, &charging_vector(actions));
+        draft.replace(
+            HeaderName::PVisitedNetworkId,
+            &format!("\"{}\"", actions.config.realm),
+        );
+        let associated = known.is_some();
+        if let Some(value) = vouched_credentials(&request, associated) {
+            draft.replace(HeaderName::Authorization, &value);
+        }
+        let registering = Registering {
+            key,
+            flow,
+            contact,
+            registered,
+        };
+        let id = self
+            .proxy
+            .open(server, request, Proxied::Register(registering));
+        self.proxy
+            .forward(actions, id, draft, NextHop::Entity(Role::Icscf));
+    }
+
+    pub(super) fn pass_register_response(
+        &mut self,
+        actions: &mut Actions<'_>,
+        id: ContextId,
+        registering: &Registering,
+        response: Message,
+    ) {
+        match response.status() {
+            Some(401) => {
+                let response = without_keys(response);
+                self.proxy.respond(actions, id, response);
+            }
+            Some(200..300) => {
+                self.note_registered(actions, registering, &response);
+                self.proxy.respond(actions, id, response);
+            }
+            _ => self.proxy.respond(actions, id, response),
+        }
+    }
+
+    /// Keeps what the registrar granted, or forgets it (TS 24.229 5.2.2.1 last part).
+    fn note_registered(
+        &mut self,
+        actions: &mut Actions<'_>,
+        registering: &Registering,
+        response: &Message,
+    ) {
+        let granted = registering
+            .contact
+            .as_deref()
+            .and_then(|contact| granted(response, contact));
+        let Some((contact, seconds)) = registering
+            .contact
+            .clone()
+            .zip(granted)
+            .filter(|(_, seconds)| *seconds > 0)
+        else {
+            if let Some(gone) = self.registrations.remove(registering.key) {
+                actions.cancel_timer(gone.timer);
+            }
+            // `Contact: *`: every contact of the identity from this address ends.
+            if registering.contact.is_none() && response.contacts().next().is_none() {
+                self.forget_all(actions, registering);
+            }
+            return;
+        };
+        let lifetime = Duration::from_secs(seconds.into()) + EXPIRY_GRACE;
+        let timer = entity::Timer::Pcscf(Timer::Registration(registering.key));
+        let timer = actions.set_timer(lifetime, timer);
+        let registration = Registration {
+            flow: registering.flow,
+            contact,
+            registered: registering.registered.clone(),
+            identities: values(response, HeaderName::PAssociatedUri),
+            service_route: values(response, HeaderName::ServiceRoute),
+            timer: Some(timer),
+        };
+        match self.registrations.put(registering.key, registration) {
+            Some(replaced) => actions.cancel_timer(replaced),
+            None => actions.cancel_timer(Some(timer)),
+        }
+    }
+
+    fn forget_all(&mut self, actions: &mut Actions<'_>, registering: &Registering) {
+        let peer = registering.flow.peer();
+        for key in self.registrations.keys_of(peer, &registering.registered) {
+            if let Some(gone) = self.registrations.remove(key) {
+                actions.cancel_timer(gone.timer);
+            }
+        }
+    }
+}
+
+fn values(message: &Message, name: HeaderName) -> Vec<String> {
+    message.values(name).map(str::to_owned).collect()
+}
+
+/// The credentials as the P-CSCF passes them on: whatever the UE says of their protection is replaced by what the
+/// P-CSCF saw (TS 24.229 5.2.2.1, 5.2.2.3). Without a security association AKA is not protected; SIP Digest is
+/// vouched for by the address from which the UE registered.
+fn vouched_credentials(request: &Message, associated: bool) -> Option<String> {
+    let value = request.header(HeaderName::Authorization)?;
+    let mut credentials = Credentials::parse(value.as_bytes()).ok()?;
+    credentials.take_extension("integrity-protected");
+    let protection = match (credentials.algorithm == Algorithm::AkaV1Md5, associated) {
+        (true, _) => "no",
+        (false, true) => "ip-assoc-yes",
+        (false, false) => "ip-assoc-pending",
+    };
+    credentials.push_extension("integrity-protected", protection.to_owned());
+    Some(credentials.to_string())
+}
+
+/// The challenge without CK and IK, which are the P-CSCF's own (TS 24.229 5.2.2.2).
+fn without_keys(response: Message) -> Message {
+    let Some(value) = response.header(HeaderName::WwwAuthenticate) else {
+        return response;
+    };
+    let Ok(mut challenge) = Challenge::parse(value.as_bytes()) else {
+        return response;
+    };
+    challenge.take_extension("ck");
+    challenge.take_extension("ik");
+    let mut draft = response.edit();
+    draft.replace(HeaderName::WwwAuthenticate, &challenge.to_string());
+    draft.finish().unwrap_or(response)
+}

@@ -1,0 +1,194 @@
+//! Registrations as the P-CSCF knows them: how a UE is reached, and who it may say it is (TS 24.229 5.2.2).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use base::TimerId;
+use sip::{HeaderName, Message, NameAddr, Uri};
+
+use crate::identity;
+use crate::stack::Flow;
+
+/// Registrations over one flow: trunks and test tools register many users from one address.
+const PER_FLOW_MAX: usize = 100_000;
+
+/// Names a registration, and is written into Path: unguessable, so that it also proves who wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistrationKey(pub u64);
+
+/// One contact of a UE.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// How the UE is reached.
+    pub flow: Flow,
+    /// Its contact address.
+    pub contact: String,
+    /// The identity it registered.
+    pub registered: String,
+    /// Identities it may use, as in P-Associated-URI; the first is the default one.
+    pub identities: Vec<String>,
+    /// Routes towards its S-CSCF.
+    pub service_route: Vec<String>,
+    /// Fires when it ends.
+    pub timer: Option<TimerId>,
+}
+
+/// What a REGISTER on its way is to become.
+#[derive(Clone, Debug)]
+pub struct Registering {
+    /// Key written into Path.
+    pub key: RegistrationKey,
+    /// Where it came from.
+    pub flow: Flow,
+    /// The contact being registered, if one is.
+    pub contact: Option<String>,
+    /// The identity being registered.
+    pub registered: String,
+}
+
+/// All registrations of the P-CSCF.
+#[derive(Debug, Default)]
+pub struct Registrations {
+    by_key: HashMap<RegistrationKey, Registration>,
+    by_peer: HashMap<SocketAddr, Vec<RegistrationKey>>,
+}
+
+impl Registrations {
+    /// Contacts registered.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// A registration.
+    pub fn get(&self, key: RegistrationKey) -> Option<&Registration> {
+        self.by_key.get(&key)
+    }
+
+    /// The key under which this contact of this identity is registered from this address already.
+    pub fn key_of(
+        &self,
+        peer: SocketAddr,
+        registered: &str,
+        contact: &str,
+    ) -> Option<RegistrationKey> {
+        let same = |key: &&RegistrationKey| {
+            self.by_key.get(key).is_some_and(|registration| {
+                registration.registered == registered && registration.contact == contact
+            })
+        };
+        self.by_peer.get(&peer)?.iter().find(same).copied()
+    }
+
+    /// The registrations of an identity from one address.
+    pub fn keys_of(&self, peer: SocketAddr, registered: &str) -> Vec<RegistrationKey> {
+        let same = |key: &&RegistrationKey| {
+            self.by_key
+                .get(key)
+                .is_some_and(|entry| entry.registered == registered)
+        };
+        self.by_peer
+            .get(&peer)
+            .into_iter()
+            .flatten()
+            .filter(same)
+            .copied()
+            .collect()
+    }
+
+    /// Adds or replaces a registration; returns the timer of the one replaced. `None` when the flow is full.
+    pub fn put(
+        &mut self,
+        key: RegistrationKey,
+        registration: Registration,
+    ) -> Option<Option<TimerId>> {
+        let peer = registration.flow.peer();
+        let before = self.remove(key);
+        let keys = self.by_peer.entry(peer).or_default();
+        if keys.len() >= PER_FLOW_MAX {
+            return None;
+        }
+        keys.push(key);
+        self.by_key.insert(key, registration);
+        Some(before.and_then(|before| before.timer))
+    }
+
+    /// Removes a registration.
+    pub fn remove(&mut self, key: RegistrationKey) -> Option<Registration> {
+        let registration = self.by_key.remove(&key)?;
+        let peer = registration.flow.peer();
+        if let Some(keys) = self.by_peer.get_mut(&peer) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.by_peer.remove(&peer);
+            }
+        }
+        Some(registration)
+    }
+
+    /// The registration under which a UE sends: by its address, and where several share it by the identity that
+    /// P-Preferred-Identity or else From names (TS 24.229 5.2.6.3).
+    pub fn sender(&self, peer: SocketAddr, request: &Message) -> Option<&Registration> {
+        let keys = self.by_peer.get(&peer)?;
+        let preferred = request
+            .addresses(HeaderName::PPreferredIdentity)
+            .filter_map(Result::ok);
+        let from = request.from().ok();
+        for address in preferred.chain(from) {
+            let wanted = identity::public_identity(address.uri);
+            let named = |key: &&RegistrationKey| {
+                self.by_key
+                    .get(key)
+                    .is_some_and(|registration| registration.may_use(&wanted))
+            };
+            if let Some(key) = keys.iter().find(named) {
+                return self.by_key.get(key);
+            }
+        }
+        // The default identity of a UE that is alone at its address.
+        match keys.as_slice() {
+            [only] => self.by_key.get(only),
+            _ => None,
+        }
+    }
+}
+
+impl Registration {
+    /// Whether a canonical public identity is one of the UE's.
+    pub fn may_use(&self, identity: &str) -> bool {
+        self.associated(identity).is_some()
+    }
+
+    /// The P-Associated-URI value for a canonical identity.
+    pub fn associated(&self, identity: &str) -> Option<&str> {
+        let same = |value: &&String| {
+            NameAddr::parse(value)
+                .is_ok_and(|address| identity::public_identity(address.uri) == identity)
+        };
+        self.identities.iter().find(same).map(String::as_str)
+    }
+
+    /// P-Asserted-Identity for a request of the UE: the preferred identity if it is one of the UE's, else the
+    /// default one (TS 24.229 5.2.6.3.1).
+    pub fn asserted(&self, request: &Message) -> Option<&str> {
+        let preferred = request
+            .addresses(HeaderName::PPreferredIdentity)
+            .filter_map(Result::ok);
+        let from = request.from().ok();
+        let named = preferred
+            .chain(from)
+            .find_map(|address| self.associated(&identity::public_identity(address.uri)));
+        named.or(self.identities.first().map(String::as_str))
+    }
+}
+
+/// The seconds that a registrar's answer grants to a contact; `None` when it does not list it.
+pub fn granted(response: &Message, contact: &str) -> Option<u32> {
+    let wanted = Uri::parse(contact)?;
+    let overall = response.expires().ok().flatten();
+    response
+        .contacts()
+        .filter_map(Result::ok)
+        .filter_map(|contact| contact.addr())
+        .find(|address| address.uri.is_equivalent(wanted))
+        .and_then(|address| address.expires().or(overall))
+}

@@ -1,0 +1,219 @@
+//! Serving-CSCF (TS 23.228 4.6.3, TS 24.229 5.4): registrar, and router of what its users send and receive.
+
+mod challenge;
+mod register;
+mod registrar;
+mod session;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base::TimerId;
+use diameter::ResultCode;
+use diameter::cx::user_data::ImsSubscription;
+use diameter::cx::{self, Answer, Outcome};
+use sip::digest::Credentials;
+use sip::transaction::ServerId;
+use sip::{Message, Method};
+
+use super::{Actions, Event};
+use crate::config::Role;
+use crate::proxy::{self, Proxy};
+use crate::stack::BranchId;
+use challenge::Challenges;
+use register::Wishes;
+use registrar::{Registrar, SetId};
+use session::Routing;
+
+/// Token of our URI in Service-Route: what comes by it is from a user of ours.
+const ORIGINATING: &str = "orig";
+/// Token of our URI in Record-Route.
+const DIALOG: &str = "dialog";
+/// How often challenges that were never answered are cleared away.
+const CLEAR_CHALLENGES: Duration = Duration::from_secs(60);
+
+/// Timers of the S-CSCF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Timer C of a branch (RFC 3261 16.8).
+    C(BranchId),
+    /// A contact of a set expires.
+    Contact(SetId),
+    /// Challenges may have expired (reg-await-auth, TS 24.229 5.4.1.2.1).
+    Challenges,
+}
+
+/// The entity.
+#[derive(Debug)]
+pub struct Scscf {
+    /// Our name, as the HSS stores it.
+    name: String,
+    proxy: Proxy<Routing>,
+    registrar: Registrar,
+    challenges: Challenges,
+    registering: HashMap<u64, Registering>,
+    next_token: u64,
+    clearing: Option<TimerId>,
+}
+
+/// A REGISTER that waits for the HSS.
+#[derive(Debug)]
+struct Registering {
+    server: ServerId,
+    request: Message,
+    identity: String,
+    impi: String,
+    credentials: Option<Credentials>,
+    wishes: Wishes,
+    step: Step,
+}
+
+/// What it waits for.
+#[derive(Debug)]
+enum Step {
+    Vector { stale: bool },
+    Assignment { ends: bool },
+}
+
+impl Scscf {
+    /// An S-CSCF of this name with no users.
+    pub fn new(name: String) -> Self {
+        Self {
+            name,
+            proxy: Proxy::new(Role::Scscf),
+            registrar: Registrar::default(),
+            challenges: Challenges::default(),
+            registering: HashMap::new(),
+            next_token: 0,
+            clearing: None,
+        }
+    }
+
+    /// Public identities registered.
+    pub fn registrations(&self) -> usize {
+        self.registrar.identities()
+    }
+
+    /// Contacts registered.
+    pub fn contacts(&self) -> usize {
+        self.registrar.contacts()
+    }
+
+    /// Requests under way.
+    pub fn pending(&self) -> usize {
+        self.proxy.len() + self.registering.len()
+    }
+
+    /// Lets something happen.
+    pub fn handle(&mut self, event: Event, actions: &mut Actions<'_>) {
+        match event {
+            Event::Request {
+                server, request, ..
+            } => {
+                if let Err(objection) = proxy::check(&request) {
+                    return proxy::object(actions, server, &request, &objection);
+                }
+                if request.is_method(&Method::Register) {
+                    self.handle_register(actions, server, request);
+                } else {
+                    self.route(actions, server, request);
+                }
+            }
+            Event::Ack { request, .. } => self.route_ack(actions, &request),
+            Event::Cancel { server } => {
+                self.proxy.handle_cancel(actions, server);
+            }
+            Event::Response { branch, response } => {
+                let upstream = self.proxy.handle_response(actions, branch, &response);
+                self.pass(actions, upstream);
+            }
+            Event::Failed { branch, status } => {
+                let upstream = self.proxy.handle_failure(actions, branch, status);
+                self.pass(actions, upstream);
+            }
+            Event::Ended { branch } => {
+                self.proxy.handle_ended(actions, branch);
+            }
+            Event::Cx { token, answer } => self.handle_answer(actions, token, *answer),
+            Event::CxRequest { token, request } => {
+                let answer = self.handle_hss(actions, &request);
+                actions.answer_cx(token, answer);
+            }
+            Event::Anchor { .. } => {}
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
+        match timer {
+            Timer::C(branch) => self.proxy.handle_timer_c(actions, branch),
+            Timer::Contact(set) => self.handle_expiry(actions, set),
+            Timer::Challenges => {
+                self.clearing = None;
+                self.challenges.expire(actions.now);
+                if self.challenges.len() > 0 {
+                    self.watch_challenges(actions);
+                }
+            }
+        }
+    }
+
+    /// What the HSS wants: users to be deregistered, or their profiles renewed (TS 29.228 6.1.3, 6.2.2).
+    fn handle_hss(&mut self, actions: &mut Actions<'_>, request: &cx::Request) -> Answer {
+        match request {
+            cx::Request::RegistrationTermination(rtr) => {
+                let impis = std::iter::once(&rtr.user_name).chain(&rtr.associated_identities);
+                let sets: Vec<SetId> = impis
+                    .flat_map(|impi| self.registrar.sets_of(impi, &rtr.public_identities))
+                    .collect();
+                for set in sets {
+                    self.end_set(actions, set);
+                }
+                self.challenges.forget(&rtr.user_name);
+                request.answer(Outcome::SUCCESS)
+            }
+            cx::Request::PushProfile(ppr) => {
+                let profile = ppr.user_data.as_deref().map(ImsSubscription::parse);
+                match profile {
+                    Some(Ok(profile)) => {
+                        let identities = registrar::identities(&profile);
+                        for set in self.registrar.sets_of(&ppr.user_name, &[]) {
+                            let held = self.registrar.get(set).and_then(|set| {
+                                let first = set.identities.first()?;
+                                Some(first.uri.clone())
+                            });
+                            if let Some(held) =
+                                held.filter(|held| identities.iter().any(|i| i.uri == *held))
+                            {
+                                self.registrar
+                                    .renew(&ppr.user_name, &held, identities.clone());
+                            }
+                        }
+                        self.challenges.forget(&ppr.user_name);
+                        request.answer(Outcome::SUCCESS)
+                    }
+                    Some(Err(_)) => request.answer(Outcome::NotSupportedUserData),
+                    None => {
+                        self.challenges.forget(&ppr.user_name);
+                        request.answer(Outcome::SUCCESS)
+                    }
+                }
+            }
+            _ => request.answer(Outcome::Base(ResultCode::COMMAND_UNSUPPORTED)),
+        }
+    }
+
+    fn keep(&mut self, registering: Registering) -> u64 {
+        // Token 0 is that of requests whose answer nobody waits for.
+        self.next_token += 1;
+        self.registering.insert(self.next_token, registering);
+        self.next_token
+    }
+
+    fn watch_challenges(&mut self, actions: &mut Actions<'_>) {
+        if self.clearing.is_none() {
+            let timer = super::Timer::Scscf(Timer::Challenges);
+            self.clearing = Some(actions.set_timer(CLEAR_CHALLENGES, timer));
+        }
+    }
+}

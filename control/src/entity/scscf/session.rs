@@ -1,0 +1,300 @@
+//! Requests through the S-CSCF: from its users (TS 24.229 5.4.3.2) and to them (5.4.3.3).
+
+use sip::transaction::ServerId;
+use sip::{Draft, HeaderName, Message, NameAddr, Scheme, Uri};
+
+use super::registrar::Binding;
+use super::{DIALOG, ORIGINATING, Scscf};
+use crate::config::Role;
+use crate::entity::Actions;
+use crate::identity;
+use crate::proxy::{BRANCHES_MAX, ContextId, Upstream};
+use crate::stack::NextHop;
+
+/// What the S-CSCF keeps of a request on its way.
+#[derive(Debug, Default)]
+pub(super) struct Routing {
+    /// Contacts that have not been tried, in groups of the same preference (RFC 3261 16.6).
+    remaining: Vec<Vec<Binding>>,
+}
+
+impl Scscf {
+    pub(super) fn route(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+        let own = request
+            .routes()
+            .next()
+            .and_then(Result::ok)
+            .and_then(|route| actions.stack.addresses().own(route.uri))
+            .map(|own| own.token.to_owned());
+        match own.as_deref() {
+            Some(DIALOG) => self.route_in_dialog(actions, server, request),
+            Some(ORIGINATING) => self.route_originating(actions, server, request),
+            _ if request.is_in_dialog() => {
+                actions.stack.reject(actions.now, server, &request, 481, "");
+            }
+            _ => self.route_terminating(actions, server, request),
+        }
+    }
+
+    /// Within a dialog the routes decide.
+    fn route_in_dialog(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+        let Ok(routed) = request
+            .edit()
+            .remove_first_value(HeaderName::Route)
+            .finish()
+        else {
+            return actions.stack.reject(actions.now, server, &request, 400, "");
+        };
+        let id = self.proxy.open(server, request, Routing::default());
+        self.follow(actions, id, &routed);
+    }
+
+    /// The ACK of a 2xx.
+    pub(super) fn route_ack(&mut self, actions: &mut Actions<'_>, ack: &Message) {
+        let Ok(routed) = ack.edit().remove_first_value(HeaderName::Route).finish() else {
+            return;
+        };
+        let next = next_hop(&routed);
+        let mut draft = routed.edit();
+        draft.decrement_max_forwards();
+        if let Some(uri) = Uri::parse(&next) {
+            actions
+                .stack
+                .send_ack(Role::Scscf, draft, NextHop::Uri(uri));
+        }
+    }
+
+    fn follow(&mut self, actions: &mut Actions<'_>, id: ContextId, routed: &Message) {
+        let next = next_hop(routed);
+        match Uri::parse(&next) {
+            Some(uri) => {
+                self.proxy
+                    .forward(actions, id, routed.edit(), NextHop::Uri(uri));
+            }
+            None => self.proxy.reject(actions, id, 404, ""),
+        }
+    }
+
+    /// From a user of ours: the P-CSCF has asserted who it is.
+    fn route_originating(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+        let served = request
+            .asserted_identities()
+            .filter_map(Result::ok)
+            .map(|address| identity::public_identity(address.uri))
+            .find_map(|uri| Some((self.registrar.find(&uri)?.1, uri)));
+        let Some((set, uri)) = served else {
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 403, "Not registered here");
+        };
+        if set.identity(&uri).is_none_or(|identity| identity.barred) {
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 403, "Identity is barred");
+        }
+        let mut draft = request.edit();
+        draft.remove_first_value(HeaderName::Route);
+        // The tel or sip alias of the user goes along (TS 24.229 5.4.3.2 step 9).
+        let tel = uri.starts_with("tel:");
+        let alias = set
+            .identities
+            .iter()
+            .find(|other| !other.barred && other.uri.starts_with("tel:") != tel);
+        let asserted = request.values(HeaderName::PAssertedIdentity).count();
+        if let (Some(alias), 1) = (alias, asserted) {
+            draft.append(HeaderName::PAssertedIdentity, &format!("<{}>", alias.uri));
+        }
+        if let Some(vector) = request.header(HeaderName::PChargingVector)
+            && !vector.contains("orig-ioi")
+        {
+            let realm = &actions.config.realm;
+            draft.replace(
+                HeaderName::PChargingVector,
+                &format!("{vector};orig-ioi={realm}"),
+            );
+        }
+        record_route(actions, &mut draft);
+        let Ok(routed) = draft.finish() else {
+            return actions.stack.reject(actions.now, server, &request, 400, "");
+        };
+        let id = self.proxy.open(server, request, Routing::default());
+        let to_home = routed.routes().next().is_none() && is_home(actions, &routed);
+        if to_home {
+            self.proxy
+                .forward(actions, id, routed.edit(), NextHop::Entity(Role::Icscf));
+        } else {
+            self.follow(actions, id, &routed);
+        }
+    }
+
+    /// To a user of ours, named by the Request-URI.
+    fn route_terminating(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+        let Ok(uri) = request.uri() else {
+            return actions.stack.reject(actions.now, server, &request, 416, "");
+        };
+        let called = identity::public_identity(uri);
+        let Some((_, set)) = self.registrar.find(&called) else {
+            // The HSS has us as the S-CSCF of a user who is not registered (any more).
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 480, "Not registered");
+        };
+        if set.identity(&called).is_none_or(|identity| identity.barred) {
+            return actions.stack.reject(actions.now, server, &request, 404, "");
+        }
+        let mut groups = preference_groups(&set.contacts);
+        let no_fork = request
+            .values(HeaderName::RequestDisposition)
+            .any(|directive| directive.eq_ignore_ascii_case("no-fork"));
+        if no_fork {
+            groups.truncate(1);
+            groups.iter_mut().for_each(|group| group.truncate(1));
+        }
+        let id = self
+            .proxy
+            .open(server, request, Routing { remaining: groups });
+        self.try_next_group(actions, id, 480);
+    }
+
+    /// Forwards to the next contacts in order of preference; without any the request fails with `status`.
+    fn try_next_group(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16) {
+        let Some(context) = self.proxy.get_mut(id) else {
+            return;
+        };
+        if context.state.remaining.is_empty() {
+            return self.proxy.reject(actions, id, status, "");
+        }
+        let group = context.state.remaining.remove(0);
+        let request = context.request.clone();
+        let mut sent = false;
+        for binding in group.iter().take(BRANCHES_MAX) {
+            let draft = towards(actions, &request, binding);
+            let first = binding
+                .path
+                .first()
+                .and_then(|path| NameAddr::parse(path).ok());
+            let next = match &first {
+                Some(path) => Some(path.uri),
+                None => Uri::parse(&binding.uri),
+            };
+            if let Some(next) = next {
+                sent |= self
+                    .proxy
+                    .forward(actions, id, draft, NextHop::Uri(next))
+                    .is_some();
+            }
+        }
+        if !sent {
+            self.proxy.reject(actions, id, status, "");
+        }
+    }
+
+    pub(super) fn pass(&mut self, actions: &mut Actions<'_>, upstream: Upstream) {
+        let (id, status) = match &upstream {
+            Upstream::Nothing => return,
+            Upstream::Response {
+                context, response, ..
+            } => (*context, response.status().unwrap_or_default()),
+            Upstream::Failure { context, status } => (*context, *status),
+        };
+        let more = self
+            .proxy
+            .get(id)
+            .is_some_and(|context| !context.state.remaining.is_empty() && !context.is_cancelled());
+        // Others are tried until somebody answers or declines for all (RFC 3261 16.7).
+        if more && (300..600).contains(&status) {
+            return self.try_next_group(actions, id, status);
+        }
+        match upstream {
+            Upstream::Nothing => {}
+            Upstream::Response { response, .. } => self.proxy.respond(actions, id, response),
+            Upstream::Failure { status, .. } => self.proxy.reject(actions, id, status, ""),
+        }
+    }
+}
+
+/// A request as it goes to one contact: retargeted, with the way to it (RFC 3327 5.3, TS 24.229 5.4.3.3).
+fn towards(actions: &Actions<'_>, request: &Message, binding: &Binding) -> Draft {
+    let mut draft = request.edit();
+    draft.remove_all(HeaderName::Route);
+    for path in &binding.path {
+        draft.append(HeaderName::Route, path);
+    }
+    draft.set_request_uri(&binding.uri);
+    draft.replace(
+        HeaderName::PCalledPartyId,
+        &format!("<{}>", request.request_uri()),
+    );
+    if let Some(vector) = request.header(HeaderName::PChargingVector)
+        && !vector.contains("term-ioi")
+    {
+        let realm = &actions.config.realm;
+        draft.replace(
+            HeaderName::PChargingVector,
+            &format!("{vector};term-ioi={realm}"),
+        );
+    }
+    record_route(actions, &mut draft);
+    draft
+}
+
+fn record_route(actions: &Actions<'_>, draft: &mut Draft) {
+    let own = actions.stack.addresses().uri(Role::Scscf, DIALOG, 0);
+    draft.push_front(HeaderName::RecordRoute, &format!("<{own};lr>"));
+}
+
+/// Contacts in groups of the same preference, the most preferred first.
+fn preference_groups(contacts: &[Binding]) -> Vec<Vec<Binding>> {
+    let mut sorted: Vec<Binding> = contacts.to_vec();
+    sorted.sort_by_key(|binding| std::cmp::Reverse(binding.q));
+    let mut groups: Vec<Vec<Binding>> = Vec::new();
+    for binding in sorted {
+        match groups.last_mut() {
+            Some(group) if group[0].q == binding.q => group.push(binding),
+            _ => groups.push(vec![binding]),
+        }
+    }
+    groups
+}
+
+/// True for a Request-URI of the home network: a number, or a name in our realm.
+fn is_home(actions: &Actions<'_>, request: &Message) -> bool {
+    request.uri().is_ok_and(|uri| {
+        uri.scheme() == Scheme::Tel
+            || (uri.is_sip() && uri.host_str().eq_ignore_ascii_case(&actions.config.realm))
+    })
+}
+
+/// Where a request leads: its first Route, else its Request-URI.
+fn next_hop(request: &Message) -> String {
+    match request.routes().next().and_then(Result::ok) {
+        Some(route) => route.uri.as_str().to_owned(),
+        None => request.request_uri().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Instant;
+
+    #[test]
+    fn contacts_of_equal_preference_are_tried_together() {
+        let binding = |uri: &str, q| Binding {
+            uri: uri.into(),
+            params: String::new(),
+            q,
+            path: Vec::new(),
+            instance: None,
+            call_id: String::new(),
+            cseq: 1,
+            expires_at: Instant::ZERO,
+        };
+        let contacts = [binding("a", 500), binding("b", 1000), binding("c", 1000)];
+        let groups: Vec<Vec<String>> = preference_groups(&contacts)
+            .into_iter()
+            .map(|group| group.into_iter().map(|binding| binding.uri).collect())
+            .collect();
+        assert_eq!(groups, [vec!["b", "c"], vec!["a"]]);
+    }
+}

@@ -1,0 +1,539 @@
+//! The event loop: one thread that owns every socket of the control process and drives the [`Node`].
+//!
+//! Each turn: wait for readiness or the next timer, feed at most [`DATAGRAMS_PER_TURN_MAX`] datagrams and
+//! [`READS_PER_TURN_MAX`] reads a socket, fire due timers, then do what the node asks. Sockets that still have
+//! something to read keep their place for the next turn, which then does not wait.
+
+mod stream;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+
+use mio::net::{TcpListener, UdpSocket};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::node::{Input, Node, Output, Payload, Service, Socket, StreamId};
+use crate::store::{Outcome, Refusal, StoreThread};
+use stream::Stream;
+
+/// Datagrams read from one socket before the others have their turn.
+const DATAGRAMS_PER_TURN_MAX: usize = 64;
+/// Reads from one stream, and connections taken from one listener, before the others have their turn.
+const READS_PER_TURN_MAX: usize = 16;
+/// Outcomes and admin requests taken from the other threads in one turn.
+const MESSAGES_PER_TURN_MAX: usize = 256;
+/// Streams open at once; beyond it new ones are closed as soon as they are accepted.
+const STREAMS_MAX: usize = 65_536;
+/// The largest datagram, and the size of one stream read.
+const READ_BYTES_MAX: usize = 65_535;
+/// Receive buffer asked for on UDP sockets: bursts of calls must not be lost while one is handled.
+const UDP_RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+
+const WAKER: Token = Token(0);
+const FIRST_FREE: usize = 1;
+
+/// A way to end the loop from another thread.
+#[derive(Clone, Debug)]
+pub struct StopHandle {
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl StopHandle {
+    /// Asks the loop to end after its present turn.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        // A failed wake means that the loop's poll is gone, and with it the loop.
+        let _ = self.waker.wake();
+    }
+}
+
+/// Listening sockets of a control process, opened before anything else so that errors are told at start.
+pub struct Sockets {
+    udp: Vec<(Socket, UdpSocket)>,
+    tcp: Vec<(Service, TcpListener)>,
+}
+
+impl Sockets {
+    /// Nothing bound yet.
+    pub const fn new() -> Self {
+        Self {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+        }
+    }
+
+    /// Binds a datagram socket.
+    ///
+    /// # Errors
+    /// The system's error, with the address and what to do.
+    pub fn bind_udp(&mut self, socket: Socket, address: SocketAddr) -> io::Result<()> {
+        let bound = open_udp(address).map_err(|fault| explain(fault, "UDP", address))?;
+        self.udp.push((socket, bound));
+        Ok(())
+    }
+
+    /// Binds a listener for streams.
+    ///
+    /// # Errors
+    /// The system's error, with the address and what to do.
+    pub fn bind_tcp(&mut self, service: Service, address: SocketAddr) -> io::Result<()> {
+        let bound = open_tcp(address).map_err(|fault| explain(fault, "TCP", address))?;
+        self.tcp.push((service, bound));
+        Ok(())
+    }
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn open_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, Some(socket2::Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The kernel grants what net.core.rmem_max allows; less is no reason not to start.
+    let _ = socket.set_recv_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(UDP_RECEIVE_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+fn open_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+fn explain(fault: io::Error, protocol: &str, address: SocketAddr) -> io::Error {
+    let remedy = match fault.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there: stop it or choose another port",
+        io::ErrorKind::AddrNotAvailable => "no interface of this host has that address",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges: choose a higher one",
+        _ => "check the address",
+    };
+    io::Error::new(
+        fault.kind(),
+        format!("cannot listen on {protocol} {address}: {fault}; {remedy}"),
+    )
+}
+
+/// The loop with everything it owns.
+pub struct EventLoop {
+    poll: Poll,
+    clock: Clock,
+    node: Node,
+    udp: Vec<UdpPort>,
+    listeners: Vec<(Service, TcpListener)>,
+    streams: HashMap<StreamId, Stream>,
+    tokens: HashMap<Token, StreamId>,
+    token_next: usize,
+    readable: VecDeque<Token>,
+    buffer: Box<[u8]>,
+    store: Option<StoreThread>,
+    admin: Receiver<admin::Envelope>,
+    admin_replies: HashMap<u64, admin::ReplySender>,
+    admin_next: u64,
+    stop: StopHandle,
+}
+
+struct UdpPort {
+    socket: Socket,
+    port: UdpSocket,
+}
+
+impl EventLoop {
+    /// Puts the loop together. `store` and `admin` are the near ends of the store thread, if this process
+    /// has one, and of the admin thread.
+    ///
+    /// # Errors
+    /// The system refuses a poll or a registration.
+    pub fn new(
+        poll: Poll,
+        waker: Arc<Waker>,
+        clock: Clock,
+        node: Node,
+        sockets: Sockets,
+        store: Option<StoreThread>,
+        admin: Receiver<admin::Envelope>,
+    ) -> io::Result<Self> {
+        let mut udp = Vec::new();
+        let mut token_next = FIRST_FREE;
+        for (socket, mut port) in sockets.udp {
+            poll.registry()
+                .register(&mut port, Token(token_next), Interest::READABLE)?;
+            token_next += 1;
+            udp.push(UdpPort { socket, port });
+        }
+        let mut listeners = Vec::new();
+        for (service, mut listener) in sockets.tcp {
+            poll.registry()
+                .register(&mut listener, Token(token_next), Interest::READABLE)?;
+            token_next += 1;
+            listeners.push((service, listener));
+        }
+        Ok(Self {
+            poll,
+            clock,
+            node,
+            udp,
+            listeners,
+            streams: HashMap::new(),
+            tokens: HashMap::new(),
+            token_next,
+            readable: VecDeque::new(),
+            buffer: vec![0; READ_BYTES_MAX].into(),
+            store,
+            admin,
+            admin_replies: HashMap::new(),
+            admin_next: 0,
+            stop: StopHandle {
+                stop: Arc::new(AtomicBool::new(false)),
+                waker,
+            },
+        })
+    }
+
+    /// The token under which the waker of the other threads is registered.
+    pub const fn waker_token() -> Token {
+        WAKER
+    }
+
+    /// A handle to end the loop with.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Runs until stopped.
+    ///
+    /// # Errors
+    /// The system's poll fails, or the store thread ended: nothing can be acknowledged any more.
+    pub fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        while !self.stop.stop.load(Ordering::Acquire) {
+            self.wait(&mut events)?;
+            for event in &events {
+                if event.token() == WAKER {
+                    continue;
+                }
+                if event.is_writable() {
+                    self.handle_writable(event.token());
+                }
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    self.readable.push_back(event.token());
+                }
+            }
+            self.take_messages()?;
+            for _ in 0..self.readable.len() {
+                let Some(token) = self.readable.pop_front() else {
+                    break;
+                };
+                if self.read(token) {
+                    self.readable.push_back(token);
+                }
+            }
+            let now = self.clock.now();
+            self.node.handle_timeout(now);
+            self.perform_outputs();
+        }
+        info!("control stopped");
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = if self.readable.is_empty() {
+            let now = self.clock.now();
+            self.node.next_timeout().map(|at| at - now)
+        } else {
+            Some(std::time::Duration::ZERO)
+        };
+        match self.poll.poll(events, timeout) {
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Takes what the store and admin threads sent.
+    fn take_messages(&mut self) -> io::Result<()> {
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            let Some(store) = &mut self.store else { break };
+            let Some((id, outcome)) = store.poll_outcome() else {
+                if store.is_dead() {
+                    return Err(io::Error::other(
+                        "the store thread ended; see its error above",
+                    ));
+                }
+                break;
+            };
+            self.feed(Input::Store { id, outcome });
+        }
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            let Ok(envelope) = self.admin.try_recv() else {
+                break;
+            };
+            let id = self.admin_next;
+            self.admin_next += 1;
+            self.admin_replies.insert(id, envelope.reply);
+            self.feed(Input::Admin {
+                id,
+                request: envelope.request,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads one socket; true when more may be waiting.
+    fn read(&mut self, token: Token) -> bool {
+        let Some(index) = token.0.checked_sub(FIRST_FREE) else {
+            return false;
+        };
+        if index < self.udp.len() {
+            return self.read_datagrams(index);
+        }
+        if index - self.udp.len() < self.listeners.len() {
+            return self.accept(index - self.udp.len());
+        }
+        self.read_stream(token)
+    }
+
+    fn read_datagrams(&mut self, index: usize) -> bool {
+        for _ in 0..DATAGRAMS_PER_TURN_MAX {
+            let UdpPort { socket, port } = &self.udp[index];
+            match port.recv_from(&mut self.buffer) {
+                Ok((length, source)) => {
+                    let socket = *socket;
+                    let now = self.clock.now();
+                    let bytes = &self.buffer[..length];
+                    self.node.handle_input(
+                        now,
+                        Input::Datagram {
+                            socket,
+                            source,
+                            bytes,
+                        },
+                    );
+                    self.perform_outputs();
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return false,
+                // An ICMP error for something sent earlier; the transaction timers tell.
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    fn accept(&mut self, index: usize) -> bool {
+        for _ in 0..READS_PER_TURN_MAX {
+            let (service, listener) = &self.listeners[index];
+            let service = *service;
+            match listener.accept() {
+                Ok((socket, peer)) => {
+                    if self.streams.len() >= STREAMS_MAX {
+                        self.node.count_stream_refused();
+                        continue;
+                    }
+                    let now = self.clock.now();
+                    let id = self.node.handle_accepted(now, service, peer);
+                    self.adopt(id, Stream::accepted(socket));
+                    self.perform_outputs();
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(fault) => {
+                    warn!(error = %fault, "a connection could not be accepted");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn adopt(&mut self, id: StreamId, mut stream: Stream) {
+        let token = Token(self.token_next);
+        self.token_next += 1;
+        match stream.register(self.poll.registry(), token) {
+            Ok(()) => {
+                self.tokens.insert(token, id);
+                self.streams.insert(id, stream);
+            }
+            Err(fault) => {
+                warn!(error = %fault, "a connection could not be registered");
+                let now = self.clock.now();
+                self.node.handle_input(now, Input::Closed(id));
+            }
+        }
+    }
+
+    fn read_stream(&mut self, token: Token) -> bool {
+        let Some(&id) = self.tokens.get(&token) else {
+            return false;
+        };
+        for _ in 0..READS_PER_TURN_MAX {
+            let Some(stream) = self.streams.get_mut(&id) else {
+                return false;
+            };
+            match stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    self.drop_stream(id);
+                    return false;
+                }
+                Ok(length) => {
+                    let now = self.clock.now();
+                    let bytes = &self.buffer[..length];
+                    self.node
+                        .handle_input(now, Input::Received { stream: id, bytes });
+                    self.perform_outputs();
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.drop_stream(id);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn handle_writable(&mut self, token: Token) {
+        let Some(&id) = self.tokens.get(&token) else {
+            return;
+        };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let was_open = stream.is_open();
+        if stream.handle_writable(self.poll.registry(), token).is_err() {
+            self.drop_stream(id);
+        } else if stream.is_finished() {
+            self.forget(id);
+        } else if !was_open && stream.is_open() {
+            self.feed(Input::Connected(id));
+        }
+    }
+
+    fn drop_stream(&mut self, id: StreamId) {
+        if let Some(stream) = self.forget(id)
+            && !stream.is_closing()
+        {
+            self.feed(Input::Closed(id));
+        }
+    }
+
+    fn forget(&mut self, id: StreamId) -> Option<Stream> {
+        let mut stream = self.streams.remove(&id)?;
+        stream.deregister(self.poll.registry());
+        self.tokens.remove(&stream.token());
+        Some(stream)
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        let now = self.clock.now();
+        self.node.handle_input(now, input);
+        self.perform_outputs();
+    }
+
+    /// Does what the node asks until it asks for nothing more.
+    fn perform_outputs(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Datagram {
+                    socket,
+                    destination,
+                    bytes,
+                } => {
+                    self.send_datagram(socket, destination, bytes.as_ref());
+                }
+                Output::Connect {
+                    stream,
+                    service,
+                    peer,
+                } => self.connect(stream, service, peer),
+                Output::Send { stream, bytes } => self.send_on_stream(stream, bytes),
+                Output::Close(id) => self.close(id),
+                Output::Store { id, operation } => {
+                    let store = self.store.as_mut();
+                    let taken = store.is_some_and(|store| store.submit(id, operation).is_ok());
+                    if !taken {
+                        let now = self.clock.now();
+                        let outcome = Outcome::Refused(Refusal::Busy);
+                        self.node.handle_input(now, Input::Store { id, outcome });
+                    }
+                }
+                Output::Admin { id, reply } => {
+                    if let Some(sender) = self.admin_replies.remove(&id) {
+                        // The asker may have gone away meanwhile.
+                        let _ = sender.send(reply);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, socket: Socket, destination: SocketAddr, bytes: &[u8]) {
+        let Some(UdpPort { port, .. }) = self.udp.iter().find(|udp| udp.socket == socket) else {
+            return;
+        };
+        if port.send_to(bytes, destination).is_err() {
+            self.node.count_datagram_unsent();
+        }
+    }
+
+    fn connect(&mut self, id: StreamId, _service: Service, peer: SocketAddr) {
+        match Stream::connect(peer) {
+            Ok(stream) if self.streams.len() < STREAMS_MAX => self.adopt(id, stream),
+            _ => {
+                let now = self.clock.now();
+                self.node.handle_input(now, Input::Closed(id));
+            }
+        }
+    }
+
+    fn send_on_stream(&mut self, id: StreamId, bytes: Payload) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.send(self.poll.registry(), bytes).is_err()
+            && let Some(stream) = self.forget(id)
+            && !stream.is_closing()
+        {
+            let now = self.clock.now();
+            self.node.handle_input(now, Input::Closed(id));
+        }
+    }
+
+    fn close(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.close_when_sent() {
+            self.forget(id);
+        }
+    }
+}
+
+/// Registers the waker of the other threads.
+///
+/// # Errors
+/// The system refuses an event descriptor.
+pub fn waker(registry: &Registry) -> io::Result<Arc<Waker>> {
+    Ok(Arc::new(Waker::new(registry, WAKER)?))
+}

@@ -1,0 +1,172 @@
+//! One TCP connection: what waits to be sent, and when it is done.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::node::Payload;
+
+/// Bytes that may wait for a slow peer; beyond it the connection is given up.
+const BACKLOG_BYTES_MAX: usize = 4 << 20;
+
+/// A connection and its backlog.
+pub struct Stream {
+    socket: TcpStream,
+    token: Token,
+    state: State,
+    backlog: VecDeque<Payload>,
+    /// How much of the backlog's first part has left.
+    sent: usize,
+    backlog_bytes: usize,
+    wants_writable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connecting,
+    Open,
+    /// Close once the backlog has left.
+    Closing,
+}
+
+impl Stream {
+    /// A connection that a peer made.
+    pub fn accepted(socket: TcpStream) -> Self {
+        Self::new(socket, State::Open)
+    }
+
+    /// Starts to connect.
+    pub fn connect(peer: SocketAddr) -> io::Result<Self> {
+        Ok(Self::new(TcpStream::connect(peer)?, State::Connecting))
+    }
+
+    fn new(socket: TcpStream, state: State) -> Self {
+        // Signalling is small and urgent; a refusal costs latency only.
+        let _ = socket.set_nodelay(true);
+        Self {
+            socket,
+            token: Token(usize::MAX),
+            state,
+            backlog: VecDeque::new(),
+            sent: 0,
+            backlog_bytes: 0,
+            wants_writable: state == State::Connecting,
+        }
+    }
+
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.token = token;
+        let interest = self.interest();
+        registry.register(&mut self.socket, token, interest)
+    }
+
+    pub fn deregister(&mut self, registry: &Registry) {
+        // The descriptor is closed right after; an error changes nothing.
+        let _ = registry.deregister(&mut self.socket);
+    }
+
+    pub fn token(&self) -> Token {
+        self.token
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state != State::Connecting
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.state == State::Closing
+    }
+
+    /// Closing, and everything has left.
+    pub fn is_finished(&self) -> bool {
+        self.state == State::Closing && self.backlog.is_empty()
+    }
+
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.state == State::Connecting {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.socket.read(buffer)
+    }
+
+    /// Sends now what can be sent now and keeps the rest.
+    pub fn send(&mut self, registry: &Registry, bytes: Payload) -> io::Result<()> {
+        if self.state == State::Closing {
+            return Ok(());
+        }
+        if self.backlog_bytes + bytes.as_ref().len() > BACKLOG_BYTES_MAX {
+            return Err(io::Error::other("the peer does not read"));
+        }
+        self.backlog_bytes += bytes.as_ref().len();
+        self.backlog.push_back(bytes);
+        if self.state == State::Open {
+            self.flush()?;
+        }
+        self.update_interest(registry)
+    }
+
+    /// The socket became writable: a connection is made or refused, or there is room again.
+    pub fn handle_writable(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        debug_assert_eq!(token, self.token);
+        if self.state == State::Connecting {
+            if let Some(fault) = self.socket.take_error()? {
+                return Err(fault);
+            }
+            match self.socket.peer_addr() {
+                Ok(_) => self.state = State::Open,
+                Err(fault) if fault.kind() == io::ErrorKind::NotConnected => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.flush()?;
+        self.update_interest(registry)
+    }
+
+    /// True when nothing waits and the connection can go at once.
+    pub fn close_when_sent(&mut self) -> bool {
+        let connecting = self.state == State::Connecting;
+        self.state = State::Closing;
+        connecting || self.backlog.is_empty()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.backlog.front() {
+            match self.socket.write(&bytes.as_ref()[self.sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.sent += written;
+                    self.backlog_bytes -= written;
+                    if self.sent == bytes.as_ref().len() {
+                        self.backlog.pop_front();
+                        self.sent = 0;
+                    }
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    fn interest(&self) -> Interest {
+        if self.wants_writable {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        }
+    }
+
+    fn update_interest(&mut self, registry: &Registry) -> io::Result<()> {
+        let wants = self.state == State::Connecting || !self.backlog.is_empty();
+        if wants != self.wants_writable {
+            self.wants_writable = wants;
+            let interest = self.interest();
+            registry.reregister(&mut self.socket, self.token, interest)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! What a functional entity wants of the media of one call: the desired state of a context.
+
+use std::net::SocketAddr;
+
+/// Names an anchor: one call's media in one context of one media gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AnchorId {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+/// The two terminations of an anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Towards the UE (IMS-ALG), or the network of our own (IBCF).
+    Access,
+    /// Towards the core.
+    Core,
+}
+
+impl Side {
+    /// Both, in the order of [`StreamPlan::sides`].
+    pub const BOTH: [Side; 2] = [Side::Access, Side::Core];
+
+    /// The other one.
+    pub const fn other(self) -> Side {
+        match self {
+            Side::Access => Side::Core,
+            Side::Core => Side::Access,
+        }
+    }
+
+    /// Position in [`StreamPlan::sides`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// IP family of a termination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    pub const fn of(address: SocketAddr) -> Family {
+        if address.is_ipv6() {
+            Family::V6
+        } else {
+            Family::V4
+        }
+    }
+}
+
+/// What stays the same for the life of an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchorSpec {
+    /// IP family of each side, in the order of [`Side::BOTH`].
+    pub families: [Family; 2],
+    /// IP realm (`ipdc/realm`) of each side.
+    pub realms: [String; 2],
+    /// An emergency call: the context is marked so (H.248.1 6.1.1).
+    pub emergency: bool,
+}
+
+/// The desired state of a context: replaces what was desired before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// One per `m=` line, ended ones included.
+    pub streams: Vec<StreamPlan>,
+}
+
+/// The desired state of one H.248 stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPlan {
+    /// False when the `m=` line is refused or ended: nothing is reserved for it any more.
+    pub used: bool,
+    /// `audio`, `video` and so on.
+    pub kind: Box<str>,
+    /// Transport protocol of the `m=` line.
+    pub protocol: Box<str>,
+    /// Formats of the `m=` line.
+    pub formats: Vec<Box<str>>,
+    /// Each side, in the order of [`Side::BOTH`].
+    pub sides: [SidePlan; 2],
+}
+
+/// The desired state of one stream at one termination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SidePlan {
+    /// Where the peer wants its media; unknown before the answer.
+    pub remote: Option<Endpoint>,
+    /// Whether media passes, seen from the gateway (H.248.1 7.1.7).
+    pub mode: Mode,
+    /// Learn the peer's address from the first valid packet (`ipnapt/latch`).
+    pub latch: bool,
+}
+
+/// An RTP endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// RTP.
+    pub rtp: SocketAddr,
+    /// RTCP where it is not at the next port.
+    pub rtcp: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(rtp: SocketAddr) -> Self {
+        Endpoint { rtp, rtcp: None }
+    }
+}
+
+/// Stream mode (H.248.1 7.1.7), seen from the gateway: `SendOnly` sends out of the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Both ways.
+    SendReceive,
+    /// Only towards the peer.
+    SendOnly,
+    /// Only from the peer.
+    ReceiveOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Mode {
+    /// The mode that sends and receives so.
+    pub const fn new(sends: bool, receives: bool) -> Mode {
+        match (sends, receives) {
+            (true, true) => Mode::SendReceive,
+            (true, false) => Mode::SendOnly,
+            (false, true) => Mode::ReceiveOnly,
+            (false, false) => Mode::Inactive,
+        }
+    }
+}
+
+/// Where the gateway receives, per stream and side, in the order of [`Side::BOTH`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locals(pub Vec<[Option<SocketAddr>; 2]>);
+
+impl Locals {
+    /// Where a stream is received on one side.
+    pub fn get(&self, stream: usize, side: Side) -> Option<SocketAddr> {
+        self.0.get(stream)?[side.index()]
+    }
+}
+
+/// Why media could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnchorError {
+    /// No media gateway is in service.
+    NoGateway,
+    /// The gateway did not answer.
+    Timeout,
+    /// The gateway refused with this H.248.8 error code.
+    Refused(u16),
+    /// The gateway answered something that does not fit the request.
+    Nonsense,
+    /// The context is gone: the gateway restarted or released it.
+    Lost,
+    /// A named maximum of the MGC is reached.
+    Limit,
+}
+
+/// What the MGC tells the entity that owns an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnchorEvent {
+    /// The plan is in force; these are the gateway's addresses.
+    Applied(Locals),
+    /// The plan is not in force; what was before still is, unless the error is `Lost`.
+    Failed(AnchorError),
+    /// The context is gone without being asked.
+    Lost,
+    /// No media came for so long that the call is taken to hang.
+    Inactive,
+}

@@ -1,0 +1,560 @@
+//! What every SIP proxy among the entities does alike: RFC 3261 16.
+//!
+//! A [`Proxy`] holds the response contexts of one entity. The entity decides where a request goes and what it
+//! looks like there; the proxy keeps what follows from it: branches, the best response, Timer C, CANCEL.
+//!
+//! ```text
+//! Request ─► check ─► open ─► forward … forward            (entity chooses targets)
+//! Response ─► handle_response ─► Upstream(response) ─► respond      (entity may edit in between)
+//! Cancel ─► handle_cancel           Failed ─► handle_failure           Ended ─► handle_ended
+//! ```
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base::TimerId;
+use sip::transaction::ServerId;
+use sip::{Draft, HeaderName, Message, Method};
+use smallvec::SmallVec;
+
+use crate::config::Role;
+use crate::entity::{Actions, Timer};
+use crate::stack::{BranchId, NextHop};
+
+/// Options that the proxies understand in Proxy-Require (RFC 3261 16.3 step 5).
+const PROXY_OPTIONS: [&str; 5] = ["path", "timer", "100rel", "precondition", "gruu"];
+
+/// Branches of one request; more contacts than this are not tried at once.
+pub const BRANCHES_MAX: usize = 16;
+
+/// Names a response context; stale after its last branch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContextId(u64);
+
+impl ContextId {
+    /// The id as a token to be given back by others.
+    pub const fn token(self) -> u64 {
+        self.0
+    }
+
+    /// The id of a token; one that was never made names nothing.
+    pub const fn from_token(token: u64) -> Self {
+        ContextId(token)
+    }
+}
+
+/// The response contexts of one entity, each with what the entity keeps of it.
+#[derive(Debug)]
+pub struct Proxy<T> {
+    role: Role,
+    contexts: HashMap<ContextId, Context<T>>,
+    by_branch: HashMap<BranchId, ContextId>,
+    by_server: HashMap<ServerId, ContextId>,
+    next: u64,
+}
+
+/// One request being proxied.
+#[derive(Debug)]
+pub struct Context<T> {
+    /// The transaction to answer.
+    pub server: ServerId,
+    /// The request as it was received.
+    pub request: Message,
+    /// What the entity keeps.
+    pub state: T,
+    branches: SmallVec<[Branch; 1]>,
+    /// The best final response so far that was not sent on (RFC 3261 16.7 step 6).
+    best: Option<Best>,
+    /// A final response went upstream.
+    answered: bool,
+    cancelled: bool,
+}
+
+#[derive(Debug)]
+struct Branch {
+    id: BranchId,
+    /// No final response yet.
+    pending: bool,
+    /// The client transaction is over.
+    ended: bool,
+    timer_c: Option<TimerId>,
+}
+
+#[derive(Debug)]
+struct Best {
+    status: u16,
+    /// None for a failure without a response: one is made up.
+    response: Option<Message>,
+}
+
+/// What is to be sent upstream.
+#[derive(Debug)]
+pub enum Upstream {
+    /// Nothing now.
+    Nothing,
+    /// This response, our Via already removed.
+    Response {
+        /// Whose.
+        context: ContextId,
+        /// On which branch it came; none for the best of several.
+        branch: Option<BranchId>,
+        /// The response.
+        response: Message,
+    },
+    /// A failure of our own, as nothing better came.
+    Failure {
+        /// Whose.
+        context: ContextId,
+        /// Its status.
+        status: u16,
+    },
+}
+
+impl<T> Proxy<T> {
+    /// No contexts.
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            contexts: HashMap::new(),
+            by_branch: HashMap::new(),
+            by_server: HashMap::new(),
+            next: 0,
+        }
+    }
+
+    /// Contexts held.
+    pub fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// True when nothing is being proxied.
+    pub fn is_empty(&self) -> bool {
+        self.contexts.is_empty()
+    }
+
+    /// A context.
+    pub fn get(&self, id: ContextId) -> Option<&Context<T>> {
+        self.contexts.get(&id)
+    }
+
+    /// A context, to change what the entity keeps.
+    pub fn get_mut(&mut self, id: ContextId) -> Option<&mut Context<T>> {
+        self.contexts.get_mut(&id)
+    }
+
+    /// The context of a server transaction.
+    pub fn of_server(&self, server: ServerId) -> Option<ContextId> {
+        self.by_server.get(&server).copied()
+    }
+
+    /// The context of a branch.
+    pub fn of_branch(&self, branch: BranchId) -> Option<ContextId> {
+        self.by_branch.get(&branch).copied()
+    }
+
+    /// Opens a context for a request that will be forwarded.
+    pub fn open(&mut self, server: ServerId, request: Message, state: T) -> ContextId {
+        self.next += 1;
+        let id = ContextId(self.next);
+        let context = Context {
+            server,
+            request,
+            state,
+            branches: SmallVec::new(),
+            best: None,
+            answered: false,
+            cancelled: false,
+        };
+        self.contexts.insert(id, context);
+        self.by_server.insert(server, id);
+        id
+    }
+
+    /// Forwards the request as `draft` to `next`. Max-Forwards is counted down here; Via is the stack's.
+    pub fn forward(
+        &mut self,
+        actions: &mut Actions<'_>,
+        id: ContextId,
+        mut draft: Draft,
+        next: NextHop<'_>,
+    ) -> Option<BranchId> {
+        let context = self.contexts.get_mut(&id)?;
+        if context.cancelled || context.answered || context.branches.len() >= BRANCHES_MAX {
+            return None;
+        }
+        draft.decrement_max_forwards();
+        let branch = actions.stack.send(actions.now, self.role, draft, next);
+        let timer_c = context.request.is_method(&Method::Invite).then(|| {
+            let after = actions.config.session.timer_c;
+            self.role
+                .timer_c(branch)
+                .map(|timer| actions.set_timer(after, timer))
+        });
+        let timer_c = timer_c.flatten();
+        context.branches.push(Branch {
+            id: branch,
+            pending: true,
+            ended: false,
+            timer_c,
+        });
+        self.by_branch.insert(branch, id);
+        Some(branch)
+    }
+
+    /// A response came on a branch.
+    pub fn handle_response(
+        &mut self,
+        actions: &mut Actions<'_>,
+        branch: BranchId,
+        response: &Message,
+    ) -> Upstream {
+        let Some(status) = response.status() else {
+            return Upstream::Nothing;
+        };
+        let Some(&id) = self.by_branch.get(&branch) else {
+            return Upstream::Nothing;
+        };
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return Upstream::Nothing;
+        };
+        if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
+            match status {
+                101..200 => restart_timer_c(actions, self.role, entry),
+                200..700 => {
+                    entry.pending = false;
+                    actions.cancel_timer(entry.timer_c.take());
+                }
+                _ => {}
+            }
+        }
+        match status {
+            // 100 is hop by hop (RFC 3261 16.7 step 4).
+            100 => Upstream::Nothing,
+            101..200 if context.answered => Upstream::Nothing,
+            200..300 if context.answered && !context.request.is_method(&Method::Invite) => {
+                Upstream::Nothing
+            }
+            101..300 => {
+                if status >= 200 {
+                    context.answered = true;
+                    context.cancel_pending(actions);
+                }
+                match response.edit().remove_first_value(HeaderName::Via).finish() {
+                    Ok(response) => Upstream::Response {
+                        context: id,
+                        branch: Some(branch),
+                        response,
+                    },
+                    Err(_) => Upstream::Nothing,
+                }
+            }
+            _ => {
+                if status >= 600 {
+                    context.cancel_pending(actions);
+                }
+                context.consider(status, Some(response.clone()));
+                self.best_if_complete(id)
+            }
+        }
+    }
+
+    /// No final response comes on a branch.
+    pub fn handle_failure(
+        &mut self,
+        actions: &mut Actions<'_>,
+        branch: BranchId,
+        status: u16,
+    ) -> Upstream {
+        let Some(&id) = self.by_branch.get(&branch) else {
+            return Upstream::Nothing;
+        };
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return Upstream::Nothing;
+        };
+        if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
+            entry.pending = false;
+            actions.cancel_timer(entry.timer_c.take());
+        }
+        let status = if context.cancelled { 487 } else { status };
+        context.consider(status, None);
+        self.best_if_complete(id)
+    }
+
+    /// Timer C of a branch fired (RFC 3261 16.8).
+    pub fn handle_timer_c(&mut self, actions: &mut Actions<'_>, branch: BranchId) {
+        let Some(&id) = self.by_branch.get(&branch) else {
+            return;
+        };
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        let entry = context
+            .branches
+            .iter_mut()
+            .find(|entry| entry.id == branch && entry.pending);
+        if let Some(entry) = entry {
+            entry.timer_c = None;
+            actions.stack.cancel(actions.now, branch);
+        }
+    }
+
+    /// The request was cancelled: so are its branches, from which 487 comes back (RFC 3261 16.10).
+    ///
+    /// A request that no branch carries yet is answered 487 here, and its context is gone: what the entity kept
+    /// is returned.
+    pub fn handle_cancel(&mut self, actions: &mut Actions<'_>, server: ServerId) -> Option<T> {
+        let id = self.of_server(server)?;
+        let context = self.contexts.get_mut(&id)?;
+        if context.answered {
+            return None;
+        }
+        context.cancelled = true;
+        context.cancel_pending(actions);
+        if !context.branches.is_empty() {
+            return None;
+        }
+        context.answered = true;
+        let request = context.request.clone();
+        actions.stack.reject(actions.now, server, &request, 487, "");
+        self.remove(id)
+    }
+
+    /// A branch is over. The context goes with its last branch; what the entity kept is returned.
+    pub fn handle_ended(&mut self, actions: &mut Actions<'_>, branch: BranchId) -> Option<T> {
+        let id = self.by_branch.remove(&branch)?;
+        let context = self.contexts.get_mut(&id)?;
+        if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
+            entry.ended = true;
+            entry.pending = false;
+            actions.cancel_timer(entry.timer_c.take());
+        }
+        if context.answered && context.branches.iter().all(|entry| entry.ended) {
+            return self.remove(id);
+        }
+        None
+    }
+
+    /// Sends a response upstream. A final one that comes after all branches have ended frees the context.
+    pub fn respond(&mut self, actions: &mut Actions<'_>, id: ContextId, response: Message) {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        context.answered |= response.status().is_some_and(|status| status >= 200);
+        actions
+            .stack
+            .respond_with(actions.now, context.server, response);
+        self.remove_if_over(id);
+    }
+
+    /// Answers the request ourselves.
+    pub fn reject(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16, reason: &str) {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        context.answered |= status >= 200;
+        let (server, request) = (context.server, context.request.clone());
+        actions
+            .stack
+            .reject(actions.now, server, &request, status, reason);
+        self.remove_if_over(id);
+    }
+
+    /// The response that stands for a failure without one, to be edited and sent like any other.
+    pub fn failure(
+        &self,
+        actions: &mut Actions<'_>,
+        id: ContextId,
+        status: u16,
+    ) -> Option<Message> {
+        let tag = actions.stack.token();
+        self.contexts
+            .get(&id)?
+            .request
+            .response(status, "")
+            .to_tag(&tag)
+            .finish()
+            .ok()
+    }
+
+    /// Answers an unanswered request ourselves and cancels its branches.
+    pub fn give_up(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16, reason: &str) {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return;
+        };
+        if !context.answered {
+            context.cancel_pending(actions);
+            self.reject(actions, id, status, reason);
+        }
+    }
+
+    fn remove_if_over(&mut self, id: ContextId) -> Option<T> {
+        let context = self.contexts.get(&id)?;
+        if context.answered && context.branches.iter().all(|entry| entry.ended) {
+            return self.remove(id);
+        }
+        None
+    }
+
+    fn remove(&mut self, id: ContextId) -> Option<T> {
+        let context = self.contexts.remove(&id)?;
+        self.by_server.remove(&context.server);
+        Some(context.state)
+    }
+
+    fn best_if_complete(&mut self, id: ContextId) -> Upstream {
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return Upstream::Nothing;
+        };
+        if context.answered || context.branches.iter().any(|entry| entry.pending) {
+            return Upstream::Nothing;
+        }
+        let Some(best) = context.best.take() else {
+            return Upstream::Nothing;
+        };
+        let cut = best.response.and_then(|response| {
+            response
+                .edit()
+                .remove_first_value(HeaderName::Via)
+                .finish()
+                .ok()
+        });
+        match cut {
+            Some(response) => Upstream::Response {
+                context: id,
+                branch: None,
+                response,
+            },
+            None => Upstream::Failure {
+                context: id,
+                status: best.status,
+            },
+        }
+    }
+}
+
+impl<T> Context<T> {
+    /// True once CANCEL came.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
+    /// True while some branch has no final response.
+    pub fn is_pending(&self) -> bool {
+        self.branches.iter().any(|entry| entry.pending)
+    }
+
+    fn cancel_pending(&mut self, actions: &mut Actions<'_>) {
+        for entry in self.branches.iter().filter(|entry| entry.pending) {
+            actions.stack.cancel(actions.now, entry.id);
+        }
+    }
+
+    /// Keeps the better of two final responses (RFC 3261 16.7 step 6): 6xx, then the lowest class, and within
+    /// 4xx those first that tell the client how to try again. 503 counts as a 500 of ours.
+    fn consider(&mut self, status: u16, response: Option<Message>) {
+        let rank = |status: u16| match status {
+            600.. => (0, status),
+            401 | 407 | 415 | 420 | 484 => (status / 100, 0),
+            408 | 503 => (status / 100, u16::MAX),
+            _ => (status / 100, status),
+        };
+        let better = self
+            .best
+            .as_ref()
+            .is_none_or(|best| rank(status) < rank(best.status));
+        if better {
+            self.best = Some(Best { status, response });
+        }
+    }
+}
+
+fn restart_timer_c(actions: &mut Actions<'_>, role: Role, entry: &mut Branch) {
+    if entry.timer_c.is_none() {
+        return;
+    }
+    actions.cancel_timer(entry.timer_c.take());
+    let after: Duration = actions.config.session.timer_c;
+    entry.timer_c = role
+        .timer_c(entry.id)
+        .map(|timer| actions.set_timer(after, timer));
+}
+
+impl Role {
+    /// Timer C of a branch of this entity.
+    const fn timer_c(self, branch: BranchId) -> Option<Timer> {
+        use crate::entity::{icscf, pcscf, scscf};
+        match self {
+            Role::Pcscf => Some(Timer::Pcscf(pcscf::Timer::C(branch))),
+            Role::Icscf => Some(Timer::Icscf(icscf::Timer::C(branch))),
+            Role::Scscf => Some(Timer::Scscf(scscf::Timer::C(branch))),
+            Role::Hss => None,
+        }
+    }
+}
+
+/// What a proxy finds wrong with a request before it looks at it closely (RFC 3261 16.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// Status to answer with.
+    pub status: u16,
+    /// Reason phrase; empty for the usual one.
+    pub reason: &'static str,
+    /// Options for Unsupported.
+    pub unsupported: Option<String>,
+}
+
+/// Checks of RFC 3261 16.3: scheme, Max-Forwards, Proxy-Require.
+///
+/// # Errors
+/// 416, 483 or 420.
+pub fn check(request: &Message) -> Result<(), Objection> {
+    let objection = |status| Objection {
+        status,
+        reason: "",
+        unsupported: None,
+    };
+    match request.uri() {
+        Ok(uri) if uri.is_sip() || uri.scheme() == sip::Scheme::Tel || is_service(uri) => {}
+        _ => return Err(objection(416)),
+    }
+    if matches!(request.max_forwards(), Ok(Some(0))) {
+        return Err(objection(483));
+    }
+    let unknown: Vec<&str> = request
+        .values(HeaderName::ProxyRequire)
+        .filter(|option| {
+            !PROXY_OPTIONS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(option))
+        })
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Objection {
+        status: 420,
+        reason: "",
+        unsupported: Some(unknown.join(", ")),
+    })
+}
+
+fn is_service(uri: sip::Uri<'_>) -> bool {
+    uri.urn()
+        .is_some_and(|(namespace, _)| namespace.eq_ignore_ascii_case("service"))
+}
+
+/// Answers a request that did not pass [`check`].
+pub fn object(
+    actions: &mut Actions<'_>,
+    server: ServerId,
+    request: &Message,
+    objection: &Objection,
+) {
+    let tag = actions.stack.token();
+    let mut draft = request.response(objection.status, objection.reason);
+    draft.to_tag(&tag);
+    if let Some(unsupported) = &objection.unsupported {
+        draft.append(HeaderName::Unsupported, unsupported);
+    }
+    actions.stack.respond(actions.now, server, &mut draft);
+}
