@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a description was refused.
 ///
 /// In SIP an offer refused this way is answered 400 ([`Error::Malformed`]), 488 ([`Error::Unsupported`]) or
-/// 413 ([`Error::Limit`]); in H.248 it is error 422 or 449 by the same distinction.
+/// 413 ([`Error::Limit`]); in H.248 a descriptor that is malformed or too long is error 442.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

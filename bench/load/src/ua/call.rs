@@ -98,6 +98,8 @@ pub(super) struct Leg {
     pub dialog: Dialog,
     pub talk: Talk,
     pub rseq: RseqWatch,
+    /// The other end takes UPDATE (RFC 3311 4).
+    pub allows_update: bool,
     /// A 2xx to the INVITE that opened it came.
     pub answered: bool,
     /// The ACK of the last 2xx, to be sent when that comes again.
@@ -122,10 +124,16 @@ impl Leg {
             dialog,
             talk,
             rseq: RseqWatch::default(),
+            allows_update: false,
             answered: false,
             ack: None,
             success: None,
         }
+    }
+
+    /// Takes note of what the other end allows; without Allow nothing is known to be.
+    pub fn allow(&mut self, message: &Message) {
+        self.allows_update = message.has_token(HeaderName::Allow, "UPDATE");
     }
 }
 

@@ -76,6 +76,8 @@ impl Call {
             let provisionals = Provisionals::new(core.timers(), &mut core.entropy);
             call.callee.provisionals = Some(provisionals);
         }
+        call.legs[0].allow(request);
+        core.event(Event::Port { call: id, local });
         call.tell_incoming(core, request);
         call.run_steps(now, core);
         Ok(call)

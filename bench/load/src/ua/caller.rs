@@ -30,7 +30,10 @@ impl Call {
         let mut call = Self::new(id, Role::Caller, talk, core);
         call.caller.call_id = core.entropy.token_string();
         call.caller.target = target.to_owned();
-        call.send_invite(now, core, None)?;
+        let opened = core.outputs.len();
+        core.event(Event::Port { call: id, local });
+        call.send_invite(now, core, None)
+            .inspect_err(|_| core.outputs.truncate(opened))?;
         Ok(call)
     }
 
@@ -201,6 +204,7 @@ impl Call {
         }
         let leg = &mut self.legs[index];
         leg.answered = true;
+        leg.allow(response);
         // What it cannot read it leaves as the provisional response had it.
         let _ = leg.dialog.confirm(response);
         let described = self.read_final_description(core, index, response);

@@ -201,6 +201,13 @@ pub enum Event {
         /// Tag of the one that sent it: forked calls have several.
         tag: String,
     },
+    /// Media of a call will be received here, RTCP at the next port: open the sockets before anything is sent.
+    Port {
+        /// The call.
+        call: CallId,
+        /// Address of RTP.
+        local: SocketAddr,
+    },
     /// An offer was answered: media can flow.
     Media {
         /// The call.

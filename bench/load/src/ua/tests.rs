@@ -880,7 +880,8 @@ fn what_a_callee_cannot_do_is_refused_by_name() {
         net.call();
         net.run(1);
         assert_eq!(net.cause(0), Net::refused(status));
-        assert!(net.events[1].is_empty());
+        assert!(net.established(1).is_none() && net.cause(1).is_none());
+        assert!(net.agents[1].calls().next().is_none());
         assert!(net.is_quiet());
     }
 }

@@ -41,7 +41,8 @@ impl Call {
         if self.state != State::Confirmed || self.change.is_some() {
             return;
         }
-        let method = match core.config.policy.refresh_by_update {
+        let allowed = self.legs.first().is_some_and(|leg| leg.allows_update);
+        let method = match core.config.policy.refresh_by_update && allowed {
             true => Method::Update,
             false => Method::Invite,
         };
