@@ -1,4 +1,4 @@
-//! Calls with real counterparts: SIPp, Erlang/OTP megaco, tshark.
+//! Calls with real counterparts: SIPp, Erlang/OTP megaco and diameter, tshark.
 //!
 //! Every test has a network namespace of its own ([`Namespace`]) with nothing but a loopback
 //! interface, in which it starts processes ([`Process`]), each bounded in time and killed when the
@@ -6,7 +6,7 @@
 //! afterwards whether it could read them all and whether RTP was lost ([`Analysis`]).
 //!
 //! The tests need root, for the namespaces, and the Debian packages sip-tester, tshark,
-//! erlang-base and erlang-megaco, which `scripts/test` installs. Without them they fail and say so.
+//! erlang-base, erlang-megaco and erlang-diameter, which `scripts/test` installs. Without them they fail and say so.
 
 mod capture;
 pub mod erlang;

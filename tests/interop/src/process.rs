@@ -1,6 +1,7 @@
 //! Processes that cannot outlive their test or their time.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -55,6 +56,13 @@ impl Process {
             child,
             log,
         }
+    }
+
+    /// Writes to the pipe to its standard input.
+    pub fn write_input(&mut self, text: &str) {
+        let pipe = self.child.stdin.as_mut().expect("started with input");
+        pipe.write_all(text.as_bytes())
+            .unwrap_or_else(|fault| panic!("{} takes no input: {fault}", self.name));
     }
 
     /// Closes the pipe to its standard input.
