@@ -9,7 +9,8 @@ use crate::writer::Writer;
 
 /// A fault of a received message, or a limit an outgoing one would break.
 ///
-/// [`Error::result_code`] is the code it is answered with; [`Error::failed_avp`] the content of Failed-AVP.
+/// [`Error::result_code`] is the code it is answered with; [`Error::failed_avp`] the content of
+/// Failed-AVP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -83,7 +84,8 @@ impl Error {
         }
     }
 
-    /// The same fault seen from outside the Grouped AVP it was found in: Failed-AVP shows the way to it.
+    /// The same fault seen from outside the Grouped AVP it was found in: Failed-AVP shows the way
+    /// to it.
     pub(crate) fn within(mut self, group: &AvpDef) -> Error {
         if let Error::InvalidAvpBits(avp)
         | Error::AvpUnsupported(avp)

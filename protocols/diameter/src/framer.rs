@@ -5,8 +5,8 @@ use crate::message::{HEADER_BYTES, MESSAGE_BYTES_MAX, be24, field};
 
 /// Cuts a TCP stream into messages (RFC 6733 2.1, 3).
 ///
-/// Holds at most one unfinished message and what was last pushed. After an error the stream has no more
-/// message boundaries: the connection is to be closed.
+/// Holds at most one unfinished message and what was last pushed. After an error the stream has no
+/// more message boundaries: the connection is to be closed.
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: Vec<u8>,
@@ -26,8 +26,8 @@ impl Framer {
     /// The next whole message; `None` when more must be read. Call until then after each `push`.
     ///
     /// # Errors
-    /// `UnsupportedVersion`; `InvalidMessageLength` below a header or beyond [`MESSAGE_BYTES_MAX`], found
-    /// in the first four octets, before anything is stored for the message.
+    /// `UnsupportedVersion`; `InvalidMessageLength` below a header or beyond [`MESSAGE_BYTES_MAX`],
+    /// found in the first four octets, before anything is stored for the message.
     pub fn next_message(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let bytes = &self.buffer[self.start..];
         let Some(prefix) = bytes.first_chunk::<4>() else {

@@ -125,7 +125,8 @@ impl<'a> Message<'a> {
     /// Reads the header and the boundaries of the outermost AVPs; O(AVPs), nothing is copied.
     ///
     /// # Errors
-    /// Those of [`Header::parse`], `InvalidAvpLength`, `InvalidAvpBits`, and `Limit` beyond [`AVPS_MAX`].
+    /// Those of [`Header::parse`], `InvalidAvpLength`, `InvalidAvpBits`, and `Limit` beyond
+    /// [`AVPS_MAX`].
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Error> {
         let header = Header::parse(bytes)?;
         Avps::parse(&bytes[field::AVPS])?;
@@ -148,7 +149,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// AVPs side by side. Ends at the first octet that is not an AVP; those of a [`Message`] are all AVPs.
+/// AVPs side by side. Ends at the first octet that is not an AVP; those of a [`Message`] are all
+/// AVPs.
 #[derive(Clone, Copy, Debug)]
 pub struct Avps<'a>(pub(crate) &'a [u8]);
 

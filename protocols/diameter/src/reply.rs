@@ -32,8 +32,8 @@ impl ReplyTo {
         ReplyTo::from_parts(request.header, request.avps())
     }
 
-    /// That of a request whose AVPs, length or version cannot be trusted: what stands before the fault.
-    /// `None` for an answer, which is never answered, and for less than a header.
+    /// That of a request whose AVPs, length or version cannot be trusted: what stands before the
+    /// fault. `None` for an answer, which is never answered, and for less than a header.
     pub fn salvage(bytes: &[u8]) -> Option<ReplyTo> {
         let header = Header::read(bytes.first_chunk::<HEADER_BYTES>()?);
         let avps = Avps(&bytes[field::AVPS]);
@@ -80,7 +80,8 @@ impl ReplyTo {
         answer.finish()
     }
 
-    /// The answer that carries nothing but a result, with the E bit for protocol errors (RFC 6733 7.2).
+    /// The answer that carries nothing but a result, with the E bit for protocol errors (RFC 6733
+    /// 7.2).
     ///
     /// `application` adds what every answer of the application must have.
     ///
@@ -95,7 +96,8 @@ impl ReplyTo {
         self.finish(self.bare_result(origin, result, application))
     }
 
-    /// The answer to a request with this fault: Result-Code and, if the message can hold it, Failed-AVP.
+    /// The answer to a request with this fault: Result-Code and, if the message can hold it,
+    /// Failed-AVP.
     ///
     /// # Errors
     /// `Limit` when Proxy-Info makes it too long.

@@ -140,7 +140,8 @@ impl Writer {
         start
     }
 
-    /// Sets the length of the AVP at `start` and pads it. A length beyond 24 bits makes `finish` refuse.
+    /// Sets the length of the AVP at `start` and pads it. A length beyond 24 bits makes `finish`
+    /// refuse.
     fn close(&mut self, start: usize) {
         let length = (self.bytes.len() - start) as u32;
         self.bytes[start + 5..start + 8].copy_from_slice(&length.to_be_bytes()[1..]);

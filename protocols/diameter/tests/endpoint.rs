@@ -1,5 +1,7 @@
-//! Endpoints over the virtual network: capabilities, election, watchdog, failover, loss in each state.
+//! Endpoints over the virtual network: capabilities, election, watchdog, failover, loss in each
+//! state.
 
+mod identity;
 mod node;
 mod samples;
 
@@ -12,7 +14,8 @@ use diameter::endpoint::{
     Config, Endpoint, Failure, Health, Output, PENDING_MAX, PeerId, STRANGERS_MAX, SendError, State,
 };
 use diameter::{CommandFlags, Header, Message, ResultCode, Writer};
-use node::{Conduct, Node, SETUP, address, local, name, peer};
+use identity::{REALM, address, local, name, peer};
+use node::{Conduct, Node, SETUP};
 use sim::{Link, Network, NodeId, seeds};
 
 const LAN: Link = Link {
@@ -415,7 +418,7 @@ fn base_request_of(number: u8, command: u32, fill: impl FnOnce(&mut Writer)) -> 
         end_to_end: 1,
     });
     writer.text(&common::ORIGIN_HOST, &name(number));
-    writer.text(&common::ORIGIN_REALM, node::REALM);
+    writer.text(&common::ORIGIN_REALM, REALM);
     fill(&mut writer);
     writer.finish().unwrap()
 }

@@ -1,7 +1,8 @@
-//! Erlang/OTP's diameter decodes what we encode, by our dictionary, and we decode what it encodes again.
+//! Erlang/OTP's diameter decodes what we encode, by our dictionary, and we decode what it encodes
+//! again.
 //!
-//! Needs `escript` with the diameter application (Debian packages erlang-base and erlang-diameter); without
-//! them the test fails and says so.
+//! Needs `escript` with the diameter application (Debian packages erlang-base and erlang-diameter);
+//! without them the test fails and says so.
 
 mod samples;
 
@@ -106,7 +107,8 @@ fn grammar(text: &mut String, rules: &[Rule]) {
     text.push_str("    * [ AVP ]\n");
 }
 
-/// Erlang's dictionaries have one M bit for all occurrences of an AVP; in Supported-Features it has a meaning.
+/// Erlang's dictionaries have one M bit for all occurrences of an AVP; in Supported-Features it has
+/// a meaning.
 fn clear_m_of_features(message: &mut [u8]) {
     let header = [0, 0, 2, 0x74, 0xc0];
     while let Some(at) = message.windows(5).position(|octets| octets == header) {

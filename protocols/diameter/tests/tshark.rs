@@ -2,6 +2,7 @@
 //!
 //! Needs `tshark` and `text2pcap` (Debian package tshark); without them the tests fail and say so.
 
+mod identity;
 mod samples;
 
 use std::collections::HashMap;
@@ -9,9 +10,13 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use base::{Entropy, Instant};
 use diameter::dictionary::{self, AvpKind, MandatoryBit};
+use diameter::endpoint::{Config, ConnectionId, Endpoint, Output};
 use diameter::{Avps, Message};
+use identity::{local, peer};
 
 /// Runs `program`, feeds it `input` and returns its standard output.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
@@ -142,6 +147,75 @@ fn tshark_reads_the_values_we_wrote() {
     }
 }
 
+#[test]
+fn tshark_reads_the_messages_of_the_peer_machine() {
+    let now = Instant::from_secs(1_767_225_600);
+    let config = |number, other, connects| Config::new(local(number), vec![peer(other, connects)]);
+    let mut client = Endpoint::new(now, config(1, 2, true), Entropy::from_u64(1));
+    let mut server = Endpoint::new(now, config(2, 1, false), Entropy::from_u64(2));
+    client.handle_timeout(now);
+    let Some(Output::Connect {
+        connection: ours, ..
+    }) = client.poll_output()
+    else {
+        panic!("a peer with an address is connected to");
+    };
+    client.handle_connected(now, ours);
+    let theirs = server.accept(now).expect("there is room for one");
+    let mut messages = Vec::new();
+    let mut exchange = |client: &mut Endpoint, server: &mut Endpoint| {
+        for _ in 0..2 {
+            forward(now, client, server, theirs, &mut messages);
+            forward(now, server, client, ours, &mut messages);
+        }
+    };
+    exchange(&mut client, &mut server);
+    client.handle_timeout(now + Duration::from_secs(33));
+    exchange(&mut client, &mut server);
+    client.stop(now);
+    exchange(&mut client, &mut server);
+    let arguments = [
+        "-T",
+        "fields",
+        "-e",
+        "diameter.cmd.code",
+        "-e",
+        "diameter.Result-Code",
+    ];
+    let output = tshark(&messages, "base.pcap", &arguments);
+    assert_eq!(
+        output,
+        "257\t\n257\t2001\n280\t\n280\t2001\n282\t\n282\t2001\n"
+    );
+    let text = tshark(&messages, "base_verbose.pcap", &["-V"]);
+    for value in [
+        "Host-IP-Address Address: 192.0.2.1",
+        "Product-Name: node under test",
+        "Origin-State-Id: 1767225600",
+        "Supported-Vendor-Id: 10415",
+        "Disconnect-Cause: REBOOTING (0)",
+    ] {
+        assert!(text.contains(value), "tshark does not show {value}");
+    }
+    assert!(!text.contains("Malformed") && !text.contains("AVP: Unknown"));
+}
+
+/// Hands what one endpoint sends to the other, and keeps it.
+fn forward(
+    now: Instant,
+    from: &mut Endpoint,
+    to: &mut Endpoint,
+    connection: ConnectionId,
+    messages: &mut Vec<Vec<u8>>,
+) {
+    while let Some(output) = from.poll_output() {
+        if let Output::Send { bytes, .. } = output {
+            to.handle_received(now, connection, &bytes);
+            messages.push(bytes);
+        }
+    }
+}
+
 /// An AVP as Wireshark's dictionary has it.
 struct Theirs {
     name: String,
@@ -196,7 +270,8 @@ fn wireshark_dictionary() -> HashMap<(String, u32), Theirs> {
 fn the_dictionaries_agree_with_wiresharks() {
     // TS 29.229 release 19 clears M where release 7 still set it, and renamed 634.
     let later_mandatory = [629, 630, 632, 634, 653, 654, 655];
-    // RFC 6733 has Failed-AVP and its like as Wireshark; these are typed more precisely or renamed here.
+    // RFC 6733 has Failed-AVP and its like as Wireshark; these are typed more precisely or renamed
+    // here.
     let other_name = [606, 607, 608, 609, 610, 612, 613, 634, 110];
     let theirs = wireshark_dictionary();
     let lists = dictionary::cx::DICTIONARY.avps.iter();

@@ -19,7 +19,8 @@ impl Request {
     /// Reads a Cx request, held against the grammar of its command first.
     ///
     /// # Errors
-    /// Those of [`crate::dictionary::Dictionary::check`], and `InvalidAvpValue` for a number without meaning.
+    /// Those of [`crate::dictionary::Dictionary::check`], and `InvalidAvpValue` for a number
+    /// without meaning.
     pub fn from_message(message: &Message<'_>) -> Result<(Envelope, Request), Error> {
         let command = avp::DICTIONARY.check(message)?;
         if !message.header.flags.is_request() {

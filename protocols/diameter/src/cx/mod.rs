@@ -1,7 +1,8 @@
 //! Cx and Dx (TS 29.228, TS 29.229): the commands between the I-CSCF, the S-CSCF and the HSS.
 //!
-//! [`Request`] and [`Answer`] are typed values that know nothing of the wire: entities in one process pass them
-//! directly. Between processes `to_message` and `from_message` turn them into Diameter and back.
+//! [`Request`] and [`Answer`] are typed values that know nothing of the wire: entities in one
+//! process pass them directly. Between processes `to_message` and `from_message` turn them into
+//! Diameter and back.
 
 mod decode;
 mod encode;

@@ -5,7 +5,10 @@ use std::fmt;
 use base::Instant;
 
 macro_rules! enumerated {
-    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $value:literal,)+ }) => {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $value:literal,)+ }
+    ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u32)]
@@ -301,7 +304,8 @@ pub struct DeregistrationReason {
     pub info: Option<String>,
 }
 
-/// SCSCF-Restoration-Info, TS 29.229 6.3.46: what another S-CSCF needs to take a user over (TS 23.380).
+/// SCSCF-Restoration-Info, TS 29.229 6.3.46: what another S-CSCF needs to take a user over (TS
+/// 23.380).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScscfRestorationInfo {
     /// User-Name: the IMPI.
@@ -331,7 +335,8 @@ pub struct RestorationInfo {
     pub pcscf_subscription_info: Option<SubscriptionInfo>,
 }
 
-/// Subscription-Info and P-CSCF-Subscription-Info, TS 29.229 6.3.47 and 6.3.70: the dialog of a reg-event subscription, as SIP header values.
+/// Subscription-Info and P-CSCF-Subscription-Info, TS 29.229 6.3.47 and 6.3.70: the dialog of a
+/// reg-event subscription, as SIP header values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscriptionInfo {
     /// Call-ID-SIP-Header.

@@ -24,7 +24,11 @@ avps! {
     AUTH_APPLICATION_ID = 258 "Auth-Application-Id" Unsigned32, Must;
     ACCT_APPLICATION_ID = 259 "Acct-Application-Id" Unsigned32, Must;
     VENDOR_SPECIFIC_APPLICATION_ID = 260 "Vendor-Specific-Application-Id"
-        Grouped(&[one(&VENDOR_ID), optional(&AUTH_APPLICATION_ID), optional(&ACCT_APPLICATION_ID)]), Must;
+        Grouped(&[
+            one(&VENDOR_ID),
+            optional(&AUTH_APPLICATION_ID),
+            optional(&ACCT_APPLICATION_ID),
+        ]), Must;
     REDIRECT_HOST_USAGE = 261 "Redirect-Host-Usage" Enumerated, Must;
     REDIRECT_MAX_CACHE_TIME = 262 "Redirect-Max-Cache-Time" Unsigned32, Must;
     SESSION_ID = 263 "Session-Id" Utf8String, Must;

@@ -66,10 +66,14 @@ avps! {
             optional(&PRIMARY_CHARGING_COLLECTION_FUNCTION_NAME),
             optional(&SECONDARY_CHARGING_COLLECTION_FUNCTION_NAME),
         ]), Must;
-    PRIMARY_EVENT_CHARGING_FUNCTION_NAME = 619 "Primary-Event-Charging-Function-Name" DiameterUri, Must;
-    SECONDARY_EVENT_CHARGING_FUNCTION_NAME = 620 "Secondary-Event-Charging-Function-Name" DiameterUri, Must;
-    PRIMARY_CHARGING_COLLECTION_FUNCTION_NAME = 621 "Primary-Charging-Collection-Function-Name" DiameterUri, Must;
-    SECONDARY_CHARGING_COLLECTION_FUNCTION_NAME = 622 "Secondary-Charging-Collection-Function-Name" DiameterUri, Must;
+    PRIMARY_EVENT_CHARGING_FUNCTION_NAME = 619 "Primary-Event-Charging-Function-Name"
+        DiameterUri, Must;
+    SECONDARY_EVENT_CHARGING_FUNCTION_NAME = 620 "Secondary-Event-Charging-Function-Name"
+        DiameterUri, Must;
+    PRIMARY_CHARGING_COLLECTION_FUNCTION_NAME = 621 "Primary-Charging-Collection-Function-Name"
+        DiameterUri, Must;
+    SECONDARY_CHARGING_COLLECTION_FUNCTION_NAME = 622 "Secondary-Charging-Collection-Function-Name"
+        DiameterUri, Must;
     USER_AUTHORIZATION_TYPE = 623 "User-Authorization-Type" Enumerated, Must;
     USER_DATA_ALREADY_AVAILABLE = 624 "User-Data-Already-Available" Enumerated, Must;
     CONFIDENTIALITY_KEY = 625 "Confidentiality-Key" OctetString, Must;

@@ -175,7 +175,8 @@ impl Dictionary {
     /// grammar of error answers (RFC 6733 7.2).
     ///
     /// # Errors
-    /// All variants but `Limit` and those of [`Message::parse`]; the first fault found is the one returned.
+    /// All variants but `Limit` and those of [`Message::parse`]; the first fault found is the one
+    /// returned.
     pub fn check(&self, message: &Message<'_>) -> Result<&'static CommandDef, Error> {
         let header = &message.header;
         if header.application != self.application {
@@ -254,7 +255,10 @@ pub fn find(vendor: u32, code: u32) -> Option<&'static AvpDef> {
 
 /// Defines the AVPs of one vendor: constants, and the list of all.
 macro_rules! avps {
-    ($all:ident, vendor $vendor:expr; $($constant:ident = $code:literal $name:literal $kind:expr, $mandatory:ident;)+) => {
+    (
+        $all:ident, vendor $vendor:expr;
+        $($constant:ident = $code:literal $name:literal $kind:expr, $mandatory:ident;)+
+    ) => {
         $(
             #[doc = concat!($name, ", AVP code ", $code, ".")]
             pub static $constant: AvpDef = AvpDef {

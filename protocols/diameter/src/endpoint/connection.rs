@@ -124,7 +124,8 @@ impl Endpoint {
         self.step(now, peer, event);
     }
 
-    /// No more messages can be found in a stream: the fault is answered if possible, the connection closed.
+    /// No more messages can be found in a stream: the fault is answered if possible, the connection
+    /// closed.
     fn stream_broken(
         &mut self,
         now: Instant,

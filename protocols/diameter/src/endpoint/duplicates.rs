@@ -1,4 +1,5 @@
-//! Requests seen before, RFC 6733 3 (T flag) and 5.5.4: an answer is given again, the work is not done again.
+//! Requests seen before, RFC 6733 3 (T flag) and 5.5.4: an answer is given again, the work is not
+//! done again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A Diameter node: its peers, their connections, and the requests under way, RFC 6733 5 and 6. Sans-IO.
+//! A Diameter node: its peers, their connections, and the requests under way, RFC 6733 5 and 6.
+//! Sans-IO.
 //!
 //! ```
 //! use std::net::{Ipv4Addr, SocketAddr};
@@ -39,11 +40,11 @@
 //! ```
 //!
 //! After every `&mut` call drain [`Endpoint::poll_output`]. Bytes read from a connection go to
-//! [`Endpoint::handle_received`] in any portions. Requests of other nodes come out checked against the grammar
-//! of their command; faulty ones are answered here.
+//! [`Endpoint::handle_received`] in any portions. Requests of other nodes come out checked against
+//! the grammar of their command; faulty ones are answered here.
 //!
-//! It is no relay: a request for another host or realm is refused. It has no TLS of its own and no SCTP: the
-//! caller may put either under it.
+//! It is no relay: a request for another host or realm is refused. It has no TLS of its own and no
+//! SCTP: the caller may put either under it.
 
 mod connection;
 mod duplicates;
@@ -98,7 +99,8 @@ pub struct Config {
     pub guests_max: usize,
 }
 
-/// A peer known by configuration, or taken in as a guest; others are refused with DIAMETER_UNKNOWN_PEER.
+/// A peer known by configuration, or taken in as a guest; others are refused with
+/// DIAMETER_UNKNOWN_PEER.
 #[derive(Clone, Debug)]
 pub struct PeerConfig {
     /// Its Origin-Host.
@@ -157,8 +159,8 @@ pub enum Output {
         /// One message.
         bytes: Vec<u8>,
     },
-    /// Close a connection when what was sent is out; what still comes from it is not wanted. Also comes for
-    /// connections the peer closed.
+    /// Close a connection when what was sent is out; what still comes from it is not wanted. Also
+    /// comes for connections the peer closed.
     Close {
         /// The connection.
         connection: ConnectionId,
@@ -378,8 +380,8 @@ const REBOOTING: u32 = 0;
 impl Endpoint {
     /// A node that connects to its peers at the next [`Endpoint::handle_timeout`].
     ///
-    /// `now` and `entropy` are what identifiers start from, so that a restart repeats none: `now` must be Unix
-    /// time, as its seconds are Origin-State-Id.
+    /// `now` and `entropy` are what identifiers start from, so that a restart repeats none: `now`
+    /// must be Unix time, as its seconds are Origin-State-Id.
     pub fn new(now: Instant, config: Config, mut entropy: Entropy) -> Endpoint {
         let mut timers = TimerQueue::new();
         let mut peers: Vec<Peer> = config.peers.iter().map(|_| Peer::new()).collect();
@@ -554,7 +556,8 @@ impl Endpoint {
         self.send(connection, reply_to.result(origin, result, application));
     }
 
-    /// Queues a message. One that exceeds the limit for messages is not sent: its sender runs into its timer.
+    /// Queues a message. One that exceeds the limit for messages is not sent: its sender runs into
+    /// its timer.
     fn send(&mut self, connection: ConnectionId, message: Result<Vec<u8>, Error>) {
         if let Ok(bytes) = message {
             self.outputs.push_back(Output::Send { connection, bytes });

@@ -49,7 +49,8 @@ impl Pending {
 impl Endpoint {
     /// Sends a request to the peer its Destination-Host and Destination-Realm lead to.
     ///
-    /// The identifiers in `message` are set here. Its answer or failure comes out under the name returned.
+    /// The identifiers in `message` are set here. Its answer or failure comes out under the name
+    /// returned.
     ///
     /// # Errors
     /// `Undeliverable`, `Limit`, `Malformed`.
@@ -92,7 +93,8 @@ impl Endpoint {
     /// Sends the answer to a request received.
     ///
     /// # Errors
-    /// `Malformed`; `Gone` when the connection is no more. The answer is then kept for the peer's next try.
+    /// `Malformed`; `Gone` when the connection is no more. The answer is then kept for the peer's
+    /// next try.
     pub fn send_answer(
         &mut self,
         now: Instant,
@@ -112,7 +114,8 @@ impl Endpoint {
     /// The best peer for a request that has not had it yet.
     ///
     /// A peer that is the Destination-Host and configured is the only choice; else the peers of the
-    /// Destination-Realm and the relays are, healthy ones first, then in the order of configuration.
+    /// Destination-Realm and the relays are, healthy ones first, then in the order of
+    /// configuration.
     fn route(&self, message: &Message<'_>, tried: &[PeerId]) -> Option<PeerId> {
         let health = |peer: &PeerId| {
             let state = &self.peers[peer.0 as usize];

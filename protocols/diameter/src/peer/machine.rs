@@ -86,7 +86,8 @@ pub(crate) enum Action {
     Up,
     /// The peer takes no more messages.
     Down,
-    /// Ask on the old connection whether it lives: the peer opened a new one, so it may have restarted.
+    /// Ask on the old connection whether it lives: the peer opened a new one, so it may have
+    /// restarted.
     Probe,
 }
 
@@ -181,9 +182,9 @@ mod tests {
         Event::RcvDpa,
     ];
 
-    /// RFC 6733 5.6 as a grid: rows are states, columns the events above. `.` is refused; the letter is
-    /// the next state (C closed, A wait conn ack, E wait I CEA, X wait conn ack/elect, W wait returns,
-    /// I and R open, G closing).
+    /// RFC 6733 5.6 as a grid: rows are states, columns the events above. `.` is refused; the
+    /// letter is the next state (C closed, A wait conn ack, E wait I CEA, X wait conn ack/elect, W
+    /// wait returns, I and R open, G closing).
     const GRID: [&str; 8] = [
         "A.....R......",
         ".EC...X..CC..",

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use diameter::Message;
 use diameter::cx::{Answer, Envelope, Outcome, Request};
 use diameter::endpoint::{
-    Config, ConnectionId, Endpoint, Failure, Incoming, Local, Output, PeerConfig, PeerId, RequestId,
+    Config, ConnectionId, Endpoint, Failure, Incoming, Output, PeerConfig, PeerId, RequestId,
 };
-use diameter::{Message, Origin, dictionary};
 use sim::{Host, StreamEvent, Transmit};
 
-pub const REALM: &str = "ims.test";
+use crate::identity::{REALM, address, local};
 
 /// What a node did with a request it received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,38 +38,6 @@ pub struct Node {
     next_port: u16,
     streams: BTreeMap<(SocketAddr, SocketAddr), ConnectionId>,
     out: VecDeque<Transmit>,
-}
-
-/// 192.0.2.`number`:3868 is where node `number` listens; `node1.ims.test` is its name.
-pub fn address(number: u8) -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, number], 3868))
-}
-
-pub fn name(number: u8) -> String {
-    format!("node{number}.{REALM}")
-}
-
-/// A peer this node connects to, or only waits for.
-pub fn peer(number: u8, connects: bool) -> PeerConfig {
-    PeerConfig {
-        host: name(number),
-        realm: REALM.to_owned(),
-        address: connects.then(|| address(number)),
-        is_relay: false,
-    }
-}
-
-pub fn local(number: u8) -> Local {
-    Local {
-        origin: Origin {
-            host: name(number),
-            realm: REALM.to_owned(),
-        },
-        host_ip_addresses: vec![address(number).ip()],
-        vendor_id: 0,
-        product_name: "node under test".to_owned(),
-        applications: vec![&dictionary::cx::DICTIONARY],
-    }
 }
 
 impl Node {

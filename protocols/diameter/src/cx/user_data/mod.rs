@@ -1,4 +1,5 @@
-//! User-Data (TS 29.228 Annex B and E): the user profile the HSS hands to the S-CSCF, an XML document.
+//! User-Data (TS 29.228 Annex B and E): the user profile the HSS hands to the S-CSCF, an XML
+//! document.
 
 mod read;
 mod tree;
@@ -124,7 +125,8 @@ enumerated! {
 /// TriggerPoint: a logical expression of service point triggers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TriggerPoint {
-    /// ConditionTypeCNF: true is an AND of groups that are ORs, false an OR of groups that are ANDs.
+    /// ConditionTypeCNF: true is an AND of groups that are ORs, false an OR of groups that are
+    /// ANDs.
     pub condition_type_cnf: bool,
     /// SPT.
     pub triggers: Vec<ServicePointTrigger>,

@@ -169,7 +169,8 @@ fn application_server(server: Node<'_>) -> Result<ApplicationServer, Error> {
     })
 }
 
-/// The Extension of an element, the Extension of that, and so on: each release added one inside the last.
+/// The Extension of an element, the Extension of that, and so on: each release added one inside the
+/// last.
 fn extensions(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
     std::iter::successors(node.first("Extension"), |extension| {
         extension.first("Extension")

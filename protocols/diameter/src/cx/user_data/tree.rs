@@ -5,7 +5,8 @@ use quick_xml::events::Event;
 
 use super::{DEPTH_MAX, ELEMENTS_MAX, Error};
 
-/// All elements of a document. No recursion, no entities but the five of XML and character references.
+/// All elements of a document. No recursion, no entities but the five of XML and character
+/// references.
 #[derive(Default)]
 pub(super) struct Tree {
     elements: Vec<Element>,
