@@ -1,10 +1,11 @@
 //! A seeded virtual network on virtual time, for tests of whole nodes.
 //!
-//! A [`Network`] carries datagrams and byte streams between sans-IO [`Host`]s. Nothing in it sleeps and nothing
-//! reads a clock: time jumps from event to event, and one seed gives one run, octet for octet. Datagrams suffer
-//! what their [`Link`] says; streams are delayed but keep order and content. Nodes crash, lose power, restart
-//! and are cut off from one another. When a test panics, the network prints its seed and its last
-//! events; `SIM_SEED` runs that seed again (see [`seeds`]).
+//! A [`Network`] carries datagrams and byte streams between sans-IO [`Host`]s. Nothing in it sleeps
+//! and nothing reads a clock: time jumps from event to event, and one seed gives one run, octet for
+//! octet. Datagrams suffer what their [`Link`] says; streams are delayed but keep order and
+//! content. Nodes crash, lose power, restart and are cut off from one another. When a test panics,
+//! the network prints its seed and its last events; `SIM_SEED` runs that seed again (see
+//! [`seeds`]).
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -22,7 +23,13 @@
 //! }
 //!
 //! impl Host for Echo {
-//!     fn handle_datagram(&mut self, _: Instant, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
+//!     fn handle_datagram(
+//!         &mut self,
+//!         _: Instant,
+//!         local: SocketAddr,
+//!         remote: SocketAddr,
+//!         bytes: &[u8],
+//!     ) {
 //!         self.count += 1;
 //!         self.out.push_back(Transmit::Datagram { local, remote, bytes: bytes.to_vec() });
 //!     }

@@ -181,8 +181,8 @@ impl<H: Host> Network<H> {
         self.links.insert((from, to), link);
     }
 
-    /// Cuts every node of `these` off from every node of `those`, both ways. Datagrams are lost; octets of
-    /// streams wait.
+    /// Cuts every node of `these` off from every node of `those`, both ways. Datagrams are lost;
+    /// octets of streams wait.
     pub fn cut(&mut self, these: &[NodeId], those: &[NodeId]) {
         for &one in these {
             for &other in those {
