@@ -6,7 +6,8 @@
 //! afterwards whether it could read them all and whether RTP was lost ([`Analysis`]).
 //!
 //! The tests need root, for the namespaces, and the Debian packages sip-tester, tshark,
-//! erlang-base, erlang-megaco and erlang-diameter, which `scripts/test` installs. Without them they fail and say so.
+//! erlang-base, erlang-megaco and erlang-diameter, which `scripts/test` installs. Without them they
+//! fail and say so.
 
 mod capture;
 pub mod erlang;

@@ -1,6 +1,8 @@
-//! Our Diameter endpoint against Erlang/OTP's: capabilities, watchdogs, requests and leave-taking both ways.
+//! Our Diameter endpoint against Erlang/OTP's: capabilities, watchdogs, requests and leave-taking
+//! both ways.
 //!
-//! On loopback, each test with a port of its own. Needs the Debian packages erlang-base and erlang-diameter.
+//! On loopback, each test with a port of its own. Needs the Debian packages erlang-base and
+//! erlang-diameter.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -246,7 +248,8 @@ fn we_connect_to_erlang_ask_it_outlive_the_watchdogs_and_are_left() {
     assert_eq!(driver.answers, [expected]);
     hss.wait_for("ok uar alice@ims.test []", SOON);
 
-    // Both watchdogs have asked twice by then: silence of 6 s twice would have closed the connection.
+    // Both watchdogs have asked twice by then: silence of 6 s twice would have closed the
+    // connection.
     let later = driver.now() + Duration::from_secs(17);
     driver.run("watchdogs", Duration::from_secs(20), |driver| {
         driver.now() >= later
