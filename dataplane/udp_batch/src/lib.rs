@@ -30,12 +30,14 @@
 //! ```
 
 mod address;
+mod descriptors;
 mod epoll;
 mod event;
 mod receive;
 mod send;
 mod socket;
 
+pub use descriptors::raise_descriptor_limit;
 pub use epoll::{Epoll, Events};
 pub use event::EventFd;
 pub use receive::{Message, ReceiveBatch};
