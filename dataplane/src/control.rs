@@ -391,6 +391,13 @@ impl Control {
         self.shared.workers.iter().map(WorkerCounters::stats)
     }
 
+    /// True when so many commands more will not answer [`Error::Busy`]: asked before a transaction
+    /// of several, which is then done whole. A close or a new demand to latch takes one more for
+    /// each path that leads out by the flow, but these wait by themselves.
+    pub fn has_room(&self, commands: usize) -> bool {
+        self.outdated.is_empty() && self.reserve(commands).is_ok()
+    }
+
     /// True when the workers have done every command so far.
     pub fn is_settled(&self) -> bool {
         let done = |(handle, worker): (&WorkerHandle, &WorkerCounters)| {
@@ -565,10 +572,8 @@ impl Control {
 
     /// Makes sure that so many commands find room at every worker.
     fn reserve(&self, commands: usize) -> Result<(), Error> {
-        let room = self
-            .workers
-            .iter()
-            .all(|worker| worker.commands.slots() >= commands);
+        let mut workers = self.workers.iter();
+        let room = workers.all(|worker| worker.commands.slots() >= commands);
         if room { Ok(()) } else { Err(Error::Busy) }
     }
 

@@ -9,7 +9,8 @@
 //! ```
 //! use base::Instant;
 //! use dataplane::io::sim;
-//! use dataplane::{Config, Context, Datagram, Function, LocalAddress, LocalAddresses, Path, Verdict};
+//! use dataplane::{Config, Context, Datagram, Function, Path, Verdict};
+//! use dataplane::{LocalAddress, LocalAddresses};
 //!
 //! /// Forwards whatever comes.
 //! struct Pipe;

@@ -39,15 +39,19 @@ const WORKERS: usize = 2;
 
 impl Rig {
     fn start(ip: [u8; 4]) -> Self {
+        Self::start_with(ip, Idle::Block { after_turns: 2 }, 21_999)
+    }
+
+    fn start_with(ip: [u8; 4], idle: Idle, last_port: u16) -> Self {
         let ip = IpAddr::from(ip);
-        let addresses = LocalAddresses::new(&[LocalAddress::new(ip, 21_000..=21_999)]).unwrap();
+        let addresses = LocalAddresses::new(&[LocalAddress::new(ip, 21_000..=last_port)]).unwrap();
         let udp = udp::UdpConfig {
             workers: WORKERS,
             ..udp::UdpConfig::default()
         };
         let backend = udp::backend(&addresses, &udp).unwrap();
         let config = Config {
-            idle: Idle::Block { after_turns: 2 },
+            idle,
             rest: Duration::ZERO,
             ..Config::default()
         };
@@ -275,5 +279,73 @@ fn a_delivery_in_memory_between_workers_wakes_the_one_that_sleeps() {
     rig.await_rest();
     assert_eq!(rig.control().stats(inner).packets_received, 2);
     assert_eq!(rig.control().stats(outer).packets_sent, 2);
+    rig.stop();
+}
+
+#[test]
+fn two_thousand_ports_are_served() {
+    const PORTS: u16 = 2_000;
+    let limit = udp::raise_descriptor_limit().unwrap();
+    assert!(
+        limit > u64::from(PORTS) + 100,
+        "this test needs {PORTS} descriptors, not {limit}"
+    );
+    let mut rig = Rig::start_with(
+        [127, 8, 7, 16],
+        Idle::Block { after_turns: 2 },
+        21_000 + PORTS,
+    );
+    let (sink, sink_address) = host();
+    let now = rig.clock.now();
+    let mut flows = Vec::new();
+    for port in 21_000..21_000 + PORTS {
+        let local = rig.local(port);
+        while !rig.control().has_room(2) {
+            while rig.control().poll_event(now).is_some() {}
+            std::thread::yield_now();
+        }
+        let flow = rig.control().open_flow(now, local).unwrap();
+        rig.control()
+            .set_path(flow, Path::to(flow, sink_address))
+            .unwrap();
+        flows.push(flow);
+    }
+    rig.await_settled();
+    let (source, _) = host();
+    let mut buffer = [0; 16];
+    for ports in (21_000..21_000 + PORTS).collect::<Vec<_>>().chunks(50) {
+        for port in ports {
+            source
+                .send_to(&port.to_be_bytes(), rig.local(*port))
+                .unwrap();
+        }
+        for _ in ports {
+            let (bytes, from) = sink.recv_from(&mut buffer).unwrap();
+            assert_eq!(&buffer[..bytes], from.port().to_be_bytes());
+        }
+    }
+    rig.await_rest();
+    assert!(
+        flows
+            .iter()
+            .all(|flow| rig.control().stats(*flow).packets_sent == 1)
+    );
+    rig.stop();
+}
+
+/// A worker about to sleep either sees the command or is woken for it.
+#[test]
+fn no_command_is_slept_through() {
+    let mut rig = Rig::start_with([127, 8, 7, 17], Idle::Block { after_turns: 0 }, 21_999);
+    let (flow, other) = rig.call(21_000, host().1, host().1);
+    for number in 1..3_000_u16 {
+        let remote = SocketAddr::from(([127, 0, 0, 1], number));
+        rig.control()
+            .set_path(flow, Path::to(other, remote))
+            .unwrap();
+        rig.await_settled();
+        let now = rig.clock.now();
+        while rig.control().poll_event(now).is_some() {}
+    }
     rig.stop();
 }

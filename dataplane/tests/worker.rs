@@ -567,6 +567,7 @@ fn commands_beyond_the_ring_are_refused_whole() {
     let mut rig = Rig::with(2, 64, config);
     let (from, to) = rig.relay(10_000, remote(1));
     rig.settle();
+    assert!(rig.control.has_room(16) && !rig.control.has_room(17));
     let mut accepted = 0_u16;
     loop {
         match rig
@@ -579,6 +580,7 @@ fn commands_beyond_the_ring_are_refused_whole() {
         }
     }
     assert_eq!(accepted, 16);
+    assert!(!rig.control.has_room(1));
     assert!(matches!(rig.control.close_flow(to), Err(Error::Busy)));
     assert!(matches!(
         rig.control.open_flow(rig.now, local(10_010)),

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use udp_batch::{Epoll, EventFd, Events, ReceiveBatch, SendBatch, SendDatagram, Socket};
 
+pub use udp_batch::raise_descriptor_limit;
+
 /// What the `udp` back-end can be told.
 #[derive(Clone, Debug)]
 pub struct UdpConfig {
@@ -33,7 +35,8 @@ impl Default for UdpConfig {
     }
 }
 
-/// Sockets at `addresses`, opened later, for each of the workers.
+/// Sockets at `addresses`, opened later, for each of the workers. The process needs a descriptor
+/// per port in use: see [`raise_descriptor_limit`].
 ///
 /// # Errors
 /// What the system answers: too many descriptors.
