@@ -1,9 +1,9 @@
 //! Edits of a message, and messages made from parts.
 
 use crate::header::{NameAddr, Params, print_date};
-use crate::index::{Index, Line, Lines, Names, Start, is_name};
-use crate::limits::{HEADERS_MAX, MESSAGE_BYTES_MAX};
-use crate::scan::{split_outside, trim};
+use crate::index::{Index, Line, Lines, Names, Start, is_request_uri};
+use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::scan::{is_token, split_outside, trim};
 use crate::span::Span;
 use crate::{EditError, HeaderName, Invalid, Message, Method, Why, reason_phrase};
 use memchr::memchr2;
@@ -11,6 +11,9 @@ use smallvec::SmallVec;
 
 /// Max-Forwards of a request that has none (RFC 3261 8.1.1.6, 16.6 step 3).
 pub const MAX_FORWARDS: u8 = 70;
+
+/// Octets of a start line beside method and Request-URI, or reason.
+const START_LINE_REST: usize = 16;
 
 /// Octets reserved with the first line of its own: what a proxy adds.
 const OWN_BYTES: usize = 512;
@@ -177,9 +180,8 @@ impl Draft {
 
     /// Writes the request line anew.
     pub fn set_request_line(&mut self, method: &Method, uri: &str) -> &mut Draft {
-        let bad =
-            |text: &str| text.is_empty() || text.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
-        if bad(method.as_str()) || bad(uri) || uri.len() >= MESSAGE_BYTES_MAX {
+        let bad = !is_token(method.as_str().as_bytes()) || !is_request_uri(uri.as_bytes());
+        if bad || method.as_str().len() + uri.len() + START_LINE_REST > LINE_BYTES_MAX {
             return self.refuse(EditError::StartLine);
         }
         let from = method.as_str().len() + 1;
@@ -211,7 +213,8 @@ impl Draft {
         } else {
             reason
         };
-        if !(100..700).contains(&status) || !is_value(reason) {
+        let bad = !(100..700).contains(&status) || !is_value(reason);
+        if bad || reason.len() + START_LINE_REST > LINE_BYTES_MAX {
             return self.refuse(EditError::StartLine);
         }
         let line = format!("SIP/2.0 {status} {reason}\r\n");
@@ -561,7 +564,7 @@ impl Draft {
         text: &str,
         value: &str,
     ) -> Result<DraftLine, EditError> {
-        if !is_name(text) {
+        if !is_token(text.as_bytes()) {
             return Err(EditError::Name);
         }
         let value = trim(value);
@@ -571,7 +574,7 @@ impl Draft {
         let start = self.own.len();
         let from = start + text.len() + 2;
         let end = from + value.len() + 2;
-        if end > MESSAGE_BYTES_MAX {
+        if end - start > LINE_BYTES_MAX || end > MESSAGE_BYTES_MAX {
             return Err(EditError::TooLong);
         }
         if start == 0 {

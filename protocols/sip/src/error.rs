@@ -27,8 +27,7 @@ pub enum Malformed {
     BodyShort,
     /// More than [`crate::MESSAGE_BYTES_MAX`] octets.
     TooLong,
-    /// A line of more than [`crate::LINE_BYTES_MAX`] octets, or a head of more than
-    /// [`crate::HEAD_BYTES_MAX`].
+    /// A line of more than [`crate::LINE_BYTES_MAX`] octets.
     LineTooLong,
     /// More than [`crate::HEADERS_MAX`] header fields.
     TooManyHeaders,

@@ -1,6 +1,7 @@
 //! Messages of a stream, RFC 3261 18.3, and its keep-alives, RFC 5626 3.5.1.
 
-use crate::limits::{HEAD_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::index::Index;
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::message::content_length;
 use crate::{Malformed, Message, ParseError, index};
 use memchr::memmem;
@@ -79,44 +80,35 @@ impl Framer {
         {
             return Some(keep_alive);
         }
+        if self.buffered() < self.need.unwrap_or(1) {
+            return None;
+        }
+        let Some(head) = self.head() else {
+            let full = self.buffered() > MESSAGE_BYTES_MAX;
+            return full.then(|| self.lost(Malformed::TooLong, MESSAGE_BYTES_MAX, None));
+        };
         let rest = &mut self.buffer[self.done..];
-        if rest.is_empty() || self.need.is_some_and(|need| rest.len() < need) {
-            return None;
-        }
-        let Some(end) = memmem::find(&rest[self.scanned..], b"\r\n\r\n") else {
-            if rest.len() > HEAD_BYTES_MAX {
-                let error = ParseError::new(Malformed::LineTooLong, HEAD_BYTES_MAX, None);
-                return Some(self.broken(error));
-            }
-            self.scanned = rest.len().saturating_sub(3);
-            return None;
-        };
-        let head = self.scanned + end + 4;
-        if head > HEAD_BYTES_MAX {
-            let error = ParseError::new(Malformed::LineTooLong, HEAD_BYTES_MAX, None);
-            return Some(self.broken(error));
-        }
         let (index, mut found) = index::index(&mut rest[..head]);
-        let length = index.as_ref().map(|index| content_length(rest, index));
-        let Some(Ok(Some(body))) = length else {
-            if !matches!(length, None | Some(Ok(_))) || found.is_none() {
-                found = Some((Malformed::ContentLength, 0));
-            }
-            let head = rest[..head].to_vec();
-            let partial = Message::assemble(head, index, found);
-            return Some(self.broken(partial.err()?));
+        let Some(index) = index else {
+            let (fault, offset) = found.unwrap_or((Malformed::StartLine, 0));
+            return Some(self.lost(fault, offset, None));
         };
-        let need = head.saturating_add(body);
+        let need = match content_length(rest, &index) {
+            Ok(Some(body)) => head.saturating_add(body),
+            other => {
+                let at = other.err().unwrap_or(head);
+                let (fault, offset) = *found.get_or_insert((Malformed::ContentLength, at));
+                return Some(self.lost(fault, offset, Some((head, index))));
+            }
+        };
         if need > MESSAGE_BYTES_MAX {
-            let partial = index.map(|index| Message::from_index(rest[..head].to_vec(), index));
-            let error = ParseError::new(Malformed::TooLong, head, partial);
-            return Some(self.broken(error));
+            return Some(self.lost(Malformed::TooLong, head, Some((head, index))));
         }
         if rest.len() < need {
             self.need = Some(need);
             return None;
         }
-        let message = Message::assemble(rest[..need].to_vec(), index, found);
+        let message = Message::assemble(rest[..need].to_vec(), Some(index), found);
         self.done += need;
         self.scanned = 0;
         self.need = None;
@@ -124,6 +116,16 @@ impl Framer {
             Ok(message) => Frame::Message(message),
             Err(error) => Frame::Malformed(error),
         })
+    }
+
+    /// Length of the head of the next message, its empty line included, once it is there.
+    fn head(&mut self) -> Option<usize> {
+        let rest = &self.buffer[self.done..];
+        let Some(end) = memmem::find(&rest[self.scanned..], b"\r\n\r\n") else {
+            self.scanned = rest.len().saturating_sub(3);
+            return None;
+        };
+        Some(self.scanned + end + 4)
     }
 
     /// Takes the line ends before a start line. A lone CRLF means nothing unless a pong is due.
@@ -150,10 +152,14 @@ impl Framer {
         }
     }
 
-    fn broken(&mut self, error: ParseError) -> Frame {
+    /// Gives the stream up. What could be read of the head goes along.
+    fn lost(&mut self, fault: Malformed, offset: usize, head: Option<(usize, Index)>) -> Frame {
+        let partial = head.map(|(len, index)| {
+            Message::from_index(self.buffer[self.done..][..len].to_vec(), index)
+        });
         self.broken = true;
         self.buffer = Vec::new();
         self.done = 0;
-        Frame::Broken(error)
+        Frame::Broken(ParseError::new(fault, offset, partial))
     }
 }

@@ -249,9 +249,7 @@ fn start_line(line: &[u8], found: &mut Found) -> Option<Start> {
     } else {
         Span::default()
     };
-    let text = &line[uri.range()];
-    let plain = |&byte: &u8| byte > b' ' && byte != 0x7f && !matches!(byte, b'<' | b'>' | b'"');
-    if text.is_empty() || !text.iter().all(plain) {
+    if !is_request_uri(&line[uri.range()]) {
         note(found, Malformed::StartLine, blank + 1);
     }
     match version_of(version) {
@@ -290,6 +288,13 @@ fn status_line(line: &[u8], found: &mut Found) -> Option<Option<Start>> {
     }))
 }
 
+/// Something visible without the delimiters that never stand in a URI: what may be a Request-URI of
+/// whatever scheme.
+pub(crate) fn is_request_uri(text: &[u8]) -> bool {
+    let plain = |&byte: &u8| byte > b' ' && byte != 0x7f && !matches!(byte, b'<' | b'>' | b'"');
+    !text.is_empty() && text.iter().all(plain)
+}
+
 enum Version {
     Ours,
     Another,
@@ -315,9 +320,4 @@ fn version_of(text: &[u8]) -> Version {
         return Version::Another;
     }
     Version::None
-}
-
-/// True for the token rules of a name that [`crate::Draft`] is asked to write.
-pub(crate) fn is_name(text: &str) -> bool {
-    is_token(text.as_bytes())
 }

@@ -51,8 +51,7 @@ pub use header::{
     SessionExpires, TokenParams, Transport, Via,
 };
 pub use limits::{
-    HEAD_BYTES_MAX, HEADERS_MAX, LEADING_CRLF_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX,
-    URI_PARAMS_MAX,
+    HEADERS_MAX, LEADING_CRLF_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX, URI_PARAMS_MAX,
 };
 pub use message::{Field, Message, is_keep_alive};
 pub use method::Method;

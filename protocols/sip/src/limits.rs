@@ -13,9 +13,6 @@ pub const HEADERS_MAX: usize = 256;
 /// fits many times.
 pub const LINE_BYTES_MAX: usize = 16_384;
 
-/// Longest head (start line, header fields, blank line) that a stream may send before it is closed.
-pub const HEAD_BYTES_MAX: usize = 49_152;
-
 /// Most parameters of one URI: comparing two URIs looks each up in the other.
 pub const URI_PARAMS_MAX: usize = 64;
 
@@ -24,4 +21,4 @@ pub const LEADING_CRLF_MAX: usize = 8;
 
 // Index offsets are u16: the octet after the last must be expressible.
 const _: () = assert!(MESSAGE_BYTES_MAX <= u16::MAX as usize);
-const _: () = assert!(LINE_BYTES_MAX <= HEAD_BYTES_MAX && HEAD_BYTES_MAX <= MESSAGE_BYTES_MAX);
+const _: () = assert!(LINE_BYTES_MAX <= MESSAGE_BYTES_MAX);

@@ -353,7 +353,7 @@ impl Message {
     ///
     /// # Errors
     /// Malformed.
-    pub fn charging(&self, name: HeaderName) -> Result<Option<Params<'_>>, Invalid> {
+    pub fn params(&self, name: HeaderName) -> Result<Option<Params<'_>>, Invalid> {
         self.optional(name, Params::parse_first)
     }
 

@@ -6,6 +6,7 @@ use sip::HeaderName::{
     self, CSeq, CallId, Contact, ContentLength, ContentType, From, MaxForwards, RecordRoute, Route,
     Supported, To, UserAgent, Via,
 };
+use sip::LINE_BYTES_MAX;
 use sip::{Draft, EditError, Invalid, Message, Method, Why};
 
 const INVITE: &str = "INVITE sip:bob@home2.test SIP/2.0\r\n\
@@ -305,12 +306,33 @@ fn the_first_refusal_is_the_one_returned() {
 
 #[test]
 fn what_grows_too_long_is_refused() {
-    let long = "x".repeat(60_000);
+    let long = "x".repeat(LINE_BYTES_MAX);
+    assert_eq!(
+        invite().edit().append(UserAgent, &long).finish(),
+        Err(EditError::TooLong)
+    );
+    assert_eq!(
+        invite().response(200, &long).finish(),
+        Err(EditError::StartLine)
+    );
     assert_eq!(
         invite()
             .edit()
-            .append(UserAgent, &long)
-            .append(To, &long)
+            .set_request_uri(&format!("sip:{long}"))
+            .finish(),
+        Err(EditError::StartLine)
+    );
+    let fits = "x".repeat(LINE_BYTES_MAX - 16);
+    assert_indexed_as_parsed(&invite().edit().append(UserAgent, &fits).finish().unwrap());
+    assert_indexed_as_parsed(&invite().response(200, &fits).finish().unwrap());
+    assert_eq!(
+        invite()
+            .edit()
+            .append(UserAgent, &fits)
+            .append(UserAgent, &fits)
+            .append(UserAgent, &fits)
+            .append(UserAgent, &fits)
+            .append(UserAgent, &fits)
             .finish(),
         Err(EditError::TooLong)
     );

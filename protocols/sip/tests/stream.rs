@@ -1,7 +1,7 @@
 //! Framing of streams: however the octets arrive, the same messages and keep-alives come out.
 
 use base::Entropy;
-use sip::{Frame, Framer, HEAD_BYTES_MAX, Malformed, Message, PING, PONG};
+use sip::{Frame, Framer, MESSAGE_BYTES_MAX, Malformed, Message, PING, PONG};
 
 const HEAD: &str = "OPTIONS sip:b@b.test SIP/2.0\r\nVia: SIP/2.0/TCP a.test;branch=z9hG4bK1\r\n\
     From: <sip:a@a.test>;tag=1\r\nTo: <sip:b@b.test>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n";
@@ -134,12 +134,12 @@ fn a_head_without_end_is_given_up() {
     let broken = loop {
         framer.handle_input(b"X: 0123456789\r\n");
         octets += 15;
-        assert!(octets < 2 * HEAD_BYTES_MAX);
+        assert!(octets < 2 * MESSAGE_BYTES_MAX);
         if let Some(frame) = framer.poll_frame() {
             break frame;
         }
     };
-    assert_eq!(name(&broken), "broken LineTooLong");
+    assert_eq!(name(&broken), "broken TooLong");
 }
 
 #[test]

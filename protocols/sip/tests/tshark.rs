@@ -1,4 +1,5 @@
-//! Our reading of each valid message against that of tshark, another decoder: `testdata/tshark.tsv`.
+//! Our reading of each valid message against that of tshark, another decoder:
+//! `testdata/tshark.tsv`.
 
 use sip::Message;
 use std::path::Path;
