@@ -64,7 +64,7 @@ impl Client {
     /// # Errors
     /// Nobody listens, the answer is not HTTP, or it does not come in time.
     pub fn get(&mut self, path: &str) -> Result<Answer, Failure> {
-        self.request("GET", path, None)
+        self.request("GET", path, None, None)
     }
 
     /// Sends a request and waits for its answer.
@@ -75,14 +75,15 @@ impl Client {
         &mut self,
         method: &str,
         path: &str,
+        header: Option<(&str, &str)>,
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
         let reused = self.connection.is_some();
-        let answer = self.exchange(method, path, body);
+        let answer = self.exchange(method, path, header, body);
         // The server may have closed a kept connection meanwhile: once more on a fresh one.
         let answer = if answer.is_err() && reused {
             self.connection = None;
-            self.exchange(method, path, body)
+            self.exchange(method, path, header, body)
         } else {
             answer
         };
@@ -98,7 +99,13 @@ impl Client {
         })
     }
 
-    fn exchange(&mut self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Answer> {
+    fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        header: Option<(&str, &str)>,
+        body: Option<&Value>,
+    ) -> io::Result<Answer> {
         if self.connection.is_none() {
             let stream = TcpStream::connect_timeout(&self.address, TIMEOUT)?;
             stream.set_read_timeout(Some(TIMEOUT))?;
@@ -111,6 +118,9 @@ impl Client {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         if let Some(token) = &self.token {
             request.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
+        if let Some((name, value)) = header {
+            request.push_str(&format!("{name}: {value}\r\n"));
         }
         if let Some(body) = &body {
             request.push_str(&format!(

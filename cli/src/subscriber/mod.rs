@@ -1,20 +1,23 @@
-//! `strowger subscriber`: the subscribers of an HSS, through its admin interface.
+//! `strowger subscriber`: the subscribers of an HSS.
+
+mod directory;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::control::store::{Impi, PutMode, Subscriber};
+use ::control::subscriber::{Draft, Import};
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::http::{self, Client};
 use crate::output::{self, Table};
 use crate::status::CONTROL_ADMIN;
 
-mod import;
+pub use directory::Directory;
 
-/// Subscribers asked for in one page.
-const PAGE: usize = 500;
+/// Faults of an import file that are shown; more are counted.
+const FAULTS_SHOWN: usize = 20;
 
 /// Flags of `subscriber`.
 #[derive(Debug, Args)]
@@ -30,6 +33,9 @@ pub struct SubscriberArgs {
         default_value = "strowger/control"
     )]
     state: PathBuf,
+    /// File of the subscriber store, to be used directly: no HSS may be running on it
+    #[arg(long, value_name = "PATH", global = true)]
+    store: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,10 +63,10 @@ enum Command {
         /// Private identity
         impi: String,
     },
-    /// Add all subscribers of a CSV file
+    /// Add or replace all subscribers of a CSV file
     ///
     /// The first row names the columns: impi, and any of impus (separated by blanks), k, op or
-    /// opc, amf, sqn, password. Subscribers that exist are replaced.
+    /// opc, amf, sqn, password. Nothing is stored when any row is wrong.
     Import {
         /// CSV file
         file: PathBuf,
@@ -79,84 +85,74 @@ struct AddArgs {
     #[arg(long, value_name = "HEX", conflicts_with = "generate")]
     k: Option<String>,
     /// Operator variant configuration OPc: 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", conflicts_with = "op")]
+    #[arg(long, value_name = "HEX", conflicts_with = "generate")]
     opc: Option<String>,
     /// Operator variant configuration OP, from which OPc is computed
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", conflicts_with = "generate")]
     op: Option<String>,
     /// Authentication management field: 4 hexadecimal digits
     #[arg(long, value_name = "HEX")]
     amf: Option<String>,
-    /// Sequence number to continue from: 12 hexadecimal digits
+    /// Sequence number to continue from: up to 12 hexadecimal digits
     #[arg(long, value_name = "HEX")]
     sqn: Option<String>,
     /// Password for SIP Digest
-    #[arg(long, conflicts_with = "k")]
+    #[arg(long)]
     password: Option<String>,
     /// Draw K and OPc at random and print them
     #[arg(long)]
     generate: bool,
+    /// Replace the subscriber when it is there already
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Does what the subcommand says.
 pub fn run(args: &SubscriberArgs, as_json: bool) -> Result<(), Failure> {
-    let mut client = Client::new(args.admin);
     match &args.command {
-        Command::List { prefix, limit } => list(&mut client, prefix, *limit, as_json),
-        Command::Show { impi } => show(&mut client, impi, as_json),
-        Command::Add(add) => {
-            let subscriber = add.subscriber()?;
-            put(&mut authorized(args)?, &subscriber)?;
-            if as_json {
-                output::print_json(&subscriber);
-            } else {
-                output::print(&format!("added {}\n", add.impi));
-                if add.generate {
-                    output::print(&fields(&subscriber));
-                }
-            }
+        Command::List { prefix, limit } => list(args, prefix, *limit, as_json),
+        Command::Show { impi } => {
+            let shown = args.open(false)?.show(&parse(impi)?)?;
+            say(as_json, &shown, || fields(&shown));
             Ok(())
         }
+        Command::Add(add) => add_one(args, add, as_json),
         Command::Remove { impi } => {
-            let path = format!("/subscribers/{}", http::percent(impi));
-            let answer = authorized(args)?.request("DELETE", &path, None)?;
-            check(&answer, &format!("cannot remove {impi}"))?;
-            report(
-                as_json,
-                json!({ "removed": impi }),
-                &format!("removed {impi}\n"),
-            );
+            args.open(true)?.remove(&parse(impi)?)?;
+            say(as_json, &json!({ "removed": impi }), || {
+                format!("removed {impi}\n")
+            });
             Ok(())
         }
-        Command::Import { file } => {
-            let rows = import::read(file)?;
-            let mut client = authorized(args)?;
-            for row in &rows {
-                put(&mut client, &row.subscriber).map_err(|failure| {
-                    Failure::new(format!("{}, line {}", file.display(), row.line)).because(failure)
-                })?;
-            }
-            let done = format!(
-                "imported {} subscribers\n",
-                output::thousands(rows.len() as u64)
-            );
-            report(as_json, json!({ "imported": rows.len() }), &done);
-            Ok(())
-        }
+        Command::Import { file } => import(args, file, as_json),
     }
 }
 
-fn report(as_json: bool, value: Value, text: &str) {
+impl SubscriberArgs {
+    /// The file when one is named, else the running HSS.
+    fn open(&self, to_change: bool) -> Result<Directory, Failure> {
+        if let Some(store) = &self.store {
+            return Directory::file(store);
+        }
+        let token = if to_change {
+            Some(token(&self.state)?)
+        } else {
+            None
+        };
+        Ok(Directory::admin(self.admin, token))
+    }
+}
+
+fn parse(impi: &str) -> Result<Impi, Failure> {
+    Impi::parse(impi).map_err(|fault| Failure::new(format!("{impi:?}")).because(fault))
+}
+
+fn say(as_json: bool, value: &Value, text: impl FnOnce() -> String) {
     if as_json {
-        output::print_json(&value);
+        output::print_json(value);
     } else {
-        output::print(text);
+        output::print(&text());
     }
-}
-
-/// A client that may change things.
-fn authorized(args: &SubscriberArgs) -> Result<Client, Failure> {
-    Ok(Client::new(args.admin).with_token(token(&args.state)?))
 }
 
 /// The token that the process with this state directory asks for.
@@ -165,125 +161,165 @@ pub fn token(state: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(&path).map_err(|fault| {
         Failure::new(format!("cannot read the admin token {}", path.display()))
             .because(fault)
-            .remedy("Name the state directory of the running HSS with --state DIR.")
+            .remedy(
+                "Name the state directory of the running HSS with --state DIR, or, when none is \
+                 running, its file with --store PATH.",
+            )
     })?;
     Ok(text.trim().to_owned())
 }
 
-/// Adds or replaces a subscriber; durable when this returns.
-pub fn put(client: &mut Client, subscriber: &Value) -> Result<(), Failure> {
-    let impi = subscriber["impi"].as_str().unwrap_or_default();
-    let path = format!("/subscribers/{}", http::percent(impi));
-    let answer = client.request("PUT", &path, Some(subscriber))?;
-    check(&answer, &format!("cannot add {impi}"))
+fn add_one(args: &SubscriberArgs, add: &AddArgs, as_json: bool) -> Result<(), Failure> {
+    let keys = if add.generate {
+        Some((random_key()?, random_key()?))
+    } else {
+        None
+    };
+    let subscriber = add.subscriber(keys.as_ref())?;
+    let mode = if add.replace {
+        PutMode::CreateOrReplace
+    } else {
+        PutMode::Create
+    };
+    args.open(true)?.put(&subscriber, mode)?;
+    let mut added = json!({ "added": add.impi });
+    let mut text = format!("added {}\n", add.impi);
+    if let Some((k, opc)) = &keys {
+        added["k"] = json!(k);
+        added["opc"] = json!(opc);
+        text.push_str(&format!("k    {k}\nopc  {opc}\n"));
+    }
+    say(as_json, &added, || text);
+    Ok(())
 }
 
-fn check(answer: &http::Answer, what: &str) -> Result<(), Failure> {
-    match answer.status {
-        200..=299 => Ok(()),
-        _ => Err(Failure::new(what).because(answer.error())),
-    }
-}
-
-fn list(client: &mut Client, prefix: &str, limit: usize, as_json: bool) -> Result<(), Failure> {
-    let mut all: Vec<Value> = Vec::new();
-    while all.len() < limit {
-        let after = all
-            .last()
-            .and_then(|last| last["impi"].as_str())
-            .unwrap_or_default();
-        let path = format!(
-            "/subscribers?prefix={}&after={}&limit={}",
-            http::percent(prefix),
-            http::percent(after),
-            PAGE.min(limit - all.len()),
-        );
-        let answer = client.get(&path)?;
-        check(&answer, "cannot list subscribers")?;
-        let page = answer.body.as_array().cloned().unwrap_or_default();
-        if page.is_empty() {
-            break;
-        }
-        all.extend(page);
-    }
-    if as_json {
-        output::print_json(&Value::Array(all));
-        return Ok(());
-    }
-    let mut table = Table::new(&["impi", "public identities"]);
+fn list(args: &SubscriberArgs, prefix: &str, limit: usize, as_json: bool) -> Result<(), Failure> {
+    let all = args.open(false)?.list(prefix, limit)?;
+    let is_cut = all.len() == limit;
+    let mut table = Table::new(&["impi", "public identities", "authentication", "state"]);
     for each in &all {
         table.row(vec![
             output::cell(&each["impi"]),
-            output::cell(&each["impus"]),
+            identities(each),
+            authentication(each),
+            state(each),
         ]);
     }
-    output::print(&table.text());
-    if all.len() == limit {
-        output::print(&format!("(the first {limit}; more with --limit)\n"));
-    }
+    say(as_json, &Value::Array(all), || {
+        let mut text = table.text();
+        if is_cut {
+            text.push_str(&format!("(the first {limit}; more with --limit)\n"));
+        }
+        text
+    });
     Ok(())
 }
 
-fn show(client: &mut Client, impi: &str, as_json: bool) -> Result<(), Failure> {
-    let answer = client.get(&format!("/subscribers/{}", http::percent(impi)))?;
-    check(&answer, &format!("cannot show {impi}"))?;
-    if as_json {
-        output::print_json(&answer.body);
-    } else {
-        output::print(&fields(&answer.body));
+fn identities(subscriber: &Value) -> String {
+    let all = subscriber["impus"].as_array().into_iter().flatten();
+    all.filter_map(|each| each["uri"].as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn authentication(subscriber: &Value) -> String {
+    let has = |key: &str| !subscriber[key].is_null();
+    match (has("aka"), has("digest")) {
+        (true, true) => "AKA, digest",
+        (true, false) => "AKA",
+        (false, true) => "digest",
+        (false, false) => "none",
     }
-    Ok(())
+    .to_owned()
+}
+
+fn state(subscriber: &Value) -> String {
+    let sets = subscriber["registrations"]["sets"].as_array();
+    let registered = sets.is_some_and(|sets| sets.iter().any(|set| set["state"] == "registered"));
+    if registered { "registered" } else { "-" }.to_owned()
 }
 
 fn fields(subscriber: &Value) -> String {
     let mut table = Table::new(&[]);
-    for (key, value) in subscriber.as_object().into_iter().flatten() {
-        table.row(vec![key.clone(), output::cell(value)]);
+    let mut row = |name: &str, value: String| table.row(vec![name.to_owned(), value]);
+    row("impi", output::cell(&subscriber["impi"]));
+    for each in subscriber["impus"].as_array().into_iter().flatten() {
+        let barred = if each["barred"] == true {
+            " (barred)"
+        } else {
+            ""
+        };
+        row("impu", format!("{}{barred}", output::cell(&each["uri"])));
+    }
+    row("authentication", authentication(subscriber));
+    if let Some(aka) = subscriber["aka"].as_object() {
+        for (key, value) in aka {
+            row(key, output::cell(value));
+        }
+    }
+    row("state", state(subscriber));
+    if let Some(server) = subscriber["registrations"]["server"]["name"].as_str() {
+        row("S-CSCF", server.to_owned());
     }
     table.text()
 }
 
+fn import(args: &SubscriberArgs, file: &Path, as_json: bool) -> Result<(), Failure> {
+    let at = file.display();
+    let bytes = std::fs::read(file)
+        .map_err(|fault| Failure::new(format!("cannot read {at}")).because(fault))?;
+    let rows =
+        Import::new(&bytes, None).map_err(|fault| Failure::new(at.to_string()).because(fault))?;
+    let (mut subscribers, mut faults): (Vec<Subscriber>, Vec<String>) = Default::default();
+    for row in rows {
+        match row {
+            Ok(imported) => subscribers.push(imported.subscriber),
+            Err(fault) => faults.push(format!("{at}: {fault}")),
+        }
+    }
+    if !faults.is_empty() {
+        let count = faults.len();
+        faults.truncate(FAULTS_SHOWN);
+        if count > FAULTS_SHOWN {
+            faults.push(format!("and {} more", count - FAULTS_SHOWN));
+        }
+        return Err(Failure::new("nothing was imported").remedy(faults.join("\n       ")));
+    }
+    let done = args.open(true)?.import(&subscribers)?;
+    say(
+        as_json,
+        &json!({ "created": done.created, "replaced": done.replaced }),
+        || {
+            format!(
+                "imported {} subscribers: {} new, {} replaced\n",
+                output::thousands(done.created + done.replaced),
+                output::thousands(done.created),
+                output::thousands(done.replaced),
+            )
+        },
+    );
+    Ok(())
+}
+
 impl AddArgs {
-    /// The subscriber that the flags describe, in the form that the admin interface takes.
-    fn subscriber(&self) -> Result<Value, Failure> {
-        let mut subscriber = Map::new();
-        subscriber.insert("impi".into(), json!(self.impi));
-        let default = vec![format!("sip:{}", self.impi)];
-        let impus = if self.impus.is_empty() {
-            &default
-        } else {
-            &self.impus
+    /// The subscriber that the flags describe; `keys` are K and OPc drawn at random.
+    fn subscriber(&self, keys: Option<&(String, String)>) -> Result<Subscriber, Failure> {
+        let impus = self.impus.join(" ");
+        let draft = Draft {
+            impi: &self.impi,
+            impus: Some(&impus),
+            k: keys.map(|(k, _)| k.as_str()).or(self.k.as_deref()),
+            op: self.op.as_deref(),
+            opc: keys.map(|(_, opc)| opc.as_str()).or(self.opc.as_deref()),
+            amf: self.amf.as_deref(),
+            sqn: self.sqn.as_deref(),
+            password: self.password.as_deref(),
         };
-        subscriber.insert("impus".into(), json!(impus));
-        let texts = [
-            ("k", &self.k),
-            ("opc", &self.opc),
-            ("op", &self.op),
-            ("amf", &self.amf),
-            ("sqn", &self.sqn),
-            ("password", &self.password),
-        ];
-        for (key, value) in texts {
-            if let Some(value) = value {
-                subscriber.insert(key.into(), json!(value));
-            }
-        }
-        if self.generate {
-            let (k, opc) = (random_key()?, random_key()?);
-            subscriber.insert("k".into(), json!(k));
-            subscriber.insert("opc".into(), json!(opc));
-        }
-        if !subscriber.contains_key("k") && self.password.is_none() {
-            return Err(
-                Failure::new(format!("{} has nothing to authenticate with", self.impi))
-                    .remedy("Give --k with --op or --opc, or --password, or --generate."),
-            );
-        }
-        if self.k.is_some() && self.op.is_none() && self.opc.is_none() {
-            return Err(Failure::new("--k needs --op or --opc")
-                .remedy("Milenage (3GPP TS 35.206) takes both."));
-        }
-        Ok(Value::Object(subscriber))
+        draft.build(None).map_err(|fault| {
+            Failure::new("not added")
+                .because(fault)
+                .remedy("Or let it draw keys at random: --generate.")
+        })
     }
 }
 
@@ -308,34 +344,39 @@ mod tests {
         args: AddArgs,
     }
 
-    fn add(line: &str) -> Result<Value, String> {
+    fn add(line: &str) -> Result<Subscriber, String> {
         let line = Line::try_parse_from(format!("add {line}").split_whitespace())
             .map_err(|fault| fault.to_string())?;
-        line.args.subscriber().map_err(|fault| fault.to_string())
+        line.args
+            .subscriber(None)
+            .map_err(|fault| fault.to_string())
     }
 
     #[test]
     fn a_subscriber_gets_a_public_identity_from_its_private_one() {
-        let subscriber = add("alice@ims.test --password secret").expect("valid");
-        assert_eq!(
-            subscriber,
-            json!({ "impi": "alice@ims.test", "impus": ["sip:alice@ims.test"], "password": "secret" })
-        );
+        let alice = add("alice@ims.test --password secret").expect("valid");
+        assert_eq!(alice.impus[0].uri.as_str(), "sip:alice@ims.test");
+        assert!(alice.digest.is_some() && alice.aka.is_none());
     }
 
     #[test]
-    fn keys_are_drawn_at_random_when_asked() {
-        let one = add("alice@ims.test --generate").expect("valid");
-        let two = add("alice@ims.test --generate").expect("valid");
-        assert_eq!(one["k"].as_str().map(str::len), Some(32));
-        assert_ne!(one["k"], two["k"]);
-        assert_ne!(one["k"], one["opc"]);
+    fn public_identities_are_a_list() {
+        let impus = "--impu sip:alice@ims.test,tel:+15550100";
+        let alice = add(&format!("a@ims.test --password x {impus}")).expect("valid");
+        assert_eq!(alice.impus.len(), 2);
     }
 
     #[test]
-    fn a_subscriber_without_credentials_is_refused() {
+    fn a_subscriber_without_credentials_is_refused_with_a_way_out() {
         assert!(add("alice@ims.test").is_err_and(|why| why.contains("--generate")));
-        assert!(add("alice@ims.test --k 00").is_err_and(|why| why.contains("--opc")));
-        assert!(add("alice@ims.test --k 00 --op 00 --opc 00").is_err());
+        assert!(add("alice@ims.test --k 00").is_err());
+        assert!(add("alice@ims.test --generate --k 00").is_err());
+    }
+
+    #[test]
+    fn keys_are_drawn_at_random() {
+        let (one, two) = (random_key().expect("drawn"), random_key().expect("drawn"));
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, two);
     }
 }
