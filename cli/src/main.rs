@@ -1,12 +1,15 @@
 //! The strowger command: every process and tool of the house in one binary.
 
+mod control;
 mod failure;
 mod h248;
 mod http;
+mod media;
 mod output;
 mod process;
 mod status;
 mod subscriber;
+mod up;
 
 use std::process::ExitCode;
 
@@ -27,6 +30,10 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start control and media on this machine, and make a call through them
+    Up(Box<up::UpArgs>),
+    /// Run the control process
+    Control(Box<control::ControlArgs>),
     /// Show what the running processes are doing
     Status(status::StatusArgs),
     /// Add, list, show, remove and import subscribers
@@ -48,6 +55,8 @@ fn main() -> ExitCode {
 
 fn run(line: &Line) -> Result<ExitCode, Failure> {
     match &line.command {
+        Command::Up(args) => return up::run(args, line.json),
+        Command::Control(args) => control::run(args)?,
         Command::Status(args) => status::run(args, line.json)?,
         Command::Subscriber(args) => subscriber::run(args, line.json)?,
         Command::H248(args) => h248::run(args, line.json)?,
