@@ -1,8 +1,9 @@
 //! G.711: 8-bit logarithmic PCM at 8 kHz, A-law and µ-law.
 //!
-//! Linear samples are 16-bit, of which G.711 defines 13 (A-law) and 14 (µ-law) from the top; the lower bits
-//! are dropped when encoding and filled with the middle of the step when decoding. Octets are as RTP carries
-//! them (RFC 3551 4.5.14): A-law with even bits inverted, µ-law with all bits inverted.
+//! Linear samples are 16-bit, of which G.711 defines 13 (A-law) and 14 (µ-law) from the top; the
+//! lower bits are dropped when encoding and filled with the middle of the step when decoding.
+//! Octets are as RTP carries them (RFC 3551 4.5.14): A-law with even bits inverted, µ-law with all
+//! bits inverted.
 
 /// Which of the two laws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +52,8 @@ pub const fn encode_a(sample: i16) -> u8 {
     } else {
         (!value as u32, 0x55)
     };
-    // Segments 0 and 1 are of the same step; from there each doubles it. 0xfff is the largest magnitude.
+    // Segments 0 and 1 are of the same step; from there each doubles it. 0xfff is the largest
+    // magnitude.
     let segment = (magnitude | 0x1f).ilog2() - 4;
     let shift = if segment < 2 { 1 } else { segment };
     let code = segment << 4 | (magnitude >> shift & 0x0f);
@@ -131,7 +133,7 @@ const fn table(a_law: bool) -> [i16; 256] {
 mod tests {
     use super::*;
 
-    /// The decoding tables and the encodings of every eighth sample from -32768, of CPython 3.11's `audioop`.
+    /// The decoding tables, and a hash of the encodings of all samples, of CPython 3.11's `audioop`.
     const REFERENCE: &str = include_str!("../testdata/g711_audioop.txt");
 
     fn reference(name: &str) -> Vec<i32> {
@@ -174,8 +176,8 @@ mod tests {
 
     #[test]
     fn decision_values_are_those_of_the_recommendation() {
-        // G.711 table 1: x = 64 and 128 end the first two segments; the units are 8 of ours. Codes before the
-        // inversion of even bits.
+        // G.711 table 1: x = 64 and 128 end the first two segments; the units are 8 of ours. Codes
+        // before the inversion of even bits.
         let a_law = [
             (0, 0x80),
             (64 * 8 - 1, 0x9f),

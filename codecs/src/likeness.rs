@@ -11,8 +11,9 @@ pub struct Likeness {
 
 /// Finds `heard` in `said`, allowing `heard` to be delayed by up to `delay_samples_max`.
 ///
-/// `None` when either is silent over the whole overlap, or `heard` is shorter than the delays to be tried.
-/// Costs `heard.len() * delay_samples_max` multiplications: a second at 8 kHz over 100 ms takes 6 million.
+/// `None` when either is silent over the whole overlap, or `heard` is shorter than the delays to be
+/// tried. Costs `heard.len() * delay_samples_max` multiplications: a second at 8 kHz over 100 ms
+/// takes 6 million.
 pub fn likeness(said: &[i16], heard: &[i16], delay_samples_max: usize) -> Option<Likeness> {
     let length = said.len().min(heard.len().checked_sub(delay_samples_max)?);
     let said = &said[..length];

@@ -1,8 +1,9 @@
 //! A signal that behaves like speech, for calls without a microphone.
 //!
-//! Source and filter: a pulse train whose pitch wanders, or noise, through three resonances that move from one
-//! vowel to the next, in syllables with pauses between words. Nobody would understand it, but its level, its
-//! pauses and its spectrum exercise codecs, voice activity detection and jitter buffers as a talker does.
+//! Source and filter: a pulse train whose pitch wanders, or noise, through three resonances that
+//! move from one vowel to the next, in syllables with pauses between words. Nobody would understand
+//! it, but its level, its pauses and its spectrum exercise codecs, voice activity detection and
+//! jitter buffers as a talker does.
 
 /// Samples per second.
 pub const SAMPLE_HZ: u32 = 8000;
@@ -11,7 +12,7 @@ const TICK_SAMPLES: u32 = 40;
 
 /// An endless talker at 8 kHz, 16 bits: the same seed says the same.
 ///
-/// About -20 dBov while talking; 60 % of the time talking, as P.59 has it of one side of a conversation.
+/// About -20 dBov while talking, and talking for about two thirds of the time.
 #[derive(Clone, Debug)]
 pub struct Speech {
     noise: u32,

@@ -230,8 +230,8 @@ impl Stream {
         }
     }
 
-    /// Takes a new agreement of the same stream: addresses, codec, direction. Sequence numbers go on, and so do
-    /// the counts.
+    /// Takes a new agreement of the same stream: addresses, codec, direction. Sequence numbers go
+    /// on, and so do the counts.
     pub fn update(&mut self, now: Instant, config: Config) {
         let (voice, expected_voice) = (self.config.voice, self.config.expected_voice);
         let (cname, rtcp_interval) = (self.config.cname.clone(), self.config.rtcp_interval);
@@ -267,7 +267,8 @@ impl Stream {
         }
     }
 
-    /// Presses a key, `0` to `9`, `*`, `#`, `A` to `D`; false when it is none or events were not agreed on.
+    /// Presses a key, `0` to `9`, `*`, `#`, `A` to `D`; false when it is none or events were not
+    /// agreed on.
     pub fn press(&mut self, key: char) -> bool {
         let code = Event::code_of(key).filter(|_| self.config.event_payload_type.is_some());
         self.keys.extend(code);
@@ -352,7 +353,8 @@ impl Stream {
             ..self.counts
         };
         if reception.received > 0 {
-            // Mouth to ear: a packet, half the round trip, and a playout buffer of a packet and twice the jitter.
+            // Mouth to ear: a packet, half the round trip, and a playout buffer of a packet and
+            // twice the jitter.
             let network = report.round_trip.unwrap_or_default() / 2;
             let conditions = Conditions {
                 impairment: Impairment::G711,

@@ -1,7 +1,8 @@
 //! A telephone: a user agent and the audio of its calls.
 //!
-//! The driver opens a socket for signalling, two for each [`Output::Open`], and passes datagrams and time on; with
-//! that the telephone registers, calls, talks and tells how the other end was heard.
+//! The driver opens a socket for signalling, two for each [`Output::Open`], and passes datagrams
+//! and time on; with that the telephone registers, calls, talks and tells how the other end was
+//! heard.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

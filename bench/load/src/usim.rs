@@ -1,6 +1,7 @@
 //! A USIM in software: AKA as the card does it, TS 33.102 6.3 with MILENAGE (TS 35.206).
 //!
-//! It shares no code with the home network under test, so that a mistake there is not made here too.
+//! It shares no code with the home network under test, so that a mistake there is not made here
+//! too.
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
@@ -180,8 +181,8 @@ impl Usim {
 mod tests {
     use super::*;
 
-    /// Test sets of TS 35.207 and TS 35.208, one line each: K, OP, OPc, RAND, SQN, AMF, then f1, f1*, f2, f3, f4,
-    /// f5 and f5*.
+    /// Test sets of TS 35.207 and TS 35.208, one line each: K, OP, OPc, RAND, SQN, AMF, then f1,
+    /// f1*, f2, f3, f4, f5 and f5*.
     const TEST_SETS: &str = include_str!("../testdata/milenage.txt");
 
     fn bytes<const N: usize>(text: &str) -> [u8; N] {

@@ -53,7 +53,8 @@ mod tests {
         for (datagram, kind) in cases {
             assert_eq!(datagram_kind(datagram), kind, "{datagram:?}");
         }
-        // Payload types 64 to 95 with the marker look like RTCP, which is why RFC 5761 forbids them with mux.
+        // Payload types 64 to 95 with the marker look like RTCP, which is why RFC 5761 forbids them
+        // with mux.
         assert_eq!(datagram_kind(&[0x80, 0x80 | 72]), DatagramKind::Rtcp);
         assert_eq!(datagram_kind(&[0x80, 0x80 | 96]), DatagramKind::Rtp);
     }

@@ -10,7 +10,8 @@ pub enum Error {
     Truncated,
     /// The version is not 2.
     Version,
-    /// More padding than packet, none where some is announced, or padding before the last of a compound.
+    /// More padding than packet, none where some is announced, or padding before the last of a
+    /// compound.
     Padding,
     /// A compound packet that does not begin with a report (RFC 3550 6.1).
     NoReport,

@@ -1,14 +1,15 @@
 //! RTP and RTCP (RFC 3550, profile RFC 3551): views, reports, reception statistics and quality.
 //!
-//! [`Packet`] checks a datagram once and then reads or rewrites it in place; [`Header`] writes a new one.
-//! [`rtcp`] reads compound packets without copying and writes them into a buffer of the caller. Nothing here
-//! allocates, keeps time or draws numbers, so the packet path may use all of it.
+//! [`Packet`] checks a datagram once and then reads or rewrites it in place; [`Header`] writes a
+//! new one. [`rtcp`] reads compound packets without copying and writes them into a buffer of the
+//! caller. Nothing here allocates, keeps time or draws numbers, so the packet path may use all of
+//! it.
 //!
 //! ```
 //! use rtp::{Header, Packet};
 //!
 //! let mut datagram = [0; 12 + 160];
-//! let header = Header { marker: true, payload_type: 8, sequence: 7, timestamp: 160, ssrc: 0xfeed };
+//! let header = Header { payload_type: 8, sequence: 7, ssrc: 0xfeed, ..Header::default() };
 //! header.write_to(&mut datagram)?;
 //! let mut packet = Packet::new(&mut datagram[..])?;
 //! packet.set_ssrc(0xbeef);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base::Instant;
 
 /// Seconds from 1900, where NTP starts, to 1970.
-const UNIX_EPOCH_SECS: u64 = 2_208_988_800;
+const SECS_1900_TO_1970: u64 = 2_208_988_800;
 
 /// Wall-clock time as 32.32 fixed-point seconds since 1900, wrapping in 2036.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,15 +20,17 @@ impl NtpTime {
 
 impl From<Instant> for NtpTime {
     fn from(instant: Instant) -> Self {
-        let secs = instant.as_secs().wrapping_add(UNIX_EPOCH_SECS);
+        let secs = instant.as_secs().wrapping_add(SECS_1900_TO_1970);
         let nanos = instant.as_nanos() % 1_000_000_000;
         Self((secs << 32) | ((nanos << 32) / 1_000_000_000))
     }
 }
 
-/// The round trip time from a report about one's own stream that arrives at `now` (RFC 3550 6.4.1, figure 2).
+/// The round trip time from a report about one's own stream that arrives at `now` (RFC 3550 6.4.1,
+/// figure 2).
 ///
-/// `None` when the reporter has not heard a sender report yet, or the clock says it answered before it was asked.
+/// `None` when the reporter has not heard a sender report yet, or the clock says it answered before
+/// it was asked.
 pub fn round_trip(now: Instant, last_sender_report: u32, delay_since: u32) -> Option<Duration> {
     if last_sender_report == 0 {
         return None;
@@ -61,9 +63,10 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_3550_figure_2_comes_out() {
-        // The sender report leaves at 0xb44db705.20000000 and is answered after 5.25 s; the report arrives at
-        // 0xb710.8000 (middle bits): 6.125 s round trip. The NTP era of the figure is 1995.
-        let arrival_secs = 0xb44d_b710_u64 - UNIX_EPOCH_SECS;
+        // The sender report leaves at 0xb44db705.20000000 and is answered after 5.25 s; the report
+        // arrives at 0xb710.8000 (middle bits): 6.125 s round trip. The NTP era of the figure is
+        // 1995.
+        let arrival_secs = 0xb44d_b710_u64 - SECS_1900_TO_1970;
         let now = Instant::from_secs(arrival_secs) + Duration::from_millis(500);
         assert_eq!(NtpTime::from(now).middle(), 0xb710_8000);
         let found = round_trip(now, 0xb705_2000, 0x0005_4000);

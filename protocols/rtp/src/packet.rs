@@ -24,10 +24,11 @@ mod field {
 /// Bytes of a header without contributing sources or extension.
 pub const HEADER_BYTES: usize = 12;
 
-/// An RTP packet over a buffer whose lengths were checked once, so that no reader can run past its end.
+/// An RTP packet over a buffer whose lengths were checked once, so that no reader can run past its
+/// end.
 ///
-/// Over a mutable buffer it rewrites fields in place; a relay changes no more than these, so no rewrite changes a
-/// length.
+/// Over a mutable buffer it rewrites fields in place; a relay changes no more than these, so no
+/// rewrite changes a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<T> {
     buffer: T,
@@ -191,9 +192,11 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the fixed fields, having checked version, contributing sources and extension against the length.
+    /// Reads the fixed fields, having checked version, contributing sources and extension against
+    /// the length.
     ///
-    /// Padding is not looked at: where SRTP encrypts it (RFC 3711 3.1) it is not for a relay to judge.
+    /// Padding is not looked at: where SRTP encrypts it (RFC 3711 3.1) it is not for a relay to
+    /// judge.
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Version`].

@@ -1,7 +1,8 @@
 //! Conversational quality by the E-model, G.107.
 //!
-//! Of its parameters those that a packet network changes are taken (delay, loss and its burstiness, codec); the
-//! others have the default values of G.107 table 3, with which a perfect narrow-band call has R = 93.2.
+//! Of its parameters those that a packet network changes are taken (delay, loss and its burstiness,
+//! codec); the others have the default values of G.107 7.7, with which a perfect narrow-band
+//! call has R = 93.2.
 
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ pub struct Conditions {
     pub delay: Duration,
     /// Share of packets lost, late ones included, 0 to 1.
     pub loss: f64,
-    /// Burst ratio, G.107 7.3: 1 for random loss, more when losses come together.
+    /// Burst ratio, G.107 7.5: 1 for random loss, more when losses come together.
     pub burst_ratio: f64,
 }
 
@@ -73,7 +74,7 @@ impl Conditions {
         }
     }
 
-    /// Transmission rating factor R, G.107 equation 7-1: 0 to 100.
+    /// Transmission rating factor R, G.107 7.1: 0 to 100.
     pub fn rating(&self) -> f64 {
         let delay_ms = (self.delay.as_secs_f64() * 1000.0).min(10_000.0);
         let noise = noise_dbm0p();
@@ -90,7 +91,7 @@ impl Conditions {
         mos(self.rating())
     }
 
-    /// Effective equipment impairment Ie-eff, G.107 equation 7-29.
+    /// Effective equipment impairment Ie-eff, G.107 7.5.
     fn equipment(&self) -> f64 {
         let Impairment { ie, bpl } = self.impairment;
         let loss = self.loss.clamp(0.0, 1.0) * 100.0;
@@ -111,8 +112,8 @@ pub fn mos(rating: f64) -> f64 {
     }
 }
 
-// G.107 table 3: send and receive loudness, sidetone, listener sidetone, room noises, D-values, circuit noise,
-// noise floor, quantisation units, talker echo and weighted echo path loss.
+// G.107 7.7: send and receive loudness, sidetone, listener sidetone, room noises, D-values,
+// circuit noise, noise floor, quantisation units, talker echo and weighted echo path loss.
 const SLR: f64 = 8.0;
 const RLR: f64 = 2.0;
 const OLR: f64 = SLR + RLR;
@@ -139,7 +140,7 @@ fn norm(x: f64, n: i32) -> f64 {
     (1.0 + x.powi(n)).powf(1.0 / f64::from(n))
 }
 
-/// Sum of all noise No, G.107 7.2.
+/// Sum of all noise No, of the basic signal-to-noise ratio, G.107 7.2.
 fn noise_dbm0p() -> f64 {
     let send = ROOM_SEND - SLR - D_SEND - 100.0 + 0.004 * (ROOM_SEND - OLR - D_SEND - 14.0).powi(2);
     let effective = ROOM_RECEIVE + decibels(1.0 + power(10.0 - LSTR));
@@ -166,7 +167,8 @@ fn simultaneous(ro: f64, noise: f64, delay_ms: f64) -> f64 {
     loudness + sidetone + quantisation
 }
 
-/// Delay impairment Id, G.107 7.4: talker echo, listener echo, and too long a delay without any echo.
+/// Delay impairment Id, G.107 7.4: talker echo, listener echo, and too long a delay without any
+/// echo.
 fn delay_impairment(ro: f64, noise: f64, delay_ms: f64) -> f64 {
     let t = delay_ms;
     let terv =
@@ -225,7 +227,8 @@ mod tests {
 
     #[test]
     fn delay_costs_as_g_114_draws_it() {
-        // Read from G.107's formula by its two-line approximation (Cole and Rosenbluth, 2001), to within 3.5.
+        // Read from G.107's formula by its two-line approximation (Cole and Rosenbluth, 2001), to
+        // within 3.5.
         for ms in [0, 20, 50, 100, 150, 200, 250, 300, 400] {
             let conditions = Conditions {
                 delay: Duration::from_millis(ms),
@@ -260,7 +263,7 @@ mod tests {
             }
             .rating()
         };
-        // Ie-eff = 95 * 2 / (2 + 25.1) = 7.01 and 95 * 2 / (2 + 4.3) = 30.2 (G.107 equation 7-29).
+        // Ie-eff = 95 * 2 / (2 + 25.1) = 7.01 and 95 * 2 / (2 + 4.3) = 30.2 (G.107 7.5).
         assert!(close(
             clean().rating() - lossy(Impairment::G711, 1.0),
             7.01,

@@ -15,7 +15,8 @@ pub const MIN_SEQUENTIAL: u8 = 2;
 const MAX_DROPOUT: u16 = 3000;
 /// A packet further back than this is not late but a restart, RFC 3550 A.1.
 const MAX_MISORDER: u16 = 100;
-/// Packets behind the newest among which a duplicate is recognised. All that can be late can be told apart.
+/// Packets behind the newest among which a duplicate is recognised. All that can be late can be
+/// told apart.
 const WINDOW: u32 = u128::BITS;
 const _: () = assert!(MAX_MISORDER as u32 <= WINDOW);
 
@@ -80,7 +81,8 @@ impl Reception {
         self.lost() as f64 / self.expected as f64
     }
 
-    /// Burst ratio of G.107 7.3: mean length of the gaps over what random loss would have; 1 without loss.
+    /// Burst ratio of G.107 7.5: mean length of the gaps over what random loss would have; 1
+    /// without loss.
     pub fn burst_ratio(&self) -> f64 {
         if self.lost() == 0 || self.gaps == 0 {
             return 1.0;
@@ -195,8 +197,9 @@ impl ReceiverStats {
         self.source.as_ref().map_or(0, |source| source.jitter >> 4)
     }
 
-    /// Packets there should have been and packets received, each counted once: of [`ReceiverStats::reception`] what a
-    /// relay wants for every packet, at the price of two additions.
+    /// Packets there should have been and packets received, each counted once: of
+    /// [`ReceiverStats::reception`] what a relay wants for every packet, at the price of two
+    /// additions.
     pub fn totals(&self) -> (u64, u64) {
         let (expected, received) = (self.past.expected, self.past.received);
         match &self.source {
@@ -219,8 +222,8 @@ impl ReceiverStats {
         sum
     }
 
-    /// The report block of the interval that ends `now` (RFC 3550 6.4.1, A.3), which begins the next; `None`
-    /// while nothing is received.
+    /// The report block of the interval that ends `now` (RFC 3550 6.4.1, A.3), which begins the
+    /// next; `None` while nothing is received.
     pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
         let source = self.source.as_mut()?;
         let expected = source.expected();

@@ -142,7 +142,8 @@ impl Direction {
         self.reversed().and(answer) == answer
     }
 
-    /// The direction to offer to put the other side on hold (RFC 3264 8.4): keeps sending if it did.
+    /// The direction to offer to put the other side on hold (RFC 3264 8.4): keeps sending if it
+    /// did.
     pub fn held(self) -> Self {
         self.and(Self::SendOnly)
     }

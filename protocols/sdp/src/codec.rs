@@ -82,8 +82,8 @@ impl Codec {
         })
     }
 
-    /// True when both name the same encoding at the same clock and channels. Parameters are not compared: each
-    /// encoding has rules of its own for them.
+    /// True when both name the same encoding at the same clock and channels. Parameters are not
+    /// compared: each encoding has rules of its own for them.
     pub fn same_encoding(&self, other: &Self) -> bool {
         self.encoding.eq_ignore_ascii_case(&other.encoding)
             && self.clock_hz == other.clock_hz

@@ -4,8 +4,9 @@ use std::fmt;
 
 /// Why a description was refused.
 ///
-/// In SIP an offer refused this way is answered 400 ([`Error::Malformed`]), 488 ([`Error::Unsupported`]) or
-/// 413 ([`Error::Limit`]); in H.248 a descriptor that is malformed or too long is error 442.
+/// In SIP an offer refused this way is answered 400 ([`Error::Malformed`]), 488
+/// ([`Error::Unsupported`]) or 413 ([`Error::Limit`]); in H.248 a descriptor that is malformed or
+/// too long is error 442.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,8 +1,8 @@
 //! The session descriptions of H.248 Local and Remote descriptors, H.248.1 7.1.8.
 //!
-//! They depart from RFC 8866: `o=`, `s=` and `t=` may be left out; fields may be `$` (the gateway chooses) or
-//! `*` (all); and a descriptor may hold several descriptions, each begun by `v=0`, alternatives in order of
-//! preference or, with ReserveGroup, all to be reserved.
+//! They depart from RFC 8866: `o=`, `s=` and `t=` may be left out; fields may be `$` (the gateway
+//! chooses) or `*` (all); and a descriptor may hold several descriptions, each begun by `v=0`,
+//! alternatives in order of preference or, with ReserveGroup, all to be reserved.
 //!
 //! ```
 //! use sdp::h248::Description;
@@ -82,7 +82,8 @@ impl Port for Wild<u16> {
     }
 }
 
-/// The content of a Local or Remote descriptor: alternatives in order of preference, none when it is empty.
+/// The content of a Local or Remote descriptor: alternatives in order of preference, none when it
+/// is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// One per `v=`.
@@ -129,13 +130,14 @@ impl Description {
         }
     }
 
-    /// True for an empty descriptor, which says that the gateway is to keep nothing (H.248.1 7.1.8).
+    /// True for an empty descriptor, which says that the gateway is to keep nothing (H.248.1
+    /// 7.1.8).
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    /// True when a field is left to the gateway, or several alternatives are: it is then underspecified and
-    /// must be answered with what was chosen.
+    /// True when a field is left to the gateway, or several alternatives are: it is then
+    /// underspecified and must be answered with what was chosen.
     pub fn is_underspecified(&self) -> bool {
         self.groups.len() > 1 || self.groups.iter().any(Group::is_underspecified)
     }
@@ -147,7 +149,8 @@ impl Description {
 }
 
 impl Group {
-    /// `v=0`, `c=` with this address (`$` when `None`, of the family of `IP6` if `ip6`) and one `m=` line.
+    /// `v=0`, `c=` with this address (`$` when `None`, of the family of `IP6` if `ip6`) and one
+    /// `m=` line.
     pub fn new(ip: Option<IpAddr>, ip6: bool, head: MediaLine) -> Self {
         let mut group = Self::default();
         group.lines.set_connection(match ip {

@@ -1,8 +1,8 @@
 //! SDP (RFC 8866) and the offer/answer model (RFC 3264).
 //!
-//! [`Session`] is a description as SIP carries it: parsed once, read and edited through typed accessors, and
-//! written as it came where nothing was changed. [`h248`] reads the descriptions of H.248 Local and Remote
-//! descriptors, which may hold wildcards and alternatives.
+//! [`Session`] is a description as SIP carries it: parsed once, read and edited through typed
+//! accessors, and written as it came where nothing was changed. [`h248`] reads the descriptions of
+//! H.248 Local and Remote descriptors, which may hold wildcards and alternatives.
 //!
 //! Not here: what an encoding's `a=fmtp` means, and the keys of `a=crypto`; both are kept verbatim.
 

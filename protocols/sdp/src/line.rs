@@ -38,7 +38,8 @@ pub enum Line {
     },
 }
 
-/// Bandwidth, RFC 8866 5.8: kilobits per second for `AS` and `CT`, bits per second for `TIAS`, `RS` and `RR`.
+/// Bandwidth, RFC 8866 5.8: kilobits per second for `AS` and `CT`, bits per second for `TIAS`, `RS`
+/// and `RR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bandwidth {
     /// `AS`, `CT`, `TIAS` (RFC 3890), `RS`, `RR` (RFC 3556).
@@ -236,7 +237,8 @@ impl Lines {
         })
     }
 
-    /// The values of the attributes of this name, in order: `crypto`, `candidate`, `curr`, `des`, `conf`…
+    /// The values of the attributes of this name, in order: `crypto`, `candidate`, `curr`, `des`,
+    /// `conf`…
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.attributes()
             .filter(move |attribute| attribute.name() == name)
@@ -260,8 +262,8 @@ impl Lines {
         self.insert(Line::Attribute(attribute));
     }
 
-    /// Puts an attribute in the place of the first of its name and removes the others of that name; adds it
-    /// where there is none.
+    /// Puts an attribute in the place of the first of its name and removes the others of that name;
+    /// adds it where there is none.
     pub fn set_attribute(&mut self, attribute: Attribute) {
         let mut new = Some(attribute);
         let name: Box<str> = new.as_ref().map_or("", Attribute::name).into();
@@ -347,7 +349,8 @@ impl Lines {
         Rtcp::parse(self.attribute("rtcp")?)
     }
 
-    /// Where RTCP goes of a stream whose RTP goes to `rtp`: `a=rtcp`, else the next port of that address.
+    /// Where RTCP goes of a stream whose RTP goes to `rtp`: `a=rtcp`, else the next port of that
+    /// address.
     pub(crate) fn rtcp_address(&self, rtp: SocketAddr) -> Option<SocketAddr> {
         let Some(rtcp) = self.rtcp() else {
             return Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?));

@@ -145,7 +145,8 @@ impl<P> Media<P> {
         payload_types.filter_map(|payload_type| self.codec(payload_type))
     }
 
-    /// The codec of a payload type: its `a=rtpmap`, else the static assignment of RFC 3551 section 6.
+    /// The codec of a payload type: its `a=rtpmap`, else the static assignment of RFC 3551 section
+    /// 6.
     pub fn codec(&self, payload_type: u8) -> Option<Codec> {
         let mut codec = match self.lines.rtpmap(payload_type) {
             Some(map) => Codec::from(map),
@@ -162,7 +163,8 @@ impl Media {
         self.head.port == 0
     }
 
-    /// Ends or refuses the stream (RFC 3264 6 and 8.2): port 0, and no attributes but those a `=0` line needs.
+    /// Ends or refuses the stream (RFC 3264 6 and 8.2): port 0, and no attributes but those a `=0`
+    /// line needs.
     pub fn reject(&mut self) {
         self.head.port = 0;
         self.head.port_count = 1;
@@ -171,8 +173,8 @@ impl Media {
 
     /// Sets where this stream is received: its own `c=`, the port, and `a=rtcp` (RFC 3605).
     ///
-    /// `a=rtcp` goes away where RTCP is at the next port of the same address, which is where it is looked for
-    /// by default.
+    /// `a=rtcp` goes away where RTCP is at the next port of the same address, which is where it is
+    /// looked for by default.
     pub fn set_endpoint(&mut self, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
         self.lines.set_connection(rtp.ip());
         if self.head.port != rtp.port() {

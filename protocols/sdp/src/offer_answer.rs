@@ -76,7 +76,8 @@ impl Terms {
         media
     }
 
-    /// The codecs of the offer that these terms take, in the order and under the payload types of the offer.
+    /// The codecs of the offer that these terms take, in the order and under the payload types of
+    /// the offer.
     fn common(&self, offer: &Media) -> Vec<Codec> {
         let mut taken: Vec<Codec> = Vec::new();
         for offered in offer.codecs() {
@@ -100,8 +101,8 @@ impl Terms {
 
 /// One end of an offer/answer dialogue: makes offers and answers, and numbers them.
 ///
-/// Keeps its last description, because the next must have the same `o=` but for a version that grows when
-/// something changed, and no fewer media descriptions (RFC 3264 section 8).
+/// Keeps its last description, because the next must have the same `o=` but for a version that
+/// grows when something changed, and no fewer media descriptions (RFC 3264 section 8).
 #[derive(Clone, Debug)]
 pub struct Agent {
     origin: Origin,
@@ -126,15 +127,15 @@ impl Agent {
         self.local.as_ref()
     }
 
-    /// Takes the last description back because it was refused: the one before it is in force again. Its version
-    /// is not used a second time.
+    /// Takes the last description back because it was refused: the one before it is in force again.
+    /// Its version is not used a second time.
     pub fn withdraw(&mut self) {
         self.local = self.before.take();
         self.withdrawn = true;
     }
 
-    /// Offers these streams (RFC 3264 section 5, and 8 for a further offer). Streams of an earlier description
-    /// beyond them are ended.
+    /// Offers these streams (RFC 3264 section 5, and 8 for a further offer). Streams of an earlier
+    /// description beyond them are ended.
     pub fn offer(&mut self, terms: &[Terms]) -> Session {
         let mut media: Vec<Media> = terms
             .iter()
@@ -146,8 +147,8 @@ impl Agent {
         self.describe(media)
     }
 
-    /// Answers an offer (RFC 3264 section 6): each offered stream is met with the first terms of its medium and
-    /// protocol that share a codec with it, and refused where there are none.
+    /// Answers an offer (RFC 3264 section 6): each offered stream is met with the first terms of
+    /// its medium and protocol that share a codec with it, and refused where there are none.
     ///
     /// # Errors
     /// [`Error::Unsupported`] when no stream can be taken: to be answered 488.
@@ -212,8 +213,8 @@ pub struct Agreed {
     pub ptime_ms: Option<u32>,
 }
 
-/// What two descriptions, one the answer to the other, agree on for a stream; `None` when it is refused or has
-/// no IP address.
+/// What two descriptions, one the answer to the other, agree on for a stream; `None` when it is
+/// refused or has no IP address.
 pub fn agreed(local: &Session, remote: &Session, index: usize) -> Option<Agreed> {
     let (own, other) = (local.media.get(index)?, remote.media.get(index)?);
     let rtp = remote.rtp_address(index)?;

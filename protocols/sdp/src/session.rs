@@ -15,9 +15,10 @@ pub const MEDIA_MAX: usize = 64;
 
 /// A session description, RFC 8866.
 ///
-/// Holds every line it was parsed from in order, so that what is not changed is written as it came, but for
-/// line ends, which are CRLF. `o=` and `s=` must stand first, `t=` must be there, and each stream in use needs
-/// a `c=`; otherwise lines may stand in any order within their section, and kinds of lines not known are kept.
+/// Holds every line it was parsed from in order, so that what is not changed is written as it came,
+/// but for line ends, which are CRLF. `o=` and `s=` must stand first, `t=` must be there, and each
+/// stream in use needs a `c=`; otherwise lines may stand in any order within their section, and
+/// kinds of lines not known are kept.
 ///
 /// ```
 /// let text = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
@@ -142,7 +143,8 @@ impl Session {
         (port != 0).then(|| SocketAddr::new(ip, port))
     }
 
-    /// Where the stream wants its RTCP when it is not multiplexed: `a=rtcp` (RFC 3605), else the next port.
+    /// Where the stream wants its RTCP when it is not multiplexed: `a=rtcp` (RFC 3605), else the
+    /// next port.
     pub fn rtcp_address(&self, media: usize) -> Option<SocketAddr> {
         let rtp = self.rtp_address(media)?;
         self.media.get(media)?.lines.rtcp_address(rtp)
@@ -178,8 +180,8 @@ impl Session {
         }
     }
 
-    /// Replaces the addresses of `o=` and, where there is one, of the session's `c=`: what a border function
-    /// does before it sets its own endpoint on each stream.
+    /// Replaces the addresses of `o=` and, where there is one, of the session's `c=`: what a border
+    /// function does before it sets its own endpoint on each stream.
     pub fn set_session_ip(&mut self, ip: IpAddr) {
         self.origin.set_ip(ip);
         if self.lines.connection().is_some() {

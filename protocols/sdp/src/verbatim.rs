@@ -3,10 +3,11 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// A parsed value together with its original spelling where that is not the one [`fmt::Display`] gives.
+/// A parsed value together with its original spelling where that is not the one [`fmt::Display`]
+/// gives.
 ///
-/// Reading goes to the value. Borrowing it mutably forgets the spelling, so that what was not touched is
-/// written as it came and what was touched is written afresh.
+/// Reading goes to the value. Borrowing it mutably forgets the spelling, so that what was not
+/// touched is written as it came and what was touched is written afresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verbatim<T> {
     value: T,

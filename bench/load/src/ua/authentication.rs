@@ -50,8 +50,8 @@ impl Authenticator {
         }
     }
 
-    /// Credentials for a request without challenge: those of the last one, counted up, else names only
-    /// (TS 24.229 5.1.1.2.2).
+    /// Credentials for a request without challenge: those of the last one, counted up, else names
+    /// only (TS 24.229 5.1.1.2.2).
     pub fn initial(&mut self, realm: &str, request: Request<'_>, entropy: &mut Entropy) -> String {
         self.again(request, entropy).unwrap_or_else(|| {
             Credentials::empty(&self.impi, realm, request.uri, self.algorithm()).to_string()

@@ -247,7 +247,7 @@ impl Call {
             Some(body) if talk.agreed.is_none() => {
                 talk.take_offer(body, &core.config).map(Some).map_err(drop)
             }
-            // The answer came reliably before; one that is repeated says nothing new (RFC 6337 2.1).
+            // The answer came before; one that is repeated says nothing new (RFC 3261 13.2.1).
             _ => Ok(None),
         }
     }
@@ -288,7 +288,8 @@ impl Call {
         self.give_up(now, core, status, response.reason());
     }
 
-    /// Sends the INVITE anew where the response says how: credentials, session interval, another contact.
+    /// Sends the INVITE anew where the response says how: credentials, session interval, another
+    /// contact.
     fn try_again(
         &mut self,
         now: Instant,

@@ -46,10 +46,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// A user agent over UDP for G.711 with the timers of RFC 3261, which asks for 600 000 s (TS 24.229
-    /// 5.1.1.2.1) and answers at once.
+    /// A user agent over UDP for G.711 with the timers of RFC 3261, which asks for 600 000 s (TS
+    /// 24.229 5.1.1.2.1) and answers at once.
     ///
-    /// `identity` is `alice@ims.test`: the private identity, and with `sip:` before it the public one.
+    /// `identity` is `alice@ims.test`: the private identity, and with `sip:` before it the public
+    /// one.
     pub fn new(identity: &str, secret: Secret, local: SocketAddr, proxy: SocketAddr) -> Self {
         let realm = identity.split_once('@').map_or("", |(_, realm)| realm);
         Self {
@@ -201,7 +202,8 @@ pub enum Event {
         /// Tag of the one that sent it: forked calls have several.
         tag: String,
     },
-    /// Media of a call will be received here, RTCP at the next port: open the sockets before anything is sent.
+    /// Media of a call will be received here, RTCP at the next port: open the sockets before
+    /// anything is sent.
     Port {
         /// The call.
         call: CallId,

@@ -176,7 +176,8 @@ impl Core {
         Some(message)
     }
 
-    /// Answers a request; what cannot be written or comes too late is dropped, as a lost response would be.
+    /// Answers a request; what cannot be written or comes too late is dropped, as a lost response
+    /// would be.
     pub fn respond(&mut self, now: Instant, server: ServerId, mut draft: Draft) -> Option<Message> {
         let message = draft.finish().ok()?;
         self.layer.respond(now, server, message.clone()).ok()?;

@@ -1,7 +1,8 @@
 //! A user agent of the IMS without a socket or a clock: registers, calls, and is called.
 //!
-//! One [`UserAgent`] is one device of one user: it registers with SIP Digest or AKA, and has any number of calls.
-//! What it does is said by its [`Policy`], so that a test can make it ring for long, refuse, fork or go dead.
+//! One [`UserAgent`] is one device of one user: it registers with SIP Digest or AKA, and has any
+//! number of calls. What it does is said by its [`Policy`], so that a test can make it ring for
+//! long, refuse, fork or go dead.
 //!
 //! ```
 //! use base::{Entropy, Instant};
@@ -24,8 +25,8 @@
 //! assert!(alice.next_timeout().is_some());
 //! ```
 //!
-//! Not here: security associations (TS 33.203), preconditions (RFC 3312), and the change from UDP to TCP for
-//! messages above the MTU.
+//! Not here: security associations (TS 33.203), preconditions (RFC 3312), and the change from UDP
+//! to TCP for messages above the MTU.
 
 mod authentication;
 mod call;
@@ -196,7 +197,8 @@ impl UserAgent {
     /// Puts the other end on hold by re-INVITE (RFC 3264 8.4).
     ///
     /// # Errors
-    /// [`Error::NoCall`], [`Error::Unexpected`] before the call is established or while it is being changed.
+    /// [`Error::NoCall`], [`Error::Unexpected`] before the call is established or while it is being
+    /// changed.
     pub fn hold(&mut self, now: Instant, call: CallId) -> Result<(), Error> {
         self.change(now, call, Method::Invite, Direction::SendRecv.held())
     }
@@ -515,7 +517,8 @@ impl UserAgent {
 /// What takes a response to a request of a call; 408 and 503 without one stand for none.
 type Handler = fn(&mut Call, Instant, &mut Core, u16, Option<&Message>);
 
-/// Where the responses to a request go (RFC 3261 18.2.2, RFC 3581 4), and the request with that noted on it.
+/// Where the responses to a request go (RFC 3261 18.2.2, RFC 3581 4), and the request with that
+/// noted on it.
 fn return_path(request: Message, from: SocketAddr) -> (Message, SocketAddr) {
     let Ok(via) = request.top_via() else {
         return (request, from);

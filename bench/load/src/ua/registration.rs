@@ -247,7 +247,8 @@ impl Registration {
         }
     }
 
-    /// What was registered before stays so until it expires (RFC 3261 10.3), but for a refused identity.
+    /// What was registered before stays so until it expires (RFC 3261 10.3), but for a refused
+    /// identity.
     fn fail(&mut self, core: &mut Core, status: u16, reason: &str) {
         match self.state {
             State::Refreshing if !matches!(status, 401 | 403 | 404 | 407) => {

@@ -74,8 +74,9 @@ impl Talk {
         }
     }
 
-    /// Reads an answer. One that only departs in its direction is taken as far as both directions allow. `last`
-    /// says that no other answer to the same offer follows, as one follows an unreliable provisional response.
+    /// Reads an answer. One that only departs in its direction is taken as far as both directions
+    /// allow. `last` says that no other answer to the same offer follows, as one follows an
+    /// unreliable provisional response.
     pub fn take_answer(&mut self, body: &[u8], last: bool) -> Option<Agreed> {
         let offer = self.offered.as_ref()?;
         let answer = Session::parse(body).ok()?;
@@ -157,7 +158,8 @@ impl SessionTimer {
         ))
     }
 
-    /// What to say in the 2xx to a received request (RFC 4028 9): the timer, and the headers that tell it.
+    /// What to say in the 2xx to a received request (RFC 4028 9): the timer, and the headers that
+    /// tell it.
     pub fn of_request(
         now: Instant,
         request: &Message,

@@ -1,7 +1,7 @@
 //! RTCP, RFC 3550 section 6.
 //!
-//! [`Compound`] checks a datagram as a whole and then walks its packets; [`Writer`] puts packets one after
-//! another into a buffer; [`Schedule`] says when.
+//! [`Compound`] checks a datagram as a whole and then walks its packets; [`Writer`] puts packets
+//! one after another into a buffer; [`Schedule`] says when.
 
 mod parse;
 mod schedule;

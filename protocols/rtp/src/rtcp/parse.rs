@@ -79,10 +79,12 @@ pub struct Feedback<'a> {
 }
 
 impl<'a> Compound<'a> {
-    /// Checks a datagram: versions, lengths, padding in the last packet only, and that it begins with a report.
+    /// Checks a datagram: versions, lengths, padding in the last packet only, and that it begins
+    /// with a report.
     ///
     /// # Errors
-    /// [`Error::Truncated`], [`Error::Version`], [`Error::Padding`], [`Error::NoReport`], [`Error::Item`].
+    /// [`Error::Truncated`], [`Error::Version`], [`Error::Padding`], [`Error::NoReport`],
+    /// [`Error::Item`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let compound = Self::parse_reduced(bytes)?;
         match bytes[field::TYPE] {

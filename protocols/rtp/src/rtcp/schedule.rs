@@ -48,7 +48,8 @@ impl Schedule {
         schedule
     }
 
-    /// As [`Schedule::new`] with another least interval, which AVPF (RFC 4585 3.4) and tests make shorter.
+    /// As [`Schedule::new`] with another least interval, which AVPF (RFC 4585 3.4) and tests make
+    /// shorter.
     pub fn with_interval_min(
         now: Instant,
         session_bits_per_sec: u32,
@@ -66,8 +67,8 @@ impl Schedule {
         self.next
     }
 
-    /// Who takes part: participants and senders among them, and whether this one has sent RTP since the report
-    /// before last. When members left, the next report comes earlier (RFC 3550 6.3.4).
+    /// Who takes part: participants and senders among them, and whether this one has sent RTP since
+    /// the report before last. When members left, the next report comes earlier (RFC 3550 6.3.4).
     pub fn set_members(&mut self, now: Instant, members: u32, senders: u32, we_sent: bool) {
         let members = members.max(1);
         if members < self.members_before && now < self.next {

@@ -3,7 +3,8 @@
 use super::{REPORTS_MAX, ReportBlock, SenderInfo, field, packet_type};
 use crate::error::Error;
 
-/// Writes RTCP packets one after another into a buffer. A packet that does not fit leaves the buffer as it was.
+/// Writes RTCP packets one after another into a buffer. A packet that does not fit leaves the
+/// buffer as it was.
 ///
 /// ```
 /// use rtp::rtcp::{Compound, Packet, Writer};
@@ -12,8 +13,8 @@ use crate::error::Error;
 /// let mut writer = Writer::new(&mut buffer);
 /// writer.receiver_report(7, &[])?;
 /// writer.cname(7, "alice@192.0.2.1")?;
-/// let datagram = writer.finish();
-/// assert!(matches!(Compound::parse(datagram)?.packets().next(), Some(Packet::ReceiverReport { ssrc: 7, .. })));
+/// let first = Compound::parse(writer.finish())?.packets().next();
+/// assert!(matches!(first, Some(Packet::ReceiverReport { ssrc: 7, .. })));
 /// # Ok::<(), rtp::Error>(())
 /// ```
 #[derive(Debug)]
