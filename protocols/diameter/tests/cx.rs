@@ -54,6 +54,20 @@ fn bare_answers_come_back_with_every_outcome() {
 }
 
 #[test]
+fn a_failure_without_what_its_command_requires_is_understood() {
+    let bytes = requests()[1].to_message(&envelope()).unwrap();
+    let reply_to = ReplyTo::new(&Message::parse(&bytes).unwrap());
+    for result in [ResultCode::UNABLE_TO_COMPLY, ResultCode::TOO_BUSY] {
+        let bytes = reply_to.result(&hss(), result, None).unwrap();
+        let answer = Answer::from_message(&Message::parse(&bytes).unwrap()).unwrap();
+        assert_eq!(answer, requests()[1].answer(Outcome::Base(result)));
+    }
+    let bytes = reply_to.result(&hss(), ResultCode::SUCCESS, None).unwrap();
+    let error = Answer::from_message(&Message::parse(&bytes).unwrap()).unwrap_err();
+    assert_eq!(error.result_code(), ResultCode::MISSING_AVP);
+}
+
+#[test]
 fn vectors_are_given_in_the_order_of_their_numbers() {
     let bytes = requests()[3].to_message(&envelope()).unwrap();
     let reply_to = ReplyTo::new(&Message::parse(&bytes).unwrap());

@@ -25,7 +25,8 @@ avps! {
     ACCT_APPLICATION_ID = 259 "Acct-Application-Id" Unsigned32, Must;
     VENDOR_SPECIFIC_APPLICATION_ID = 260 "Vendor-Specific-Application-Id"
         Grouped(&[
-            one(&VENDOR_ID),
+            // RFC 3588 6.11 allowed several.
+            some(&VENDOR_ID),
             optional(&AUTH_APPLICATION_ID),
             optional(&ACCT_APPLICATION_ID),
         ]), Must;

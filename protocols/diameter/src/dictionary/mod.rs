@@ -171,8 +171,9 @@ impl Dictionary {
 
     /// Holds `message` against the grammar of its command.
     ///
-    /// Unknown AVPs without the M bit are passed over. An answer with the E bit is held against the
-    /// grammar of error answers (RFC 6733 7.2).
+    /// Unknown AVPs without the M bit are passed over. An answer with the E bit, or with a
+    /// Result-Code that is a failure, is held against the grammar of error answers only (RFC 6733
+    /// 7.2): its sender may not have had what its command requires.
     ///
     /// # Errors
     /// All variants but `Limit` and those of [`Message::parse`]; the first fault found is the one
@@ -189,6 +190,7 @@ impl Dictionary {
             (true, true) => return Err(Error::InvalidHeaderBits(header.flags.0)),
             (true, false) => command.request,
             (false, true) => base::ERROR_ANSWER,
+            (false, false) if is_failure(message) => base::ERROR_ANSWER,
             (false, false) => command.answer,
         };
         self.check_avps(rules, message.avps(), 0)?;
@@ -246,6 +248,12 @@ impl Dictionary {
                 .map_err(|error| error.within(def)),
         }
     }
+}
+
+/// Whether an answer has a Result-Code beyond success.
+fn is_failure(answer: &Message<'_>) -> bool {
+    let code = answer.find(&base::RESULT_CODE).map(|avp| avp.to_u32());
+    matches!(code, Some(Ok(3000..)))
 }
 
 /// The AVP of this vendor and code in any dictionary.
