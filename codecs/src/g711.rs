@@ -133,7 +133,7 @@ const fn table(a_law: bool) -> [i16; 256] {
 mod tests {
     use super::*;
 
-    /// The decoding tables, and a hash of the encodings of all samples, of CPython 3.11's `audioop`.
+    /// The decoding tables and a hash of the encodings of all samples, by CPython 3.11's `audioop`.
     const REFERENCE: &str = include_str!("../testdata/g711_audioop.txt");
 
     fn reference(name: &str) -> Vec<i32> {

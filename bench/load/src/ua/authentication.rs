@@ -1,7 +1,9 @@
 //! Answers to challenges.
 
 use base::Entropy;
-use sip::digest::{Algorithm, Challenge, Client, Credentials, Request, parse_aka_nonce};
+use sip::digest::{
+    Algorithm, AuthenticationInfo, Challenge, Client, Credentials, Request, parse_aka_nonce,
+};
 use sip::{HeaderName, Message};
 
 use super::config::Secret;
@@ -63,6 +65,16 @@ impl Authenticator {
         let Answered { client, password } = self.current.as_mut()?;
         let secret = sip::digest::Secret::Password(password);
         Some(client.answer(secret, request, entropy).to_string())
+    }
+
+    /// Goes on with the nonce that the response to an accepted request names (RFC 7616 3.5).
+    pub fn follow(&mut self, response: &Message) {
+        let info = response.header(HeaderName::AuthenticationInfo);
+        let info = info.and_then(|value| AuthenticationInfo::parse(value.as_bytes()).ok());
+        if let (Some(nonce), Some(answered)) = (info.and_then(|i| i.next_nonce), &mut self.current)
+        {
+            answered.client.set_next_nonce(nonce);
+        }
     }
 
     /// Answers the first challenge in lines of this name that the secret fits.

@@ -281,7 +281,7 @@ impl Call {
         }
     }
 
-    /// The call is over. It lingers to get rid of answers that still come from other branches.
+    /// The call is over. A caller's lingers, to get rid of answers that still come from branches.
     pub fn end(&mut self, now: Instant, core: &mut Core, cause: Cause) {
         if self.is_over() {
             return;
@@ -289,7 +289,10 @@ impl Call {
         self.state = State::Ended;
         self.timer = None;
         self.retry = None;
-        self.linger_until = now + core.timers().t1_64();
+        self.linger_until = match self.role {
+            Role::Caller => now + core.timers().t1_64(),
+            Role::Callee => now,
+        };
         let call = self.id;
         core.event(Event::Ended { call, cause });
     }

@@ -199,13 +199,13 @@ impl Call {
         request: &Message,
         draft: &mut Draft,
     ) {
-        let Some((timer, headers)) = SessionTimer::of_request(now, request, &core.config) else {
-            return;
-        };
-        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-            draft.append(*name, value);
+        let asked = SessionTimer::of_request(now, request, &core.config);
+        self.timer = asked.as_ref().map(|(timer, _)| *timer);
+        for (name, value) in asked.iter().flat_map(|(_, headers)| headers) {
+            if !value.is_empty() {
+                draft.append(*name, value);
+            }
         }
-        self.timer = Some(timer);
     }
 
     /// Sends a 2xx to INVITE, again and again until its ACK.

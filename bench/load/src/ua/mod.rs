@@ -445,12 +445,13 @@ impl UserAgent {
         invite: Option<ServerId>,
         request: &Message,
     ) {
-        let call = self
-            .calls
-            .values_mut()
-            .find(|call| invite.is_some() && call.callee.server == invite);
-        let Some(call) = call else {
+        if invite.is_none() {
             return self.core.respond_status(now, server, request, 481);
+        }
+        let mut calls = self.calls.values_mut();
+        let Some(call) = calls.find(|call| call.callee.server == invite) else {
+            // Refused before: too late, but not wrong.
+            return self.core.respond_status(now, server, request, 200);
         };
         // The tag is that of the responses to the INVITE (RFC 3261 9.2).
         let mut draft = request.response(200, "");

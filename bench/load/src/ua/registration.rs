@@ -210,6 +210,7 @@ impl Registration {
     }
 
     fn accept(&mut self, now: Instant, core: &mut Core, response: &Message) {
+        self.authenticator.follow(response);
         if self.state == State::Leaving {
             self.forget(core);
             return core.event(Event::Deregistered);

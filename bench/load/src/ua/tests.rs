@@ -1081,6 +1081,68 @@ fn calls_get_through_loss_doubles_and_disorder() {
     }
 }
 
+/// One command, of those that fit the call and those that do not.
+fn command(net: &mut Net, entropy: &mut Entropy) {
+    let (now, agent) = (net.now, entropy.below(2) as usize);
+    let agent = &mut net.agents[agent];
+    let calls: Vec<CallId> = agent.calls().collect();
+    if calls.is_empty() || calls.len() < 4 && entropy.chance(300) {
+        let _ = agent.call(now, "sip:somebody@ims.test");
+        return;
+    }
+    let call = calls[entropy.below(calls.len() as u64) as usize];
+    // Whether it fits is for the agent to say.
+    let _ = match entropy.below(9) {
+        0 => agent.hang_up(now, call),
+        1 => agent.answer(now, call),
+        2 => agent.reject(now, call, 480),
+        3 => agent.ring(now, call, 180),
+        4 => agent.ring(now, call, 183),
+        5 => agent.hold(now, call),
+        6 => agent.resume(now, call),
+        7 => agent.update(now, call, Direction::RecvOnly),
+        _ => agent.answer(now, call),
+    };
+}
+
+#[test]
+fn any_commands_at_any_time_end_in_nothing_left() {
+    for seed in 200..216 {
+        let fate = if seed % 2 == 0 { prompt } else { rough };
+        let mut net = Net::pair_over(seed, fate, |alice, bob| {
+            bob.incoming = vec![];
+            alice.incoming = vec![
+                Step::Progress,
+                Step::Wait(Duration::from_secs(4)),
+                Step::Answer,
+            ];
+            bob.session_expires = Some(120);
+            alice.early_offer = seed % 4 > 1;
+        });
+        let mut entropy = Entropy::from_u64(seed);
+        for _ in 0..120 {
+            command(&mut net, &mut entropy);
+            net.run(entropy.below(4));
+        }
+        for _ in 0..3 {
+            for agent in 0..2 {
+                let calls: Vec<CallId> = net.agents[agent].calls().collect();
+                for call in calls {
+                    let _ = net.agents[agent].hang_up(net.now, call);
+                }
+            }
+            net.run(60);
+        }
+        assert!(net.is_quiet(), "seed {seed}");
+        for events in &net.events {
+            let count = |is: fn(&Event) -> bool| events.iter().filter(|event| is(event)).count();
+            let begun = count(|event| matches!(event, Event::Port { .. }));
+            let ended = count(|event| matches!(event, Event::Ended { .. }));
+            assert_eq!(begun, ended, "seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn cancelled_calls_leave_nothing_behind_over_a_bad_network() {
     for seed in 100..125 {

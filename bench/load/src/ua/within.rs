@@ -160,8 +160,9 @@ impl Call {
         if self.state != State::Confirmed {
             return;
         }
-        if let Some(timer) = SessionTimer::of_response(now, response) {
-            self.timer = Some(timer);
+        // Without Session-Expires there is no session timer from here on (RFC 4028 7.2).
+        self.timer = SessionTimer::of_response(now, response);
+        if self.timer.is_some() {
             core.event(Event::Refreshed { call });
         }
         self.tell_media(core, agreed);
