@@ -179,14 +179,12 @@ impl Scscf {
         stale: bool,
         resynchronise: Option<Vec<u8>>,
     ) {
-        let scheme = match registering
-            .credentials
-            .as_ref()
-            .map(|given| given.algorithm)
-        {
-            Some(Algorithm::AkaV1Md5) => AuthScheme::DigestAkaV1Md5,
-            Some(_) => AuthScheme::SipDigest,
-            None => AuthScheme::Unknown,
+        // Without a nonce there is nothing yet that says MD5, its default: the HSS knows what the
+        // user has (TS 29.228 6.3, scheme "Unknown").
+        let scheme = match &registering.credentials {
+            Some(given) if given.algorithm == Algorithm::AkaV1Md5 => AuthScheme::DigestAkaV1Md5,
+            Some(given) if !given.nonce.is_empty() => AuthScheme::SipDigest,
+            _ => AuthScheme::Unknown,
         };
         let mar = Mar {
             user_name: registering.impi.clone(),
