@@ -1,6 +1,7 @@
 //! Abstract syntax of H.248.1 version 3: one value for text (Annex B) and binary (Annex A).
 //!
-//! Names follow A.2. Package items are kept by name; items of unknown packages are kept like any other.
+//! Names follow A.2. Package items are kept by name; items of unknown packages are kept like any
+//! other.
 
 mod audit;
 mod command;

@@ -1,7 +1,8 @@
 //! Packages, clause 12: names, numbers and types of their items, one module per package.
 //!
-//! Only what an independent codec or specification confirms is listed. Text needs names only; an item whose number
-//! (for the binary encoding) is not confirmed has none. Items of other packages pass through the codec all the same.
+//! Only what an independent codec or specification confirms is listed. Text needs names only; an
+//! item whose number (for the binary encoding) is not confirmed has none. Items of other packages
+//! pass through the codec all the same.
 //!
 //! ```
 //! use h248::message::{PropertyParm, Value};

@@ -1,7 +1,7 @@
 //! Text encoding, Annex B.
 //!
-//! [`parse`] reads a message and keeps the transactions that are right beside the errors of those that are not;
-//! [`write`] prints one in either [`Style`].
+//! [`parse`] reads a message and keeps the transactions that are right beside the errors of those
+//! that are not; [`fn@write`] prints one in either [`Style`].
 
 mod parse;
 mod scan;

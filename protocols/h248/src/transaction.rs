@@ -1,7 +1,8 @@
 //! Transactions between two entities, clause 8 and Annex D.1: an engine for MG and MGC alike.
 //!
-//! [`Endpoint`] executes each request at most once, repeats what is lost where the transport loses, answers late with
-//! TransactionPending, acknowledges replies, and puts transactions queued in one turn into one message.
+//! [`Endpoint`] executes each request at most once, repeats what is lost where the transport loses,
+//! answers late with TransactionPending, acknowledges replies, and puts transactions queued in one
+//! turn into one message.
 //!
 //! ```
 //! use base::{Entropy, Instant};
@@ -90,8 +91,8 @@ pub const SEGMENTS_MAX: u16 = 256;
 pub struct Config {
     /// Who we are, in every message.
     pub mid: Mid,
-    /// The first transaction number. Numbers go up from here, so a restart must start past those used before it, or
-    /// LONG-TIMER later.
+    /// The first transaction number. Numbers go up from here, so a restart must start past those
+    /// used before it, or LONG-TIMER later.
     pub first_id: TransactionId,
     /// What holds for peers that [`Endpoint::set_association`] did not name.
     pub association: Association,
@@ -101,7 +102,8 @@ pub struct Config {
     pub requests_max: usize,
     /// Most requests of a peer that are being executed.
     pub executions_max: usize,
-    /// Most transactions of a peer that are kept for LONG-TIMER. At 1000 calls/s of four transactions, 30 s are 120 000.
+    /// Most transactions of a peer that are kept for LONG-TIMER. At 1000 calls/s of four
+    /// transactions, 30 s are 120 000.
     pub replies_max: usize,
 }
 
@@ -133,15 +135,18 @@ pub struct Association {
     pub rto_initial: Duration,
     /// Least time to the first repetition.
     pub rto_min: Duration,
-    /// The peer's normalMGExecutionTime or normalMGCExecutionTime, E.2.1: time between repetitions after a Pending.
+    /// The peer's normalMGExecutionTime or normalMGCExecutionTime, E.2.1: time between repetitions
+    /// after a Pending.
     pub execution_time: Duration,
     /// Our ProvisionalResponseTimerValue, E.2.1: time from a request to our first Pending.
     pub provisional_timer: Duration,
     /// Our originatedPendingLimit, E.2.1: Pendings we send before we give up with error 506.
     pub pending_limit: u32,
-    /// Replies are acknowledged (three-way handshake) even where the peer does not insist, at the latest after this time.
+    /// Replies are acknowledged (three-way handshake) even where the peer does not insist, at the
+    /// latest after this time.
     pub acknowledge_after: Option<Duration>,
-    /// Every reply of ours insists on an acknowledgement (ImmAckRequired), not only those after a Pending.
+    /// Every reply of ours insists on an acknowledgement (ImmAckRequired), not only those after a
+    /// Pending.
     pub imm_ack: bool,
 }
 
@@ -391,7 +396,8 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
-    /// Queues a request and returns its number. Its outcome comes once: as [`Output::Reply`] or [`Output::Failed`].
+    /// Queues a request and returns its number. Its outcome comes once: as [`Output::Reply`] or
+    /// [`Output::Failed`].
     ///
     /// # Errors
     /// `TooManyRequests`, `TooManyPeers`: try again later. `TooLong`: say less at a time.
@@ -498,8 +504,8 @@ impl<T: Copy> Endpoint<T> {
         None
     }
 
-    /// Forgets a peer: its connection closed, or another takes its place. Requests to it fail, its requests that are
-    /// being executed can no longer be answered, and at-most-once starts anew.
+    /// Forgets a peer: its connection closed, or another takes its place. Requests to it fail, its
+    /// requests that are being executed can no longer be answered, and at-most-once starts anew.
     pub fn disconnect(&mut self, peer: PeerAddress) {
         let ids: Vec<_> = self
             .requests
@@ -575,7 +581,8 @@ impl<T: Copy> Endpoint<T> {
         });
     }
 
-    /// Answers a request with `error` and keeps nothing of it: the same copy would get the same answer.
+    /// Answers a request with `error` and keeps nothing of it: the same copy would get the same
+    /// answer.
     fn refuse_malformed(
         &mut self,
         peer: PeerAddress,

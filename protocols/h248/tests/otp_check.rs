@@ -1,4 +1,5 @@
-//! Erlang/OTP's megaco application (Debian `erlang-megaco`) judges what the writer prints and the names of packages.
+//! Erlang/OTP's megaco application (Debian `erlang-megaco`) judges what the writer prints and the
+//! names of packages.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Random messages: print, read, the same; cut, flipped and mutated ones: an error or a message, never a panic.
+//! Random messages: print, read, the same; cut, flipped and mutated ones: an error or a message,
+//! never a panic.
 
 mod common;
 

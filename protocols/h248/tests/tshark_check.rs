@@ -1,8 +1,8 @@
 //! tshark dissects what the writer prints.
 //!
-//! tshark 4.0 does not know all of version 3 (lists of terminations, sub-lists, segments) and stumbles over bare
-//! Events and Signals tokens. So the transactions of ordinary calls must be without fault, and of the rest we must
-//! not print worse than Erlang/OTP does.
+//! tshark 4.0 does not know all of version 3 (lists of terminations, sub-lists, segments) and
+//! stumbles over bare Events and Signals tokens. So the transactions of ordinary calls must be
+//! without fault, and of the rest we must not print worse than Erlang/OTP does.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -254,7 +254,8 @@ pub struct IndexedProperty {
     pub select: Option<ParmValue>,
 }
 
-/// TerminationAudit: what a command returns about a termination. Digit maps and errors may occur several times.
+/// TerminationAudit: what a command returns about a termination. Digit maps and errors may occur
+/// several times.
 pub type TerminationAudit = Vec<AuditReturn>;
 
 /// One returned descriptor.

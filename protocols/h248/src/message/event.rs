@@ -1,4 +1,5 @@
-//! Events, EventBuffer, ObservedEvents and DigitMap descriptors, clauses 7.1.9, 7.1.10, 7.1.14 and 7.1.17.
+//! Events, EventBuffer, ObservedEvents and DigitMap descriptors, clauses 7.1.9, 7.1.10, 7.1.14 and
+//! 7.1.17.
 
 use super::{Name, Parameter, ParmValue, PkgdName, SignalsDescriptor, StreamId};
 

@@ -14,7 +14,8 @@ pub struct MediaDescriptor {
 }
 
 impl MediaDescriptor {
-    /// Each stream with its identity; parameters given without a Stream descriptor are those of stream 1.
+    /// Each stream with its identity; parameters given without a Stream descriptor are those of
+    /// stream 1.
     pub fn streams(&self) -> impl Iterator<Item = (StreamId, &StreamParms)> {
         let (one, many) = match &self.streams {
             Streams::None => (None, &[][..]),

@@ -11,8 +11,8 @@ pub const NAME_LEN_MAX: usize = 64;
 
 /// An identifier (NAME, pathNAME, digit map name), at most [`NAME_LEN_MAX`] octets for a NAME.
 ///
-/// Identifiers are not case sensitive (Annex B.2): `==` and `Hash` ignore ASCII case, the spelling is kept.
-/// Short ones are stored in place.
+/// Identifiers are not case sensitive (Annex B.2): `==` and `Hash` ignore ASCII case, the spelling
+/// is kept. Short ones are stored in place.
 #[derive(Clone, Default)]
 pub struct Name(SmallVec<[u8; 24]>);
 
@@ -97,7 +97,8 @@ impl From<&str> for Name {
     }
 }
 
-/// `package/item`: the name of a property, event, signal or statistic; `*` stands for all of either part.
+/// `package/item`: the name of a property, event, signal or statistic; `*` stands for all of either
+/// part.
 ///
 /// Names of packages unknown here are kept as they are.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -173,7 +174,8 @@ fn cut(text: &str) -> &[u8] {
 
 /// VALUE of a property, parameter or statistic: what stands between the delimiters, uninterpreted.
 ///
-/// A quoted `"$"` is a string of one character, an unquoted `$` means CHOOSE: quoting is part of the value.
+/// A quoted `"$"` is a string of one character, an unquoted `$` means CHOOSE: quoting is part of
+/// the value.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Value {
     text: SmallVec<[u8; 24]>,
@@ -181,15 +183,17 @@ pub struct Value {
 }
 
 impl Value {
-    /// An unquoted value (a number, an enumeration's name, `$`, `*`), quoted all the same when its characters ask
-    /// for it. Characters that no VALUE can carry (quotation marks, control characters) become `'`.
+    /// An unquoted value (a number, an enumeration's name, `$`, `*`), quoted all the same when its
+    /// characters ask for it. Characters that no VALUE can carry (quotation marks, control
+    /// characters) become `'`.
     pub fn symbol(text: impl AsRef<str>) -> Self {
         let mut value = Self::quoted(text);
         value.quoted = value.text.is_empty() || !value.text.iter().copied().all(is_safe_char);
         value
     }
 
-    /// A quoted string. Characters that it cannot carry (quotation marks, control characters) become `'`.
+    /// A quoted string. Characters that it cannot carry (quotation marks, control characters)
+    /// become `'`.
     pub fn quoted(text: impl AsRef<str>) -> Self {
         let carry = |octet: u8| {
             let fits = octet == b'\t' || (octet >= b' ' && octet != b'"' && octet != 0x7f);
@@ -322,7 +326,8 @@ pub(crate) const fn is_safe_char(octet: u8) -> bool {
         )
 }
 
-/// parmValue: how a property or parameter is related to its values, Annex B.2 and the comment on PropertyParm in A.2.
+/// parmValue: how a property or parameter is related to its values, Annex B.2 and the comment on
+/// PropertyParm in A.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ParmValue {
     /// `= value`; `= $` asks the MG to choose.
@@ -406,9 +411,9 @@ impl Parameter {
 
 /// What a Local or Remote descriptor holds: session descriptions (SDP) as received.
 ///
-/// The braces around it take white space with them, so the octets start at the first that is none and end with the
-/// line end that follows the last. Closing braces are plain here; the text encoding escapes them. Octet 0 cannot be
-/// carried and is left out.
+/// The braces around it take white space with them, so the octets start at the first that is none
+/// and end with the line end that follows the last. Closing braces are plain here; the text
+/// encoding escapes them. Octet 0 cannot be carried and is left out.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct OctetString(Vec<u8>);
 
@@ -417,22 +422,19 @@ impl OctetString {
     pub fn new(octets: impl Into<Vec<u8>>) -> Self {
         let mut octets: Vec<u8> = octets.into();
         octets.retain(|&octet| octet != 0);
-        let is_space = |octet: &u8| matches!(octet, b' ' | b'\t' | b'\r' | b'\n');
-        let Some(last) = octets.iter().rposition(|octet| !is_space(octet)) else {
-            return Self::default();
+        Self::from_plain(&octets)
+    }
+
+    /// `octets` without octet 0, less the surrounding white space.
+    pub(crate) fn from_plain(octets: &[u8]) -> Self {
+        let inner = octets.trim_ascii_start();
+        let last = inner.trim_ascii_end().len();
+        let line_end = match &inner[last..] {
+            [b'\r', b'\n', ..] => 2,
+            [b'\n', ..] => 1,
+            _ => 0,
         };
-        let end = match &octets[last + 1..] {
-            [b'\r', b'\n', ..] => last + 3,
-            [b'\n', ..] => last + 2,
-            _ => last + 1,
-        };
-        octets.truncate(end);
-        let start = octets
-            .iter()
-            .position(|octet| !is_space(octet))
-            .unwrap_or(0);
-        octets.drain(..start);
-        Self(octets)
+        Self(inner[..last + line_end].to_vec())
     }
 
     /// The octets.

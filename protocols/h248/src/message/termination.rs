@@ -59,8 +59,8 @@ impl TerminationId {
         !self.has_all() && !self.has_choose()
     }
 
-    /// True when `other`, a specific identity, is among those this one names: equal but for case, `*` and `$` matching
-    /// any characters (Annex B.1). ROOT is matched by itself only.
+    /// True when `other`, a specific identity, is among those this one names: equal but for case,
+    /// `*` and `$` matching any characters (Annex B.1). ROOT is matched by itself only.
     pub fn matches(&self, other: &TerminationId) -> bool {
         match (self, other) {
             (Self::Root, Self::Root) => true,
@@ -83,10 +83,12 @@ impl From<&str> for TerminationId {
     }
 }
 
-/// The terminations of one command: one, or in version 3 a list (`[a, b]`). Never empty after parsing.
+/// The terminations of one command: one, or in version 3 a list (`[a, b]`). Never empty after
+/// parsing.
 pub type TerminationList = SmallVec<[TerminationId; 1]>;
 
-/// Matches `text` against `pattern`; going back to the last wildcard only keeps it within pattern × text steps.
+/// Matches `text` against `pattern`; going back to the last wildcard only keeps it within pattern ×
+/// text steps.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;

@@ -11,8 +11,8 @@ pub const PACKAGE: Package = Package {
 /// Event: something went wrong or ended.
 pub const CAUSE: Item = Item::acting("g", "cause", Some(0x0001), &[GENERAL_CAUSE, FAILURE_CAUSE]);
 
-/// Parameter of [`CAUSE`]: normal release, unavailable resources, temporary or permanent failure, interworking,
-/// unsupported.
+/// Parameter of [`CAUSE`]: normal release, unavailable resources, temporary or permanent failure,
+/// interworking, unsupported.
 pub const GENERAL_CAUSE: ParameterId = ParameterId::new(
     "Generalcause",
     0x0001,
@@ -40,7 +40,8 @@ pub const SIGNAL_COMPLETION: Item = Item::acting(
 /// Parameter of [`SIGNAL_COMPLETION`]: which signal.
 pub const SIGNAL_ID: ParameterId = ParameterId::new("SigID", 0x0001, Type::OctetString);
 
-/// Parameter of [`SIGNAL_COMPLETION`]: timed out, event, new Signals descriptor, not completed, iteration.
+/// Parameter of [`SIGNAL_COMPLETION`]: timed out, event, new Signals descriptor, not completed,
+/// iteration.
 pub const TERMINATION_METHOD: ParameterId = ParameterId::new(
     "Meth",
     0x0002,

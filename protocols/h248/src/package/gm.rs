@@ -1,4 +1,5 @@
-//! Gate management package, H.248.43: which packets are received, and which addresses and ports are used.
+//! Gate management package, H.248.43: which packets are received, and which addresses and ports are
+//! used.
 
 use super::{Item, Package, Type};
 
@@ -18,7 +19,8 @@ pub const PACKAGE: Package = Package {
     ..Package::new("gm", 0x008c, 2)
 };
 
-/// Property: packets from other addresses than the remote one, or [`SOURCE_ADDRESS_MASK`], are dropped.
+/// Property: packets from other addresses than the remote one, or [`SOURCE_ADDRESS_MASK`], are
+/// dropped.
 pub const SOURCE_ADDRESS_FILTERING: Item = Item::text_only("gm", "saf", Type::Boolean);
 
 /// Property: addresses that pass, as address and mask.

@@ -3,6 +3,7 @@
 mod audit;
 mod command;
 mod event;
+mod item;
 mod media;
 mod service_change;
 
@@ -13,16 +14,20 @@ use smallvec::SmallVec;
 use super::scan::{Parse, Scanner};
 use super::token as t;
 use super::{
-    BadTransaction, ITEMS_MAX, MESSAGE_LEN_MAX, Parsed, ParsedBody, SyntaxError, TRANSACTIONS_MAX,
+    BadTransaction, MESSAGE_LEN_MAX, Parsed, ParsedBody, SyntaxError, TRANSACTIONS_MAX,
     TransactionKind,
 };
 use crate::error::ErrorCode;
 use crate::message::{
     ActionReply, ActionRequest, AuthHeader, ContextAudit, ContextId, ContextProperties,
-    ErrorDescriptor, IndexedProperty, Mid, NAME_LEN_MAX, Name, ParmValue, PkgdName, PropertyParm,
-    ReplyBody, RequestId, Segment, SelectLogic, StreamId, TerminationId, TerminationList,
+    ErrorDescriptor, IndexedProperty, Mid, NAME_LEN_MAX, Name, ReplyBody, Segment, SelectLogic,
     TopologyDirection, TopologyTriple, Transaction, TransactionId, TransactionReply,
     TransactionRequest, VERSION,
+};
+use item::{
+    add_property, block, equal_number, is_at_relation, is_extension, is_path_name, items,
+    name_from, number, on_off, once, parm_value, pkgd_name, pkgd_name_from, property, request_id,
+    stream_id, termination_from, termination_id, termination_list,
 };
 
 /// Reads a message (megacoMessage).
@@ -30,8 +35,8 @@ use crate::message::{
 /// A transaction that is wrong does not spoil the others when its end can be found.
 ///
 /// # Errors
-/// Nothing of the message can be used. The code for the reply: 400 (header), 406 (version), 410 (mId),
-/// 413 (too many transactions).
+/// Nothing of the message can be used. The code for the reply: 400 (header), 406 (version), 410
+/// (mId), 413 (too many transactions).
 pub fn parse(input: &[u8]) -> Result<Parsed, SyntaxError> {
     check_len(input)?;
     let mut s = Scanner::new(input);
@@ -572,7 +577,8 @@ fn context_audit(s: &mut Scanner<'_>) -> Parse<ContextAudit> {
     Ok(audit)
 }
 
-/// contextAuditProperties. ContextAttr within it holds further ones (indAudcontextAttrDescriptor), one level deep.
+/// contextAuditProperties. ContextAttr within it holds further ones (indAudcontextAttrDescriptor),
+/// one level deep.
 fn context_audit_item(s: &mut Scanner<'_>, audit: &mut ContextAudit) -> Parse<()> {
     let at = s.offset();
     let word = s.word();
@@ -658,238 +664,4 @@ fn error_descriptor(s: &mut Scanner<'_>) -> Parse<ErrorDescriptor> {
         code: ErrorCode(code as u16),
         text,
     })
-}
-
-// What all descriptors use.
-
-/// `{ item *(, item) }`.
-fn block<'a, T>(
-    s: &mut Scanner<'a>,
-    item: impl FnMut(&mut Scanner<'a>) -> Parse<T>,
-) -> Parse<Vec<T>> {
-    s.expect(b'{', "{")?;
-    items(s, b'}', item)
-}
-
-/// `item *(, item) end`, behind the opening brace or bracket.
-fn items<'a, T>(
-    s: &mut Scanner<'a>,
-    end: u8,
-    mut item: impl FnMut(&mut Scanner<'a>) -> Parse<T>,
-) -> Parse<Vec<T>> {
-    let mut list = Vec::new();
-    loop {
-        if list.len() == ITEMS_MAX {
-            return s.error("fewer items");
-        }
-        list.push(item(s)?);
-        if s.take(end) {
-            return Ok(list);
-        }
-        s.expect(b',', if end == b'}' { ", or }" } else { ", or ]" })?;
-    }
-}
-
-/// Fills `slot`, which must be empty.
-fn once<T>(
-    s: &Scanner<'_>,
-    at: usize,
-    slot: &mut Option<T>,
-    value: T,
-    twice: ErrorCode,
-) -> Parse<()> {
-    if slot.is_some() {
-        return s.error_at(at, twice, "it once only");
-    }
-    *slot = Some(value);
-    Ok(())
-}
-
-/// A decimal number up to `max`.
-fn number(word: &[u8], max: u32) -> Option<u32> {
-    if word.is_empty() || word.len() > 10 {
-        return None;
-    }
-    let mut value = 0_u64;
-    for &octet in word {
-        if !octet.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + u64::from(octet - b'0');
-    }
-    u32::try_from(value).ok().filter(|&value| value <= max)
-}
-
-/// `= number` up to `max`.
-fn equal_number(s: &mut Scanner<'_>, max: u32, expected: &'static str) -> Parse<u32> {
-    s.expect(b'=', "=")?;
-    let at = s.offset();
-    match number(s.word(), max) {
-        Some(number) => Ok(number),
-        None => s.error_at(at, ErrorCode::UNKNOWN_VALUE, expected),
-    }
-}
-
-/// `= ON` or `= OFF`.
-fn on_off(s: &mut Scanner<'_>) -> Parse<bool> {
-    s.expect(b'=', "=")?;
-    let at = s.offset();
-    match s.word() {
-        word if t::ON.is(word) => Ok(true),
-        word if t::OFF.is(word) => Ok(false),
-        _ => s.error_at(at, ErrorCode::UNKNOWN_VALUE, "ON or OFF"),
-    }
-}
-
-fn stream_id(s: &mut Scanner<'_>) -> Parse<StreamId> {
-    let at = s.offset();
-    match number(s.word(), u32::from(u16::MAX)) {
-        Some(stream) => Ok(StreamId(stream as u16)),
-        None => s.error_at(at, ErrorCode::INCORRECT_IDENTIFIER, "a stream number"),
-    }
-}
-
-fn request_id(s: &mut Scanner<'_>) -> Parse<RequestId> {
-    let at = s.offset();
-    match s.word() {
-        b"*" => Ok(RequestId::ALL),
-        word => match number(word, u32::MAX) {
-            Some(request) => Ok(RequestId(request)),
-            None => s.error_at(at, ErrorCode::INCORRECT_IDENTIFIER, "a request number or *"),
-        },
-    }
-}
-
-fn termination_id(s: &mut Scanner<'_>) -> Parse<TerminationId> {
-    let at = s.offset();
-    let word = s.word();
-    termination_from(s, at, word)
-}
-
-fn termination_from(s: &Scanner<'_>, at: usize, word: &[u8]) -> Parse<TerminationId> {
-    if is_path_name(word) {
-        Ok(TerminationId::from_ascii(word))
-    } else {
-        s.error_at(at, ErrorCode::INCORRECT_IDENTIFIER, "a termination")
-    }
-}
-
-/// termIDList: one, or several in brackets.
-fn termination_list(s: &mut Scanner<'_>) -> Parse<TerminationList> {
-    if s.take(b'[') {
-        return Ok(items(s, b']', termination_id)?.into());
-    }
-    Ok(TerminationList::from_buf([termination_id(s)?]))
-}
-
-/// A little wider than pathNAME: it may also begin with a digit or a wildcard alone.
-fn is_path_name(word: &[u8]) -> bool {
-    let fits = |octet: &u8| octet.is_ascii_alphanumeric() || b"_/*$@-.".contains(octet);
-    (1..=NAME_LEN_MAX).contains(&word.len()) && word.iter().all(fits)
-}
-
-/// NAME.
-fn name_from(s: &Scanner<'_>, at: usize, word: &[u8]) -> Parse<Name> {
-    if is_name(word) {
-        Ok(Name::from_ascii(word))
-    } else {
-        s.error_at(at, ErrorCode::INCORRECT_IDENTIFIER, "a name")
-    }
-}
-
-fn is_name(word: &[u8]) -> bool {
-    (1..=NAME_LEN_MAX).contains(&word.len())
-        && word[0].is_ascii_alphabetic()
-        && word
-            .iter()
-            .all(|&octet| octet.is_ascii_alphanumeric() || octet == b'_')
-}
-
-/// extensionParameter, a little wider: `X-` or `X+` and letters or digits.
-fn is_extension(word: &[u8]) -> bool {
-    matches!(word, [b'x' | b'X', b'-' | b'+', rest @ ..]
-        if (1..=NAME_LEN_MAX).contains(&rest.len()) && rest.iter().all(u8::is_ascii_alphanumeric))
-}
-
-fn pkgd_name(s: &mut Scanner<'_>) -> Parse<PkgdName> {
-    let at = s.offset();
-    let word = s.word();
-    pkgd_name_from(s, at, word, s.scope)
-}
-
-/// pkgdName; `unknown` is the code when `word` has no slash, 410 when a part is wrong.
-fn pkgd_name_from(s: &Scanner<'_>, at: usize, word: &[u8], unknown: ErrorCode) -> Parse<PkgdName> {
-    let Some(slash) = word.iter().position(|&octet| octet == b'/') else {
-        return s.error_at(at, unknown, "a known word or package/item");
-    };
-    let (package, item) = (&word[..slash], &word[slash + 1..]);
-    let right = match (package, item) {
-        (b"*", b"*") => true,
-        (_, b"*") => is_name(package),
-        _ => is_name(package) && is_name(item),
-    };
-    match PkgdName::from_text(word).filter(|_| right) {
-        Some(name) => Ok(name),
-        None => s.error_at(at, ErrorCode::INCORRECT_IDENTIFIER, "package/item"),
-    }
-}
-
-fn property(s: &mut Scanner<'_>, at: usize, word: &[u8]) -> Parse<PropertyParm> {
-    let name = pkgd_name_from(s, at, word, ErrorCode::UNKNOWN_PROPERTY)?;
-    Ok(PropertyParm {
-        name,
-        value: parm_value(s)?,
-    })
-}
-
-/// Adds a property to `list`, where it must not be yet (456).
-fn add_property(
-    s: &mut Scanner<'_>,
-    at: usize,
-    word: &[u8],
-    list: &mut Vec<PropertyParm>,
-) -> Parse<()> {
-    let property = property(s, at, word)?;
-    if list.iter().any(|other| other.name == property.name) {
-        return s.error_at(at, ErrorCode::PROPERTY_TWICE, "each property once");
-    }
-    list.push(property);
-    Ok(())
-}
-
-fn is_at_relation(s: &Scanner<'_>) -> bool {
-    matches!(s.peek(), Some(b'=' | b'#' | b'<' | b'>'))
-}
-
-/// parmValue.
-fn parm_value(s: &mut Scanner<'_>) -> Parse<ParmValue> {
-    if s.take(b'#') {
-        return Ok(ParmValue::NotEqual(s.value()?));
-    }
-    if s.take(b'<') {
-        return Ok(ParmValue::Less(s.value()?));
-    }
-    if s.take(b'>') {
-        return Ok(ParmValue::Greater(s.value()?));
-    }
-    s.expect(b'=', "=, #, < or >")?;
-    if s.take(b'{') {
-        return Ok(ParmValue::OneOf(items(s, b'}', Scanner::value)?));
-    }
-    if s.take(b'[') {
-        let first = s.value()?;
-        if s.take(b':') {
-            let last = s.value()?;
-            s.expect(b']', "]")?;
-            return Ok(ParmValue::Range(first, last));
-        }
-        let mut values = vec![first];
-        if s.take(b',') {
-            values.extend(items(s, b']', Scanner::value)?);
-        } else {
-            s.expect(b']', ", or : or ]")?;
-        }
-        return Ok(ParmValue::List(values));
-    }
-    Ok(ParmValue::Equal(s.value()?))
 }

@@ -27,7 +27,8 @@ const CLASS: [u8; 256] = {
     class
 };
 
-/// Reads a message from front to back. Between two calls it stands on an octet that is no white space.
+/// Reads a message from front to back. Between two calls it stands on an octet that is no white
+/// space.
 pub(super) struct Scanner<'a> {
     input: &'a [u8],
     at: usize,
@@ -161,21 +162,22 @@ impl<'a> Scanner<'a> {
             return self.error_at(self.input.len(), self.scope, "} after the octet string");
         };
         let octets = &self.input[start..end];
-        if let Some(bad) = octets.iter().position(|&octet| octet == 0) {
+        if octets.contains(&0) {
+            let bad = octets.iter().position(|&octet| octet == 0).unwrap_or(0);
             return self.error_at(start + bad, self.scope, "no octet 0");
         }
-        let mut plain = Vec::with_capacity(octets.len());
-        for (index, &octet) in octets.iter().enumerate() {
-            if octet != b'\\' || octets.get(index + 1) != Some(&b'}') {
-                plain.push(octet);
-            }
-        }
+        let octets = if octets.contains(&b'\\') {
+            OctetString::new(unescape(octets))
+        } else {
+            OctetString::from_plain(octets)
+        };
         self.at = end + 1;
         self.skip_space();
-        Ok(OctetString::new(plain))
+        Ok(octets)
     }
 
-    /// Takes the octets up to one of `stops`, which stays; white space behind is not skipped before it.
+    /// Takes the octets up to one of `stops`, which stays; white space behind is not skipped before
+    /// it.
     pub(super) fn until(&mut self, stops: &[u8]) -> &'a [u8] {
         let rest = &self.input[self.at..];
         let len = rest
@@ -186,9 +188,11 @@ impl<'a> Scanner<'a> {
         &rest[..len]
     }
 
-    /// Where the block ends that begins with the next `{`: behind its closing brace. `None` when it does not end.
+    /// Where the block ends that begins with the next `{`: behind its closing brace. `None` when it
+    /// does not end.
     ///
-    /// Looks at words, quotation marks, comments and octet strings only, so that it works on blocks that are wrong.
+    /// Looks at words, quotation marks, comments and octet strings only, so that it works on blocks
+    /// that are wrong.
     pub(super) fn end_of_block(&self, from: usize) -> Option<usize> {
         let mut at = from;
         let mut depth = 0_usize;
@@ -234,6 +238,17 @@ impl<'a> Scanner<'a> {
     fn skip_space(&mut self) {
         self.at += space_len(&self.input[self.at..]);
     }
+}
+
+/// Takes the backslashes off closing braces.
+fn unescape(octets: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(octets.len());
+    for (index, &octet) in octets.iter().enumerate() {
+        if octet != b'\\' || octets.get(index + 1) != Some(&b'}') {
+            plain.push(octet);
+        }
+    }
+    plain
 }
 
 fn is_octet_descriptor(word: &[u8]) -> bool {

@@ -1,6 +1,7 @@
 //! Writer: message, transactions, actions.
 //!
-//! What Annex B cannot express is left out: descriptors without content, properties of reserved contexts.
+//! What Annex B cannot express is left out: descriptors without content, properties of reserved
+//! contexts.
 
 mod command;
 mod descriptor;
@@ -44,7 +45,8 @@ pub fn write(message: &Message, style: Style, out: &mut Vec<u8>) {
     }
 }
 
-/// Prints what stands before the body of a message, so that transactions can be put behind it one by one.
+/// Prints what stands before the body of a message, so that transactions can be put behind it one
+/// by one.
 pub fn write_header(
     auth: Option<&AuthHeader>,
     version: u8,
@@ -78,7 +80,7 @@ pub fn write_transaction(transaction: &Transaction, style: Style, out: &mut Vec<
     match transaction {
         Transaction::Request(request) => {
             w.named(t::TRANSACTION);
-            w.number(request.id);
+            w.number(request.id.0);
             w.block(|w| {
                 for action in &request.actions {
                     w.action_request(action);
@@ -87,7 +89,7 @@ pub fn write_transaction(transaction: &Transaction, style: Style, out: &mut Vec<
         }
         Transaction::Pending(id) => {
             w.named(t::PENDING);
-            w.number(id);
+            w.number(id.0);
             w.block(|_| ());
         }
         Transaction::Reply(reply) => w.reply(reply),
@@ -101,7 +103,7 @@ pub fn write_transaction(transaction: &Transaction, style: Style, out: &mut Vec<
         }
         Transaction::SegmentReply(id, segment) => {
             w.named(t::SEGMENT);
-            w.number(id);
+            w.number(id.0);
             w.segment(*segment);
             return;
         }
@@ -139,8 +141,16 @@ impl<'a> Writer<'a> {
         let _ = self.out.write_fmt(arguments);
     }
 
-    fn number(&mut self, number: impl std::fmt::Display) {
-        self.format(format_args!("{number}"));
+    fn number(&mut self, number: impl Into<u32>) {
+        let mut rest = number.into();
+        let mut digits = [b'0'; 10];
+        let mut start = digits.len();
+        while rest > 0 || start == digits.len() {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        self.octets(&digits[start..]);
     }
 
     fn token(&mut self, token: Token) {
@@ -249,7 +259,7 @@ impl<'a> Writer<'a> {
 
     fn ack_range(&mut self, &(first, last): &(TransactionId, TransactionId)) {
         self.item();
-        self.number(first);
+        self.number(first.0);
         if last != first {
             self.format(format_args!("-{last}"));
         }
@@ -265,7 +275,7 @@ impl<'a> Writer<'a> {
 
     fn reply(&mut self, reply: &TransactionReply) {
         self.named(t::REPLY);
-        self.number(reply.id);
+        self.number(reply.id.0);
         if let Some(segment) = reply.segment {
             self.segment(segment);
         }
@@ -325,7 +335,12 @@ impl<'a> Writer<'a> {
     }
 
     fn context_id(&mut self, context: ContextId) {
-        self.number(context);
+        match context {
+            ContextId::Null => self.octets(b"-"),
+            ContextId::Choose => self.octets(b"$"),
+            ContextId::All => self.octets(b"*"),
+            ContextId::Id(id) => self.number(id),
+        }
     }
 
     fn context_properties(&mut self, properties: &ContextProperties) {
@@ -435,7 +450,7 @@ impl<'a> Writer<'a> {
 
     fn error(&mut self, error: &ErrorDescriptor) {
         self.named(t::ERROR);
-        self.number(error.code);
+        self.number(error.code.0);
         self.octets(b"{");
         if let Some(text) = &error.text {
             self.value(&Value::quoted(text));

@@ -65,8 +65,8 @@ impl<T: Copy> Endpoint<T> {
         });
     }
 
-    /// Sends Pending because its time has come (`is_due`) or because the request came again, Annex D.1.4; beyond the
-    /// limit, error 506.
+    /// Sends Pending because its time has come (`is_due`) or because the request came again, Annex
+    /// D.1.4; beyond the limit, error 506.
     pub(super) fn send_pending(&mut self, now: Instant, handle: RequestHandle, is_due: bool) {
         let Some(peer) = self.peers.get_mut(&handle.peer) else {
             return;

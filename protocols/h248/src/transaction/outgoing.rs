@@ -144,7 +144,8 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
-    /// The peer is at it: repeats seldom from now on and waits T-MAX anew, [`PENDINGS_MAX`] times at most.
+    /// The peer is at it: repeats seldom from now on and waits T-MAX anew, [`PENDINGS_MAX`] times
+    /// at most.
     fn prolong(&mut self, now: Instant, id: TransactionId) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
@@ -294,7 +295,8 @@ impl<T: Copy> Endpoint<T> {
     }
 }
 
-/// Appends an action of a further segment; it goes on with the last action when the context is the same.
+/// Appends an action of a further segment; it goes on with the last action when the context is the
+/// same.
 fn append(actions: &mut Vec<ActionReply>, action: ActionReply) {
     match actions.last_mut() {
         Some(last) if last.context == action.context && last.error.is_none() => {

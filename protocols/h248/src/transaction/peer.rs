@@ -189,7 +189,8 @@ impl Peer {
         });
     }
 
-    /// Notes that `id` is to be acknowledged; true when a timer is to be set by `set_acknowledge_timer`.
+    /// Notes that `id` is to be acknowledged; true when a timer is to be set by
+    /// `set_acknowledge_timer`.
     pub(super) fn acknowledge(&mut self, id: TransactionId, at_once: bool) -> bool {
         self.acknowledgements.push(id);
         self.acknowledge_now |= at_once || self.acknowledgements.len() >= ACKNOWLEDGEMENTS_MAX;
@@ -285,7 +286,8 @@ impl Peer {
     }
 }
 
-/// Round trip estimate, Annex D.1.3: average and mean deviation of the acknowledgement delay, as in RFC 6298.
+/// Round trip estimate, Annex D.1.3: average and mean deviation of the acknowledgement delay, as in
+/// RFC 6298.
 #[derive(Debug, Default)]
 pub(super) struct RoundTrip {
     /// Average acknowledgement delay and average deviation, in nanoseconds.

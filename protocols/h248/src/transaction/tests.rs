@@ -624,3 +624,99 @@ fn nothing_is_repeated_over_a_good_network() {
     );
     assert_eq!(world.ends[1].counters().timeouts, 0);
 }
+
+#[test]
+fn pendings_prolong_a_request_only_so_often() {
+    let mut now = Instant::from_secs(1);
+    let mut mgc = endpoint(MGC);
+    mgc.send_request(now, address(MG), audit("ROOT"), 7)
+        .unwrap();
+    drain(&mut mgc);
+    let mut failed = false;
+    for _ in 0..=PENDINGS_MAX + 40 {
+        mgc.handle_input(now, address(MG), b"!/3 [192.0.2.1] PN=1000{}");
+        now += secs(1);
+        mgc.handle_timeout(now);
+        failed |= drain(&mut mgc)
+            .iter()
+            .any(|output| matches!(output, Output::Failed { .. }));
+    }
+    assert!(failed);
+}
+
+#[test]
+fn a_request_too_long_for_its_transport_is_not_sent() {
+    let now = Instant::from_secs(1);
+    let mut mgc = endpoint(MGC);
+    let many = vec![audit(&"x".repeat(60)).remove(0); 1200];
+    let refused = mgc.send_request(now, address(MG), many, 7);
+    assert_eq!(refused, Err(Error::TooLong));
+    assert_eq!((mgc.requests_len(), mgc.next_timeout()), (0, None));
+}
+
+#[test]
+fn a_full_entity_drops_datagrams_and_refuses_on_reliable_transports() {
+    let now = Instant::from_secs(1);
+    for (transport, answers) in [(Transport::Datagram, 0), (Transport::Reliable, 1)] {
+        let mut config = Config::new(Mid::from(address(MG)), TransactionId(1));
+        config.executions_max = 1;
+        config.association.transport = transport;
+        let mut mg = Endpoint::<u32>::new(config, Entropy::from_u64(1));
+        let requests = b"!/3 [192.0.2.2] T=1{C=-{AV=ROOT{AT{}}}} T=2{C=-{AV=ROOT{AT{}}}}";
+        mg.handle_input(now, address(MGC), requests);
+        let outputs = drain(&mut mg);
+        let sent = messages(&outputs);
+        assert_eq!(sent.len(), answers);
+        assert!(sent.iter().all(|message| message.contains("P=2{ER=510{")));
+        assert_eq!(mg.counters().requests_refused, 1);
+    }
+}
+
+#[test]
+fn a_reply_from_elsewhere_answers_nothing() {
+    let now = Instant::from_secs(1);
+    let mut mgc = endpoint(MGC);
+    mgc.send_request(now, address(MG), audit("ROOT"), 7)
+        .unwrap();
+    drain(&mut mgc);
+    let other = address("192.0.2.9:2944");
+    mgc.handle_input(
+        now,
+        other,
+        b"!/3 [192.0.2.1] P=1000{C=-{AV=ROOT}} PN=1000{}",
+    );
+    assert_eq!(drain(&mut mgc), []);
+    assert_eq!((mgc.requests_len(), mgc.peers_len()), (1, 1));
+}
+
+#[test]
+fn garbage_of_any_kind_leaves_no_state() {
+    let mut now = Instant::from_secs(1);
+    let mut mg = endpoint(MG);
+    let mut entropy = Entropy::from_u64(3);
+    let message = b"!/3 [192.0.2.2] T=1{C=-{AV=ROOT{AT{}}}} P=9{C=1} PN=8{} K{1-4294967295} SM=1/1";
+    for _ in 0..5000 {
+        let mut bytes = message.to_vec();
+        for _ in 0..=entropy.below(3) {
+            let at = entropy.below(bytes.len() as u64) as usize;
+            bytes[at] = entropy.next_u32() as u8;
+        }
+        mg.handle_input(now, address(MGC), &bytes);
+        for output in drain(&mut mg) {
+            if let Output::Request { handle, .. } = output {
+                mg.reply(now, handle, done("ROOT")).unwrap();
+            }
+        }
+        drain(&mut mg);
+        now += Duration::from_millis(entropy.below(20));
+    }
+    while let Some(next) = mg.next_timeout() {
+        now = next;
+        mg.handle_timeout(now);
+        drain(&mut mg);
+    }
+    assert_eq!(
+        (mg.requests_len(), mg.transactions_len(), mg.peers_len()),
+        (0, 0, 0)
+    );
+}

@@ -84,7 +84,8 @@ impl Generator {
     fn word(&mut self) -> String {
         let letters = b"abcdefghijklmnopqrstuvwxyz";
         let rest = b"abcdefghijklmnopqrstuvwxyz0123456789_";
-        // Names that look like tokens are excluded where a token may stand instead: all have four letters or more.
+        // Names that look like tokens are excluded where a token may stand instead: all have four
+        // letters or more.
         let mut word = vec![b'q', self.pick(letters)];
         for _ in 0..self.below(8) {
             word.push(self.pick(rest));

@@ -232,7 +232,8 @@ fn optional_termination_audit(s: &mut Scanner<'_>) -> Parse<TerminationAudit> {
     }
 }
 
-/// auditReply. `= Context {` starts the list of a context's terminations, so no termination has that name there.
+/// auditReply. `= Context {` starts the list of a context's terminations, so no termination has
+/// that name there.
 fn audit_reply(s: &mut Scanner<'_>) -> Parse<AuditReply> {
     s.expect(b'=', "= and a termination")?;
     let at = s.offset();

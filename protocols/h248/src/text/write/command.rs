@@ -276,7 +276,7 @@ impl Writer<'_> {
         self.item();
         self.named(t::SERVICE_CHANGE_ADDRESS);
         match address {
-            ServiceChangeAddress::Port(port) => self.number(port),
+            ServiceChangeAddress::Port(port) => self.number(*port),
             ServiceChangeAddress::Mid(mid) => self.mid(mid),
         }
     }
@@ -361,7 +361,7 @@ impl Writer<'_> {
                 self.block(|w| {
                     w.item();
                     w.named(t::SIGNAL_LIST);
-                    w.number(id);
+                    w.number(*id);
                 });
             }
             IndexedAudit::DigitMap(name) => {

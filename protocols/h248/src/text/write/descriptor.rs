@@ -139,11 +139,11 @@ impl Writer<'_> {
         if !octets.is_empty() {
             self.octets(b"\n");
         }
-        for &octet in octets.as_bytes() {
-            if octet == b'}' {
-                self.out.push(b'\\');
+        for (index, piece) in octets.as_bytes().split(|&octet| octet == b'}').enumerate() {
+            if index > 0 {
+                self.octets(b"\\}");
             }
-            self.out.push(octet);
+            self.octets(piece);
         }
         if octets.as_bytes().last() == Some(&b'\\') {
             self.out.push(b' ');
