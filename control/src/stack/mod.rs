@@ -395,11 +395,15 @@ impl Stack {
         }
     }
 
-    /// Which entity a request is for: the one named by the topmost Route or the Request-URI, else the one that
-    /// answers for the listener.
+    /// Which entity a request is for. Where there is a P-CSCF, the network is the access network, and nothing from
+    /// there gets past it; elsewhere the entity is named by the topmost Route or the Request-URI, or answers for the
+    /// listener.
     fn recipient(&self, origin: &Origin, request: &Message) -> Option<Role> {
         if let Origin::Entity { to, .. } = origin {
             return Some(*to);
+        }
+        if self.default_role == Some(Role::Pcscf) {
+            return self.default_role;
         }
         let named = match request.routes().next() {
             Some(route) => route.ok().and_then(|route| self.addresses.own(route.uri)),

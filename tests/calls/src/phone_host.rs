@@ -1,0 +1,120 @@
+//! A telephone in the simulated network.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use base::{Entropy, Instant};
+use load::phone::{Output, Phone, Voices};
+use load::ua::{CallId, Config, Event};
+use sim::{StreamEvent, Transmit};
+use sip::Transport;
+
+/// A telephone and all it was told.
+pub struct PhoneHost {
+    phone: Phone,
+    signalling: SocketAddr,
+    events: Vec<Event>,
+    transmits: VecDeque<Transmit>,
+}
+
+impl PhoneHost {
+    /// A telephone that does nothing yet.
+    pub fn new(config: Config, voices: Voices, entropy: Entropy) -> Self {
+        let signalling = config.local;
+        Self {
+            phone: Phone::new(config, voices, entropy),
+            signalling,
+            events: Vec::new(),
+            transmits: VecDeque::new(),
+        }
+    }
+
+    /// The telephone.
+    pub fn phone(&self) -> &Phone {
+        &self.phone
+    }
+
+    /// What it was told so far.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Has it do something.
+    pub fn act<T>(&mut self, now: Instant, act: impl FnOnce(&mut load::ua::UserAgent) -> T) -> T {
+        let done = self.phone.act(now, act);
+        self.drain();
+        done
+    }
+
+    /// Talks or falls silent without a word of it in signalling.
+    pub fn set_talking(&mut self, now: Instant, call: CallId, talking: bool) {
+        self.phone.set_talking(now, call, talking);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.phone.poll_output() {
+            match output {
+                Output::Signal {
+                    transport,
+                    to,
+                    bytes,
+                } => {
+                    assert_eq!(transport, Transport::Udp, "simulated telephones speak UDP");
+                    let (local, remote) = (self.signalling, to);
+                    self.transmits.push_back(Transmit::Datagram {
+                        local,
+                        remote,
+                        bytes,
+                    });
+                }
+                Output::Media { from, to, bytes } => {
+                    let (local, remote) = (from, to);
+                    self.transmits.push_back(Transmit::Datagram {
+                        local,
+                        remote,
+                        bytes,
+                    });
+                }
+                Output::Open { .. } | Output::Close { .. } => {}
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+    }
+}
+
+impl sim::Host for PhoneHost {
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) {
+        if local == self.signalling {
+            self.phone.handle_signal(now, Transport::Udp, remote, bytes);
+        } else {
+            self.phone.handle_media(now, local, bytes);
+        }
+        self.drain();
+    }
+
+    fn handle_stream(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, _: StreamEvent<'_>) {}
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.phone.handle_timeout(now);
+        self.drain();
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.phone.next_timeout()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn listens(&self, _: SocketAddr) -> bool {
+        false
+    }
+}
