@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::control::config::{ControlConfig, ControlFile, Role};
 use clap::Args;
-use control::config::{ControlConfig, ControlFile, Role};
 
 use crate::failure::Failure;
 use crate::process;
@@ -55,13 +55,11 @@ pub struct ControlArgs {
 impl ControlArgs {
     /// The configuration of file and flags together.
     fn config(&self) -> Result<ControlConfig, Failure> {
-        let file = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        file.overridden_by(self.flags()).validate().map_err(|fault| {
-            let what = self.config.as_deref().map_or("control".to_owned(), |path| {
-                format!("control, configured by {} and flags", path.display())
-            });
-            Failure::new(what).because(fault)
-        })
+        let (file, origin) = match &self.config {
+            Some(path) => (read(path)?, format!("{} and flags", path.display())),
+            None => (ControlFile::default(), "control".to_owned()),
+        };
+        validate(file.overridden_by(self.flags()), &origin)
     }
 
     fn flags(&self) -> ControlFile {
@@ -87,16 +85,24 @@ impl ControlArgs {
 pub fn read(path: &Path) -> Result<ControlFile, Failure> {
     let text = process::read_config(path)?;
     ControlFile::parse(&text)
-        .map_err(|fault| Failure::new(format!("{}", path.display())).because(fault))
+        .map_err(|fault| Failure::new(path.display().to_string()).because(fault))
+}
+
+/// Checks a configuration that came from `origin`.
+pub fn validate(file: ControlFile, origin: &str) -> Result<ControlConfig, Failure> {
+    file.validate()
+        .map_err(|fault| Failure::new(origin).because(fault))
 }
 
 /// Runs the control process until it is told to stop.
 pub fn run(args: &ControlArgs) -> Result<(), Failure> {
     let config = args.config()?;
-    base::set_pii_visible(config.show_identities);
-    let stop = process::start(&args.process)?;
-    control::run(config, stop)
-        .map_err(|fault| Failure::new("control cannot go on").because(fault))
+    process::start_log(&args.process)?;
+    let stopped = |fault| Failure::new("control cannot go on").because(fault);
+    let mut process = ::control::Process::open(&config).map_err(stopped)?;
+    let handle = process.stop_handle();
+    process::on_stop(&args.process, move || handle.stop())?;
+    process.run().map_err(stopped)
 }
 
 #[cfg(test)]
@@ -115,7 +121,9 @@ mod tests {
         let line = "control --roles pcscf,icscf,scscf,hss --sip 127.0.0.1:5070,[::1]:5070 \
                     --realm a.test --mgc 127.0.0.1:2950 --diameter 127.0.0.1:3870 --hss local \
                     --icscf 127.0.0.1:5071 --store s.redb --state st --admin 127.0.0.1:9999";
-        let args = Line::try_parse_from(line.split_whitespace()).expect("valid").args;
+        let args = Line::try_parse_from(line.split_whitespace())
+            .expect("valid")
+            .args;
         let config = args.config().expect("valid");
         assert_eq!(config.roles, Role::ALL);
         assert_eq!(config.sip.len(), 2);
@@ -133,6 +141,9 @@ mod tests {
         let Err(error) = Line::try_parse_from(["control", "--roles", "mgcf"]) else {
             panic!("accepted");
         };
-        assert!(error.to_string().contains("pcscf, icscf, scscf and hss"), "{error}");
+        assert!(
+            error.to_string().contains("pcscf, icscf, scscf and hss"),
+            "{error}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The strowger command: every process and tool of the house in one binary.
 
+mod check;
 mod control;
 mod failure;
 mod h248;
@@ -34,6 +35,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Run the control process
     Control(Box<control::ControlArgs>),
+    /// Check a configuration file without starting anything
+    Check(check::CheckArgs),
     /// Show what the running processes are doing
     Status(status::StatusArgs),
     /// Add, list, show, remove and import subscribers
@@ -57,6 +60,7 @@ fn run(line: &Line) -> Result<ExitCode, Failure> {
     match &line.command {
         Command::Up(args) => return up::run(args, line.json),
         Command::Control(args) => control::run(args)?,
+        Command::Check(args) => check::run(args, line.json)?,
         Command::Status(args) => status::run(args, line.json)?,
         Command::Subscriber(args) => subscriber::run(args, line.json)?,
         Command::H248(args) => h248::run(args, line.json)?,

@@ -70,7 +70,8 @@ fn a_missing_token_is_explained() {
 
 #[test]
 fn a_gateway_that_does_not_answer_is_named() {
-    let output = strowger("h248 --mid 127.0.0.1:0 --mg 127.0.0.1:9 --timeout 1 AuditValue=ROOT{Audit{}}");
+    let output =
+        strowger("h248 --mid 127.0.0.1:0 --mg 127.0.0.1:9 --timeout 1 AuditValue=ROOT{Audit{}}");
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("no reply from 127.0.0.1:9"),

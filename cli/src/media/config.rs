@@ -76,7 +76,9 @@ impl FromStr for Io {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "udp" => Ok(Io::Udp),
-            _ => Err(format!("{text:?} is not a packet back-end; the one there is is udp")),
+            _ => Err(format!(
+                "{text:?} is not a packet back-end; the one there is is udp"
+            )),
         }
     }
 }
@@ -95,7 +97,10 @@ impl FromStr for Ports {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let range = text.split_once('-').and_then(|(low, high)| {
-            Some(Ports { low: low.trim().parse().ok()?, high: high.trim().parse().ok()? })
+            Some(Ports {
+                low: low.trim().parse().ok()?,
+                high: high.trim().parse().ok()?,
+            })
         });
         range.ok_or_else(|| format!("{text:?} is not a range of ports, as in 20000-29999"))
     }
@@ -230,7 +235,11 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 fn error(key: &str, value: impl fmt::Display, remedy: impl Into<String>) -> ConfigError {
-    ConfigError { key: key.into(), value: value.to_string(), remedy: remedy.into() }
+    ConfigError {
+        key: key.into(),
+        value: value.to_string(),
+        remedy: remedy.into(),
+    }
 }
 
 /// What the flags say: process-wide values and those of one virtual MG.
@@ -293,7 +302,11 @@ impl MediaFile {
             files.push(GatewayFile::default());
         }
         if files.len() > GATEWAYS_MAX {
-            return Err(error("mg", files.len(), format!("at most {GATEWAYS_MAX} tables")));
+            return Err(error(
+                "mg",
+                files.len(),
+                format!("at most {GATEWAYS_MAX} tables"),
+            ));
         }
         let gateways = files
             .into_iter()
@@ -304,7 +317,9 @@ impl MediaFile {
         Ok(MediaConfig {
             io: self.io.unwrap_or(Io::Udp),
             cores: cores(self.cores)?,
-            admin: self.admin.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
+            admin: self
+                .admin
+                .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
             show_identities: self.show_identities.unwrap_or(false),
             gateways,
         })
@@ -317,7 +332,11 @@ fn cores(text: Option<String>) -> Result<Vec<usize>, ConfigError> {
     };
     let quoted = format!("{text:?}");
     let Cores(cores) = text.parse().map_err(|_| {
-        error("cores", &quoted, "list the cores for workers, as in \"0\" or \"2,4-7\"")
+        error(
+            "cores",
+            &quoted,
+            "list the cores for workers, as in \"0\" or \"2,4-7\"",
+        )
     })?;
     if cores.len() > CORES_MAX {
         return Err(error("cores", quoted, format!("at most {CORES_MAX} cores")));
@@ -350,11 +369,14 @@ impl GatewayFile {
 
     fn validate(self, at: &str) -> Result<GatewayConfig, ConfigError> {
         let key = |name: &str| format!("{at}.{name}");
-        let mid = self.mid.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 2946)));
+        let mid = self
+            .mid
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 2946)));
         check_reachable(&key("mid"), mid, "the MID tells the MGC where to send")?;
 
-        let mgc =
-            self.mgc.unwrap_or_else(|| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2944))]);
+        let mgc = self
+            .mgc
+            .unwrap_or_else(|| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2944))]);
         if mgc.is_empty() || mgc.len() > MGCS_MAX {
             let remedy = format!("give 1 to {MGCS_MAX} MGCs as IP:PORT");
             return Err(error(&key("mgc"), mgc.len(), remedy));
@@ -388,7 +410,11 @@ impl GatewayFile {
 
 fn check_reachable(key: &str, address: SocketAddr, why: &str) -> Result<(), ConfigError> {
     if address.ip().is_unspecified() || address.ip().is_multicast() || address.port() == 0 {
-        return Err(error(key, address, format!("give the IP:PORT of one host: {why}")));
+        return Err(error(
+            key,
+            address,
+            format!("give the IP:PORT of one host: {why}"),
+        ));
     }
     Ok(())
 }
@@ -401,18 +427,30 @@ fn addresses(
     let key = format!("{at}.addresses");
     let listed: Vec<RealmAddress> = match (any, realms) {
         (Some(_), Some(_)) => {
-            return Err(error(&key, "[…]", format!("give either this or {at}.realms, not both")));
+            return Err(error(
+                &key,
+                "[…]",
+                format!("give either this or {at}.realms, not both"),
+            ));
         }
-        (None, None) => vec![RealmAddress { realm: None, address: Ipv4Addr::LOCALHOST.into() }],
-        (Some(any), None) => {
-            any.into_iter().map(|address| RealmAddress { realm: None, address }).collect()
-        }
+        (None, None) => vec![RealmAddress {
+            realm: None,
+            address: Ipv4Addr::LOCALHOST.into(),
+        }],
+        (Some(any), None) => any
+            .into_iter()
+            .map(|address| RealmAddress {
+                realm: None,
+                address,
+            })
+            .collect(),
         (None, Some(realms)) => realms
             .into_iter()
             .flat_map(|(realm, addresses)| {
-                addresses
-                    .into_iter()
-                    .map(move |address| RealmAddress { realm: Some(realm.clone()), address })
+                addresses.into_iter().map(move |address| RealmAddress {
+                    realm: Some(realm.clone()),
+                    address,
+                })
             })
             .collect(),
     };
@@ -443,7 +481,11 @@ fn ports(key: &str, text: Option<String>) -> Result<Ports, ConfigError> {
         return Err(error(key, quoted, "ports below 1024 belong to the system"));
     }
     if usize::from(ports.high.saturating_sub(ports.low)) + 1 < PORTS_MIN {
-        return Err(error(key, quoted, format!("a call needs {PORTS_MIN} ports, LOW first")));
+        return Err(error(
+            key,
+            quoted,
+            format!("a call needs {PORTS_MIN} ports, LOW first"),
+        ));
     }
     Ok(ports)
 }
@@ -458,7 +500,10 @@ fn check_apart(gateways: &[GatewayConfig]) -> Result<(), ConfigError> {
             }
             let overlap = one.ports.low <= other.ports.high && other.ports.low <= one.ports.high;
             let shared = one.addresses.iter().find(|mine| {
-                other.addresses.iter().any(|theirs| theirs.address == mine.address)
+                other
+                    .addresses
+                    .iter()
+                    .any(|theirs| theirs.address == mine.address)
             });
             if let (true, Some(shared)) = (overlap, shared) {
                 let remedy = format!("mg[{other_index}] deals ports of {} too", shared.address);
@@ -482,7 +527,9 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_one_trgw_on_loopback() {
-        let config = MediaFile::parse("").and_then(MediaFile::validate).expect("defaults");
+        let config = MediaFile::parse("")
+            .and_then(MediaFile::validate)
+            .expect("defaults");
         assert_eq!(config.gateways.len(), 1);
         assert_eq!(config.gateways[0].function, Function::Trgw);
         assert!(config.cores.is_empty());
@@ -499,12 +546,21 @@ mod tests {
             addresses: Some(vec![Ipv4Addr::LOCALHOST.into()]),
             ..GatewayFile::default()
         };
-        let flags = Flags { gateway, ..Flags::default() };
+        let flags = Flags {
+            gateway,
+            ..Flags::default()
+        };
         let config = file
             .and_then(|file| file.overridden_by(flags))
             .and_then(MediaFile::validate)
             .expect("valid");
-        assert_eq!(config.gateways[0].ports, Ports { low: 5000, high: 6000 });
+        assert_eq!(
+            config.gateways[0].ports,
+            Ports {
+                low: 5000,
+                high: 6000
+            }
+        );
         assert_eq!(config.gateways[0].mid.port(), 3000);
         assert_eq!(config.gateways[0].addresses.len(), 1);
         assert_eq!(config.gateways[0].addresses[0].realm, None);
@@ -514,15 +570,24 @@ mod tests {
     #[test]
     fn flags_for_one_gateway_do_not_fit_a_file_with_two() {
         let file = MediaFile::parse("[[mg]]\n[[mg]]\nmid = \"127.0.0.1:3000\"").expect("valid");
-        let gateway = GatewayFile { ports: Some("1-2".into()), ..GatewayFile::default() };
-        let flags = Flags { gateway, ..Flags::default() };
+        let gateway = GatewayFile {
+            ports: Some("1-2".into()),
+            ..GatewayFile::default()
+        };
+        let flags = Flags {
+            gateway,
+            ..Flags::default()
+        };
         assert_eq!(file.overridden_by(flags).expect_err("refused").key, "mg");
     }
 
     #[test]
     fn unknown_keys_are_named_with_their_line() {
         let fault = rejected("io = \"udp\"\ncroes = \"0\"").to_string();
-        assert!(fault.contains("croes") && fault.contains("line 2"), "{fault}");
+        assert!(
+            fault.contains("croes") && fault.contains("line 2"),
+            "{fault}"
+        );
     }
 
     #[test]
@@ -544,7 +609,10 @@ mod tests {
             ("[[mg]]\naddresses = []", "mg[0].addresses"),
             ("[[mg]]\naddresses = [\"0.0.0.0\"]", "mg[0].addresses"),
             ("[[mg]]\naddresses = [\"::1\", \"::1\"]", "mg[0].addresses"),
-            ("[[mg]]\naddresses = [\"::1\"]\nrealms = {}", "mg[0].addresses"),
+            (
+                "[[mg]]\naddresses = [\"::1\"]\nrealms = {}",
+                "mg[0].addresses",
+            ),
             ("[[mg]]\nports = \"20000\"", "mg[0].ports"),
             ("[[mg]]\nports = \"20002-20001\"", "mg[0].ports"),
             ("[[mg]]\nports = \"80-90\"", "mg[0].ports"),

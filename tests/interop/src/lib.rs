@@ -13,6 +13,7 @@ mod capture;
 pub mod erlang;
 mod folder;
 mod namespace;
+pub mod network;
 mod process;
 pub mod sipp;
 pub mod strowger;

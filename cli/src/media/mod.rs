@@ -1,0 +1,128 @@
+//! `strowger media`: the media process.
+
+pub mod config;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::process;
+use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
+
+/// Flags of the media process; each wins over the key of the same name in the file. Those that
+/// describe a virtual MG are for the one case that there is only one.
+#[derive(Debug, Args)]
+pub struct MediaArgs {
+    /// TOML file with the configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What the virtual MG does: trgw
+    #[arg(long, value_name = "FUNCTION")]
+    functions: Option<Function>,
+    /// Addresses of its controllers, the primary first
+    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    mgc: Option<Vec<SocketAddr>>,
+    /// Its own address for H.248, which is its MID
+    #[arg(long, value_name = "IP:PORT")]
+    mid: Option<SocketAddr>,
+    /// Addresses for media
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    address: Option<Vec<IpAddr>>,
+    /// UDP ports for media
+    #[arg(long, value_name = "LOW-HIGH")]
+    ports: Option<String>,
+    /// Packet back-end: udp
+    #[arg(long, value_name = "NAME")]
+    io: Option<Io>,
+    /// Cores for workers, one pinned to each: 2,4-7
+    #[arg(long, value_name = "LIST")]
+    cores: Option<String>,
+    /// Address of the admin interface
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Option<SocketAddr>,
+    #[command(flatten)]
+    process: process::ProcessArgs,
+}
+
+impl MediaArgs {
+    /// The configuration of file and flags together.
+    fn config(&self) -> Result<MediaConfig, Failure> {
+        let (file, origin) = match &self.config {
+            Some(path) => (read(path)?, format!("{} and flags", path.display())),
+            None => (MediaFile::default(), "media".to_owned()),
+        };
+        let file = file
+            .overridden_by(self.flags())
+            .map_err(|fault| Failure::new(origin.clone()).because(fault))?;
+        validate(file, &origin)
+    }
+
+    fn flags(&self) -> Flags {
+        Flags {
+            process: MediaFile {
+                io: self.io,
+                cores: self.cores.clone(),
+                admin: self.admin,
+                show_identities: self.process.show_identities.then_some(true),
+                mg: None,
+            },
+            gateway: GatewayFile {
+                function: self.functions,
+                mid: self.mid,
+                mgc: self.mgc.clone(),
+                addresses: self.address.clone(),
+                ports: self.ports.clone(),
+                ..GatewayFile::default()
+            },
+        }
+    }
+}
+
+/// Reads a media file.
+pub fn read(path: &Path) -> Result<MediaFile, Failure> {
+    let text = process::read_config(path)?;
+    MediaFile::parse(&text).map_err(|fault| Failure::new(path.display().to_string()).because(fault))
+}
+
+/// Checks a configuration that came from `origin`.
+pub fn validate(file: MediaFile, origin: &str) -> Result<MediaConfig, Failure> {
+    file.validate()
+        .map_err(|fault| Failure::new(origin).because(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: MediaArgs,
+    }
+
+    #[test]
+    fn every_flag_reaches_the_configuration() {
+        let line = "media --functions trgw --mgc 127.0.0.1:2950,127.0.0.1:2951 \
+                    --mid 127.0.0.1:2960 --address 127.0.0.2,::1 --ports 3000-3999 --io udp \
+                    --cores 0,2-3 --admin 127.0.0.1:9999";
+        let args = Line::try_parse_from(line.split_whitespace())
+            .expect("valid")
+            .args;
+        let config = args.config().expect("valid");
+        assert_eq!(config.cores, [0, 2, 3]);
+        assert_eq!(config.admin.port(), 9999);
+        let gateway = &config.gateways[0];
+        assert_eq!(gateway.mgc.len(), 2);
+        assert_eq!(gateway.mid.port(), 2960);
+        assert_eq!(gateway.addresses.len(), 2);
+        assert_eq!((gateway.ports.low, gateway.ports.high), (3000, 3999));
+    }
+
+    #[test]
+    fn a_function_that_is_none_is_refused() {
+        assert!(Line::try_parse_from(["media", "--functions", "mixer"]).is_err());
+    }
+}
