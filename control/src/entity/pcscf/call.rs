@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use base::Pii;
 use sdp::Session;
 use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method};
+use tracing::info;
 
 use super::leg::{Leg, LegKey, LegKind, LegState, TASKS_MAX, Task};
 use super::media::{Media, Step};
@@ -653,6 +655,7 @@ impl Pcscf {
                 let own = route.ok().and_then(|route| addresses.own(route.uri));
                 own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
             });
+            info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog confirmed");
             self.restart_session_timer(actions, key, response);
         }
     }
@@ -712,6 +715,9 @@ impl Pcscf {
         let Some(leg) = self.legs.remove(&key) else {
             return;
         };
+        if leg.state != LegState::Early {
+            info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog ended");
+        }
         actions.cancel_timer(leg.session_timer);
         if let (Some(anchor), Some(mgc)) = (leg.anchor, actions.mgc.as_deref_mut()) {
             mgc.release(actions.now, anchor);

@@ -1,6 +1,8 @@
 //! Calls that the P-CSCF ends itself (TS 24.229 5.2.8).
 
+use base::Pii;
 use sip::{Draft, HeaderName, Method, Uri};
+use tracing::warn;
 
 use super::Pcscf;
 use super::leg::{Leg, LegKey, LegState};
@@ -25,6 +27,7 @@ impl Pcscf {
             }
             LegState::Confirmed => {
                 actions.counters.count(Counter::CallReleased);
+                warn!(call_id = %Pii(&leg.call_id), why, "dialog released");
                 for side in Side::BOTH {
                     send_bye(actions, leg, side, why);
                 }

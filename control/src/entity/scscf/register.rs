@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::Pii;
 use diameter::cx::user_data::ImsSubscription;
 use diameter::cx::{
     self, Answer, AuthScheme, Maa, Mar, Outcome, Saa, Sar, ServerAssignmentType, SipAuthDataItem,
@@ -9,6 +10,7 @@ use diameter::cx::{
 use sip::digest::{self, Algorithm, Credentials, Request};
 use sip::transaction::ServerId;
 use sip::{Contact, HeaderName, Message, NameAddr};
+use tracing::{info, warn};
 
 use super::challenge::{Terms, Verdict};
 use super::registrar::{self, Binding, SetId};
@@ -154,6 +156,7 @@ impl Scscf {
             }
             Verdict::Wrong => {
                 actions.counters.count(Counter::RegistrationRejected);
+                warn!(impi = %Pii(&registering.impi), "authentication failed");
                 self.challenges.forget(&registering.impi);
                 let (server, request) = (registering.server, registering.request.clone());
                 actions
@@ -403,6 +406,7 @@ impl Scscf {
             .registrar
             .renew(&registering.impi, &registering.identity, identities);
         actions.counters.count(Counter::RegistrationAccepted);
+        info!(impu = %Pii(&registering.identity), "registered");
         self.apply(actions, &registering, set);
         self.accept(actions, &registering, set);
     }
@@ -531,6 +535,7 @@ impl Scscf {
 
     pub(super) fn end_set(&mut self, actions: &mut Actions<'_>, id: SetId) {
         if let Some(set) = self.registrar.remove(id) {
+            info!(impi = %Pii(&set.impi), "no longer registered");
             actions.cancel_timer(set.timer);
         }
     }
