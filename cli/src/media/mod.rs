@@ -1,5 +1,6 @@
 //! `strowger media`: the media process.
 
+mod admin;
 pub mod config;
 
 use std::net::{IpAddr, SocketAddr};

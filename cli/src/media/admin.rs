@@ -1,0 +1,177 @@
+//! The admin interface of a media process: HTTP on a thread of its own, read only.
+//!
+//! | Method and path | Answer |
+//! |---|---|
+//! | `GET /status` | the state of the process as JSON |
+//! | `GET /metrics` | its figures in Prometheus' text form |
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// How long a client may take over its request; others wait meanwhile.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest request head taken.
+const HEAD_BYTES_MAX: u64 = 16 << 10;
+
+/// Serves on `address`; `status` is asked at every request and must not wait.
+///
+/// # Errors
+/// The address cannot be used.
+pub fn serve(
+    address: SocketAddr,
+    status: impl Fn() -> Value + Clone + Send + 'static,
+) -> Result<(), Failure> {
+    let cannot = |fault| {
+        Failure::new(format!("cannot listen on the admin address {address}"))
+            .because(fault)
+            .remedy("Choose another address with --admin IP:PORT.")
+    };
+    let listener = TcpListener::bind(address).map_err(cannot)?;
+    let accept = move || {
+        for client in listener.incoming().flatten() {
+            // A client that breaks off has had its answer, or does not want it.
+            let _ = answer(&client, &status);
+        }
+    };
+    thread::Builder::new()
+        .name("admin".into())
+        .spawn(accept)
+        .map(drop)
+        .map_err(cannot)
+}
+
+/// Answers one request and closes, so that no client keeps the others waiting.
+fn answer(client: &TcpStream, status: &impl Fn() -> Value) -> io::Result<()> {
+    client.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    client.set_write_timeout(Some(CLIENT_TIMEOUT))?;
+    let line = read_head(&mut BufReader::new(client))?;
+    let (code, kind, body) = respond(&line, status);
+    let head = format!(
+        "HTTP/1.1 {code}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    (&mut &*client).write_all(&[head.as_bytes(), body.as_bytes()].concat())
+}
+
+/// Reads to the end of the head and returns the request line.
+fn read_head(from: &mut impl BufRead) -> io::Result<String> {
+    let mut head = from.take(HEAD_BYTES_MAX);
+    let mut first = String::new();
+    head.read_line(&mut first)?;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if head.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line.trim().is_empty() {
+            return Ok(first.trim_end().to_owned());
+        }
+    }
+}
+
+fn respond(line: &str, status: &impl Fn() -> Value) -> (&'static str, &'static str, String) {
+    const JSON: &str = "application/json";
+    let mut words = line.split(' ');
+    let (method, path) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let path = path.split('?').next().unwrap_or_default();
+    match (method, path) {
+        ("GET", "/status") => ("200 OK", JSON, status().to_string()),
+        ("GET", "/metrics") => (
+            "200 OK",
+            "text/plain; version=0.0.4",
+            to_prometheus(&status()),
+        ),
+        (_, "/status" | "/metrics") => (
+            "405 Method Not Allowed",
+            JSON,
+            json!({ "error": "use GET" }).to_string(),
+        ),
+        _ => {
+            let error = "there are /status and /metrics";
+            ("404 Not Found", JSON, json!({ "error": error }).to_string())
+        }
+    }
+}
+
+/// Numbers of a status as Prometheus figures: those under `counters` count, the others are gauges.
+fn to_prometheus(status: &Value) -> String {
+    let mut text = String::new();
+    for (name, value) in status.as_object().into_iter().flatten() {
+        if let Some(number) = value.as_u64() {
+            figure(&mut text, name, "gauge", number);
+        }
+    }
+    for (name, value) in status["counters"].as_object().into_iter().flatten() {
+        if let Some(number) = value.as_u64() {
+            figure(&mut text, &format!("{name}_total"), "counter", number);
+        }
+    }
+    text
+}
+
+fn figure(text: &mut String, name: &str, kind: &str, number: u64) {
+    let is_fit = |c: char| c.is_ascii_alphanumeric();
+    let name: String = name
+        .chars()
+        .map(|c| if is_fit(c) { c } else { '_' })
+        .collect();
+    // A String grows.
+    let _ = writeln!(
+        text,
+        "# TYPE strowger_{name} {kind}\nstrowger_{name} {number}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Client;
+
+    fn status() -> Value {
+        json!({ "process": "media", "contexts": 3, "counters": { "drop.short": 7 } })
+    }
+
+    #[test]
+    fn our_client_reads_our_server() {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let address = free.expect("a free port");
+        serve(address, status).expect("the port is free");
+        let mut client = Client::new(address);
+        for _ in 0..2 {
+            assert_eq!(client.get("/status").expect("an answer").body, status());
+        }
+        assert_eq!(client.get("/nothing").expect("an answer").status, 404);
+        let answer = client
+            .request("DELETE", "/status", None, None)
+            .expect("an answer");
+        assert_eq!(answer.status, 405);
+        let metrics = client.get("/metrics").expect("an answer").body;
+        let metrics = metrics.as_str().expect("text");
+        assert!(metrics.contains("strowger_contexts 3\n"), "{metrics}");
+        assert!(
+            metrics.contains("strowger_drop_short_total 7\n"),
+            "{metrics}"
+        );
+    }
+
+    #[test]
+    fn broken_requests_end_the_connection() {
+        let read = |text: &str| read_head(&mut text.as_bytes());
+        assert!(read("GET /status HTTP/1.1\r\nHost: a\r\n").is_err());
+        assert!(read("").is_err());
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(20_000));
+        assert!(read(&long).is_err());
+    }
+}
