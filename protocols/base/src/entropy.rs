@@ -5,8 +5,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// A stream of unpredictable numbers (ChaCha12) from one seed.
 ///
-/// A process seeds it once from the operating system; tests seed it with a printed number, so that every tag,
-/// branch, nonce and port of a run comes out the same again.
+/// A process seeds it once from the operating system; tests seed it with a printed number, so that
+/// every tag, branch, nonce and port of a run comes out the same again.
 #[derive(Clone, Debug)]
 pub struct Entropy(ChaCha12Rng);
 

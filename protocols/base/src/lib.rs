@@ -1,8 +1,9 @@
 //! What every protocol engine of Strowger needs and none may fetch for itself.
 //!
-//! Engines are *sans-IO*: time ([`Instant`]) and randomness ([`Entropy`]) come in as arguments, bytes come in
-//! and go out as values. An engine has five kinds of methods: `handle_input(now, …)`, `handle_timeout(now)`,
-//! `next_timeout()`, `poll_output()` and plain getters. After any `&mut` call the caller drains `poll_output`.
+//! Engines are *sans-IO*: time ([`Instant`]) and randomness ([`Entropy`]) come in as arguments,
+//! bytes come in and go out as values. An engine has five kinds of methods: `handle_input(now, …)`,
+//! `handle_timeout(now)`, `next_timeout()`, `poll_output()` and plain getters. After any `&mut`
+//! call the caller drains `poll_output`.
 //!
 //! ```
 //! use base::{Instant, TimerQueue};

@@ -7,11 +7,12 @@ static VISIBLE: AtomicBool = AtomicBool::new(false);
 
 /// An identity (IMPU, IMPI, MSISDN, address of a UE) on its way into a log line.
 ///
-/// Prints a stable 32-bit digest in place of the text, so that lines about one user can still be joined,
-/// unless the operator asked for plain identities ([`set_pii_visible`]).
+/// Prints a stable 32-bit digest in place of the text, so that lines about one user can still be
+/// joined, unless the operator asked for plain identities ([`set_pii_visible`]).
 pub struct Pii<T>(pub T);
 
-/// Makes [`Pii`] print identities in the clear. The process sets it once at start, from its configuration.
+/// Makes [`Pii`] print identities in the clear. The process sets it once at start, from its
+/// configuration.
 pub fn set_pii_visible(visible: bool) {
     VISIBLE.store(visible, Ordering::Relaxed);
 }

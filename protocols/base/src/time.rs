@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// A point in time in nanoseconds, monotonic within a process.
 ///
-/// The event loop's clock anchors it to the Unix epoch once at start, so that it can be written to disk and
-/// compared after a restart to the second; between two readings it only follows the monotonic clock.
-/// Tests start at any value they like.
+/// The event loop's clock anchors it to the Unix epoch once at start, so that it can be written to
+/// disk and compared after a restart to the second; between two readings it only follows the
+/// monotonic clock. Tests start at any value they like.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
 

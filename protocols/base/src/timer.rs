@@ -4,8 +4,8 @@ use crate::Instant;
 
 /// A set of timers, each carrying a key that says what is due.
 ///
-/// `set`, `cancel` and `pop_due` cost O(log n) and touch no clock. Timers due at the same instant come out in
-/// the order they were set, so that a run with the same inputs has the same outputs.
+/// `set`, `cancel` and `pop_due` cost O(log n) and touch no clock. Timers due at the same instant
+/// come out in the order they were set, so that a run with the same inputs has the same outputs.
 #[derive(Debug)]
 pub struct TimerQueue<K> {
     heap: Vec<u32>,
