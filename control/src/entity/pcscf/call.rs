@@ -1,11 +1,15 @@
 //! Calls through the P-CSCF: INVITE and everything of the dialog it makes (TS 24.229 5.2.6 to 5.2.9).
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use base::Pii;
 use sdp::Session;
+use sip::dialog::ProxyDialog;
+use sip::session_timer::{self, Passage};
 use sip::transaction::ServerId;
-use sip::{Draft, HeaderName, Message, Method};
+use sip::{Draft, HeaderName, Message, Method, NameAddr};
 use tracing::info;
 
 use super::leg::{Leg, LegKey, LegKind, LegState, TASKS_MAX, Task};
@@ -92,64 +96,80 @@ impl Pcscf {
             actions.counters.count(Counter::SipRefusedFull);
             return entity::refuse_for_load(actions, server, &request);
         }
-        let min_se = actions.config.session.min_se.as_secs();
-        if let Ok(Some(asked)) = request.session_expires()
-            && u64::from(asked.seconds) < min_se
-            && request.has_token(HeaderName::Supported, "timer")
-        {
-            // RFC 4028 8.1.
-            let tag = actions.stack.token();
-            let mut refusal = request.response(422, "");
-            refusal
-                .to_tag(&tag)
-                .append(HeaderName::MinSe, &min_se.to_string());
-            return actions.stack.respond(actions.now, server, &mut refusal);
-        }
+        let Some(passage) = self.judge_interval(actions, server, &request) else {
+            return;
+        };
         let key = LegKey(actions.entropy.next_u64());
-        let mut leg = Leg {
+        let from = kind.caller();
+        record_route(actions, &mut draft, Token::Leg(key), flow, from);
+        passage.write(&mut draft);
+        let Ok(prepared) = draft.finish() else {
+            return actions.stack.reject(actions.now, server, &request, 400, "");
+        };
+        let call_id = request.call_id().unwrap_or_default().to_owned();
+        let caller_tag = request.from_tag().unwrap_or_default().to_owned();
+        let context = self
+            .proxy
+            .open(server, request, Proxied::call(key, from, Some(passage)));
+        let leg = Leg {
             kind,
-            state: LegState::Early,
+            state: LegState::Early(context),
             flow,
             registration,
-            call_id: request.call_id().unwrap_or_default().to_owned(),
-            parties: Default::default(),
-            invite: None,
+            call_id,
+            caller_tag,
             media: Media::default(),
             anchor: None,
             alone: false,
             waiting: None,
-            tasks: Default::default(),
+            tasks: VecDeque::new(),
             session_timer: None,
             doomed: None,
         };
-        leg.note_invite(&request);
-        let from = leg.caller();
-        record_route(actions, &mut draft, Token::Leg(key), flow, from);
-        if !request.has(HeaderName::SessionExpires) {
-            let seconds = actions.config.session.expires.as_secs();
-            draft.append(HeaderName::SessionExpires, &seconds.to_string());
-        }
-        let state = Proxied::Call {
-            leg: key,
-            from,
-            offer: false,
-            offer_in_response: false,
-        };
-        let Ok(prepared) = draft.finish() else {
-            return actions.stack.reject(actions.now, server, &request, 400, "");
-        };
-        let id = self.proxy.open(server, request, state);
-        leg.invite = Some(id);
         self.legs.insert(key, leg);
         self.push(
             actions,
             key,
             Task::Request {
-                context: id,
+                context,
                 prepared,
                 side: from,
             },
         );
+    }
+
+    /// Judges the session interval of an INVITE or UPDATE (RFC 4028 8.1); `None` when it was refused.
+    fn judge_interval(
+        &self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: &Message,
+    ) -> Option<Passage> {
+        let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let policy = session_timer::Policy {
+            interval: seconds(actions.config.session.expires),
+            min_se: seconds(actions.config.session.min_se),
+            ..session_timer::Policy::default()
+        };
+        match Passage::of(&policy, request) {
+            Ok(passage) => Some(passage),
+            Err(session_timer::Refusal::TooSmall(small)) => {
+                let tag = actions.stack.token();
+                let mut refusal = request.response(422, "");
+                refusal
+                    .to_tag(&tag)
+                    .append(HeaderName::MinSe, &small.min_se.to_string());
+                actions.stack.respond(actions.now, server, &mut refusal);
+                None
+            }
+            Err(session_timer::Refusal::Invalid(invalid)) => {
+                let (status, reason) = (invalid.status(), invalid.reason());
+                actions
+                    .stack
+                    .reject(actions.now, server, request, status, &reason);
+                None
+            }
+        }
     }
 
     // ---- the rest of a leg ----
@@ -161,31 +181,42 @@ impl Pcscf {
         request: Message,
         key: LegKey,
     ) {
+        let passage = match request.method() {
+            Some(Method::Invite | Method::Update) => {
+                match self.judge_interval(actions, server, &request) {
+                    Some(passage) => Some(passage),
+                    None => return,
+                }
+            }
+            _ => None,
+        };
         let Some(leg) = self.legs.get_mut(&key) else {
             return actions.stack.reject(actions.now, server, &request, 481, "");
         };
         let side = leg.side_of(&request);
-        leg.note_request(&request, side);
-        if request.is_method(&Method::Bye) && leg.is_confirmed_dialog(&request) {
-            leg.state = LegState::Ending;
+        if let LegState::Confirmed(dialog) = &mut leg.state {
+            // A BYE of another fork than the one that was answered leaves the leg as it is.
+            let of_dialog = dialog.observe_request(&request).is_some();
+            if of_dialog && request.is_method(&Method::Bye) {
+                leg.state = LegState::Ending;
+            }
         }
         let mut draft = request.edit();
         remove_own_routes(actions, &request, &mut draft);
+        if let Some(passage) = &passage {
+            passage.write(&mut draft);
+        }
         let Ok(prepared) = draft.finish() else {
             return actions.stack.reject(actions.now, server, &request, 400, "");
         };
-        let state = Proxied::Call {
-            leg: key,
-            from: side,
-            offer: false,
-            offer_in_response: false,
-        };
-        let id = self.proxy.open(server, request, state);
+        let context = self
+            .proxy
+            .open(server, request, Proxied::call(key, side, passage));
         self.push(
             actions,
             key,
             Task::Request {
-                context: id,
+                context,
                 prepared,
                 side,
             },
@@ -387,7 +418,7 @@ impl Pcscf {
                     _ => false,
                 };
                 // The initial INVITE's media goes with its leg.
-                if refused && leg.state == LegState::Confirmed {
+                if refused && leg.is_confirmed() {
                     leg.media.refuse()
                 } else {
                     Step::Keep
@@ -619,14 +650,11 @@ impl Pcscf {
         if side == Side::Access {
             assert_identity(&self.registrations, leg, &response, &mut draft);
         }
-        let is_initial = leg.invite == Some(context);
-        let method = response.cseq().map(|cseq| cseq.method).ok();
-        let ends = method == Some(Method::Bye) && leg.state == LegState::Ending && status >= 200;
-        if is_initial && (200..300).contains(&status) {
-            self.note_answered(actions, key, &response);
-        } else if (200..300).contains(&status) {
-            self.restart_session_timer(actions, key, &response);
-            self.note_target(key, &response, side, method.as_ref());
+        let is_initial = matches!(leg.state, LegState::Early(invite) if invite == context);
+        let is_bye = response.cseq().is_ok_and(|cseq| cseq.method == Method::Bye);
+        let ends = is_bye && matches!(leg.state, LegState::Ending) && status >= 200;
+        if (200..300).contains(&status) {
+            self.note_success(actions, key, context, &response, side, &mut draft);
         }
         match draft.finish() {
             Ok(passed) => self.proxy.respond(actions, context, passed),
@@ -641,71 +669,65 @@ impl Pcscf {
         }
     }
 
-    /// A 2xx to the initial INVITE: the first one makes the dialog, others belong to other forks.
-    fn note_answered(&mut self, actions: &mut Actions<'_>, key: LegKey, response: &Message) {
-        let Some(leg) = self.legs.get_mut(&key) else {
-            return;
-        };
-        if leg.state == LegState::Early {
-            leg.state = LegState::Confirmed;
-            actions.counters.count(Counter::CallAnswered);
-            let addresses = actions.stack.addresses();
-            leg.note_answer(response, |value| {
-                let route = sip::NameAddr::parse(value);
-                let own = route.ok().and_then(|route| addresses.own(route.uri));
-                own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
-            });
-            info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog confirmed");
-            self.restart_session_timer(actions, key, response);
-        }
-    }
-
-    /// A 2xx to re-INVITE or UPDATE refreshes the remote target (RFC 3261 12.2.1.2).
-    fn note_target(
-        &mut self,
-        key: LegKey,
-        response: &Message,
-        side: Side,
-        method: Option<&Method>,
-    ) {
-        let refreshes = matches!(method, Some(Method::Invite | Method::Update));
-        if let (true, Some(leg), Ok(contact)) =
-            (refreshes, self.legs.get_mut(&key), response.contact())
-        {
-            leg.parties[side.index()].target = contact.uri.as_str().to_owned();
-        }
-    }
-
-    /// A session that was refreshed lives on for its interval (RFC 4028 8.2, 10).
-    fn restart_session_timer(
+    /// A 2xx passes: the first one to the INVITE makes the dialog, others belong to other forks; those to re-INVITE
+    /// and UPDATE refresh targets and the session.
+    fn note_success(
         &mut self,
         actions: &mut Actions<'_>,
         key: LegKey,
+        context: ContextId,
         response: &Message,
+        side: Side,
+        draft: &mut Draft,
     ) {
-        let Ok(Some(interval)) = response.session_expires() else {
-            return;
-        };
         let Some(leg) = self.legs.get_mut(&key) else {
             return;
         };
-        if leg.state != LegState::Confirmed {
+        let Some(proxied) = self.proxy.get(context) else {
             return;
+        };
+        let Proxied::Call { passage, .. } = &proxied.state else {
+            return;
+        };
+        let request = &proxied.request;
+        let addresses = actions.stack.addresses();
+        let is_own = |route: &NameAddr<'_>| {
+            let own = addresses.own(route.uri);
+            own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
+        };
+        let answers = matches!(leg.state, LegState::Early(invite) if invite == context);
+        match &mut leg.state {
+            LegState::Early(_) if answers => match ProxyDialog::new(request, response, is_own) {
+                Ok(dialog) => {
+                    leg.state = LegState::Confirmed(Box::new(dialog));
+                    actions.counters.count(Counter::CallAnswered);
+                    info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog confirmed");
+                }
+                // Without Contact nobody could end it: the UE will not get far either.
+                Err(_) => leg.doomed = Some("Answer is no use"),
+            },
+            LegState::Confirmed(dialog) => {
+                let requester = leg.kind.end_at(side.other());
+                // A target that cannot be read stays as it was.
+                let _ = dialog.observe_success(requester, request, response, is_own);
+            }
+            LegState::Early(_) | LegState::Ending => {}
         }
-        actions.cancel_timer(leg.session_timer.take());
-        let after = std::time::Duration::from_secs(interval.seconds.into());
-        let timer = entity::Timer::Pcscf(Timer::Session(key));
-        leg.session_timer = Some(actions.set_timer(after, timer));
+        let agreed = passage.and_then(|passage| passage.handle_success(response, draft).ok());
+        if let Some(Some(interval)) = agreed
+            && leg.is_confirmed()
+        {
+            actions.cancel_timer(leg.session_timer.take());
+            let after = Duration::from_secs(interval.seconds.into());
+            let timer = entity::Timer::Pcscf(Timer::Session(key));
+            leg.session_timer = Some(actions.set_timer(after, timer));
+        }
     }
 
     // ---- the end of a leg ----
 
     pub(super) fn end_leg_if_early(&mut self, actions: &mut Actions<'_>, key: LegKey) {
-        if self
-            .legs
-            .get(&key)
-            .is_some_and(|leg| leg.state == LegState::Early)
-        {
+        if self.legs.get(&key).is_some_and(Leg::is_early) {
             actions.counters.count(Counter::CallFailed);
             self.end_leg(actions, key);
         }
@@ -715,7 +737,7 @@ impl Pcscf {
         let Some(leg) = self.legs.remove(&key) else {
             return;
         };
-        if leg.state != LegState::Early {
+        if !leg.is_early() {
             info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog ended");
         }
         actions.cancel_timer(leg.session_timer);
@@ -823,7 +845,7 @@ fn assert_identity(
     ] {
         draft.remove_all(name);
     }
-    let initial = leg.kind == LegKind::Terminating && leg.state != LegState::Ending;
+    let initial = leg.kind == LegKind::Terminating && !matches!(leg.state, LegState::Ending);
     if initial && let Some(identity) = registration.asserted(response) {
         draft.append(HeaderName::PAssertedIdentity, identity);
     }

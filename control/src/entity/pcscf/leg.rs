@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use base::TimerId;
-use sip::{HeaderName, Message};
+use sip::Message;
+use sip::dialog::{ProxyDialog, Side as DialogSide};
 
 use super::media::Media;
 use super::registration::RegistrationKey;
@@ -28,12 +29,12 @@ pub enum LegKind {
 }
 
 /// Where a leg is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum LegState {
-    /// INVITE under way.
-    Early,
+    /// INVITE under way, in this context.
+    Early(ContextId),
     /// Answered.
-    Confirmed,
+    Confirmed(Box<ProxyDialog>),
     /// BYE under way.
     Ending,
 }
@@ -51,10 +52,8 @@ pub struct Leg {
     pub registration: Option<RegistrationKey>,
     /// Call-ID.
     pub call_id: String,
-    /// The two ends of the dialog, by [`Side`].
-    pub parties: [Party; 2],
-    /// The context of the initial INVITE, until it is answered.
-    pub invite: Option<ContextId>,
+    /// Tag of the caller.
+    pub caller_tag: String,
     /// Its media.
     pub media: Media,
     /// Where its media is anchored, if anywhere.
@@ -69,21 +68,6 @@ pub struct Leg {
     pub session_timer: Option<TimerId>,
     /// To be ended by BYE when the ACK has passed, and why.
     pub doomed: Option<&'static str>,
-}
-
-/// What the P-CSCF has to know of one end in order to send it a BYE.
-#[derive(Clone, Debug, Default)]
-pub struct Party {
-    /// From or To of its own requests, tag included.
-    pub address: String,
-    /// Tag.
-    pub tag: String,
-    /// Remote target.
-    pub target: String,
-    /// Routes from here to it.
-    pub routes: Vec<String>,
-    /// Number of its last request.
-    pub cseq: u32,
 }
 
 /// A message of a leg on its way through.
@@ -116,6 +100,26 @@ pub enum Task {
     },
 }
 
+impl LegKind {
+    /// The side from which the calling end's messages come.
+    pub const fn caller(self) -> Side {
+        match self {
+            LegKind::Originating => Side::Access,
+            LegKind::Terminating => Side::Core,
+        }
+    }
+
+    /// Which end of the dialog is on `side`.
+    pub const fn end_at(self, side: Side) -> DialogSide {
+        match (self, side) {
+            (LegKind::Originating, Side::Access) | (LegKind::Terminating, Side::Core) => {
+                DialogSide::Caller
+            }
+            _ => DialogSide::Callee,
+        }
+    }
+}
+
 impl Task {
     /// Where the message came from.
     pub const fn side(&self) -> Side {
@@ -128,86 +132,23 @@ impl Task {
 }
 
 impl Leg {
-    /// The side from which the calling end's messages come.
-    pub const fn caller(&self) -> Side {
-        match self.kind {
-            LegKind::Originating => Side::Access,
-            LegKind::Terminating => Side::Core,
-        }
-    }
-
     /// The side from which a request of the dialog comes, by its From tag.
     pub fn side_of(&self, request: &Message) -> Side {
-        let caller = self.caller();
-        let calling = &self.parties[caller.index()].tag;
-        if request.from_tag() == Some(calling) {
+        let caller = self.kind.caller();
+        if request.from_tag() == Some(&self.caller_tag) {
             caller
         } else {
             caller.other()
         }
     }
 
-    /// Whether a message belongs to the answered dialog, rather than to another fork of it.
-    pub fn is_confirmed_dialog(&self, message: &Message) -> bool {
-        let callee = &self.parties[self.caller().other().index()].tag;
-        [message.from_tag(), message.to_tag()].contains(&Some(callee.as_str()))
+    /// True until the INVITE is answered.
+    pub const fn is_early(&self) -> bool {
+        matches!(self.state, LegState::Early(_))
     }
 
-    /// Notes the caller as the INVITE shows it.
-    pub fn note_invite(&mut self, invite: &Message) {
-        let party = &mut self.parties[self.caller().index()];
-        party.address = invite
-            .header(HeaderName::From)
-            .unwrap_or_default()
-            .to_owned();
-        party.tag = invite.from_tag().unwrap_or_default().to_owned();
-        party.target = target(invite);
-        party.routes = invite
-            .values(HeaderName::RecordRoute)
-            .map(str::to_owned)
-            .collect();
-        party.cseq = invite.cseq().map_or(0, |cseq| cseq.number);
+    /// True between the answer and the BYE.
+    pub const fn is_confirmed(&self) -> bool {
+        matches!(self.state, LegState::Confirmed(_))
     }
-
-    /// Notes the callee as the 2xx shows it. `is_own` tells our own Record-Route entries.
-    pub fn note_answer(&mut self, response: &Message, is_own: impl Fn(&str) -> bool) {
-        let party = &mut self.parties[self.caller().other().index()];
-        party.address = response
-            .header(HeaderName::To)
-            .unwrap_or_default()
-            .to_owned();
-        party.tag = response.to_tag().unwrap_or_default().to_owned();
-        party.target = target(response);
-        let beyond = response
-            .values(HeaderName::RecordRoute)
-            .take_while(|value| !is_own(value));
-        party.routes = beyond.map(str::to_owned).collect();
-        party.routes.reverse();
-    }
-
-    /// Notes what a request of the dialog changes: the sequence number, and the target when it refreshes it.
-    pub fn note_request(&mut self, request: &Message, side: Side) {
-        let party = &mut self.parties[side.index()];
-        if let Ok(cseq) = request.cseq() {
-            party.cseq = party.cseq.max(cseq.number);
-        }
-        let refreshes = [
-            sip::Method::Invite,
-            sip::Method::Update,
-            sip::Method::Subscribe,
-        ]
-        .iter()
-        .any(|method| request.is_method(method));
-        let contact = target(request);
-        if refreshes && !contact.is_empty() {
-            party.target = contact;
-        }
-    }
-}
-
-fn target(message: &Message) -> String {
-    message
-        .contact()
-        .map(|contact| contact.uri.as_str().to_owned())
-        .unwrap_or_default()
 }

@@ -13,6 +13,7 @@ mod release;
 
 use std::collections::HashMap;
 
+use sip::session_timer::Passage;
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method, NameAddr};
 
@@ -58,9 +59,24 @@ enum Proxied {
         offer: bool,
         /// Whether a response carried an offer.
         offer_in_response: bool,
+        /// Its session interval, of INVITE and UPDATE.
+        passage: Option<Passage>,
     },
     /// Any other.
     Other,
+}
+
+impl Proxied {
+    /// A request of a leg that has not been looked into.
+    const fn call(leg: LegKey, from: Side, passage: Option<Passage>) -> Self {
+        Proxied::Call {
+            leg,
+            from,
+            offer: false,
+            offer_in_response: false,
+            passage,
+        }
+    }
 }
 
 /// What the user part of one of our URIs names.
