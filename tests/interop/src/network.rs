@@ -174,12 +174,27 @@ impl Network {
             "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
              --address 127.0.0.2,fd00::2 --ports 20000-29999 --io udp",
         );
+        network.wait_for_gateway();
+        network
+    }
+
+    /// Waits until a gateway is in service at the controller.
+    pub fn wait_for_gateway(&self) {
         strowger::wait_until(READY_LIMIT, "the gateway registers", || {
-            let status = strowger::status(&network.namespace, &network.folder, CONTROL);
+            let status = strowger::status(&self.namespace, &self.folder, CONTROL);
             let gateways = status.and_then(|status| status["media_gateways"].as_array().cloned());
             gateways.is_some_and(|all| all.iter().any(|each| each["state"] == "in service"))
         });
-        network
+    }
+
+    /// Where it runs.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Where it writes.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     fn start(&mut self, name: &str, admin: &str, line: &str) {

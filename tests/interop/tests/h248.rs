@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use interop::erlang::{self, Encoder};
-use interop::{Capture, Folder, Namespace, Process, strowger};
+use interop::network::{CONTROL, Family, Layout, Network, Ues};
+use interop::{Capture, Folder, Namespace, Process, sipp, strowger};
 
 const MGC: &str = "127.0.0.1:2944";
 const MG: &str = "127.0.0.2:2944";
@@ -109,4 +110,39 @@ fn their_refusal_fails_our_command_and_is_shown() {
         controller.output
     );
     erlang::assert_steps(&mg.wait(LIMIT), &["registered", "subtract"]);
+}
+
+#[test]
+fn their_gateway_carries_our_calls() {
+    let ues = Ues::new(Family::V4, Family::V4);
+    let network = Network::control(Layout::Together);
+    let life = Duration::from_secs(18);
+    let mg = erlang::start_mg(
+        network.namespace(),
+        network.folder(),
+        address(MG),
+        address(MGC),
+        Encoder::Pretty,
+        MEDIA,
+        life,
+    );
+    network.wait_for_gateway();
+    network.import(&ues);
+    let route = network.register(&ues.alice);
+    network.register(&ues.dave);
+    network.call(&ues.alice, &route, &ues.dave);
+    strowger::wait_until(LIMIT, "the context is gone", || {
+        network.figure(CONTROL, "contexts") == 0
+    });
+    let mg = mg.wait(LIMIT);
+    erlang::assert_steps(&mg, &["registered", "add", "modify", "subtract"]);
+    network.finish(|analysis| {
+        analysis.assert_clean(&["sip", "megaco", "rtp"]);
+        let streams = analysis.rtp_streams();
+        assert_eq!(streams.len(), 4, "{streams:#?}");
+        assert!(
+            streams.iter().all(|stream| stream.packets == sipp::PACKETS),
+            "{streams:#?}"
+        );
+    });
 }
