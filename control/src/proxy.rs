@@ -411,12 +411,15 @@ impl<T> Proxy<T> {
         let Some(best) = context.best.take() else {
             return Upstream::Nothing;
         };
+        // A 503 says that its sender can serve nobody, which is not so of us (RFC 3261 16.7 step 6).
+        let is_unavailable = best.status == 503;
         let cut = best.response.and_then(|response| {
-            response
-                .edit()
-                .remove_first_value(HeaderName::Via)
-                .finish()
-                .ok()
+            let mut draft = response.edit();
+            draft.remove_first_value(HeaderName::Via);
+            if is_unavailable {
+                draft.set_status(500, "").remove_all(HeaderName::RetryAfter);
+            }
+            draft.finish().ok()
         });
         match cut {
             Some(response) => Upstream::Response {
@@ -426,7 +429,7 @@ impl<T> Proxy<T> {
             },
             None => Upstream::Failure {
                 context: id,
-                status: best.status,
+                status: if is_unavailable { 500 } else { best.status },
             },
         }
     }
