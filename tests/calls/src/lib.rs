@@ -4,10 +4,16 @@
 //! A test builds a [`World`], lets its telephones act and looks at what they heard. One seed gives one run, octet for
 //! octet; a test that fails prints its seed, and `SIM_SEED` runs it again.
 
+mod by_hand;
 mod control_host;
 mod phone_host;
+mod setup;
+mod wire_host;
 mod world;
 
+pub use by_hand::ByHand;
 pub use control_host::ControlHost;
 pub use phone_host::PhoneHost;
-pub use world::{Host, Layout, Media, User, World};
+pub use setup::{GOOD, Layout, Media, ROUGH, ROUGH_SEEDS, Setup, User, everywhere, in_both};
+pub use wire_host::WireHost;
+pub use world::{Host, REALM, World, identity};

@@ -7,24 +7,39 @@ use base::{Entropy, Instant};
 use load::phone::{Output, Phone, Voices};
 use load::ua::{CallId, Config, Event};
 use sim::{StreamEvent, Transmit};
-use sip::Transport;
+use sip::{Message, Transport};
+
+/// What a telephone without audio would say.
+const SILENCE: Voices = Voices {
+    own: 0,
+    other: None,
+};
 
 /// A telephone and all it was told.
 pub struct PhoneHost {
     phone: Phone,
     signalling: SocketAddr,
+    /// Its calls are without audio, which tests of signalling are faster for.
+    mute: bool,
     events: Vec<Event>,
+    /// How far the test has read them.
+    pub(crate) read: usize,
+    heard: Vec<Message>,
     transmits: VecDeque<Transmit>,
 }
 
 impl PhoneHost {
     /// A telephone that does nothing yet.
-    pub fn new(config: Config, voices: Voices, entropy: Entropy) -> Self {
+    pub fn new(config: Config, voices: Option<Voices>, entropy: Entropy) -> Self {
         let signalling = config.local;
+        let (mute, voices) = (voices.is_none(), voices.unwrap_or(SILENCE));
         Self {
             phone: Phone::new(config, voices, entropy),
             signalling,
+            mute,
             events: Vec::new(),
+            read: 0,
+            heard: Vec::new(),
             transmits: VecDeque::new(),
         }
     }
@@ -39,20 +54,35 @@ impl PhoneHost {
         &self.events
     }
 
+    /// Every SIP message that came to it so far, those that came again included.
+    pub fn heard(&self) -> &[Message] {
+        &self.heard
+    }
+
+    /// Sends a message past its user agent, as another program on the same device would.
+    pub fn send_by_hand(&mut self, remote: SocketAddr, bytes: &[u8]) {
+        let (local, bytes) = (self.signalling, bytes.to_vec());
+        self.transmits.push_back(Transmit::Datagram {
+            local,
+            remote,
+            bytes,
+        });
+    }
+
     /// Has it do something.
     pub fn act<T>(&mut self, now: Instant, act: impl FnOnce(&mut load::ua::UserAgent) -> T) -> T {
         let done = self.phone.act(now, act);
-        self.drain();
+        self.drain(now);
         done
     }
 
     /// Talks or falls silent without a word of it in signalling.
     pub fn set_talking(&mut self, now: Instant, call: CallId, talking: bool) {
         self.phone.set_talking(now, call, talking);
-        self.drain();
+        self.drain(now);
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, now: Instant) {
         while let Some(output) = self.phone.poll_output() {
             match output {
                 Output::Signal {
@@ -77,7 +107,12 @@ impl PhoneHost {
                     });
                 }
                 Output::Open { .. } | Output::Close { .. } => {}
-                Output::Event(event) => self.events.push(event),
+                Output::Event(event) => {
+                    if let (true, Event::Media { call, .. }) = (self.mute, &event) {
+                        self.phone.set_talking(now, *call, false);
+                    }
+                    self.events.push(event);
+                }
             }
         }
     }
@@ -92,18 +127,19 @@ impl sim::Host for PhoneHost {
         bytes: &[u8],
     ) {
         if local == self.signalling {
+            self.heard.extend(Message::parse(bytes));
             self.phone.handle_signal(now, Transport::Udp, remote, bytes);
         } else {
             self.phone.handle_media(now, local, bytes);
         }
-        self.drain();
+        self.drain(now);
     }
 
     fn handle_stream(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, _: StreamEvent<'_>) {}
 
     fn handle_timeout(&mut self, now: Instant) {
         self.phone.handle_timeout(now);
-        self.drain();
+        self.drain(now);
     }
 
     fn next_timeout(&self) -> Option<Instant> {

@@ -8,41 +8,21 @@ use control::config::{ControlFile, MediaFile, Role};
 use control::store::{Aka, Impi, Impu, Subscriber};
 use control::{ControlConfig, auth};
 use load::phone::Voices;
-use load::ua::{CallId, Config, Event, Policy, Secret};
+use load::ua::{CallId, Cause, Config, Event, Policy, Secret};
 use load::usim::Usim;
-use sim::{Link, Network, NodeId, StreamEvent, Transmit};
+use sim::{Network, NodeId, StreamEvent, Transmit};
+use sip::Message;
 
-use crate::{ControlHost, PhoneHost};
+use crate::{ControlHost, GOOD, Layout, Media, PhoneHost, Setup, User, WireHost};
 
 /// Home network domain of every world.
 pub const REALM: &str = "ims.test";
 /// How long a call flow may take on virtual time, loss included.
-const PATIENCE: Duration = Duration::from_secs(200);
-
-/// How the entities are spread over processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// All in one process, passing values.
-    OneProcess,
-    /// P-CSCF, I- and S-CSCF, and HSS: SIP and Diameter on the wire.
-    ThreeProcesses,
-}
-
-/// What carries the media.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// The telephones send to each other.
-    Direct,
-}
-
-/// How a user proves who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum User {
-    /// AKAv1-MD5.
-    Aka,
-    /// MD5.
-    Digest,
-}
+const PATIENCE: Duration = Duration::from_secs(400);
+/// How long the last transaction of a call may take to end, loss included: twice 64 T1 of Gm and some.
+const OVER_AFTER: Duration = Duration::from_secs(400);
+/// Number of the wire's address.
+const WIRE: u8 = 99;
 
 /// A node of the world.
 pub enum Host {
@@ -50,6 +30,8 @@ pub enum Host {
     Control(Box<ControlHost>),
     /// A telephone.
     Phone(Box<PhoneHost>),
+    /// What the test sends and gets by hand.
+    Wire(Box<WireHost>),
 }
 
 /// A home network and its users.
@@ -62,46 +44,42 @@ pub struct World {
     pub scscf: NodeId,
     /// The process with the HSS.
     pub hss: NodeId,
-    proxy: SocketAddr,
+    wire: NodeId,
+    /// Where the P-CSCF receives SIP.
+    pub proxy: SocketAddr,
     phones: Vec<NodeId>,
+    audible: bool,
 }
 
 impl World {
-    /// A home network with these users provisioned: the n-th is `userN@ims.test`.
-    pub fn new(seed: u64, layout: Layout, media: Media, users: &[User]) -> World {
+    /// A home network with its users provisioned.
+    pub(crate) fn new(setup: &Setup) -> World {
+        let seed = setup.seed;
         let mut network = Network::new(seed);
-        network.set_link(Link {
-            delay: Duration::from_millis(5),
-            ..Link::PERFECT
-        });
-        let subscribers: Vec<Subscriber> = users
+        network.set_link(GOOD);
+        let subscribers: Vec<Subscriber> = setup
+            .users
             .iter()
             .enumerate()
             .map(|(index, user)| subscriber(index, *user))
             .collect();
         let now = network.now();
-        let proxy = address(1, 5060);
         let media = MediaFile {
-            anchor: Some(media != Media::Direct),
+            anchor: Some(setup.media != Media::Direct),
             ..MediaFile::default()
         };
         let mut add = |name: &str, number: u8, file: ControlFile, people: &[Subscriber]| {
-            let sip = vec![address(number, 5060)];
             let file = ControlFile {
-                sip: Some(sip),
+                sip: Some(vec![address(number, 5060)]),
                 media: Some(media.clone()),
                 ..file
             };
+            let file = file.overridden_by(setup.control.clone());
             let config: ControlConfig = file.validate().expect("the test's configuration");
             let host = ControlHost::new(config, now, seed ^ u64::from(number), people);
             network.add(name, &[ip(number)], Host::Control(Box::new(host)))
         };
-        let file = |roles: &[Role]| ControlFile {
-            roles: Some(roles.to_vec()),
-            mgc: Some(address(1, 2944)),
-            ..ControlFile::default()
-        };
-        let (pcscf, scscf, hss) = match layout {
+        let (pcscf, scscf, hss) = match setup.layout {
             Layout::OneProcess => {
                 let one = add("control", 1, file(&Role::ALL), &subscribers);
                 (one, one, one)
@@ -125,23 +103,24 @@ impl World {
                 (add("proxy", 1, proxy, &[]), serving, hss)
             }
         };
+        let wire = Host::Wire(Box::default());
+        let wire = network.add("wire", &[ip(WIRE)], wire);
         let mut world = World {
             network,
             pcscf,
             scscf,
             hss,
-            proxy,
+            wire,
+            proxy: address(1, 5060),
             phones: Vec::new(),
+            audible: setup.audible,
         };
         // Diameter connections come up.
         world.network.run_for(Duration::from_secs(1));
-        for (index, user) in users.iter().enumerate() {
-            world.add_phone(
-                index,
-                *user,
-                u8::try_from(index).expect("few users"),
-                |_| {},
-            );
+        world.network.set_link(setup.link);
+        for (index, user) in setup.users.iter().enumerate() {
+            let place = u8::try_from(index).expect("few users");
+            world.add_phone(index, *user, place, |_| {});
         }
         world
     }
@@ -163,10 +142,10 @@ impl World {
         config.timers = sip::transaction::Timers::GM;
         config.expires = 3600;
         change(&mut config);
-        let voices = Voices {
+        let voices = self.audible.then_some(Voices {
             own: u32::from(place),
             other: None,
-        };
+        });
         let seed = self.network.seed() ^ (u64::from(place) << 32);
         let host = PhoneHost::new(config, voices, Entropy::from_u64(seed));
         let host = Host::Phone(Box::new(host));
@@ -186,7 +165,7 @@ impl World {
         self.network
             .with(self.phones[phone], |host, now| match host {
                 Host::Phone(phone) => phone.act(now, |agent| act(agent, now)),
-                Host::Control(_) => unreachable!("telephones are telephones"),
+                Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
             })
     }
 
@@ -199,7 +178,7 @@ impl World {
     pub fn phone(&self, phone: usize) -> &PhoneHost {
         match self.network.host(self.phones[phone]) {
             Host::Phone(phone) => phone,
-            Host::Control(_) => unreachable!("telephones are telephones"),
+            Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
         }
     }
 
@@ -212,24 +191,77 @@ impl World {
     pub fn control(&self, node: NodeId) -> &ControlHost {
         match self.network.host(node) {
             Host::Control(control) => control,
-            Host::Phone(_) => unreachable!("control processes are control processes"),
+            Host::Phone(_) | Host::Wire(_) => {
+                unreachable!("control processes are control processes")
+            }
         }
     }
 
-    /// Runs until a telephone was told something.
+    /// Has the wire's node do something.
+    pub fn wire<T>(&mut self, act: impl FnOnce(&mut WireHost) -> T) -> T {
+        self.network.with(self.wire, |host, _| match host {
+            Host::Wire(wire) => act(wire),
+            Host::Control(_) | Host::Phone(_) => unreachable!("the wire is the wire"),
+        })
+    }
+
+    /// Sends a message from a telephone's address, past its user agent.
+    pub fn send_by_hand(&mut self, phone: usize, message: &Message) {
+        let proxy = self.proxy;
+        let node = self.phones[phone];
+        self.network.with(node, |host, _| match host {
+            Host::Phone(phone) => phone.send_by_hand(proxy, message.as_bytes()),
+            Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
+        });
+    }
+
+    /// Sends a request from a telephone's address and runs until its final response is there.
+    ///
+    /// # Panics
+    /// When none comes in time.
+    pub fn ask_by_hand(&mut self, phone: usize, request: &Message) -> Message {
+        self.send_by_hand(phone, request);
+        let node = self.phones[phone];
+        let answer = |network: &Network<Host>| match network.host(node) {
+            Host::Phone(phone) => final_response(phone, request),
+            Host::Control(_) | Host::Wire(_) => None,
+        };
+        let came = self
+            .network
+            .run_until_met(PATIENCE, |network| answer(network).is_some());
+        assert!(came, "no answer to {}", request.to_text());
+        answer(&self.network).expect("it came")
+    }
+
+    /// Runs until a telephone was told something that the test has not read yet, and reads up to there.
     ///
     /// # Panics
     /// When it is not told in time.
-    pub fn expect(&mut self, phone: usize, what: &str, is_it: impl Fn(&Event) -> bool) {
+    pub fn expect(&mut self, phone: usize, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
         let node = self.phones[phone];
+        let read = self.phone(phone).read;
         let told = |network: &Network<Host>| match network.host(node) {
-            Host::Phone(phone) => phone.events().iter().any(&is_it),
-            Host::Control(_) => false,
+            Host::Phone(phone) => phone.events()[read..].iter().position(&is_it),
+            Host::Control(_) | Host::Wire(_) => None,
         };
-        if !self.network.run_until_met(PATIENCE, told) {
-            let events = self.phone(phone).events();
+        let met = |network: &Network<Host>| told(network).is_some();
+        if !self.network.run_until_met(PATIENCE, met) {
+            let events = &self.phone(phone).events()[read..];
             panic!("telephone {phone} was not told: {what}; it was told {events:#?}");
         }
+        let at = read + told(&self.network).expect("it was told");
+        self.network.with(node, |host, _| match host {
+            Host::Phone(phone) => {
+                phone.read = at + 1;
+                phone.events()[at].clone()
+            }
+            Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
+        })
+    }
+
+    /// Whether a telephone was ever told something.
+    pub fn was_told(&self, phone: usize, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.phone(phone).events().iter().any(is_it)
     }
 
     /// Registers telephones and waits for it.
@@ -256,21 +288,42 @@ impl World {
 
     /// Waits until both telephones have established a call; returns the callee's name for it.
     pub fn established(&mut self, caller: usize, callee: usize) -> CallId {
+        let incoming = self.expect(callee, "a call", |event| {
+            matches!(event, Event::Incoming { .. })
+        });
+        let Event::Incoming { call: incoming, .. } = incoming else {
+            unreachable!("it is what was expected");
+        };
         for phone in [caller, callee] {
             self.expect(phone, "established", |event| {
                 matches!(event, Event::Established { .. })
             });
         }
-        let incoming = self
-            .phone(callee)
-            .events()
-            .iter()
-            .rev()
-            .find_map(|event| match event {
-                Event::Incoming { call, .. } => Some(*call),
-                _ => None,
-            });
-        incoming.expect("a call that was established came in")
+        incoming
+    }
+
+    /// Has a telephone hang up, and waits until both are told that the call is over.
+    pub fn hang_up(&mut self, phone: usize, call: CallId, other: usize) {
+        self.act(phone, |agent, now| {
+            agent.hang_up(now, call).expect("a call to end")
+        });
+        for phone in [phone, other] {
+            self.expect_end(phone);
+        }
+    }
+
+    /// Waits until a call of a telephone is over, and says why.
+    pub fn expect_end(&mut self, phone: usize) -> Cause {
+        let ended = |event: &Event| matches!(event, Event::Ended { .. });
+        match self.expect(phone, "ended", ended) {
+            Event::Ended { cause, .. } => cause,
+            _ => unreachable!("it is what was expected"),
+        }
+    }
+
+    /// A counter of the process with the P-CSCF.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.control(self.pcscf).counter(self.network.now(), name)
     }
 
     /// Runs until every transaction and dialog must be over, and asserts that nothing is left.
@@ -278,22 +331,65 @@ impl World {
     /// # Panics
     /// When something is.
     pub fn assert_clean(&mut self) {
-        self.network.run_for(Duration::from_secs(150));
+        let end = self.network.now() + OVER_AFTER;
+        let mut left = self.left();
+        while !left.is_empty() && self.network.now() < end {
+            self.network.run_for(Duration::from_secs(10));
+            left = self.left();
+        }
+        assert!(left.is_empty(), "left at the end: {left:?}");
+        for node in [self.pcscf, self.scscf] {
+            // A registration has one timer, and the challenges of all together another.
+            let status = self.control(node).status(self.network.now());
+            let timers = status.contacts + status.access_registrations + 1;
+            assert!(status.timers <= timers, "timers are left: {status:#?}");
+        }
+    }
+
+    /// What is under way, wherever it is.
+    fn left(&self) -> Vec<String> {
         let now = self.network.now();
+        let mut left = Vec::new();
         for node in [self.pcscf, self.scscf, self.hss] {
             let status = self.control(node).status(now);
-            let left = (
-                status.dialogs,
-                status.transactions.client,
-                status.transactions.server,
-                status.contexts,
-            );
-            assert_eq!(
-                left,
-                (0, 0, 0, 0),
-                "dialogs, transactions or contexts are left"
-            );
+            let counts = [
+                ("dialogs", status.dialogs),
+                ("client transactions", status.transactions.client),
+                ("server transactions", status.transactions.server),
+                ("contexts", status.contexts),
+            ];
+            let some = counts.iter().filter(|(_, count)| *count > 0);
+            left.extend(some.map(|(what, count)| format!("{count} {what} of {:?}", status.roles)));
         }
+        for (phone, &node) in self.phones.iter().enumerate() {
+            if let Host::Phone(host) = self.network.host(node)
+                && host.phone().agent().calls().next().is_some()
+            {
+                left.push(format!("a call of telephone {phone}"));
+            }
+        }
+        left
+    }
+}
+
+/// The final response that a telephone heard to a request, by its branch.
+fn final_response(phone: &PhoneHost, request: &Message) -> Option<Message> {
+    let branch = |message: &Message| {
+        let via = message.top_via().ok()?;
+        via.branch().map(str::to_owned)
+    };
+    let own = branch(request);
+    let answers = |message: &&Message| {
+        message.status().is_some_and(|status| status >= 200) && branch(message) == own
+    };
+    phone.heard().iter().find(answers).cloned()
+}
+
+fn file(roles: &[Role]) -> ControlFile {
+    ControlFile {
+        roles: Some(roles.to_vec()),
+        mgc: Some(address(1, 2944)),
+        ..ControlFile::default()
     }
 }
 
@@ -304,13 +400,13 @@ pub fn identity(user: usize) -> String {
 
 const OPC: [u8; 16] = [0xcd; 16];
 
-fn key(user: usize) -> [u8; 16] {
+pub(crate) fn key(user: usize) -> [u8; 16] {
     let mut key = [0x46; 16];
     key[0] = u8::try_from(user).expect("few users");
     key
 }
 
-fn password(user: usize) -> String {
+pub(crate) fn password(user: usize) -> String {
     format!("secret{user}")
 }
 
@@ -386,6 +482,7 @@ impl Host {
         match self {
             Host::Control(host) => host.as_ref(),
             Host::Phone(host) => host.as_ref(),
+            Host::Wire(host) => host.as_ref(),
         }
     }
 
@@ -393,6 +490,7 @@ impl Host {
         match self {
             Host::Control(host) => host.as_mut(),
             Host::Phone(host) => host.as_mut(),
+            Host::Wire(host) => host.as_mut(),
         }
     }
 }

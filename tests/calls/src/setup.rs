@@ -1,0 +1,140 @@
+//! What a world is made of, and running a flow in many of them.
+
+use std::time::Duration;
+
+use control::config::ControlFile;
+use sim::Link;
+
+use crate::World;
+
+/// How the entities are spread over processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// All in one process, passing values.
+    OneProcess,
+    /// P-CSCF, I- and S-CSCF, and HSS: SIP and Diameter on the wire.
+    ThreeProcesses,
+}
+
+impl Layout {
+    /// Both.
+    pub const ALL: [Layout; 2] = [Layout::OneProcess, Layout::ThreeProcesses];
+}
+
+/// What carries the media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// The telephones send to each other.
+    Direct,
+}
+
+/// How a user proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// AKAv1-MD5.
+    Aka,
+    /// SIP Digest with MD5.
+    Digest,
+}
+
+/// A network without fault, 5 ms from anywhere to anywhere.
+pub const GOOD: Link = Link {
+    delay: Duration::from_millis(5),
+    ..Link::PERFECT
+};
+
+/// A tenth of all datagrams lost, some doubled, a tenth out of order: between telephones and between entities.
+pub const ROUGH: Link = Link {
+    delay: Duration::from_millis(10),
+    jitter: Duration::from_millis(30),
+    loss_per_mille: 100,
+    duplicate_per_mille: 50,
+    reorder_per_mille: 100,
+};
+
+/// Rough networks that [`everywhere`] puts a flow through, for each layout.
+pub const ROUGH_SEEDS: u64 = 4;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Of everything that is random.
+    pub seed: u64,
+    /// The processes.
+    pub layout: Layout,
+    /// The media.
+    pub media: Media,
+    /// Whether telephones talk.
+    pub audible: bool,
+    /// The n-th is `userN@ims.test`, with a telephone.
+    pub users: Vec<User>,
+    /// Between any two nodes.
+    pub link: Link,
+    /// Laid over the configuration of every control process.
+    pub control: ControlFile,
+}
+
+impl Setup {
+    /// One process, telephones that say nothing, and nothing goes wrong.
+    pub fn new(users: &[User]) -> Self {
+        Self {
+            seed: 1,
+            layout: Layout::OneProcess,
+            media: Media::Direct,
+            audible: false,
+            users: users.to_vec(),
+            link: GOOD,
+            control: ControlFile::default(),
+        }
+    }
+
+    /// The same with these settings in every control process.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut ControlFile)) -> Self {
+        change(&mut self.control);
+        self
+    }
+
+    /// The same in this layout.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Makes the world.
+    pub fn build(&self) -> World {
+        World::new(self)
+    }
+}
+
+/// Runs a flow in both layouts over a network without fault; nothing may be left of it at the end.
+pub fn in_both(setup: &Setup, flow: impl Fn(&mut World)) {
+    for layout in Layout::ALL {
+        run(&setup.clone().layout(layout), &flow);
+    }
+}
+
+/// Runs a flow in both layouts, over a network without fault and over [`ROUGH_SEEDS`] rough ones; nothing may be left
+/// of it at the end. The seeds are printed.
+pub fn everywhere(setup: &Setup, flow: impl Fn(&mut World)) {
+    in_both(setup, &flow);
+    for layout in Layout::ALL {
+        for seed in sim::seeds(ROUGH_SEEDS) {
+            let rough = Setup {
+                seed,
+                link: ROUGH,
+                ..setup.clone().layout(layout)
+            };
+            run(&rough, &flow);
+        }
+    }
+}
+
+fn run(setup: &Setup, flow: impl Fn(&mut World)) {
+    let quality = if setup.link == ROUGH { "rough" } else { "good" };
+    eprintln!("{:?}, {quality} network, seed {}", setup.layout, setup.seed);
+    let mut world = setup.build();
+    flow(&mut world);
+    world.assert_clean();
+}
