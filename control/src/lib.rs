@@ -17,6 +17,7 @@ pub mod mgc;
 pub mod node;
 mod process;
 pub mod proxy;
+pub mod reginfo;
 pub mod stack;
 pub mod store;
 pub mod subscriber;
