@@ -1,1 +1,65 @@
-//! H.248 media gateway side: association, contexts, terminations, port pool.
+//! H.248 media gateway side, sans-IO: association, contexts, terminations, port pool, profile.
+//!
+//! A [`MediaGateway`] is one virtual MG: it registers with an MGC, executes its commands and
+//! notifies it of events. What carries the media is a [`MediaPlane`], which the caller passes in;
+//! several gateways may share one. No socket and no clock is in here.
+//!
+//! ```
+//! use base::{Entropy, Instant};
+//! use mg::{GatewayConfig, Leg, MediaGateway, MediaPlane, OpenError, Output, Statistics};
+//! use std::net::SocketAddr;
+//! use std::time::Duration;
+//!
+//! /// Opens everything and carries nothing.
+//! struct Nowhere;
+//! impl MediaPlane for Nowhere {
+//!     fn open(&mut self, _: Instant, _: SocketAddr) -> Result<(), OpenError> {
+//!         Ok(())
+//!     }
+//!     fn close(&mut self, _: SocketAddr) {}
+//!     fn connect(&mut self, _: &[Leg]) {}
+//!     fn statistics(&self, _: SocketAddr) -> Statistics {
+//!         Statistics::default()
+//!     }
+//! }
+//!
+//! let mgc: SocketAddr = "192.0.2.2:2944".parse().unwrap();
+//! let mut config = GatewayConfig::new("192.0.2.1:2944".parse().unwrap(), &mg::TRGW);
+//! config.association.mgcs = vec![mgc];
+//! let now = Instant::from_secs(1_800_000_000);
+//! let mut gateway = MediaGateway::new(config, now, Entropy::from_u64(7));
+//! gateway.start(now, &mut Nowhere);
+//! let Some(Output::Transmit { to, bytes }) = gateway.poll_output() else { panic!() };
+//! assert_eq!(to, mgc);
+//! assert!(String::from_utf8(bytes).unwrap().contains("901 Cold Boot"));
+//! ```
+//!
+//! What it deliberately does not do: it knows no packet and opens no port itself; media functions
+//! that transcode or mix bring their own [`Profile`] and [`MediaPlane`].
+
+mod association;
+mod audit;
+mod connection_model;
+mod context;
+mod error;
+mod execute;
+mod gateway;
+mod plane;
+mod port_pool;
+mod profile;
+mod property;
+mod reserver;
+mod root;
+mod statistics;
+mod stream;
+mod termination;
+mod time_stamp;
+mod watch;
+
+pub use association::{AssociationConfig, AssociationEvent};
+pub use gateway::{Counters, GatewayConfig, GatewayStatus, MediaGateway, Output};
+pub use plane::{
+    Leg, LegFilter, LegLatch, LegMedia, LegRtcp, MediaEvent, MediaPlane, OpenError, Statistics,
+};
+pub use port_pool::RealmAddress;
+pub use profile::{Profile, Support, TRGW};

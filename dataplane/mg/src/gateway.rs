@@ -1,0 +1,597 @@
+//! One virtual media gateway.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use base::{Entropy, Instant};
+use h248::error::ErrorCode;
+use h248::message::{
+    ActionRequest, AuditReply, AuditReturn, Command, CommandReply, ContextId, ErrorDescriptor, Mid,
+    NotifyRequest, ObservedEvent, ObservedEventsDescriptor, ReplyBody, ServiceChangeMethod,
+    ServiceChangeParms, ServiceChangeReason, ServiceChangeRequest, ServiceChangeResult,
+    TerminationId, TransactionId, VERSION,
+};
+use h248::package::it;
+use h248::text::Style;
+use h248::transaction::{self, Endpoint, Output as Out, RequestHandle};
+
+use crate::association::{
+    Announcement, Association, AssociationConfig, AssociationEvent, Outcome, Step,
+};
+use crate::connection_model::{ConnectionModel, Notice};
+use crate::execute::Run;
+use crate::plane::{MediaEvent, MediaPlane};
+use crate::port_pool::{PortPool, RealmAddress};
+use crate::profile::Profile;
+use crate::time_stamp::time_stamp;
+
+/// What a gateway can be told.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Its MID: where it receives H.248.
+    pub mid: SocketAddr,
+    /// Its MGCs.
+    pub association: AssociationConfig,
+    /// What it supports.
+    pub profile: &'static Profile,
+    /// Its addresses for media.
+    pub addresses: Vec<RealmAddress>,
+    /// Its ports on each of them.
+    pub ports: RangeInclusive<u16>,
+    /// Contexts at a time; beyond: error 412.
+    pub contexts_max: usize,
+    /// How its messages are printed.
+    pub style: Style,
+}
+
+impl GatewayConfig {
+    /// The defaults for a gateway `mid`, still without MGC and addresses.
+    pub fn new(mid: SocketAddr, profile: &'static Profile) -> Self {
+        Self {
+            mid,
+            association: AssociationConfig::default(),
+            profile,
+            addresses: Vec::new(),
+            ports: 20_000..=29_999,
+            contexts_max: 65_536,
+            style: Style::Compact,
+        }
+    }
+}
+
+/// What a gateway wants done, or tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a message.
+    Transmit {
+        /// Where to.
+        to: SocketAddr,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// News of the association, for logs.
+    Association(AssociationEvent),
+}
+
+/// What a gateway says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayStatus {
+    /// Its MID.
+    pub mid: SocketAddr,
+    /// The MGC that it is, or is getting, associated with.
+    pub mgc: Option<SocketAddr>,
+    /// State of the association in words.
+    pub state: &'static str,
+    /// Contexts.
+    pub contexts: usize,
+    /// Terminations in these.
+    pub terminations: usize,
+    /// Pairs of ports in use or being closed.
+    pub ports_used: usize,
+    /// Pairs of ports.
+    pub ports: usize,
+}
+
+/// What a gateway counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Transactions executed.
+    pub transactions: u64,
+    /// Commands answered.
+    pub commands: u64,
+    /// Those answered by an error.
+    pub commands_refused: u64,
+    /// Transactions of others than the MGC in control.
+    pub unauthorized: u64,
+    /// Notify commands sent.
+    pub notifications: u64,
+    /// Events that found no MGC, or too many waiting.
+    pub notifications_lost: u64,
+    /// Messages and transactions that could not be read.
+    pub malformed: u64,
+    /// Requests of ours that nobody answered.
+    pub timeouts: u64,
+}
+
+/// A virtual media gateway, sans-IO: the caller passes messages, media events and time in, and
+/// after any call drains [`MediaGateway::poll_output`].
+#[derive(Debug)]
+pub struct MediaGateway {
+    mid: SocketAddr,
+    style: Style,
+    endpoint: Endpoint<Purpose>,
+    association: Association,
+    model: ConnectionModel,
+    outputs: VecDeque<Output>,
+    /// What the endpoint told while it was made to send.
+    deferred: VecDeque<Out<Purpose>>,
+    /// The MGC's silence counts from here (`it/ito`).
+    silent_since: Instant,
+    /// Leave service then, or when the last context ends.
+    leave_at: Option<Instant>,
+    counters: Counters,
+}
+
+/// What a request of ours is for.
+#[derive(Clone, Copy, Debug)]
+enum Purpose {
+    Announce(u32),
+    Notify,
+}
+
+impl MediaGateway {
+    /// A gateway that has not started.
+    pub fn new(config: GatewayConfig, now: Instant, mut entropy: Entropy) -> Self {
+        // A thousand numbers for each second since the epoch: a restart starts past those used.
+        let first = TransactionId((now.as_secs().wrapping_mul(1000) as u32) & 0x7fff_ffff);
+        let endpoint = transaction::Config::new(Mid::from(config.mid), first);
+        let first_context = entropy.next_u32() & 0x7fff_ffff;
+        let mut fork = || Entropy::from_seed(entropy.bytes());
+        let pool = PortPool::new(&config.addresses, &config.ports);
+        Self {
+            mid: config.mid,
+            style: config.style,
+            endpoint: Endpoint::new(endpoint, fork()),
+            association: Association::new(config.association, fork()),
+            model: ConnectionModel::new(config.profile, pool, config.contexts_max, first_context),
+            outputs: VecDeque::new(),
+            deferred: VecDeque::new(),
+            silent_since: now,
+            leave_at: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Looks for an MGC.
+    pub fn start(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
+        let step = self.association.start(now);
+        self.take(now, plane, step);
+        self.settle(now, plane);
+    }
+
+    /// A message came from `from`.
+    pub fn handle_input(
+        &mut self,
+        now: Instant,
+        plane: &mut dyn MediaPlane,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) {
+        self.association.hear(now, from);
+        if self
+            .association
+            .controller()
+            .is_some_and(|mgc| mgc.address == from)
+        {
+            self.silent_since = now;
+        }
+        self.endpoint.handle_input(now, from, bytes);
+        self.settle(now, plane);
+    }
+
+    /// Something happened at one of its addresses.
+    pub fn handle_event(&mut self, now: Instant, plane: &mut dyn MediaPlane, event: &MediaEvent) {
+        self.model.handle_event(now, plane, event);
+        self.settle(now, plane);
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
+        self.endpoint.handle_timeout(now);
+        self.model.handle_timeout(now);
+        let step = self.association.handle_timeout(now);
+        self.take(now, plane, step);
+        self.notice_silence(now);
+        self.settle(now, plane);
+    }
+
+    /// When [`MediaGateway::handle_timeout`] is to be called.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let timeouts = [
+            self.endpoint.next_timeout(),
+            self.model.next_timeout(),
+            self.association.next_timeout(),
+            self.silence_ends(),
+            self.leave_at,
+        ];
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// The next thing to do or to know.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Leaves service: at once (ServiceChange Forced, reason 908), or after `delay` or the end of
+    /// the last context, announced by Graceful. [`MediaGateway::is_ended`] tells when it is done.
+    pub fn leave(&mut self, now: Instant, plane: &mut dyn MediaPlane, delay: Duration) {
+        if delay.is_zero() {
+            self.leave_now(now, plane);
+        } else if self.leave_at.is_none() {
+            self.model.is_draining = true;
+            self.leave_at = Some(now + delay);
+            let mut step = self.association.leave_gracefully();
+            if let Some(announcement) = step.announcement.take() {
+                self.announce(now, announcement, Some(delay));
+            }
+        }
+        self.settle(now, plane);
+    }
+
+    /// True when it is out of service for good, or was never started.
+    pub fn is_ended(&self) -> bool {
+        self.association.is_idle()
+    }
+
+    /// True for an address and port of its own.
+    pub fn owns(&self, local: SocketAddr) -> bool {
+        self.model.pool.owns(local)
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> GatewayStatus {
+        let (state, mgc) = self.association.status();
+        let (ports_used, ports) = self.model.pool.usage();
+        GatewayStatus {
+            mid: self.mid,
+            mgc,
+            state: if self.leave_at.is_some() {
+                "draining"
+            } else {
+                state
+            },
+            contexts: self.model.contexts.len(),
+            terminations: self.model.terminations.len(),
+            ports_used,
+            ports,
+        }
+    }
+
+    /// What it counted.
+    pub fn counters(&self) -> Counters {
+        let endpoint = self.endpoint.counters();
+        Counters {
+            malformed: endpoint.messages_malformed + endpoint.transactions_malformed,
+            timeouts: endpoint.timeouts,
+            ..self.counters
+        }
+    }
+
+    /// What its transaction engine counted.
+    pub fn transaction_counters(&self) -> &transaction::Counters {
+        self.endpoint.counters()
+    }
+
+    // What follows from a call.
+
+    /// Does everything that has become possible, until nothing is left.
+    fn settle(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
+        loop {
+            while let Some(output) = self.next_output() {
+                self.handle_output(now, plane, output);
+            }
+            match self.model.poll_notice() {
+                Some(notice) => self.send_notice(now, notice),
+                None => break,
+            }
+        }
+        let is_due = |at: Instant| at <= now || self.model.contexts.is_empty();
+        if self.leave_at.is_some_and(is_due) {
+            self.leave_now(now, plane);
+            while let Some(output) = self.next_output() {
+                self.handle_output(now, plane, output);
+            }
+        }
+    }
+
+    fn next_output(&mut self) -> Option<Out<Purpose>> {
+        self.deferred
+            .pop_front()
+            .or_else(|| self.endpoint.poll_output())
+    }
+
+    fn handle_output(&mut self, now: Instant, plane: &mut dyn MediaPlane, output: Out<Purpose>) {
+        match output {
+            Out::Transmit { to, bytes } => {
+                self.outputs.push_back(Output::Transmit { to, bytes });
+            }
+            Out::Request {
+                handle,
+                mid,
+                actions,
+                ..
+            } => self.execute(now, plane, handle, &mid, &actions),
+            Out::Reply {
+                token: Purpose::Announce(serial),
+                mid,
+                body,
+                ..
+            } => {
+                let outcome = match announced(&body) {
+                    Ok(result) => Outcome::Accepted { mid, result },
+                    Err(code) => Outcome::Refused(code),
+                };
+                let step = self.association.conclude(now, serial, outcome);
+                self.take(now, plane, step);
+            }
+            Out::Reply {
+                token: Purpose::Notify,
+                body: ReplyBody::Error(error),
+                ..
+            } if error.code == ErrorCode::BEFORE_RESTART => {
+                let step = self.association.register_anew();
+                self.take(now, plane, step);
+            }
+            Out::Failed { token, reason, .. } => {
+                let is_silence = reason == transaction::Failure::Timeout;
+                let step = match token {
+                    Purpose::Announce(serial) => {
+                        self.association.conclude(now, serial, Outcome::Unanswered)
+                    }
+                    Purpose::Notify if is_silence => self.association.lose(now),
+                    Purpose::Notify => Step::default(),
+                };
+                self.take(now, plane, step);
+            }
+            Out::Reply { .. } | Out::Pending { .. } | Out::MessageError { .. } => {}
+        }
+    }
+
+    fn execute(
+        &mut self,
+        now: Instant,
+        plane: &mut dyn MediaPlane,
+        handle: RequestHandle,
+        mid: &Mid,
+        actions: &[ActionRequest],
+    ) {
+        if let Err(code) = self.association.authorize(handle.peer, mid) {
+            self.counters.unauthorized += 1;
+            let refusal = ReplyBody::Error(ErrorDescriptor::new(code));
+            // Unknown means that it was given up meanwhile.
+            let _ = self.endpoint.reply(now, handle, refusal);
+            return;
+        }
+        let timers = self.model.root.timers;
+        let mut run = Run { now, plane };
+        let body = self.model.execute(&mut run, actions);
+        self.count(&body);
+        let _ = self.endpoint.reply(now, handle, body);
+        if self.model.root.timers != timers
+            && let Some(controller) = self.association.controller()
+        {
+            let (address, version) = (controller.address, controller.version);
+            self.set_association(address, version);
+        }
+        if let Some(parms) = self.model.directed.take() {
+            // The reply leaves before the association does.
+            self.flush();
+            let step = self.association.direct(now, &parms);
+            self.take(now, plane, step);
+        }
+    }
+
+    /// Follows a step of the association.
+    fn take(&mut self, now: Instant, plane: &mut dyn MediaPlane, step: Step) {
+        if step.clear {
+            self.model.clear(now, plane);
+        }
+        if let Some(mgc) = step.forget {
+            self.flush();
+            self.endpoint.disconnect(mgc);
+        }
+        if let Some(news) = step.news {
+            if let AssociationEvent::Registered { mgc, version } = news {
+                self.set_association(mgc, version);
+                self.silent_since = now;
+            }
+            self.outputs.push_back(Output::Association(news));
+        }
+        if let Some(announcement) = step.announcement {
+            self.announce(now, announcement, None);
+        }
+    }
+
+    /// Passes on what the endpoint has ready to be sent.
+    fn flush(&mut self) {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Out::Transmit { to, bytes } => {
+                    self.outputs.push_back(Output::Transmit { to, bytes });
+                }
+                other => self.deferred.push_back(other),
+            }
+        }
+    }
+
+    fn announce(&mut self, now: Instant, announcement: Announcement, delay: Option<Duration>) {
+        let Announcement {
+            to,
+            method,
+            reason,
+            serial,
+            version,
+        } = announcement;
+        self.set_association(to, version);
+        let words = reason_text(reason);
+        let mut parms = ServiceChangeParms::new(method, ServiceChangeReason::new(reason, words));
+        let is_leaving = matches!(
+            parms.method,
+            ServiceChangeMethod::Forced | ServiceChangeMethod::Graceful
+        );
+        if !is_leaving {
+            parms.version = Some(VERSION);
+            parms.profile = self.model.profile.service_change_profile();
+        }
+        parms.delay = delay.map(|delay| u32::try_from(delay.as_secs()).unwrap_or(u32::MAX));
+        parms.time = Some(time_stamp(now));
+        let command = Command::ServiceChange(ServiceChangeRequest {
+            terminations: [TerminationId::Root].into_iter().collect(),
+            parms: Box::new(parms),
+        });
+        let action = ActionRequest::new(ContextId::Null, vec![command.into()]);
+        let purpose = Purpose::Announce(serial);
+        if self
+            .endpoint
+            .send_request(now, to, vec![action], purpose)
+            .is_err()
+        {
+            // Thousands of requests wait for this MGC: what becomes of them tells.
+            self.counters.notifications_lost += 1;
+        }
+    }
+
+    fn set_association(&mut self, to: SocketAddr, version: u8) {
+        let mut association = transaction::Association {
+            style: self.style,
+            version,
+            ..transaction::Association::default()
+        };
+        self.model.root.timers.set(&mut association);
+        self.endpoint.set_association(to, association);
+    }
+
+    fn leave_now(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
+        self.leave_at = None;
+        self.model.is_draining = true;
+        self.model.clear(now, plane);
+        let step = self.association.leave(now);
+        self.take(now, plane, step);
+    }
+
+    fn send_notice(&mut self, now: Instant, notice: Notice) {
+        let Some(controller) = self.association.controller() else {
+            self.counters.notifications_lost += 1;
+            return;
+        };
+        let command = Command::Notify(NotifyRequest {
+            terminations: [notice.termination].into_iter().collect(),
+            observed: Some(notice.observed),
+            error: None,
+        });
+        let action = ActionRequest::new(notice.context, vec![command.into()]);
+        let to = controller.address;
+        match self
+            .endpoint
+            .send_request(now, to, vec![action], Purpose::Notify)
+        {
+            Ok(_) => self.counters.notifications += 1,
+            Err(_) => self.counters.notifications_lost += 1,
+        }
+    }
+
+    /// When the MGC's silence is to be notified (`it/ito`, H.248.14).
+    fn silence_ends(&self) -> Option<Instant> {
+        self.association.controller()?;
+        let (most, _) = self.model.root.silence?;
+        Some(self.silent_since + most)
+    }
+
+    fn notice_silence(&mut self, now: Instant) {
+        if self.silence_ends().is_none_or(|at| at > now) {
+            return;
+        }
+        self.silent_since = now;
+        if let Some((_, Some(request_id))) = self.model.root.silence {
+            let mut event = ObservedEvent::new(it::INACTIVITY_TIMEOUT);
+            event.time = Some(time_stamp(now));
+            self.model.queue(Notice {
+                context: ContextId::Null,
+                termination: TerminationId::Root,
+                observed: ObservedEventsDescriptor {
+                    request_id,
+                    events: vec![event],
+                },
+            });
+        }
+    }
+
+    fn count(&mut self, body: &ReplyBody) {
+        self.counters.transactions += 1;
+        if let ReplyBody::Actions(actions) = body {
+            for action in actions {
+                self.counters.commands += action.commands.len() as u64;
+                let failed = action.commands.iter().filter(|reply| is_error(reply));
+                self.counters.commands_refused += failed.count() as u64;
+                self.counters.commands_refused += u64::from(action.error.is_some());
+            }
+        }
+    }
+}
+
+/// What an MGC answered to ServiceChange of ROOT.
+fn announced(body: &ReplyBody) -> Result<Box<ServiceChangeResult>, ErrorCode> {
+    let actions = match body {
+        ReplyBody::Error(error) => return Err(error.code),
+        ReplyBody::Actions(actions) => actions,
+    };
+    if let Some(error) = actions.iter().find_map(|action| action.error.as_ref()) {
+        return Err(error.code);
+    }
+    let replies = actions.iter().flat_map(|action| &action.commands);
+    let result = replies.into_iter().find_map(|reply| match reply {
+        CommandReply::ServiceChange(reply) => Some(&reply.result),
+        _ => None,
+    });
+    match result {
+        Some(Ok(result)) => Ok(result.clone()),
+        Some(Err(error)) => Err(error.code),
+        // An answer to something else.
+        None => Err(ErrorCode::PROTOCOL_ERROR),
+    }
+}
+
+fn is_error(reply: &CommandReply) -> bool {
+    let in_audit = |audit: &[AuditReturn]| {
+        let mut items = audit.iter();
+        items.any(|item| matches!(item, AuditReturn::Error(_)))
+    };
+    match reply {
+        CommandReply::Add(reply)
+        | CommandReply::Modify(reply)
+        | CommandReply::Move(reply)
+        | CommandReply::Subtract(reply) => in_audit(&reply.audit),
+        CommandReply::AuditValue(reply) | CommandReply::AuditCapability(reply) => match reply {
+            AuditReply::Context(_) => false,
+            AuditReply::ContextError(_) => true,
+            AuditReply::Terminations(reply) => in_audit(&reply.audit),
+        },
+        CommandReply::Notify(reply) => reply.error.is_some(),
+        CommandReply::ServiceChange(reply) => reply.result.is_err(),
+    }
+}
+
+/// The words of a ServiceChangeReason.
+fn reason_text(code: u16) -> &'static str {
+    match code {
+        ServiceChangeReason::SERVICE_RESTORED => "Service Restored",
+        ServiceChangeReason::COLD_BOOT => "Cold Boot",
+        ServiceChangeReason::WARM_BOOT => "Warm Boot",
+        ServiceChangeReason::MGC_DIRECTED_CHANGE => "MGC Directed Change",
+        ServiceChangeReason::MG_IMPENDING_FAILURE => "MG Impending Failure",
+        ServiceChangeReason::MGC_IMPENDING_FAILURE => "MGC Impending Failure",
+        _ => "",
+    }
+}

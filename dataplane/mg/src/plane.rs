@@ -1,0 +1,165 @@
+//! The media plane as a gateway sees it: addresses to receive at, and legs that reach each other.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use base::Instant;
+use h248::message::StreamMode;
+
+/// What carries the media of a gateway's contexts.
+///
+/// A gateway decides and this executes: no method waits, and none but [`MediaPlane::open`] can be
+/// refused. What the plane cannot do at once it does later, in the order it was told.
+pub trait MediaPlane {
+    /// Opens `local` for media, and the next port for its RTCP: both or none.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; nothing is open then.
+    fn open(&mut self, now: Instant, local: SocketAddr) -> Result<(), OpenError>;
+
+    /// Closes what was opened at `local`. [`MediaEvent::Closed`] tells the end of it.
+    fn close(&mut self, local: SocketAddr);
+
+    /// Connects the legs of one stream: each with every other. Replaces what held for them before.
+    fn connect(&mut self, legs: &[Leg]);
+
+    /// What passed at `local` since it was opened.
+    fn statistics(&self, local: SocketAddr) -> Statistics;
+}
+
+/// Why an address cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// The port is taken, by another process for one: another port may do.
+    InUse,
+    /// The plane is behind with its work: later it may do.
+    Busy,
+    /// The system has no more of what it takes.
+    Exhausted,
+}
+
+/// What happened at an open address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaEvent {
+    /// It latched to a source (H.248.37).
+    Latched {
+        /// Where.
+        local: SocketAddr,
+        /// The remote address from now on.
+        source: SocketAddr,
+    },
+    /// No packet was admitted for [`Leg::inactivity`]. Once per silence.
+    Inactive {
+        /// Where.
+        local: SocketAddr,
+    },
+    /// It is closed, RTCP too.
+    Closed {
+        /// Where.
+        local: SocketAddr,
+        /// When the ports can be opened again.
+        free_at: Instant,
+    },
+}
+
+impl MediaEvent {
+    /// The address that it is about.
+    pub fn local(&self) -> SocketAddr {
+        match self {
+            Self::Latched { local, .. } | Self::Inactive { local } | Self::Closed { local, .. } => {
+                *local
+            }
+        }
+    }
+}
+
+/// One stream of one termination (H.248.1 7.1.6): how it receives and sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leg {
+    /// The address and port of its Local descriptor; RTCP is at the next port.
+    pub local: SocketAddr,
+    /// What it carries.
+    pub media: LegMedia,
+    /// The address and port of its Remote descriptor. Not used with latching.
+    pub remote: Option<SocketAddr>,
+    /// Where its RTCP goes.
+    pub rtcp: LegRtcp,
+    /// Mode of LocalControl.
+    pub mode: StreamMode,
+    /// Latching, for RTP and RTCP each on its own.
+    pub latch: LegLatch,
+    /// Which sources are admitted.
+    pub filter: LegFilter,
+    /// Report after this long without media.
+    pub inactivity: Option<Duration>,
+}
+
+/// What a leg carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegMedia {
+    /// RTP, with the clock of its payload in Hz; 0 when it has several or none known.
+    Rtp {
+        /// Timestamp units per second.
+        clock_hz: u32,
+    },
+    /// UDP of any content.
+    Udp,
+}
+
+/// RTCP of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegRtcp {
+    /// None is passed.
+    None,
+    /// At the port after that of the media.
+    Port {
+        /// Where the remote side receives it; `None` while unknown. Not used with latching.
+        remote: Option<SocketAddr>,
+    },
+    /// On the port of the media, RFC 5761.
+    Muxed,
+}
+
+/// Latching of a leg (H.248.37). A demand has a number, so that it is not taken for a new one when
+/// the leg is connected again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegLatch {
+    /// Media go where the Remote descriptor says.
+    Off,
+    /// LATCH: to where the first packet came from.
+    First(u32),
+    /// RELATCH: to where the next packet comes from, and till then as before.
+    Again(u32),
+}
+
+/// Source filter of a leg (H.248.43).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegFilter {
+    /// Sources within this prefix.
+    pub network: Option<(IpAddr, u8)>,
+    /// Sources at these ports, both included; for the media.
+    pub ports: Option<(u16, u16)>,
+    /// The same for RTCP at a port of its own.
+    pub rtcp_ports: Option<(u16, u16)>,
+}
+
+/// What passed at an address (H.248.1 E.11, E.12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Packets sent.
+    pub packets_sent: u64,
+    /// Packets received.
+    pub packets_received: u64,
+    /// Their octets of UDP payload, sent.
+    pub octets_sent: u64,
+    /// Received.
+    pub octets_received: u64,
+    /// Packets expected by their sequence numbers.
+    pub packets_expected: u64,
+    /// Packets expected and not received.
+    pub packets_lost: u64,
+    /// Interarrival jitter in timestamp units.
+    pub jitter_ticks: u32,
+    /// When the last packet was admitted.
+    pub last_arrival: Option<Instant>,
+}

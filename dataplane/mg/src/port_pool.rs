@@ -1,0 +1,309 @@
+//! The ports of a gateway: pairs of an even port for media and the next for RTCP, by IP realm.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+use base::Instant;
+
+/// An address for media and the IP realm it belongs to (`ipdc/realm`, H.248.41).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealmAddress {
+    /// The realm; `None` is every realm.
+    pub realm: Option<String>,
+    /// The address.
+    pub ip: IpAddr,
+}
+
+/// What a stream wants of the pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub realm: Option<RealmIndex>,
+    /// This address and no other.
+    pub ip: Option<IpAddr>,
+    pub is_ipv6: bool,
+}
+
+/// Place of a realm in the list of realms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RealmIndex(pub usize);
+
+/// The pairs of ports of every address of one gateway.
+///
+/// A pair is free, used, or closing: given back and not yet reported closed by the media plane.
+/// Free pairs are dealt in the order they became free, so that each rests as long as possible.
+#[derive(Debug)]
+pub(crate) struct PortPool {
+    realms: Vec<String>,
+    addresses: Vec<AddressPorts>,
+}
+
+#[derive(Debug)]
+struct AddressPorts {
+    realm: Option<RealmIndex>,
+    ip: IpAddr,
+    /// The first even port.
+    first: u16,
+    free: VecDeque<(u16, Instant)>,
+    states: Vec<PairState>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PairState {
+    Free,
+    Used,
+    Closing,
+}
+
+impl PortPool {
+    /// All pairs of `ports` at each address; an odd first or even last port is left out.
+    pub fn new(addresses: &[RealmAddress], ports: &RangeInclusive<u16>) -> Self {
+        let mut realms: Vec<String> = Vec::new();
+        let mut pool = Vec::new();
+        for RealmAddress { realm, ip } in addresses {
+            let realm = realm.as_ref().map(|name| {
+                let known = realms.iter().position(|realm| realm == name);
+                RealmIndex(known.unwrap_or_else(|| {
+                    realms.push(name.clone());
+                    realms.len() - 1
+                }))
+            });
+            pool.push(AddressPorts::new(realm, *ip, ports));
+        }
+        Self {
+            realms,
+            addresses: pool,
+        }
+    }
+
+    /// The realm with this name; names differ by case. Without any named realm, every name is good.
+    pub fn realm(&self, name: &str) -> Option<Option<RealmIndex>> {
+        if self.realms.is_empty() {
+            return Some(None);
+        }
+        let index = self.realms.iter().position(|realm| realm == name)?;
+        Some(Some(RealmIndex(index)))
+    }
+
+    /// The names of the realms.
+    pub fn realms(&self) -> &[String] {
+        &self.realms
+    }
+
+    /// True for an address and port of the pool.
+    pub fn owns(&self, local: SocketAddr) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| address.ip == local.ip() && address.index(local.port()).is_some())
+    }
+
+    /// Takes a pair that is free and rested, from the address that has the most.
+    pub fn take(&mut self, now: Instant, wanted: Wanted) -> Option<SocketAddr> {
+        let address = self
+            .addresses
+            .iter_mut()
+            .filter(|address| address.suits(wanted))
+            .filter(|address| address.free.front().is_some_and(|&(_, at)| at <= now))
+            .max_by_key(|address| address.free.len())?;
+        let (port, _) = address.free.pop_front()?;
+        address.set(port, PairState::Used);
+        Some(SocketAddr::new(address.ip, port))
+    }
+
+    /// Takes this pair if it is free and rested.
+    pub fn take_exactly(&mut self, now: Instant, local: SocketAddr) -> bool {
+        let Some(address) = self.address_mut(local) else {
+            return false;
+        };
+        let found = address
+            .free
+            .iter()
+            .position(|&(port, at)| port == local.port() && at <= now);
+        let Some(position) = found else {
+            return false;
+        };
+        address.free.remove(position);
+        address.set(local.port(), PairState::Used);
+        true
+    }
+
+    /// Gives back a pair that was taken and not opened; it is not dealt before `free_at`.
+    pub fn put_back(&mut self, local: SocketAddr, free_at: Instant) {
+        if let Some(address) = self.address_mut(local) {
+            address.free_up(local.port(), PairState::Used, free_at);
+        }
+    }
+
+    /// A pair is being closed.
+    pub fn closing(&mut self, local: SocketAddr) {
+        if let Some(address) = self.address_mut(local) {
+            address.set(local.port(), PairState::Closing);
+        }
+    }
+
+    /// A pair that was being closed is closed.
+    pub fn closed(&mut self, local: SocketAddr, free_at: Instant) {
+        if let Some(address) = self.address_mut(local) {
+            address.free_up(local.port(), PairState::Closing, free_at);
+        }
+    }
+
+    /// True when the pair is at an address that suits.
+    pub fn is_within(&self, local: SocketAddr, wanted: Wanted) -> bool {
+        let mut addresses = self.addresses.iter();
+        addresses.any(|address| address.ip == local.ip() && address.suits(wanted))
+    }
+
+    /// True when some address suits, whether it has free pairs or not.
+    pub fn can_suit(&self, wanted: Wanted) -> bool {
+        self.addresses.iter().any(|address| address.suits(wanted))
+    }
+
+    /// Pairs used, and pairs there are.
+    pub fn usage(&self) -> (usize, usize) {
+        let states = || self.addresses.iter().flat_map(|address| &address.states);
+        let used = states().filter(|&&state| state != PairState::Free);
+        (used.count(), states().count())
+    }
+
+    fn address_mut(&mut self, local: SocketAddr) -> Option<&mut AddressPorts> {
+        self.addresses
+            .iter_mut()
+            .find(|address| address.ip == local.ip() && address.index(local.port()).is_some())
+    }
+}
+
+impl AddressPorts {
+    fn new(realm: Option<RealmIndex>, ip: IpAddr, ports: &RangeInclusive<u16>) -> Self {
+        let first = ports.start().saturating_add(ports.start() % 2);
+        let even = (first..*ports.end()).step_by(2);
+        let free: VecDeque<_> = even.map(|port| (port, Instant::ZERO)).collect();
+        Self {
+            realm,
+            ip,
+            first,
+            states: vec![PairState::Free; free.len()],
+            free,
+        }
+    }
+
+    /// An address without realm suits every realm, and so does every address for want of a realm.
+    fn suits(&self, wanted: Wanted) -> bool {
+        let realm = wanted.realm.is_none() || self.realm.is_none() || self.realm == wanted.realm;
+        let ip = wanted.ip.is_none_or(|ip| ip == self.ip);
+        realm && ip && self.ip.is_ipv6() == wanted.is_ipv6
+    }
+
+    fn index(&self, port: u16) -> Option<usize> {
+        let offset = usize::from(port.checked_sub(self.first)?);
+        (offset % 2 == 0 && offset / 2 < self.states.len()).then_some(offset / 2)
+    }
+
+    fn set(&mut self, port: u16, state: PairState) {
+        if let Some(index) = self.index(port) {
+            self.states[index] = state;
+        }
+    }
+
+    fn free_up(&mut self, port: u16, from: PairState, free_at: Instant) {
+        let Some(index) = self.index(port) else {
+            return;
+        };
+        if self.states[index] == from {
+            self.states[index] = PairState::Free;
+            self.free.push_back((port, free_at));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_secs(100);
+
+    fn pool() -> PortPool {
+        let address = |realm: Option<&str>, ip: &str| RealmAddress {
+            realm: realm.map(str::to_owned),
+            ip: ip.parse().unwrap(),
+        };
+        PortPool::new(
+            &[
+                address(Some("access"), "192.0.2.1"),
+                address(Some("core"), "198.51.100.1"),
+                address(Some("core"), "2001:db8::1"),
+            ],
+            &(10_001..=10_006),
+        )
+    }
+
+    fn wanted(realm: Option<usize>, is_ipv6: bool) -> Wanted {
+        Wanted {
+            realm: realm.map(RealmIndex),
+            ip: None,
+            is_ipv6,
+        }
+    }
+
+    #[test]
+    fn pairs_begin_at_even_ports_and_end_within_the_range() {
+        let mut pool = pool();
+        assert_eq!(pool.usage(), (0, 6));
+        let taken: Vec<u16> =
+            std::iter::from_fn(|| pool.take(NOW, wanted(Some(0), false)).map(|l| l.port()))
+                .collect();
+        assert_eq!(taken, [10_002, 10_004]);
+        assert!(pool.owns("192.0.2.1:10004".parse().unwrap()));
+        assert!(!pool.owns("192.0.2.1:10005".parse().unwrap()));
+        assert!(!pool.owns("192.0.2.1:10006".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_pair_is_dealt_again_when_it_is_closed_and_rested() {
+        let mut pool = pool();
+        let one = pool.take(NOW, wanted(Some(0), false)).unwrap();
+        let _two = pool.take(NOW, wanted(Some(0), false)).unwrap();
+        pool.closing(one);
+        assert_eq!(pool.take(NOW, wanted(Some(0), false)), None);
+        let rested = NOW + std::time::Duration::from_secs(5);
+        pool.closed(one, rested);
+        assert_eq!(pool.take(NOW, wanted(Some(0), false)), None);
+        assert_eq!(pool.take(rested, wanted(Some(0), false)), Some(one));
+        pool.closed(one, rested);
+        assert_eq!(
+            pool.usage().0,
+            2,
+            "a pair in use is not freed by a stale report"
+        );
+    }
+
+    #[test]
+    fn realm_family_and_address_are_kept_to() {
+        let mut pool = pool();
+        assert_eq!(pool.realm("core"), Some(Some(RealmIndex(1))));
+        assert_eq!(pool.realm("nowhere"), None);
+        let six = pool.take(NOW, wanted(Some(1), true)).unwrap();
+        assert!(six.is_ipv6());
+        assert!(!pool.can_suit(wanted(Some(0), true)));
+        let exact: SocketAddr = "198.51.100.1:10004".parse().unwrap();
+        assert!(pool.take_exactly(NOW, exact));
+        assert!(!pool.take_exactly(NOW, exact));
+        let only = Wanted {
+            ip: Some(exact.ip()),
+            ..wanted(None, false)
+        };
+        assert_eq!(pool.take(NOW, only).map(|local| local.port()), Some(10_002));
+        assert_eq!(pool.take(NOW, only), None);
+    }
+
+    #[test]
+    fn without_named_realms_every_name_is_good() {
+        let address = RealmAddress {
+            realm: None,
+            ip: "192.0.2.1".parse().unwrap(),
+        };
+        let pool = PortPool::new(&[address], &(10_000..=10_003));
+        assert_eq!(pool.realm("anything"), Some(None));
+        assert_eq!(pool.usage(), (0, 2));
+    }
+}

@@ -1,0 +1,105 @@
+//! Statistics of a termination: H.248.1 E.11 (`nt`) and E.12 (`rtp`).
+
+use base::Instant;
+use h248::message::{Statistic, StatisticsDescriptor, Value};
+use h248::package::{Item, nt, rtp};
+
+use crate::plane::{MediaPlane, Statistics};
+use crate::profile::{Kind, Profile};
+use crate::termination::Termination;
+
+/// The Statistics descriptor of a termination: what it keeps, over all its streams.
+pub(crate) fn of(
+    now: Instant,
+    profile: &Profile,
+    plane: &dyn MediaPlane,
+    termination: &Termination,
+) -> StatisticsDescriptor {
+    let mut total = Statistics::default();
+    for local in termination.reservations() {
+        add(&mut total, &plane.statistics(local));
+    }
+    let duration = now.since(termination.added_at);
+    let is_kept = |item: &Item| {
+        let kept = termination.statistics.as_ref();
+        kept.is_none_or(|kept| kept.iter().any(|name| *name == *item))
+    };
+    profile
+        .items(Kind::Statistic)
+        .filter(|item| is_kept(item))
+        .map(|item| Statistic::new(*item, value(*item, &total, duration.as_millis())))
+        .collect()
+}
+
+/// Sums two Statistics descriptors, for the union that answers `W-`.
+pub(crate) fn sum(into: &mut StatisticsDescriptor, more: StatisticsDescriptor) {
+    use h248::message::StatisticValue::Single;
+    for statistic in more {
+        let known = into.iter_mut().find(|known| known.name == statistic.name);
+        match known {
+            None => into.push(statistic),
+            Some(known) => {
+                if let (Single(a), Single(b)) = (&known.value, &statistic.value)
+                    && let (Some(a), Some(b)) = (a.as_u64(), b.as_u64())
+                {
+                    known.value = Single(Value::from(a.saturating_add(b)));
+                }
+            }
+        }
+    }
+}
+
+fn add(total: &mut Statistics, one: &Statistics) {
+    total.packets_sent += one.packets_sent;
+    total.packets_received += one.packets_received;
+    total.octets_sent += one.octets_sent;
+    total.octets_received += one.octets_received;
+    total.packets_expected += one.packets_expected;
+    total.packets_lost += one.packets_lost;
+    total.jitter_ticks = total.jitter_ticks.max(one.jitter_ticks);
+    total.last_arrival = total.last_arrival.max(one.last_arrival);
+}
+
+fn value(item: Item, total: &Statistics, duration_ms: u128) -> Value {
+    match item {
+        nt::DURATION => Value::from(u64::try_from(duration_ms).unwrap_or(u64::MAX)),
+        nt::OCTETS_SENT => Value::from(total.octets_sent),
+        nt::OCTETS_RECEIVED => Value::from(total.octets_received),
+        rtp::PACKETS_SENT => Value::from(total.packets_sent),
+        rtp::PACKETS_RECEIVED => Value::from(total.packets_received),
+        rtp::PACKET_LOSS => percent(total.packets_lost, total.packets_expected),
+        rtp::JITTER => Value::from(total.jitter_ticks),
+        _ => Value::from(0_u32),
+    }
+}
+
+/// A share in percent with two decimals, and none when it is whole.
+fn percent(part: u64, whole: u64) -> Value {
+    let hundredths = (u128::from(part) * 10_000)
+        .checked_div(u128::from(whole))
+        .unwrap_or(0);
+    match hundredths % 100 {
+        0 => Value::symbol((hundredths / 100).to_string()),
+        rest => Value::symbol(format!("{}.{rest:02}", hundredths / 100)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_in_percent_of_what_was_expected() {
+        assert_eq!(percent(0, 0), Value::symbol("0"));
+        assert_eq!(percent(1, 2), Value::symbol("50"));
+        assert_eq!(percent(1, 300), Value::symbol("0.33"));
+        assert_eq!(percent(1, 1250), Value::symbol("0.08"));
+    }
+
+    #[test]
+    fn a_union_sums_what_are_whole_numbers() {
+        let mut one = vec![Statistic::new(nt::OCTETS_SENT, 5_u32)];
+        sum(&mut one, vec![Statistic::new(nt::OCTETS_SENT, 7_u32)]);
+        assert_eq!(one, [Statistic::new(nt::OCTETS_SENT, 12_u32)]);
+    }
+}

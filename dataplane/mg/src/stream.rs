@@ -1,0 +1,458 @@
+//! A stream of a termination: LocalControl, Local and Remote, H.248.1 7.1.6 to 7.1.8.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use h248::error::ErrorCode;
+use h248::message::{LocalControl, OctetString, StreamId, StreamMode, StreamParms};
+use sdp::h248::{Description, Group, Media, Wild};
+use sdp::{AddressType, NetworkType};
+
+use crate::error::{Result, about, error};
+use crate::plane::{Leg, LegLatch, LegMedia, LegRtcp};
+use crate::port_pool::Wanted;
+use crate::property::Properties;
+use crate::reserver::Reserver;
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub id: StreamId,
+    pub mode: StreamMode,
+    pub reserve_value: bool,
+    pub reserve_group: bool,
+    pub properties: Properties,
+    pub local: Option<Description>,
+    pub remote: Option<Description>,
+    /// Where it receives; an address and port of the pool.
+    pub reservation: Option<SocketAddr>,
+    pub latch: LegLatch,
+}
+
+/// What a Local description asks for.
+struct Place {
+    is_ipv6: Option<bool>,
+    ip: Option<std::net::IpAddr>,
+    /// `None`: any. 0: none.
+    port: Option<u16>,
+}
+
+impl Stream {
+    pub fn new(id: StreamId) -> Self {
+        Self {
+            id,
+            mode: StreamMode::Inactive,
+            reserve_value: false,
+            reserve_group: false,
+            properties: Properties::default(),
+            local: None,
+            remote: None,
+            reservation: None,
+            latch: LegLatch::Off,
+        }
+    }
+
+    /// Takes over what a Stream descriptor says, and returns what was left to the gateway.
+    ///
+    /// # Errors
+    /// What cannot be done. The stream is then half changed and of no use; the reserver knows what
+    /// to undo.
+    pub fn apply(
+        &mut self,
+        parms: &StreamParms,
+        reserver: &mut Reserver<'_>,
+    ) -> Result<StreamParms> {
+        if parms
+            .statistics
+            .as_ref()
+            .is_some_and(|kept| !kept.is_empty())
+        {
+            return Err(error(ErrorCode::STATISTIC_ON_STREAM));
+        }
+        let realm = self.properties.realm;
+        if let Some(control) = &parms.local_control {
+            self.apply_control(control, reserver)?;
+        }
+        let mut chosen = StreamParms::default();
+        match &parms.local {
+            None if self.properties.realm != realm && self.reservation.is_some() => {
+                return Err(about(ErrorCode::CONFLICTING_VALUES, "ipdc/realm"));
+            }
+            None => {}
+            Some(text) => chosen.local = self.apply_local(text, reserver)?,
+        }
+        if let Some(text) = &parms.remote {
+            chosen.remote = self.apply_remote(text)?;
+        }
+        self.check(reserver)?;
+        Ok(chosen)
+    }
+
+    /// True when nothing is left of it: empty Local and Remote end a stream.
+    pub fn is_ended(&self) -> bool {
+        self.local.is_none() && self.remote.is_none()
+    }
+
+    fn apply_control(&mut self, control: &LocalControl, reserver: &mut Reserver<'_>) -> Result<()> {
+        self.mode = control.mode.unwrap_or(self.mode);
+        self.reserve_value = control.reserve_value.unwrap_or(self.reserve_value);
+        self.reserve_group = control.reserve_group.unwrap_or(self.reserve_group);
+        let (profile, pool) = (reserver.profile, &*reserver.pool);
+        self.properties.set(profile, pool, &control.properties)
+    }
+
+    fn apply_local(
+        &mut self,
+        text: &OctetString,
+        reserver: &mut Reserver<'_>,
+    ) -> Result<Option<OctetString>> {
+        let asked = parse(text)?;
+        if asked.is_empty() {
+            if let Some(local) = self.reservation.take() {
+                reserver.release(local);
+            }
+            self.local = None;
+            return Ok(None);
+        }
+        let mut groups = usable(&asked, |group| {
+            let place = place(group)?;
+            media(group)?;
+            Ok(place.is_ipv6)
+        })?;
+        if !self.reserve_group {
+            groups.truncate(1);
+        }
+        // The alternatives that are kept share one address, so they are of one family.
+        let family = place(&groups[0])?.is_ipv6;
+        groups.retain(|group| place(group).is_ok_and(|place| place.is_ipv6 == family));
+        let before = self.reservation;
+        self.reserve(&place(&groups[0])?, reserver)?;
+        if let Some(before) = before.filter(|_| self.reservation != before) {
+            reserver.release(before);
+        }
+        for group in &mut groups {
+            if let Some(local) = self.reservation {
+                fill_in(group, local);
+            }
+            if !self.reserve_value {
+                keep_one_codec(group);
+            }
+        }
+        let kept = Description { groups };
+        let is_chosen = kept != asked;
+        let answer = is_chosen.then(|| octets(&kept));
+        self.local = Some(kept);
+        Ok(answer)
+    }
+
+    /// Keeps the reservation there is, or makes one.
+    fn reserve(&mut self, place: &Place, reserver: &mut Reserver<'_>) -> Result<()> {
+        if place.port == Some(0) {
+            self.reservation = None;
+            return Ok(());
+        }
+        let wanted = |is_ipv6| Wanted {
+            realm: self.properties.realm,
+            ip: place.ip,
+            is_ipv6,
+        };
+        if let Some(local) = self.reservation {
+            let fits = place.port.is_none_or(|port| port == local.port())
+                && place.ip.is_none_or(|ip| ip == local.ip())
+                && place
+                    .is_ipv6
+                    .is_none_or(|is_ipv6| is_ipv6 == local.is_ipv6())
+                && reserver.pool.is_within(local, wanted(local.is_ipv6()));
+            if fits {
+                return Ok(());
+            }
+        }
+        self.reservation = Some(match (place.ip, place.port) {
+            (Some(ip), Some(port)) => {
+                let local = SocketAddr::new(ip, port);
+                reserver.reserve_exactly(local)?;
+                local
+            }
+            (None, Some(_)) => return Err(about(ErrorCode::UNKNOWN_VALUE, "m=")),
+            (_, None) => {
+                let any = place.ip.map(|ip| ip.is_ipv6()).or(place.is_ipv6);
+                let is_ipv6 = any.unwrap_or_else(|| !reserver.pool.can_suit(wanted(false)));
+                reserver.reserve(wanted(is_ipv6))?
+            }
+        });
+        Ok(())
+    }
+
+    fn apply_remote(&mut self, text: &OctetString) -> Result<Option<OctetString>> {
+        let asked = parse(text)?;
+        if asked.is_empty() {
+            self.remote = None;
+            return Ok(None);
+        }
+        let mut groups = usable(&asked, |group| {
+            media(group)?;
+            check_remote(group, self.reservation)
+        })?;
+        groups.truncate(1);
+        let kept = Description { groups };
+        let answer = (kept.groups.len() != asked.groups.len()).then(|| octets(&kept));
+        self.remote = Some(kept);
+        Ok(answer)
+    }
+
+    /// What holds between the descriptors, whichever of them changed.
+    fn check(&self, reserver: &Reserver<'_>) -> Result<()> {
+        if let Some(local) = self.reservation {
+            debug_assert!(reserver.pool.owns(local));
+            self.properties.check_source(local)?;
+        }
+        let Some(remote) = self.remote.as_ref().and_then(Description::first) else {
+            return Ok(());
+        };
+        if remote.rtp_address(0).is_none() {
+            return Ok(());
+        }
+        if self.reservation.is_none() {
+            return Err(about(ErrorCode::MISSING_REMOTE_OR_LOCAL, "Local"));
+        }
+        check_remote(remote, self.reservation)
+    }
+
+    /// The leg that this stream is; `None` while it has no address.
+    pub fn leg(&self, in_service: bool, inactivity: Option<Duration>) -> Option<Leg> {
+        let local = self.reservation?;
+        let near = self.local.as_ref().and_then(Description::first);
+        let far = self.remote.as_ref().and_then(Description::first);
+        let remote = far
+            .and_then(|group| group.rtp_address(0))
+            .filter(is_sent_to);
+        let rtcp_remote = far
+            .and_then(|group| group.rtcp_address(0))
+            .filter(|rtcp| is_sent_to(rtcp) && rtcp.is_ipv6() == local.is_ipv6());
+        let media = near
+            .and_then(|group| media(group).ok())
+            .unwrap_or(LegMedia::Udp);
+        let is_muxed = |group: Option<&Group>| {
+            let media = group.and_then(|group| group.media.first());
+            media.is_some_and(|media| media.lines.rtcp_mux())
+        };
+        let rtcp = match media {
+            LegMedia::Udp => LegRtcp::None,
+            LegMedia::Rtp { .. } if is_muxed(near) && is_muxed(far) => LegRtcp::Muxed,
+            LegMedia::Rtp { .. } if self.properties.with_rtcp() => LegRtcp::Port {
+                remote: rtcp_remote,
+            },
+            LegMedia::Rtp { .. } => LegRtcp::None,
+        };
+        Some(Leg {
+            local,
+            media,
+            remote,
+            rtcp,
+            mode: if in_service {
+                self.mode
+            } else {
+                StreamMode::Inactive
+            },
+            latch: self.latch,
+            filter: self.properties.filter(remote, rtcp_remote),
+            inactivity,
+        })
+    }
+
+    /// Its parameters, for an audit.
+    pub fn parms(&self) -> StreamParms {
+        StreamParms {
+            local_control: Some(LocalControl {
+                mode: Some(self.mode),
+                reserve_value: Some(self.reserve_value),
+                reserve_group: Some(self.reserve_group),
+                properties: self.properties.given().to_vec(),
+            }),
+            local: self.local.as_ref().map(octets),
+            remote: self.remote.as_ref().map(octets),
+            statistics: None,
+        }
+    }
+}
+
+fn parse(text: &OctetString) -> Result<Description> {
+    Description::parse(text.as_bytes()).map_err(|fault| about(ErrorCode::INVALID_SDP, fault))
+}
+
+fn octets(description: &Description) -> OctetString {
+    OctetString::new(description.to_string().into_bytes())
+}
+
+/// The alternatives that can be used, at least one; else what is wrong with the first.
+fn usable<T>(asked: &Description, check: impl Fn(&Group) -> Result<T>) -> Result<Vec<Group>> {
+    let mut first_fault = None;
+    let mut groups = Vec::new();
+    for group in &asked.groups {
+        match check(group) {
+            Ok(_) => groups.push(group.clone()),
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
+        }
+    }
+    match first_fault {
+        Some(fault) if groups.is_empty() => Err(fault),
+        _ => Ok(groups),
+    }
+}
+
+/// The one media description of a stream.
+fn only_media(group: &Group) -> Result<&Media> {
+    match group.media.as_slice() {
+        [media] => Ok(media),
+        _ => Err(about(ErrorCode::INVALID_SDP, "a stream has one m= line")),
+    }
+}
+
+/// What a stream carries, from its `m=` line.
+fn media(group: &Group) -> Result<LegMedia> {
+    let media = only_media(group)?;
+    let protocol = media.head.protocol.to_ascii_uppercase();
+    if media
+        .head
+        .formats
+        .iter()
+        .any(|format| matches!(&**format, "$" | "*"))
+    {
+        return Err(about(ErrorCode::UNKNOWN_VALUE, "m="));
+    }
+    match protocol.as_str() {
+        // Handshakes and media share the port.
+        _ if protocol.starts_with("UDP/TLS/") => Ok(LegMedia::Udp),
+        _ if protocol.contains("RTP/") && !protocol.starts_with("TCP") => {
+            let clock_hz = clock_hz(media);
+            Ok(LegMedia::Rtp { clock_hz })
+        }
+        "UDP" | "UDPTL" | "-" => Ok(LegMedia::Udp),
+        _ => Err(about(
+            ErrorCode::UNSUPPORTED_MEDIA_TYPE,
+            &media.head.protocol,
+        )),
+    }
+}
+
+/// The clock that all codecs share; 0 when they do not.
+fn clock_hz(media: &Media) -> u32 {
+    let mut clocks = media
+        .codecs()
+        .filter(|codec| !codec.is_auxiliary())
+        .map(|codec| codec.clock_hz);
+    let first = clocks.next().unwrap_or(0);
+    if clocks.all(|clock| clock == first) {
+        first
+    } else {
+        0
+    }
+}
+
+/// Where a Local description wants to receive.
+fn place(group: &Group) -> Result<Place> {
+    let wrong = |what: &str| about(ErrorCode::UNKNOWN_VALUE, what);
+    let media = only_media(group)?;
+    if media.head.port_count != 1 {
+        return Err(wrong("m="));
+    }
+    let port = match media.head.port {
+        Wild::Choose => None,
+        Wild::Value(port) => Some(port),
+        Wild::All => return Err(wrong("m=")),
+    };
+    let Some(connection) = group.connection(0) else {
+        return Err(about(ErrorCode::INFORMATION_MISSING, "c="));
+    };
+    let is_ipv6 = match (&connection.network, &connection.address_type) {
+        (NetworkType::Internet, AddressType::Ip4) => Some(false),
+        (NetworkType::Internet, AddressType::Ip6) => Some(true),
+        (_, AddressType::Other(kind)) if &**kind == "$" => None,
+        _ => return Err(wrong("c=")),
+    };
+    let ip = match connection.ip() {
+        Some(ip) => Some(ip),
+        None if connection.host.is_choose() => None,
+        None => return Err(wrong("c=")),
+    };
+    Ok(Place { is_ipv6, ip, port })
+}
+
+/// Puts the reserved address in the place of the wildcards.
+fn fill_in(group: &mut Group, local: SocketAddr) {
+    group.set_endpoint(0, local);
+    if let Some(media) = group.media.first_mut()
+        && media.lines.has("rtcp")
+    {
+        let port = local.port() + 1;
+        media.lines.set_attribute(sdp::Attribute::new("rtcp", port));
+    }
+}
+
+/// Without ReserveValue one codec is kept of several, with the auxiliary formats that go with any
+/// (H.248.1 7.1.7).
+fn keep_one_codec(group: &mut Group) {
+    let Some(media) = group.media.first_mut().filter(|media| media.is_rtp()) else {
+        return;
+    };
+    let is_auxiliary = |format: &str| {
+        let payload_type = format.parse().ok();
+        let codec = payload_type.and_then(|payload_type| media.codec(payload_type));
+        codec.is_some_and(|codec| codec.is_auxiliary())
+    };
+    let formats = &media.head.formats;
+    let first = formats.iter().position(|format| !is_auxiliary(format));
+    let is_kept =
+        |(index, format): &(usize, &Box<str>)| Some(*index) == first || is_auxiliary(format);
+    let (kept, dropped): (Vec<_>, Vec<_>) = formats.iter().enumerate().partition(is_kept);
+    if dropped.is_empty() {
+        return;
+    }
+    let of = |list: Vec<(usize, &Box<str>)>| -> Vec<Box<str>> {
+        list.into_iter().map(|(_, format)| format.clone()).collect()
+    };
+    let (kept, dropped) = (of(kept), of(dropped));
+    media.head.formats = kept;
+    media.lines.remove_attributes(|attribute| {
+        let about_format = matches!(attribute.name(), "rtpmap" | "fmtp" | "rtcp-fb");
+        let format = attribute
+            .value()
+            .split_ascii_whitespace()
+            .next()
+            .unwrap_or("");
+        about_format && dropped.iter().any(|dropped| &**dropped == format)
+    });
+}
+
+/// A Remote description must say where to send, in the family of the local address.
+fn check_remote(group: &Group, local: Option<SocketAddr>) -> Result<()> {
+    let media = only_media(group)?;
+    let wrong = |what: &str| Err(about(ErrorCode::UNKNOWN_VALUE, what));
+    let Some(port) = media.head.port.value() else {
+        return wrong("m=");
+    };
+    if port == 0 {
+        return Ok(());
+    }
+    let ips = [group.rtp_address(0), group.rtcp_address(0)];
+    let Some(rtp) = ips[0] else {
+        return wrong("c=");
+    };
+    for ip in ips.into_iter().flatten().map(|address| address.ip()) {
+        let is_broadcast = ip == std::net::IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+        if ip.is_multicast() || is_broadcast {
+            return wrong("c=");
+        }
+    }
+    match local {
+        Some(local) if local.is_ipv6() != rtp.is_ipv6() => {
+            Err(about(ErrorCode::CONFLICTING_VALUES, "c="))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Nothing is sent to the unspecified address: a hold of the old kind.
+fn is_sent_to(address: &SocketAddr) -> bool {
+    !address.ip().is_unspecified() && address.port() != 0
+}
