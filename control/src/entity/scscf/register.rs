@@ -302,19 +302,21 @@ impl Scscf {
         let Wishes::Change(wishes) = &registering.wishes else {
             return Ok(());
         };
-        let mut added = 0;
+        let (mut added, mut ended) = (0, 0);
         for wish in wishes {
+            let ends = wish.expires.is_zero();
             match set.position(&wish.uri, wish.instance.as_deref()) {
                 Some(at) => {
                     let binding = &set.contacts[at];
                     if binding.call_id == call_id && cseq <= binding.cseq {
                         return Err((500, "Out of order"));
                     }
+                    ended += usize::from(ends);
                 }
-                None => added += usize::from(!wish.expires.is_zero()),
+                None => added += usize::from(!ends),
             }
         }
-        if set.contacts.len() + added > limits.contacts_max {
+        if added > 0 && set.contacts.len() + added > limits.contacts_max + ended {
             return Err((403, "Too many contacts"));
         }
         Ok(())

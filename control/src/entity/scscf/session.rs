@@ -60,7 +60,7 @@ impl Scscf {
         if let Some(uri) = Uri::parse(&next) {
             actions
                 .stack
-                .send_ack(Role::Scscf, draft, NextHop::Uri(uri));
+                .send_ack(actions.now, Role::Scscf, draft, NextHop::Uri(uri));
         }
     }
 
