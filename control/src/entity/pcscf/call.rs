@@ -615,16 +615,22 @@ impl Pcscf {
         match side {
             Side::Core => {
                 let flow = leg.flow;
-                actions
-                    .stack
-                    .send_ack(crate::config::Role::Pcscf, draft, NextHop::Flow(flow));
+                actions.stack.send_ack(
+                    actions.now,
+                    crate::config::Role::Pcscf,
+                    draft,
+                    NextHop::Flow(flow),
+                );
             }
             Side::Access => {
                 let next = super::next_hop_text(ack);
                 if let Some(uri) = sip::Uri::parse(&next) {
-                    actions
-                        .stack
-                        .send_ack(crate::config::Role::Pcscf, draft, NextHop::Uri(uri));
+                    actions.stack.send_ack(
+                        actions.now,
+                        crate::config::Role::Pcscf,
+                        draft,
+                        NextHop::Uri(uri),
+                    );
                 }
             }
         }

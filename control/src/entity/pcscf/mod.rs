@@ -19,7 +19,6 @@ use sip::{HeaderName, Message, Method, NameAddr};
 
 use super::{Actions, Event};
 use crate::config::Role;
-use crate::counters::Counter;
 use crate::mgc::Side;
 use crate::proxy::{self, ContextId, Proxy, Upstream};
 use crate::stack::{BranchId, NextHop, Origin};
@@ -177,10 +176,8 @@ impl Pcscf {
     pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
         match timer {
             Timer::C(branch) => self.proxy.handle_timer_c(actions, branch),
-            Timer::Registration(key) => {
-                actions.counters.count(Counter::RegistrationExpired);
-                self.registrations.remove(key);
-            }
+            // The S-CSCF has counted it: it ends here by the same REGISTER that did not come.
+            Timer::Registration(key) => drop(self.registrations.remove(key)),
             Timer::Session(key) => self.release(actions, key, "Session expired"),
         }
     }
@@ -350,6 +347,15 @@ impl Pcscf {
         }
     }
 
+    /// What a UE is told when nothing answered its request: it is the network that timed out (TS 24.229 5.2.2.1).
+    fn no_answer_status(&self, context: ContextId, status: u16) -> u16 {
+        let context = self.proxy.get(context);
+        match context.map(|context| &context.state) {
+            Some(Proxied::Register(_)) if status == 408 => 504,
+            _ => status,
+        }
+    }
+
     fn pass_upstream(&mut self, actions: &mut Actions<'_>, upstream: Upstream) {
         let (id, response) = match upstream {
             Upstream::Nothing => return,
@@ -357,6 +363,7 @@ impl Pcscf {
                 context, response, ..
             } => (context, response),
             Upstream::Failure { context, status } => {
+                let status = self.no_answer_status(context, status);
                 let Some(response) = self.proxy.failure(actions, context, status) else {
                     return;
                 };
