@@ -9,7 +9,8 @@ use sip::{Draft, HeaderName, Message, Method};
 use crate::world::password;
 use crate::{REALM, World, identity};
 
-/// A user with a password, at the address of a telephone but not by its user agent.
+/// A user with a password, at a port of a telephone: its own, where the user agent listens too, or
+/// [`BY_HAND`](crate::BY_HAND).
 pub struct ByHand {
     phone: usize,
     user: usize,
@@ -24,12 +25,13 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    /// User `user` at the address of telephone `phone`.
-    pub fn new(world: &World, phone: usize, user: usize) -> Self {
+    /// User `user` at a port of telephone `phone`.
+    pub fn new(world: &World, phone: usize, port: u16, user: usize) -> Self {
+        let own = world.phone(phone).phone().agent().config().local;
         Self {
             phone,
             user,
-            address: world.phone(phone).phone().agent().config().local,
+            address: SocketAddr::new(own.ip(), port),
             call_id: format!("by-hand-{user}"),
             cseq: 1,
             branches: 0,
@@ -48,8 +50,11 @@ impl ByHand {
         self.branches += 1;
         let own = format!("<sip:{}>", identity(self.user));
         let via = format!(
-            "SIP/2.0/UDP {};branch=z9hG4bK-hand-{}-{};rport",
-            self.address, self.user, self.branches
+            "SIP/2.0/UDP {0};branch=z9hG4bK-hand-{1}-{2}-{3};rport",
+            self.address,
+            self.user,
+            self.address.port(),
+            self.branches
         );
         let to = match method {
             Method::Register => own.clone(),

@@ -9,6 +9,9 @@ use load::ua::{CallId, Config, Event};
 use sim::{StreamEvent, Transmit};
 use sip::{Message, Transport};
 
+/// Port of telephones at which only the test listens.
+pub const BY_HAND: u16 = 5070;
+
 /// What a telephone without audio would say.
 const SILENCE: Voices = Voices {
     own: 0,
@@ -59,9 +62,10 @@ impl PhoneHost {
         &self.heard
     }
 
-    /// Sends a message past its user agent, as another program on the same device would.
-    pub fn send_by_hand(&mut self, remote: SocketAddr, bytes: &[u8]) {
-        let (local, bytes) = (self.signalling, bytes.to_vec());
+    /// Sends a message from a port of its, past its user agent.
+    pub fn send_by_hand(&mut self, port: u16, remote: SocketAddr, bytes: &[u8]) {
+        let local = SocketAddr::new(self.signalling.ip(), port);
+        let bytes = bytes.to_vec();
         self.transmits.push_back(Transmit::Datagram {
             local,
             remote,
@@ -129,6 +133,8 @@ impl sim::Host for PhoneHost {
         if local == self.signalling {
             self.heard.extend(Message::parse(bytes));
             self.phone.handle_signal(now, Transport::Udp, remote, bytes);
+        } else if local.port() == BY_HAND {
+            self.heard.extend(Message::parse(bytes));
         } else {
             self.phone.handle_media(now, local, bytes);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::{Entropy, Instant};
 use control::config::{ControlFile, MediaFile, Role};
-use control::store::{Aka, Impi, Impu, Subscriber};
+use control::store::{Aka, Impi, Impu, Operation, Outcome, Subscriber};
 use control::{ControlConfig, auth};
 use load::phone::Voices;
 use load::ua::{CallId, Cause, Config, Event, Policy, Secret};
@@ -135,7 +135,7 @@ impl World {
     ) -> usize {
         let local = address(100 + place, 5060);
         let secret = match kind {
-            User::Aka => Secret::Aka(Box::new(Usim::new(key(user), OPC))),
+            User::Aka => Secret::Aka(Box::new(World::usim(user))),
             User::Digest => Secret::Password(password(user)),
         };
         let mut config = Config::new(&identity(user), secret, local, self.proxy);
@@ -205,12 +205,14 @@ impl World {
         })
     }
 
-    /// Sends a message from a telephone's address, past its user agent.
+    /// Sends a message from the port of a telephone that its Via names, past its user agent.
     pub fn send_by_hand(&mut self, phone: usize, message: &Message) {
         let proxy = self.proxy;
+        let port = message.top_via().ok().and_then(|via| via.port);
+        let port = port.unwrap_or(5060);
         let node = self.phones[phone];
         self.network.with(node, |host, _| match host {
-            Host::Phone(phone) => phone.send_by_hand(proxy, message.as_bytes()),
+            Host::Phone(phone) => phone.send_by_hand(port, proxy, message.as_bytes()),
             Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
         });
     }
@@ -326,6 +328,24 @@ impl World {
         self.control(self.pcscf).counter(self.network.now(), name)
     }
 
+    /// A counter of the process with the S-CSCF.
+    pub fn serving_counter(&self, name: &str) -> u64 {
+        self.control(self.scscf).counter(self.network.now(), name)
+    }
+
+    /// Something for the store of the HSS, past the HSS.
+    pub fn store(&mut self, operation: Operation) -> Outcome {
+        self.network.with(self.hss, |host, _| match host {
+            Host::Control(control) => control.store(operation),
+            Host::Phone(_) | Host::Wire(_) => unreachable!("the HSS is a control process"),
+        })
+    }
+
+    /// The card of a user, as the network dealt it out.
+    pub fn usim(user: usize) -> Usim {
+        Usim::new(key(user), OPC)
+    }
+
     /// Runs until every transaction and dialog must be over, and asserts that nothing is left.
     ///
     /// # Panics
@@ -400,7 +420,7 @@ pub fn identity(user: usize) -> String {
 
 const OPC: [u8; 16] = [0xcd; 16];
 
-pub(crate) fn key(user: usize) -> [u8; 16] {
+fn key(user: usize) -> [u8; 16] {
     let mut key = [0x46; 16];
     key[0] = u8::try_from(user).expect("few users");
     key
