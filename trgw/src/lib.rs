@@ -1,10 +1,13 @@
 //! TrGW: RTP and RTCP relay between IP realms (TS 23.334, TS 29.238).
 //!
 //! [`Relay`] is the media function on a worker: it judges each packet by the path of its flow.
-//! [`compile`] builds these paths from the streams of a context.
+//! [`compile`] builds these paths from the streams of a context, and [`Trgw`] is the media plane
+//! that H.248 gateways use: it opens flows and sets these paths.
 
 mod compile;
 mod relay;
+mod trgw;
 
 pub use compile::{Leg, LegMedia, Rtcp, compile};
 pub use relay::Relay;
+pub use trgw::Trgw;
