@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dns::SERVERS_MAX;
+
 /// A functional entity that this process plays (3GPP TS 23.002 4a).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,6 +87,8 @@ pub struct ControlFile {
     pub admin: Option<SocketAddr>,
     /// Static answers that come before DNS: host name → addresses.
     pub hosts: Option<BTreeMap<String, Vec<SocketAddr>>>,
+    /// Name servers, asked for what is neither numeric nor in `[hosts]`.
+    pub dns: Option<DnsFile>,
     /// Show identities in logs in the clear.
     pub show_identities: Option<bool>,
     /// What the registrar and the proxies allow.
@@ -99,6 +103,18 @@ pub struct ControlFile {
     pub core: Option<TimersFile>,
     /// Media anchoring at the P-CSCF.
     pub media: Option<MediaFile>,
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsFile {
+    /// Recursive name servers, as IP:PORT; those of the system by default, none for an empty list.
+    pub servers: Option<Vec<SocketAddr>>,
+    /// How long a server is waited for before the next is asked, milliseconds.
+    pub timeout_ms: Option<u32>,
+    /// Answers kept.
+    pub cache_max: Option<usize>,
 }
 
 /// `[limits]`
@@ -194,6 +210,8 @@ pub struct ControlConfig {
     pub admin: SocketAddr,
     /// Static host names.
     pub hosts: BTreeMap<String, Vec<SocketAddr>>,
+    /// Name servers.
+    pub dns: DnsPolicy,
     /// Identities in logs.
     pub show_identities: bool,
     /// Limits.
@@ -230,6 +248,18 @@ pub struct Limits {
     pub transactions_max: usize,
     /// Contacts of one public identity; beyond: 403.
     pub contacts_max: usize,
+}
+
+/// How names are resolved.
+#[derive(Clone, Debug)]
+pub struct DnsPolicy {
+    /// Recursive name servers in the order to ask them; `None` stands for those of the system, which the process
+    /// reads when it starts.
+    pub servers: Option<Vec<SocketAddr>>,
+    /// Patience with one server.
+    pub timeout: Duration,
+    /// Answers kept.
+    pub cache_max: usize,
 }
 
 /// What the registrar grants.
@@ -327,6 +357,7 @@ impl ControlFile {
             state: over.state.or(self.state),
             admin: over.admin.or(self.admin),
             hosts: over.hosts.or(self.hosts),
+            dns: over.dns.or(self.dns),
             show_identities: over.show_identities.or(self.show_identities),
             limits: over.limits.or(self.limits),
             registration: over.registration.or(self.registration),
@@ -459,6 +490,7 @@ impl ControlFile {
                 .admin
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))),
             hosts: self.hosts.unwrap_or_default(),
+            dns: dns(self.dns.unwrap_or_default())?,
             show_identities: self.show_identities.unwrap_or(false),
             limits: limits(self.limits.unwrap_or_default())?,
             registration: registration(self.registration.unwrap_or_default())?,
@@ -533,6 +565,34 @@ fn at_least_one(key: &str, value: Option<usize>, default: usize) -> Result<usize
         0 => Err(error(key, 0, "give 1 or more")),
         value => Ok(value),
     }
+}
+
+fn dns(file: DnsFile) -> Result<DnsPolicy, ConfigError> {
+    const KEY: &str = "dns.servers";
+    let servers = file.servers.as_deref().unwrap_or_default();
+    if servers.len() > SERVERS_MAX {
+        let remedy = format!("give at most {SERVERS_MAX}");
+        return Err(error(KEY, servers.len(), remedy));
+    }
+    for (index, server) in servers.iter().enumerate() {
+        if server.port() == 0 || server.ip().is_unspecified() || server.ip().is_multicast() {
+            let remedy = "give the IP:PORT of a name server, as in 192.0.2.53:53";
+            return Err(error(KEY, server, remedy));
+        }
+        if servers[..index].contains(server) {
+            return Err(error(KEY, server, "the address is listed twice"));
+        }
+    }
+    let timeout_ms = file.timeout_ms.unwrap_or(1000);
+    if !(1..=10_000).contains(&timeout_ms) {
+        let remedy = "give 1 to 10000: a caller does not wait longer";
+        return Err(error("dns.timeout_ms", timeout_ms, remedy));
+    }
+    Ok(DnsPolicy {
+        servers: file.servers,
+        timeout: Duration::from_millis(timeout_ms.into()),
+        cache_max: at_least_one("dns.cache_max", file.cache_max, 10_000)?,
+    })
 }
 
 fn limits(file: LimitsFile) -> Result<Limits, ConfigError> {
@@ -694,6 +754,14 @@ mod tests {
             ("roles = [\"icscf\", \"scscf\"]\nhss = \"local\"", "hss"),
             ("hss = \"somewhere\"", "hss"),
             ("roles = [\"icscf\"]\nhss = \"127.0.0.1:3868\"", "scscf"),
+            ("[dns]\nservers = [\"192.0.2.53:0\"]", "dns.servers"),
+            ("[dns]\nservers = [\"0.0.0.0:53\"]", "dns.servers"),
+            (
+                "[dns]\nservers = [\"192.0.2.53:53\", \"192.0.2.53:53\"]",
+                "dns.servers",
+            ),
+            ("[dns]\ntimeout_ms = 0", "dns.timeout_ms"),
+            ("[dns]\ncache_max = 0", "dns.cache_max"),
             ("[limits]\ndialogs_max = 0", "limits.dialogs_max"),
             (
                 "[registration]\nexpires_min_s = 700000",

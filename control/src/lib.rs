@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod counters;
 pub mod cx;
+pub mod dns;
 pub mod entity;
 pub mod event_loop;
 pub mod identity;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
@@ -12,6 +13,7 @@ use tracing::info;
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{ControlConfig, Role};
+use crate::dns;
 use crate::event_loop::{EventLoop, Sockets, StopHandle, waker};
 use crate::node::{Node, Service, Socket};
 use crate::store::{RedbStore, StoreThread};
@@ -33,6 +35,11 @@ impl Process {
         base::set_pii_visible(config.show_identities);
         fs::create_dir_all(&config.state)
             .map_err(|fault| explain(fault, "cannot create the state directory", &config.state))?;
+        let mut config = config.clone();
+        if config.dns.servers.is_none() {
+            config.dns.servers = Some(system_nameservers());
+        }
+        let config = &config;
         let sockets = bind(config)?;
         let admin = admin::bind(config.admin)?;
         let poll = Poll::new()?;
@@ -62,6 +69,9 @@ impl Process {
         }
         if let Some(address) = config.diameter {
             info!(%address, "Diameter over TCP");
+        }
+        for server in config.dns.servers.iter().flatten() {
+            info!(%server, "DNS server");
         }
         info!(address = %config.admin, "admin interface");
         Ok(Self { event_loop })
@@ -94,7 +104,20 @@ fn bind(config: &ControlConfig) -> io::Result<Sockets> {
     if let Some(address) = config.diameter {
         sockets.bind_tcp(Service::Diameter, address)?;
     }
+    let servers = config.dns.servers.as_deref().unwrap_or_default();
+    // Only SIP asks.
+    if !config.sip.is_empty() {
+        for (index, address) in (0_u16..).zip(dns::local_addresses(servers)) {
+            sockets.bind_udp(Socket::Dns(index), address)?;
+        }
+    }
     Ok(sockets)
+}
+
+/// The name servers of the system; none where it names none.
+fn system_nameservers() -> Vec<SocketAddr> {
+    let text = fs::read_to_string(dns::RESOLV_CONF).unwrap_or_default();
+    dns::nameservers(&text)
 }
 
 fn open_store(path: &Path) -> io::Result<RedbStore> {

@@ -14,6 +14,8 @@ pub enum Socket {
     Sip(u16),
     /// H.248 over UDP.
     H248,
+    /// DNS over UDP on the n-th of [`dns::local_addresses`](crate::dns::local_addresses).
+    Dns(u16),
 }
 
 /// What runs over an accepted or opened byte stream.
@@ -23,6 +25,8 @@ pub enum Service {
     Sip(u16),
     /// Diameter over TCP.
     Diameter,
+    /// DNS over TCP; only ever opened by the node.
+    Dns,
 }
 
 /// Names a byte stream; dealt by the node, never dealt again within a process's life.
@@ -43,6 +47,11 @@ impl StreamId {
     /// The n-th stream that the Diameter side opens.
     pub(crate) const fn of_diameter(n: u64) -> Self {
         StreamId(4 * n + 2)
+    }
+
+    /// The n-th stream that the resolver opens.
+    pub(crate) const fn of_dns(n: u64) -> Self {
+        StreamId(4 * n + 3)
     }
 }
 

@@ -112,6 +112,11 @@ impl Node {
                     mgc.handle_datagram(now, &mut self.counters, source, bytes);
                 }
             }
+            Input::Datagram {
+                socket: Socket::Dns(socket),
+                source,
+                bytes,
+            } => self.stack.handle_dns_datagram(now, socket, source, bytes),
             Input::Connected(stream) => {
                 if let (Some(Service::Diameter), Some(side)) =
                     (self.services.get(&stream), &mut self.diameter)
@@ -129,6 +134,7 @@ impl Node {
                         side.handle_received(now, stream, bytes);
                     }
                 }
+                Some(Service::Dns) => self.stack.handle_dns_received(now, stream, bytes),
                 None => {}
             },
             Input::Closed(stream) => match self.services.remove(&stream) {
@@ -138,6 +144,7 @@ impl Node {
                         side.handle_closed(now, stream);
                     }
                 }
+                Some(Service::Dns) => self.stack.handle_dns_closed(now, stream),
                 None => {}
             },
             Input::Store { id, outcome } => {
@@ -165,6 +172,8 @@ impl Node {
                     side.handle_accepted(now, stream);
                 }
             }
+            // Nobody listens for it.
+            Service::Dns => {}
         }
         self.settle(now);
         stream
@@ -222,6 +231,9 @@ impl Node {
     pub fn status(&self, now: Instant) -> Status {
         let scscf = self.scscf.as_ref();
         let contexts = self.mgc.as_ref().map_or(0, Mgc::contexts);
+        let mut counters = self.counters.by_name();
+        let dns = self.stack.dns_totals().by_name();
+        counters.extend(dns.map(|(name, value)| (name.to_owned(), value)));
         Status {
             process: "control",
             version: env!("CARGO_PKG_VERSION"),
@@ -242,7 +254,7 @@ impl Node {
                 .as_ref()
                 .map(DiameterSide::peers)
                 .unwrap_or_default(),
-            counters: self.counters.by_name(),
+            counters,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Our own addresses, the URIs that name our entities, and where other names lead.
+//! Our own addresses, the URIs that name our entities, and where other names lead without asking the DNS.
 //!
 //! An entity's URI is `sip:ENTITY@ADDRESS` or `sip:ENTITY.TOKEN@ADDRESS`, ENTITY being a role's name: numeric
 //! addresses, so that any UE can follow a Route without DNS, and the user part, so that entities that share an
@@ -8,12 +8,16 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use sip::header::Transport;
-use sip::{Host, Uri};
+use sip::locate::{Answer, Capabilities, Question, RecordType, Target};
+use sip::{Host, Scheme, Uri};
 
 use crate::config::{ControlConfig, Role};
 
 /// Port of SIP where none is given (RFC 3261 19.1.2).
 const SIP_PORT: u16 = 5060;
+
+/// Transports that this process speaks, most wanted first.
+const TRANSPORTS: &[Transport] = &[Transport::Udp, Transport::Tcp];
 
 /// Names and addresses known without asking anybody.
 #[derive(Debug)]
@@ -42,6 +46,12 @@ pub(super) struct Located {
     pub fallback: bool,
 }
 
+impl From<Target> for Located {
+    fn from(target: Target) -> Self {
+        Self::new(target.transport, target.address)
+    }
+}
+
 impl Located {
     const fn new(transport: Transport, address: SocketAddr) -> Self {
         Self {
@@ -54,10 +64,12 @@ impl Located {
 
 impl Addresses {
     pub(super) fn new(config: &ControlConfig) -> Self {
+        let hosts = config.hosts.iter();
+        let hosts = hosts.map(|(name, listed)| (host_key(name), listed.clone()));
         Self {
             listeners: config.sip.clone(),
             roles: config.roles.clone(),
-            hosts: config.hosts.clone(),
+            hosts: hosts.collect(),
             icscf: config.icscf,
         }
     }
@@ -110,35 +122,62 @@ impl Addresses {
             .map(|address| Located::new(Transport::Udp, address))
     }
 
-    /// Where a URI leads: numeric addresses and the static host table (RFC 3263 4.2).
-    pub(super) fn locate(&self, uri: Uri<'_>) -> Vec<Located> {
-        let Some(host) = uri.host().filter(|_| uri.is_sip()) else {
-            return Vec::new();
-        };
-        let transport = match uri.param("transport").map(Transport::parse) {
-            Some(Transport::Tcp) => Transport::Tcp,
-            None | Some(Transport::Udp) => Transport::Udp,
-            Some(_) => return Vec::new(),
-        };
-        let port = uri.port();
-        match host {
-            Host::Ip(ip) => {
-                vec![Located::new(
-                    transport,
-                    SocketAddr::new(ip, port.unwrap_or(SIP_PORT)),
-                )]
-            }
-            Host::Name(name) => {
-                let listed = self.hosts.get(&name.to_ascii_lowercase());
-                listed
-                    .into_iter()
-                    .flatten()
-                    .map(|listed| {
-                        let port = port.unwrap_or(listed.port());
-                        Located::new(transport, SocketAddr::new(listed.ip(), port))
-                    })
-                    .collect()
-            }
+    /// What can be sent over, and the address families in which there is something to send from.
+    pub(super) fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            transports: TRANSPORTS,
+            ipv4: self.listeners.iter().any(SocketAddr::is_ipv4),
+            ipv6: self.listeners.iter().any(SocketAddr::is_ipv6),
         }
     }
+
+    /// Where a URI leads by the static host table; `None` when its host is not listed there.
+    pub(super) fn listed(&self, uri: Uri<'_>) -> Option<Vec<Located>> {
+        let Host::Name(name) = target_of(uri)? else {
+            return None;
+        };
+        let listed = self.hosts.get(&host_key(name))?;
+        let transport = match uri.param("transport").map(Transport::parse) {
+            // sips wants TLS on every hop (RFC 3261 26.2.2).
+            _ if uri.scheme() != Scheme::Sip => return Some(Vec::new()),
+            Some(Transport::Tcp) => Transport::Tcp,
+            None | Some(Transport::Udp) => Transport::Udp,
+            Some(_) => return Some(Vec::new()),
+        };
+        let port = uri.port();
+        let located = listed.iter().map(|listed| {
+            let port = port.unwrap_or(listed.port());
+            Located::new(transport, SocketAddr::new(listed.ip(), port))
+        });
+        Some(located.collect())
+    }
+
+    /// The static host table's answer to a question for addresses, its ports left aside: those of SRV records
+    /// count.
+    pub(super) fn listed_addresses(&self, question: &Question) -> Option<Answer> {
+        let ipv6 = match question.record {
+            RecordType::A => false,
+            RecordType::Aaaa => true,
+            RecordType::Naptr | RecordType::Srv => return None,
+        };
+        let listed = self.hosts.get(&host_key(&question.name))?;
+        let family = listed.iter().filter(|listed| listed.is_ipv6() == ipv6);
+        Some(Answer::Addresses(family.map(SocketAddr::ip).collect()))
+    }
+}
+
+/// Whether a URI leads to an address without resolving a name.
+pub(super) fn is_numeric(uri: Uri<'_>) -> bool {
+    matches!(target_of(uri), Some(Host::Ip(_)))
+}
+
+/// The TARGET of RFC 3263 4: maddr takes the place of the host.
+fn target_of(uri: Uri<'_>) -> Option<Host<'_>> {
+    let maddr = uri.param("maddr").and_then(Host::parse);
+    maddr.or(uri.host())
+}
+
+/// How a name is written in the host table.
+fn host_key(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }

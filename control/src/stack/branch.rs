@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use sip::locate::request_transport;
+use base::Entropy;
+use sip::locate::{Answer, Locator, Next, request_transport};
 use sip::transaction::{ClientId, Timers};
 use sip::{Draft, Message, Transport, Uri};
 
 use super::Stack;
-use super::address::Located;
+use super::address::{self, Located};
 use super::hop::{Flow, Hop};
 use crate::config::Role;
 
@@ -47,23 +48,60 @@ pub(super) enum Target {
     },
 }
 
+/// Where a request can go: what is known at once, and how to find more.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    pub targets: VecDeque<Target>,
+    pub locator: Option<Box<Locator>>,
+}
+
+impl From<Target> for Way {
+    fn from(target: Target) -> Self {
+        Self {
+            targets: [target].into(),
+            locator: None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Branch {
-    role: Role,
+    /// Whom to tell; nobody, where it is an ACK.
+    owner: Option<Role>,
     draft: Draft,
-    targets: VecDeque<Target>,
+    way: Way,
+    /// The present transaction: what an earlier one says does not count.
     client: Option<ClientId>,
     state: State,
+    /// What it fails with when there are no more targets.
+    status: u16,
+    /// The 503 of the last target that answered so.
+    refusal: Option<Message>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// A name is being resolved.
+    Resolving,
     /// Nothing heard: the next target may be tried.
     Silent,
     /// The target could not be reached.
     Unreachable,
-    /// A response came, or the request was cancelled or given up.
+    /// A provisional response came.
+    Proceeding,
+    /// A final response came, or the request was given up.
     Settled,
+}
+
+/// What is to be done about a response.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// Tell the owner.
+    Tell(Role, Message),
+    /// Try the next target (RFC 3263 4.3).
+    TryNext,
+    /// Nothing.
+    Nothing,
 }
 
 /// All branches of a stack.
@@ -81,13 +119,16 @@ impl Branches {
         }
     }
 
-    pub(super) fn open(&mut self, role: Role, draft: Draft, targets: VecDeque<Target>) -> BranchId {
+    /// Opens a branch. Without an owner it is an ACK: sent once, and nobody hears of it.
+    pub(super) fn open(&mut self, owner: Option<Role>, draft: Draft, way: Way) -> BranchId {
         let branch = Branch {
-            role,
+            owner,
             draft,
-            targets,
+            way,
             client: None,
             state: State::Silent,
+            status: 503,
+            refusal: None,
         };
         match self.free.pop() {
             Some(slot) => {
@@ -113,12 +154,52 @@ impl Branches {
         branch.as_mut().filter(|_| *generation == id.generation)
     }
 
-    /// Takes the next target with the request to send there.
+    /// The branch while `client` is its present transaction.
+    fn of_client(&mut self, id: BranchId, client: ClientId) -> Option<&mut Branch> {
+        self.get(id).filter(|branch| branch.client == Some(client))
+    }
+
+    pub(super) fn is_ack(&mut self, id: BranchId) -> bool {
+        self.get(id).is_some_and(|branch| branch.owner.is_none())
+    }
+
+    /// Takes the next target that is known, with the request to send there.
     pub(super) fn next_target(&mut self, id: BranchId) -> Option<(Draft, Target)> {
         let branch = self.get(id)?;
-        let target = branch.targets.pop_front()?;
+        let target = branch.way.targets.pop_front()?;
         branch.state = State::Silent;
         Some((branch.draft.clone(), target))
+    }
+
+    /// What has to be done to know more targets.
+    pub(super) fn poll_locator(&mut self, id: BranchId) -> Next {
+        let locator = self.get(id).and_then(|branch| branch.way.locator.as_mut());
+        locator.map_or(Next::End, |locator| locator.poll_next())
+    }
+
+    /// A target was found.
+    pub(super) fn located(&mut self, id: BranchId, target: Target) {
+        if let Some(branch) = self.get(id) {
+            branch.way.targets.push_back(target);
+        }
+    }
+
+    /// The branch waits for an answer of the DNS.
+    pub(super) fn resolving(&mut self, id: BranchId) {
+        if let Some(branch) = self.get(id) {
+            branch.state = State::Resolving;
+            branch.client = None;
+        }
+    }
+
+    /// The answer to the question of the locator; false when the branch does not wait for it any more.
+    pub(super) fn resolved(&mut self, id: BranchId, answer: Answer, entropy: &mut Entropy) -> bool {
+        let locator = self.get(id).and_then(|branch| branch.way.locator.as_mut());
+        let waits = locator.is_some();
+        if let Some(locator) = locator {
+            locator.handle_answer(answer, entropy);
+        }
+        waits
     }
 
     /// Puts two targets before those that remain.
@@ -134,8 +215,8 @@ impl Branches {
                 },
                 other => other,
             };
-            branch.targets.push_front(then);
-            branch.targets.push_front(first);
+            branch.way.targets.push_front(then);
+            branch.way.targets.push_front(first);
         }
     }
 
@@ -145,47 +226,129 @@ impl Branches {
         }
     }
 
-    /// A response came: no other target is tried.
-    pub(super) fn answered(&mut self, id: BranchId) -> Option<Role> {
-        let branch = self.get(id)?;
+    /// A response came. A final one other than 503 ends the search for targets.
+    pub(super) fn answered(
+        &mut self,
+        id: BranchId,
+        client: ClientId,
+        response: Message,
+    ) -> Answered {
+        let Some(branch) = self.of_client(id, client) else {
+            return Answered::Nothing;
+        };
+        let Some(owner) = branch.owner else {
+            return Answered::Nothing;
+        };
+        match response.status() {
+            Some(100..200) => {
+                branch.state = State::Proceeding;
+                return Answered::Tell(owner, response);
+            }
+            Some(503) => {
+                branch.way.forget_fallback();
+                if branch.way.has_more() {
+                    branch.refusal = Some(response);
+                    branch.client = None;
+                    return Answered::TryNext;
+                }
+            }
+            _ => {}
+        }
         branch.state = State::Settled;
-        branch.targets.clear();
-        Some(branch.role)
+        branch.way = Way::default();
+        Answered::Tell(owner, response)
     }
 
-    /// The present target cannot be reached.
-    pub(super) fn unreachable(&mut self, id: BranchId) {
-        if let Some(branch) = self.get(id)
-            && branch.state == State::Silent
-        {
-            branch.state = State::Unreachable;
+    /// The present target cannot be reached, or did not answer at all; else the owner is to be told.
+    pub(super) fn unreachable(
+        &mut self,
+        id: BranchId,
+        client: ClientId,
+        status: u16,
+    ) -> Option<Role> {
+        let branch = self.of_client(id, client)?;
+        match branch.state {
+            State::Silent => {
+                branch.state = State::Unreachable;
+                branch.status = status;
+                None
+            }
+            State::Proceeding => {
+                branch.state = State::Settled;
+                branch.owner
+            }
+            State::Resolving | State::Unreachable | State::Settled => None,
         }
     }
 
-    pub(super) fn wants_next_target(&mut self, id: BranchId) -> bool {
-        self.get(id)
-            .is_some_and(|branch| branch.state == State::Unreachable)
+    /// The transaction `client` is over. Whether the next target is to be tried; `None` when it was not the
+    /// present one.
+    pub(super) fn client_ended(&mut self, id: BranchId, client: ClientId) -> Option<bool> {
+        let branch = self.of_client(id, client)?;
+        Some(branch.state == State::Unreachable)
     }
 
-    pub(super) fn failed(&mut self, id: BranchId) -> Option<Role> {
+    /// Nothing more will be tried: whom to tell of what.
+    pub(super) fn failed(&mut self, id: BranchId) -> Option<(Role, Failure)> {
         let branch = self.get(id)?;
         branch.state = State::Settled;
-        Some(branch.role)
+        let failure = match branch.refusal.take() {
+            Some(response) => Failure::Refused(response),
+            None => Failure::Status(branch.status),
+        };
+        Some((branch.owner?, failure))
     }
 
-    pub(super) fn cancel(&mut self, id: BranchId) -> Option<ClientId> {
+    /// Nothing further is tried; what was under way.
+    pub(super) fn cancel(&mut self, id: BranchId) -> Option<Cancel> {
         let branch = self.get(id)?;
-        branch.targets.clear();
-        branch.client
+        branch.way = Way::default();
+        branch.refusal = None;
+        match branch.state {
+            State::Resolving => Some(Cancel::Unsent),
+            _ => branch.client.map(Cancel::Sent),
+        }
     }
 
     pub(super) fn close(&mut self, id: BranchId) -> Option<Role> {
-        let role = self.get(id)?.role;
+        let owner = self.get(id)?.owner;
         let entry = &mut self.slots[id.slot as usize];
         entry.0 = entry.0.wrapping_add(1);
         entry.1 = None;
         self.free.push(id.slot);
-        Some(role)
+        owner
+    }
+}
+
+/// How a branch without further targets failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// One of them answered 503.
+    Refused(Message),
+    /// Nothing answered.
+    Status(u16),
+}
+
+/// What a cancelled branch had under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// The request is on its way in this transaction.
+    Sent(ClientId),
+    /// Its next target is still being looked for.
+    Unsent,
+}
+
+impl Way {
+    /// Whether there may be another target.
+    fn has_more(&self) -> bool {
+        !self.targets.is_empty() || self.locator.is_some()
+    }
+
+    /// What answers over one transport is not tried over another.
+    fn forget_fallback(&mut self) {
+        self.targets.retain(
+            |target| !matches!(target, Target::Located { located, .. } if located.fallback),
+        );
     }
 }
 
@@ -210,47 +373,50 @@ impl Target {
 }
 
 impl Stack {
-    /// The targets of a next hop in the order to try them.
-    pub(super) fn targets(&self, role: Role, next: &NextHop<'_>) -> VecDeque<Target> {
-        let core = self.core;
+    /// Where a next hop leads. A way without targets and locator leads nowhere.
+    pub(super) fn way(&self, role: Role, next: &NextHop<'_>) -> Way {
+        let timers = self.core;
+        let entity = |to| Target::Entity {
+            from: role,
+            to,
+            timers,
+        };
+        let at = |located| Target::Located { located, timers };
         match *next {
-            NextHop::Entity(to) if self.addresses.plays(to) => [Target::Entity {
-                from: role,
-                to,
-                timers: core,
-            }]
-            .into(),
-            NextHop::Entity(Role::Icscf) => self
-                .addresses
-                .icscf()
-                .map(|located| Target::Located {
-                    located,
-                    timers: core,
-                })
-                .into_iter()
-                .collect(),
-            NextHop::Entity(_) => VecDeque::new(),
-            NextHop::Flow(flow) => [Target::Flow {
+            NextHop::Entity(to) if self.addresses.plays(to) => entity(to).into(),
+            NextHop::Entity(Role::Icscf) => Way {
+                targets: self.addresses.icscf().map(at).into_iter().collect(),
+                locator: None,
+            },
+            NextHop::Entity(_) => Way::default(),
+            NextHop::Flow(flow) => Target::Flow {
                 flow,
                 timers: self.gm,
-            }]
+            }
             .into(),
             NextHop::Uri(uri) => {
                 if let Some(own) = self.addresses.own(uri) {
-                    return [Target::Entity {
-                        from: role,
-                        to: own.role,
-                        timers: core,
-                    }]
-                    .into();
+                    return entity(own.role).into();
                 }
-                let located = self.addresses.locate(uri).into_iter();
-                located
-                    .map(|located| Target::Located {
-                        located,
-                        timers: core,
-                    })
-                    .collect()
+                if let Some(listed) = self.addresses.listed(uri) {
+                    return Way {
+                        targets: listed.into_iter().map(at).collect(),
+                        locator: None,
+                    };
+                }
+                let Ok(mut locator) = Locator::of_uri(uri, self.addresses.capabilities()) else {
+                    return Way::default();
+                };
+                if address::is_numeric(uri) {
+                    return match locator.poll_next() {
+                        Next::Target(target) => at(target.into()).into(),
+                        _ => Way::default(),
+                    };
+                }
+                Way {
+                    targets: VecDeque::new(),
+                    locator: Some(Box::new(locator)),
+                }
             }
         }
     }

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use base::{Entropy, Instant};
-use sip::locate::{ResponseRoute, ResponseTarget, mark_source};
-use sip::transaction::{self, Layer, Received, Refusal, ServerId, Timers};
+use sip::locate::{Answer, Next, Question, ResponseRoute, ResponseTarget, mark_source};
+use sip::transaction::{self, ClientId, Layer, Received, Refusal, ServerId, Timers};
 use sip::{Draft, HeaderName, Message, Method, ParseError, Transport};
 
 pub use address::Own;
@@ -24,14 +24,25 @@ pub use hop::{Flow, Hop, Origin};
 use crate::admin::TransactionStatus;
 use crate::config::{ControlConfig, Role};
 use crate::counters::{Counter, Counters};
+use crate::dns::{self, Resolver};
 use crate::entity::Event;
 use crate::node::{Output, Payload, Service, Socket, StreamId};
 use address::Addresses;
-use branch::Branches;
+use branch::{Answered, Branches, Cancel, Failure, Target};
 use streams::Streams;
 
 /// Messages that may wait between entities of this process; more than that is a loop.
 const LOCAL_QUEUE_MAX: usize = 100_000;
+
+/// What a branch does next.
+enum Step {
+    /// It sends this there.
+    Send(Draft, Target),
+    /// It waits for an answer of the DNS.
+    Wait,
+    /// There are no more targets.
+    End,
+}
 
 /// What a transaction belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +59,7 @@ pub struct Stack {
     addresses: Addresses,
     branches: Branches,
     streams: Streams,
+    resolver: Resolver<BranchId>,
     entropy: Entropy,
     gm: Timers,
     core: Timers,
@@ -72,6 +84,7 @@ impl Stack {
             addresses: Addresses::new(config),
             branches: Branches::new(),
             streams: Streams::new(),
+            resolver: Resolver::new(&config.dns),
             entropy,
             gm: config.gm,
             core: config.core,
@@ -94,6 +107,11 @@ impl Stack {
             server: self.layer.servers_len(),
             timers: self.layer.timers_len(),
         }
+    }
+
+    /// What the resolver has done.
+    pub fn dns_totals(&self) -> dns::Totals {
+        self.resolver.totals()
     }
 
     // ---- what the node feeds in ----
@@ -187,15 +205,42 @@ impl Stack {
         self.drain_layer(now);
     }
 
-    /// When a transaction wants attention.
-    pub fn next_timeout(&self) -> Option<Instant> {
-        self.layer.next_timeout()
+    /// A datagram came in on the n-th socket of the resolver.
+    pub fn handle_dns_datagram(
+        &mut self,
+        now: Instant,
+        socket: u16,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) {
+        self.resolver.handle_datagram(now, socket, source, bytes);
+        self.drain_resolver(now);
     }
 
-    /// Fires the transactions' timers.
+    /// Octets came on a stream of the resolver.
+    pub fn handle_dns_received(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        self.resolver.handle_received(now, stream, bytes);
+        self.drain_resolver(now);
+    }
+
+    /// A stream of the resolver is gone.
+    pub fn handle_dns_closed(&mut self, now: Instant, stream: StreamId) {
+        self.resolver.handle_closed(now, stream);
+        self.drain_resolver(now);
+    }
+
+    /// When a transaction or the resolver wants attention.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let resolver = self.resolver.next_timeout();
+        self.layer.next_timeout().into_iter().chain(resolver).min()
+    }
+
+    /// Fires the transactions' and the resolver's timers.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.layer.handle_timeout(now);
         self.drain_layer(now);
+        self.resolver.handle_timeout(now);
+        self.drain_resolver(now);
     }
 
     /// Takes what is to be done outside.
@@ -261,34 +306,32 @@ impl Stack {
     /// [`Event::Ended`] for the returned branch follows in any case, after [`Event::Failed`] if nothing could
     /// be sent.
     pub fn send(&mut self, now: Instant, role: Role, draft: Draft, next: NextHop<'_>) -> BranchId {
-        let targets = self.targets(role, &next);
-        let id = self.branches.open(role, draft, targets);
-        self.try_next_target(now, id, 503);
+        let way = self.way(role, &next);
+        let id = self.branches.open(Some(role), draft, way);
+        self.try_next_target(now, id);
         id
     }
 
-    /// Sends an ACK of a 2xx, which has no transaction (RFC 3261 13.2.2.4, 16.11).
-    pub fn send_ack(&mut self, role: Role, mut draft: Draft, next: NextHop<'_>) {
-        let Some(target) = self.targets(role, &next).into_iter().next() else {
-            return;
-        };
-        let via = self.via(&target);
-        match draft.push_front(HeaderName::Via, &via).finish() {
-            Ok(message) => {
-                let hop = self.open(&target);
-                self.transmit(hop, message);
-            }
-            Err(fault) => tracing::warn!(%fault, "an ACK could not be forwarded"),
-        }
+    /// Sends an ACK of a 2xx, which has no transaction (RFC 3261 13.2.2.4, 16.11), to the first target that is
+    /// found.
+    pub fn send_ack(&mut self, now: Instant, role: Role, draft: Draft, next: NextHop<'_>) {
+        let way = self.way(role, &next);
+        let id = self.branches.open(None, draft, way);
+        self.try_next_target(now, id);
     }
 
-    /// Cancels an INVITE (RFC 3261 9.1); its final response still comes, or [`Event::Failed`].
+    /// Cancels an INVITE (RFC 3261 9.1); its final response still comes, or [`Event::Failed`]: at once, where
+    /// nothing was sent yet.
     pub fn cancel(&mut self, now: Instant, branch: BranchId) {
-        if let Some(client) = self.branches.cancel(branch) {
-            if let Err(fault) = self.layer.cancel(now, client, &[]) {
-                tracing::error!(%fault, "a CANCEL could not be written");
+        match self.branches.cancel(branch) {
+            Some(Cancel::Sent(client)) => {
+                if let Err(fault) = self.layer.cancel(now, client, &[]) {
+                    tracing::error!(%fault, "a CANCEL could not be written");
+                }
+                self.drain_layer(now);
             }
-            self.drain_layer(now);
+            Some(Cancel::Unsent) => self.give_up(branch, 487),
+            None => {}
         }
     }
 
@@ -346,19 +389,16 @@ impl Stack {
             }
             Received::Response {
                 context: Tag::Branch(branch),
+                client,
                 message,
-                ..
-            } => {
-                if let Some(role) = self.branches.answered(branch) {
-                    self.events.push_back((
-                        role,
-                        Event::Response {
-                            branch,
-                            response: message,
-                        },
-                    ));
+            } => match self.branches.answered(branch, client, message) {
+                Answered::Tell(role, response) => {
+                    self.events
+                        .push_back((role, Event::Response { branch, response }));
                 }
-            }
+                Answered::TryNext => self.try_next_target(now, branch),
+                Answered::Nothing => {}
+            },
             Received::Response { .. } | Received::Absorbed => {}
             Received::StrayResponse { .. } => counters.count(Counter::SipResponseStray),
             Received::Refused { message, why } => self.refuse(counters, hop, &message, why),
@@ -530,25 +570,17 @@ impl Stack {
                 Out::Transmit { hop, message, .. } => self.transmit(hop, message),
                 Out::ClientTimeout {
                     context: Tag::Branch(branch),
-                    ..
-                } => {
-                    self.fail(branch, 408);
-                }
+                    client,
+                } => self.unreachable(branch, client, 408),
                 Out::ClientTransportError {
                     context: Tag::Branch(branch),
-                    answered,
-                    ..
-                } => {
-                    if !answered {
-                        self.branches.unreachable(branch);
-                    }
-                }
+                    client,
+                    answered: false,
+                } => self.unreachable(branch, client, 503),
                 Out::ClientEnded {
                     context: Tag::Branch(branch),
-                    ..
-                } => {
-                    self.client_ended(now, branch);
-                }
+                    client,
+                } => self.client_ended(now, branch, client),
                 Out::ClientTimeout { .. }
                 | Out::ClientTransportError { .. }
                 | Out::ClientEnded { .. }
@@ -559,25 +591,83 @@ impl Stack {
         }
     }
 
-    /// A client transaction ended: the next target has its turn, or the branch ends.
-    fn client_ended(&mut self, now: Instant, branch: BranchId) {
-        if self.branches.wants_next_target(branch) {
-            self.try_next_target(now, branch, 503);
-        } else if let Some(role) = self.branches.close(branch) {
-            self.events.push_back((role, Event::Ended { branch }));
+    /// Answers of the resolver to the branches that wait for them.
+    fn drain_resolver(&mut self, now: Instant) {
+        while let Some((branch, answer)) = self.resolver.poll_answer() {
+            if self.branches.resolved(branch, answer, &mut self.entropy) {
+                self.try_next_target(now, branch);
+            }
+        }
+        while let Some(output) = self.resolver.poll_output() {
+            self.outputs.push_back(output);
         }
     }
 
-    fn fail(&mut self, branch: BranchId, status: u16) {
-        if let Some(role) = self.branches.failed(branch) {
+    /// A target did not answer. The next has its turn when the transaction has ended; one that had begun to
+    /// answer leaves nothing to try (RFC 3263 4.3).
+    fn unreachable(&mut self, branch: BranchId, client: ClientId, status: u16) {
+        if let Some(role) = self.branches.unreachable(branch, client, status) {
             self.events
                 .push_back((role, Event::Failed { branch, status }));
         }
     }
 
-    /// Sends the branch's request to its next target; without one the branch fails with `status` and ends.
-    fn try_next_target(&mut self, now: Instant, id: BranchId, status: u16) {
-        while let Some((mut draft, target)) = self.branches.next_target(id) {
+    /// A client transaction ended: the next target has its turn, or the branch ends.
+    fn client_ended(&mut self, now: Instant, branch: BranchId, client: ClientId) {
+        match self.branches.client_ended(branch, client) {
+            Some(true) => self.try_next_target(now, branch),
+            Some(false) => self.close(branch),
+            None => {}
+        }
+    }
+
+    /// Takes the next target of a branch; asks the DNS where none is known.
+    fn next_target(&mut self, now: Instant, id: BranchId) -> Step {
+        loop {
+            if let Some((draft, target)) = self.branches.next_target(id) {
+                return Step::Send(draft, target);
+            }
+            match self.branches.poll_locator(id) {
+                Next::Target(target) => {
+                    let (located, timers) = (target.into(), self.core);
+                    self.branches
+                        .located(id, Target::Located { located, timers });
+                }
+                Next::Ask(question) => match self.lookup(now, id, &question) {
+                    Some(answer) => {
+                        self.branches.resolved(id, answer, &mut self.entropy);
+                    }
+                    None => {
+                        self.branches.resolving(id);
+                        return Step::Wait;
+                    }
+                },
+                Next::Waiting => return Step::Wait,
+                Next::End => return Step::End,
+            }
+        }
+    }
+
+    /// The answer to a question, if it is known; else it comes later.
+    fn lookup(&mut self, now: Instant, id: BranchId, question: &Question) -> Option<Answer> {
+        if let Some(listed) = self.addresses.listed_addresses(question) {
+            return Some(listed);
+        }
+        let answer = self.resolver.ask(now, &mut self.entropy, question, id);
+        while let Some(output) = self.resolver.poll_output() {
+            self.outputs.push_back(output);
+        }
+        answer
+    }
+
+    /// Sends the branch's request to its next target, when that is known; without one the branch fails and ends.
+    fn try_next_target(&mut self, now: Instant, id: BranchId) {
+        loop {
+            let (mut draft, target) = match self.next_target(now, id) {
+                Step::Send(draft, target) => (draft, target),
+                Step::Wait => return,
+                Step::End => return self.fail(id),
+            };
             let via = self.via(&target);
             let request = match draft.push_front(HeaderName::Via, &via).finish() {
                 Ok(request) => request,
@@ -587,6 +677,12 @@ impl Stack {
                     return;
                 }
             };
+            if self.branches.is_ack(id) {
+                // Nobody would hear that a stream fails, so an ACK goes as its target says, however large.
+                let hop = self.open(&target);
+                self.transmit(hop, request);
+                return self.close(id);
+            }
             let target = match target.over_stream(&request) {
                 None => target,
                 Some(larger) => {
@@ -612,13 +708,33 @@ impl Stack {
                 }
             }
         }
-        self.give_up(id, status);
     }
 
-    fn give_up(&mut self, id: BranchId, status: u16) {
-        self.fail(id, status);
-        if let Some(role) = self.branches.close(id) {
-            self.events.push_back((role, Event::Ended { branch: id }));
+    /// Ends a branch that has no more targets.
+    fn fail(&mut self, branch: BranchId) {
+        match self.branches.failed(branch) {
+            Some((role, Failure::Refused(response))) => {
+                self.events
+                    .push_back((role, Event::Response { branch, response }));
+                self.close(branch);
+            }
+            Some((_, Failure::Status(status))) => self.give_up(branch, status),
+            None => self.close(branch),
+        }
+    }
+
+    /// Ends a branch with a status.
+    fn give_up(&mut self, branch: BranchId, status: u16) {
+        if let Some((role, _)) = self.branches.failed(branch) {
+            self.events
+                .push_back((role, Event::Failed { branch, status }));
+        }
+        self.close(branch);
+    }
+
+    fn close(&mut self, branch: BranchId) {
+        if let Some(role) = self.branches.close(branch) {
+            self.events.push_back((role, Event::Ended { branch }));
         }
     }
 

@@ -84,6 +84,8 @@ impl ControlHost {
         match socket {
             Socket::H248 => self.config.mgc,
             Socket::Sip(index) => self.config.sip.get(usize::from(index)).copied(),
+            // Nobody answers to names in these worlds.
+            Socket::Dns(_) => None,
         }
     }
 
