@@ -35,6 +35,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Run the control process
     Control(Box<control::ControlArgs>),
+    /// Run the media process
+    Media(Box<media::MediaArgs>),
     /// Check a configuration file without starting anything
     Check(check::CheckArgs),
     /// Show what the running processes are doing
@@ -60,6 +62,7 @@ fn run(line: &Line) -> Result<ExitCode, Failure> {
     match &line.command {
         Command::Up(args) => return up::run(args, line.json),
         Command::Control(args) => control::run(args)?,
+        Command::Media(args) => media::run(args)?,
         Command::Check(args) => check::run(args, line.json)?,
         Command::Status(args) => status::run(args, line.json)?,
         Command::Subscriber(args) => subscriber::run(args, line.json)?,

@@ -2,6 +2,8 @@
 
 mod admin;
 pub mod config;
+mod event_loop;
+mod status;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::process;
 use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
+use event_loop::EventLoop;
 
 /// Flags of the media process; each wins over the key of the same name in the file. Those that
 /// describe a virtual MG are for the one case that there is only one.
@@ -91,6 +94,19 @@ pub fn read(path: &Path) -> Result<MediaFile, Failure> {
 pub fn validate(file: MediaFile, origin: &str) -> Result<MediaConfig, Failure> {
     file.validate()
         .map_err(|fault| Failure::new(origin).because(fault))
+}
+
+/// Runs the media process until it is told to stop.
+pub fn run(args: &MediaArgs) -> Result<(), Failure> {
+    let config = args.config()?;
+    process::start_log(&args.process)?;
+    base::set_pii_visible(config.show_identities);
+    let media = EventLoop::open(&config)?;
+    let handle = media.handle();
+    admin::serve(config.admin, move || handle.status())?;
+    let handle = media.handle();
+    process::on_stop(&args.process, move || handle.stop())?;
+    media.run()
 }
 
 #[cfg(test)]

@@ -1,0 +1,429 @@
+//! The mg thread: H.248 sockets, virtual MGs, and the workers' news, on one poll.
+
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use base::{Entropy, Instant};
+use dataplane::io::udp;
+use dataplane::{Clock, LocalAddress, LocalAddresses, runtime};
+use mg::{
+    AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
+};
+use mio::net::UdpSocket;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use serde_json::{Value, json};
+use tracing::{debug, info, warn};
+use trgw::{Relay, Trgw};
+
+use super::config::{Function, GatewayConfig, Io, MediaConfig};
+use super::status::Status;
+use crate::failure::Failure;
+
+/// Datagrams read from one socket before the others have their turn.
+const DATAGRAMS_PER_TURN_MAX: usize = 64;
+/// The largest datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// Events of the workers taken in one turn.
+const EVENTS_PER_TURN_MAX: usize = 1024;
+/// How soon commands are repeated that workers had no room for.
+const BEHIND: Duration = Duration::from_millis(1);
+/// How long an admin request waits for the loop.
+const STATUS_WAIT: Duration = Duration::from_secs(1);
+/// Admin requests waiting at once.
+const REQUESTS_MAX: usize = 16;
+/// How long the gateways may take to leave service.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
+
+const WAKER: Token = Token(0);
+const WORKERS: Token = Token(1);
+const FIRST_SOCKET: usize = 2;
+
+/// A running media process.
+pub struct EventLoop {
+    poll: Poll,
+    clock: Clock,
+    started: Instant,
+    trgw: Trgw,
+    gateways: Vec<Gateway>,
+    workers: Vec<JoinHandle<()>>,
+    requests: Receiver<Sender<Value>>,
+    handle: Handle,
+    buffer: Box<[u8]>,
+}
+
+struct Gateway {
+    socket: UdpSocket,
+    /// There may be more to read: readiness is told once.
+    is_readable: bool,
+    mg: MediaGateway,
+}
+
+/// What other threads do with the loop.
+#[derive(Clone)]
+pub struct Handle {
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+    requests: SyncSender<Sender<Value>>,
+}
+
+impl Handle {
+    /// Asks the gateways to leave service and the loop to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        // A failed wake means that the loop's poll is gone, and with it the loop.
+        let _ = self.waker.wake();
+    }
+
+    /// The state of the process, or a word why it is not to be had.
+    pub fn status(&self) -> Value {
+        let (sender, receiver) = channel();
+        let sent = self.requests.try_send(sender).is_ok() && self.waker.wake().is_ok();
+        let answer = receiver.recv_timeout(if sent { STATUS_WAIT } else { Duration::ZERO });
+        answer.unwrap_or_else(|_| json!({ "process": "media", "error": "it does not answer" }))
+    }
+}
+
+impl EventLoop {
+    /// Binds the H.248 sockets and starts the workers.
+    ///
+    /// # Errors
+    /// What cannot be had, with the address and what to do.
+    pub fn open(config: &MediaConfig) -> Result<Self, Failure> {
+        let poll = Poll::new().map_err(|fault| cannot("start").because(fault))?;
+        let waker = Waker::new(poll.registry(), WAKER);
+        let waker = Arc::new(waker.map_err(|fault| cannot("start").because(fault))?);
+        check_addresses(config)?;
+        let clock = Clock::start();
+        let started = clock.now();
+        let mut entropy = entropy().map_err(|fault| cannot("read /dev/urandom").because(fault))?;
+        let mut gateways = Vec::new();
+        for (index, gateway) in config.gateways.iter().enumerate() {
+            let mut socket = bind(gateway.mid)?;
+            let token = Token(FIRST_SOCKET + index);
+            let registered = poll
+                .registry()
+                .register(&mut socket, token, Interest::READABLE);
+            registered.map_err(|fault| cannot("start").because(fault))?;
+            let seed = Entropy::from_seed(entropy.bytes());
+            gateways.push(Gateway {
+                socket,
+                is_readable: true,
+                mg: MediaGateway::new(mg_config(gateway), started, seed),
+            });
+        }
+        let (trgw, workers) = start_workers(config, clock)?;
+        let news: RawFd = trgw.control().as_fd().as_raw_fd();
+        let watched = poll
+            .registry()
+            .register(&mut SourceFd(&news), WORKERS, Interest::READABLE);
+        watched.map_err(|fault| cannot("start").because(fault))?;
+        let (sender, requests) = sync_channel(REQUESTS_MAX);
+        Ok(Self {
+            poll,
+            clock,
+            started,
+            trgw,
+            gateways,
+            workers,
+            requests,
+            handle: Handle {
+                stop: Arc::default(),
+                waker,
+                requests: sender,
+            },
+            buffer: vec![0; DATAGRAM_BYTES_MAX].into(),
+        })
+    }
+
+    /// What other threads do with the loop.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until told to stop and the gateways have left service.
+    ///
+    /// # Errors
+    /// The system's poll fails.
+    pub fn run(mut self) -> Result<(), Failure> {
+        for gateway in &mut self.gateways {
+            info!(mid = %gateway.mg.status().mid, "media gateway starts");
+            gateway.mg.start(self.clock.now(), &mut self.trgw);
+        }
+        let mut events = Events::with_capacity(256);
+        let mut leaves_until: Option<Instant> = None;
+        loop {
+            self.send();
+            let now = self.clock.now();
+            let are_gone = self.gateways.iter().all(|gateway| gateway.mg.is_ended());
+            if leaves_until.is_some_and(|until| are_gone || until <= now) {
+                break;
+            }
+            self.wait(&mut events, leaves_until)?;
+            for event in &events {
+                let socket = event.token().0.checked_sub(FIRST_SOCKET);
+                if let Some(gateway) = socket.and_then(|index| self.gateways.get_mut(index)) {
+                    gateway.is_readable = true;
+                }
+            }
+            let now = self.clock.now();
+            if self.handle.stop.load(Ordering::Acquire) && leaves_until.is_none() {
+                leaves_until = Some(now + LEAVE_MAX);
+                for gateway in &mut self.gateways {
+                    gateway.mg.leave(now, &mut self.trgw, Duration::ZERO);
+                }
+            }
+            self.turn(now);
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// Takes what came from the network, from the workers, from clients and with time.
+    fn turn(&mut self, now: Instant) {
+        for gateway in &mut self.gateways {
+            gateway.read(now, &mut self.trgw, &mut self.buffer);
+        }
+        for _ in 0..EVENTS_PER_TURN_MAX {
+            let Some(event) = self.trgw.poll_event(now) else {
+                break;
+            };
+            let mut gateways = self.gateways.iter_mut();
+            if let Some(gateway) = gateways.find(|gateway| gateway.mg.owns(event.local())) {
+                gateway.mg.handle_event(now, &mut self.trgw, &event);
+            }
+        }
+        for gateway in &mut self.gateways {
+            if gateway.mg.next_timeout().is_some_and(|at| at <= now) {
+                gateway.mg.handle_timeout(now, &mut self.trgw);
+            }
+        }
+        while let Ok(answer) = self.requests.try_recv() {
+            // A client that does not wait any more wants no answer.
+            let _ = answer.send(self.status(now));
+        }
+    }
+
+    fn wait(&mut self, events: &mut Events, until: Option<Instant>) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let timeouts = self
+            .gateways
+            .iter()
+            .filter_map(|gateway| gateway.mg.next_timeout());
+        let next = timeouts.chain(until).min();
+        let mut timeout = next.map(|at| at.since(now));
+        if self.trgw.is_behind() {
+            timeout = Some(timeout.map_or(BEHIND, |timeout| timeout.min(BEHIND)));
+        }
+        if self.gateways.iter().any(|gateway| gateway.is_readable) {
+            timeout = Some(Duration::ZERO);
+        }
+        match self.poll.poll(events, timeout) {
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(fault) => Err(cannot("go on").because(fault)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn send(&mut self) {
+        for gateway in &mut self.gateways {
+            gateway.send();
+        }
+    }
+
+    fn status(&self, now: Instant) -> Value {
+        let status = Status::of(
+            now.since(self.started),
+            self.trgw.pairs() * 2,
+            self.gateways.iter().map(|gateway| &gateway.mg),
+            self.trgw.control().worker_stats(),
+        );
+        serde_json::to_value(status).unwrap_or_default()
+    }
+
+    /// Ends the workers and waits for them.
+    fn end(self) {
+        drop(self.trgw);
+        for worker in self.workers {
+            if worker.join().is_err() {
+                warn!("a worker ended by a panic");
+            }
+        }
+        info!("media process ends");
+    }
+}
+
+impl Gateway {
+    fn read(&mut self, now: Instant, trgw: &mut Trgw, buffer: &mut [u8]) {
+        for _ in 0..DATAGRAMS_PER_TURN_MAX {
+            if !self.is_readable {
+                return;
+            }
+            match self.socket.recv_from(buffer) {
+                Ok((length, from)) => {
+                    self.mg.handle_input(now, trgw, from, &buffer[..length]);
+                    self.send();
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_readable = false;
+                }
+                // An earlier datagram was refused: this one comes next.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let mid = self.mg.status().mid;
+        while let Some(output) = self.mg.poll_output() {
+            match output {
+                Output::Transmit { to, bytes } => {
+                    if let Err(fault) = self.socket.send_to(&bytes, to) {
+                        // It is repeated, as if it had been lost on the way.
+                        debug!(%mid, %to, %fault, "H.248 message not sent");
+                    }
+                }
+                Output::Association(event) => log(mid, &event),
+            }
+        }
+    }
+}
+
+fn log(mid: SocketAddr, event: &AssociationEvent) {
+    match event {
+        AssociationEvent::Registered { mgc, version } => {
+            info!(%mid, %mgc, version, "registered with controller");
+        }
+        AssociationEvent::Refused { mgc, code } => {
+            let reason = code.text().unwrap_or_default();
+            warn!(%mid, %mgc, %code, reason, "controller refuses");
+        }
+        AssociationEvent::Unanswered { mgc } => {
+            warn!(%mid, %mgc, "controller does not answer");
+        }
+        AssociationEvent::Released { mgc } => info!(%mid, %mgc, "controller lost"),
+        AssociationEvent::Ended => info!(%mid, "out of service"),
+    }
+}
+
+fn cannot(what: &str) -> Failure {
+    Failure::new(format!("the media process cannot {what}"))
+}
+
+fn bind(mid: SocketAddr) -> Result<UdpSocket, Failure> {
+    UdpSocket::bind(mid).map_err(|fault| {
+        let remedy = match fault.kind() {
+            io::ErrorKind::AddrInUse => {
+                "Another process listens there: stop it, or choose another --mid."
+            }
+            io::ErrorKind::AddrNotAvailable => "No interface of this host has that address.",
+            io::ErrorKind::PermissionDenied => "Choose a port of 1024 or above with --mid.",
+            _ => "Check --mid.",
+        };
+        Failure::new(format!("cannot receive H.248 at {mid}"))
+            .because(fault)
+            .remedy(remedy)
+    })
+}
+
+/// Tells at the start, and not with the first call, that an address for media is not ours.
+fn check_addresses(config: &MediaConfig) -> Result<(), Failure> {
+    for gateway in &config.gateways {
+        for address in &gateway.addresses {
+            std::net::UdpSocket::bind((address.address, 0)).map_err(|fault| {
+                Failure::new(format!("cannot receive media at {}", address.address))
+                    .because(fault)
+                    .remedy("Give addresses that an interface of this host has.")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn mg_config(config: &GatewayConfig) -> MgConfig {
+    let profile = match config.function {
+        Function::Trgw => &mg::TRGW,
+    };
+    let mut built = MgConfig::new(config.mid, profile);
+    built.association.mgcs.clone_from(&config.mgc);
+    built.addresses = config
+        .addresses
+        .iter()
+        .map(|address| MgAddress {
+            realm: address.realm.clone(),
+            ip: address.address,
+        })
+        .collect();
+    built.ports = config.ports.low..=config.ports.high;
+    built.contexts_max = config.contexts_max;
+    built
+}
+
+/// The addresses of all gateways, each with the span of the ports that they deal there.
+fn local_addresses(config: &MediaConfig) -> Result<LocalAddresses, Failure> {
+    let mut spans: Vec<(IpAddr, u16, u16)> = Vec::new();
+    for gateway in &config.gateways {
+        let (low, high) = (gateway.ports.low, gateway.ports.high);
+        for address in &gateway.addresses {
+            match spans.iter_mut().find(|(ip, ..)| *ip == address.address) {
+                Some((_, first, last)) => {
+                    *first = low.min(*first);
+                    *last = high.max(*last);
+                }
+                None => spans.push((address.address, low, high)),
+            }
+        }
+    }
+    let spans = spans.into_iter();
+    let addresses: Vec<_> = spans
+        .map(|(ip, first, last)| LocalAddress::new(ip, first..=last))
+        .collect();
+    LocalAddresses::new(&addresses).ok_or_else(|| {
+        Failure::new(format!("{} addresses for media", addresses.len()))
+            .because("one process can have at most 64")
+            .remedy("Start a second media process.")
+    })
+}
+
+fn start_workers(
+    config: &MediaConfig,
+    clock: Clock,
+) -> Result<(Trgw, Vec<JoinHandle<()>>), Failure> {
+    let no_workers = || cannot("start its workers");
+    let addresses = local_addresses(config)?;
+    let Io::Udp = config.io;
+    let udp = udp::UdpConfig {
+        workers: config.cores.len().max(1),
+        ..udp::UdpConfig::default()
+    };
+    let backend = udp::backend(&addresses, &udp).map_err(|fault| no_workers().because(fault))?;
+    let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
+    let (control, workers) = runtime(&dataplane::Config::default(), backend, relay)
+        .map_err(|fault| no_workers().because(fault))?;
+    let cores = config
+        .cores
+        .iter()
+        .copied()
+        .map(Some)
+        .chain(std::iter::repeat(None));
+    let mut threads = Vec::new();
+    for (index, (worker, core)) in workers.into_iter().zip(cores).enumerate() {
+        let thread = thread::Builder::new()
+            .name(format!("worker {index}"))
+            .spawn(move || worker.run(clock, core));
+        threads.push(thread.map_err(|fault| no_workers().because(fault))?);
+    }
+    Ok((Trgw::new(control), threads))
+}
+
+fn entropy() -> io::Result<Entropy> {
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(Entropy::from_seed(seed))
+}

@@ -1,0 +1,146 @@
+//! What a media process says of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dataplane::{DropReason, WorkerStats};
+use mg::MediaGateway;
+use serde::Serialize;
+
+/// The state of a media process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Always `media`.
+    process: &'static str,
+    /// Version of the program.
+    version: &'static str,
+    /// Seconds since start.
+    uptime_s: u64,
+    /// H.248 contexts of all virtual MGs.
+    contexts: usize,
+    /// Terminations in these.
+    terminations: usize,
+    /// UDP ports open for media.
+    flows: usize,
+    /// Virtual MGs.
+    gateways: Vec<Gateway>,
+    /// Threads that move packets.
+    workers: Vec<Worker>,
+    /// Everything counted since start, by name.
+    counters: BTreeMap<String, u64>,
+}
+
+/// One virtual MG.
+#[derive(Clone, Debug, Serialize)]
+struct Gateway {
+    mid: String,
+    mgc: Option<String>,
+    state: &'static str,
+    contexts: usize,
+    terminations: usize,
+    /// Pairs of ports in use or resting.
+    ports_used: usize,
+    ports: usize,
+}
+
+/// One worker; packets since start.
+#[derive(Clone, Debug, Serialize)]
+struct Worker {
+    worker: usize,
+    received: u64,
+    sent: u64,
+    delivered: u64,
+    handed_over: u64,
+    /// For any reason; by reason in the counters.
+    dropped: u64,
+}
+
+impl Status {
+    /// Puts it together.
+    pub fn of<'a>(
+        uptime: Duration,
+        flows: usize,
+        gateways: impl Iterator<Item = &'a MediaGateway>,
+        workers: impl Iterator<Item = WorkerStats>,
+    ) -> Self {
+        let mut status = Self {
+            process: "media",
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: uptime.as_secs(),
+            contexts: 0,
+            terminations: 0,
+            flows,
+            gateways: Vec::new(),
+            workers: Vec::new(),
+            counters: BTreeMap::new(),
+        };
+        for gateway in gateways {
+            status.add_gateway(gateway);
+        }
+        for reason in DropReason::ALL {
+            status.count(format!("drop.{}", reason.name()), 0);
+        }
+        for (index, stats) in workers.enumerate() {
+            status.add_worker(index, &stats);
+        }
+        status
+    }
+
+    fn add_gateway(&mut self, gateway: &MediaGateway) {
+        let of = gateway.status();
+        self.contexts += of.contexts;
+        self.terminations += of.terminations;
+        self.gateways.push(Gateway {
+            mid: of.mid.to_string(),
+            mgc: of.mgc.map(|mgc| mgc.to_string()),
+            state: of.state,
+            contexts: of.contexts,
+            terminations: of.terminations,
+            ports_used: of.ports_used,
+            ports: of.ports,
+        });
+        let (counters, transactions) = (gateway.counters(), gateway.transaction_counters());
+        for (name, value) in [
+            ("transactions", counters.transactions),
+            ("commands", counters.commands),
+            ("commands_refused", counters.commands_refused),
+            ("unauthorized", counters.unauthorized),
+            ("notifications", counters.notifications),
+            ("notifications_lost", counters.notifications_lost),
+            ("malformed", counters.malformed),
+            ("timeouts", counters.timeouts),
+            ("duplicates", transactions.duplicates),
+            ("requests_repeated", transactions.requests_repeated),
+            ("replies_repeated", transactions.replies_repeated),
+            ("requests_refused", transactions.requests_refused),
+        ] {
+            self.count(format!("h248.{name}"), value);
+        }
+    }
+
+    fn add_worker(&mut self, index: usize, stats: &WorkerStats) {
+        self.workers.push(Worker {
+            worker: index,
+            received: stats.received,
+            sent: stats.forwarded,
+            delivered: stats.delivered,
+            handed_over: stats.handed_over,
+            dropped: stats.drops.total(),
+        });
+        for &reason in DropReason::ALL {
+            self.count(format!("drop.{}", reason.name()), stats.drops.of(reason));
+        }
+        for (name, value) in [
+            ("received", stats.received),
+            ("sent", stats.forwarded),
+            ("delivered", stats.delivered),
+            ("handed_over", stats.handed_over),
+        ] {
+            self.count(format!("packets.{name}"), value);
+        }
+    }
+
+    fn count(&mut self, name: String, value: u64) {
+        *self.counters.entry(name).or_default() += value;
+    }
+}
