@@ -106,6 +106,8 @@ pub(super) struct Leg {
     pub ack: Option<Message>,
     /// The 2xx sent last, until its ACK.
     pub success: Option<(ServerId, Retransmission)>,
+    /// That 2xx made an offer, and its ACK has the answer.
+    pub offered_in_success: bool,
 }
 
 /// A re-INVITE or UPDATE of this end.
@@ -128,6 +130,7 @@ impl Leg {
             answered: false,
             ack: None,
             success: None,
+            offered_in_success: false,
         }
     }
 

@@ -214,6 +214,7 @@ impl Call {
         let (Some(message), Some(leg)) = (message, self.legs.first_mut()) else {
             return self.end(now, core, Cause::Lost);
         };
+        leg.offered_in_success = description(&message).is_some() && leg.talk.awaits_answer();
         leg.dialog.state = sip::dialog::DialogState::Confirmed;
         let repeat = Retransmission::of_success(now, core.timers(), message);
         leg.success = Some((server, repeat));
@@ -305,7 +306,8 @@ impl Call {
         leg.success = None;
         let mut agreed = None;
         let mut missing = false;
-        if leg.talk.awaits_answer() {
+        // An offer of this end in a later UPDATE or re-INVITE is answered there.
+        if leg.offered_in_success && leg.talk.awaits_answer() {
             agreed = description(ack).and_then(|body| leg.talk.take_answer(body, true));
             missing = agreed.is_none();
         }

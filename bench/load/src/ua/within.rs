@@ -13,6 +13,9 @@ use super::config::{Cause, Error, Event};
 use super::core::{ALLOW, Core, Purpose};
 use super::talk::{SDP, SessionTimer, description};
 
+/// What cannot be taken now is to be tried again in less than so many seconds (RFC 3261 14.2).
+const RETRY_AFTER_BOUND_S: u64 = 10;
+
 impl Call {
     /// Changes the direction of the stream: hold and resume.
     pub fn change(
@@ -111,12 +114,20 @@ impl Call {
         if status < 200 {
             return;
         }
-        let again = self.change.is_none();
+        let number = |message: &Message| message.cseq().ok().map(|cseq| cseq.number);
+        let answered = response.map(number);
+        let asked = self
+            .change
+            .as_ref()
+            .map(|change| change.request.as_ref().and_then(number));
+        // A response to an earlier one: none of these waits for it any more.
+        let again = answered.is_some_and(|answered| asked != Some(answered)) || asked.is_none();
         match (status, response) {
             // The 2xx came again: so must the ACK.
             (200..300, Some(_)) if again => {
                 if let Some(leg) = self.legs.first()
                     && let Some(ack) = leg.ack.clone()
+                    && Some(number(&ack)) == answered
                 {
                     core.layer
                         .send_stateless(core.hop(leg.dialog.next_hop()), ack);
@@ -195,6 +206,9 @@ impl Call {
             ..change
         };
         let min_se = response.and_then(|response| response.min_se().ok().flatten());
+        let retry_after = response
+            .and_then(|response| response.retry_after().ok().flatten())
+            .map(|after| u64::from(after.seconds));
         match (status, min_se) {
             // RFC 3261 14.1: the owner of the Call-ID waits longer.
             (491, _) => {
@@ -203,6 +217,11 @@ impl Call {
                     Role::Callee => core.entropy.below(200),
                 };
                 let wait = Duration::from_millis(10 * tens_of_ms);
+                self.retry = Some((now + wait, change));
+            }
+            // It came before something else was over (RFC 3261 14.2, RFC 3311 5.2).
+            (500, _) if retry_after.is_some_and(|seconds| seconds <= RETRY_AFTER_BOUND_S) => {
+                let wait = Duration::from_secs(retry_after.unwrap_or_default());
                 self.retry = Some((now + wait, change));
             }
             (422, Some(min_se)) if self.caller.min_se.is_none_or(|old| old < min_se) => {
@@ -294,7 +313,14 @@ impl Call {
         let is_invite = request.is_method(&Method::Invite);
         let offer = description(request);
         if let Some(status) = self.check_change(core, is_invite, offer.is_some()) {
-            return self.respond(now, core, server, request, status);
+            let mut draft = self.response(core, request, status, "");
+            if status == 500 {
+                // RFC 3261 14.2.
+                let seconds = core.entropy.below(RETRY_AFTER_BOUND_S);
+                draft.append(HeaderName::RetryAfter, &seconds.to_string());
+            }
+            core.respond(now, server, draft);
+            return;
         }
         let Some(leg) = self.legs.first_mut() else {
             return;
