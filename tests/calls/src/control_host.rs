@@ -44,6 +44,11 @@ impl ControlHost {
         }
     }
 
+    /// How it is configured.
+    pub fn config(&self) -> &ControlConfig {
+        &self.config
+    }
+
     /// What the process says of itself.
     pub fn status(&self, now: Instant) -> Status {
         self.node.status(now)

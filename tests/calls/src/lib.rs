@@ -14,6 +14,8 @@ mod world;
 pub use by_hand::ByHand;
 pub use control_host::ControlHost;
 pub use phone_host::{BY_HAND, PhoneHost};
-pub use setup::{GOOD, Layout, Media, ROUGH, ROUGH_SEEDS, Setup, User, everywhere, in_both};
+pub use setup::{
+    GOOD, Layout, Media, ROUGH, ROUGH_CORE, ROUGH_SEEDS, Setup, User, everywhere, in_both,
+};
 pub use wire_host::WireHost;
 pub use world::{Host, REALM, World, identity};

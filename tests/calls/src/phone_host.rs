@@ -7,7 +7,7 @@ use base::{Entropy, Instant};
 use load::phone::{Output, Phone, Voices};
 use load::ua::{CallId, Config, Event};
 use sim::{StreamEvent, Transmit};
-use sip::{Message, Transport};
+use sip::{HeaderName, Message, Transport};
 
 /// Port of telephones at which only the test listens.
 pub const BY_HAND: u16 = 5070;
@@ -28,6 +28,8 @@ pub struct PhoneHost {
     /// How far the test has read them.
     pub(crate) read: usize,
     heard: Vec<Message>,
+    /// What it sent and heard, a line each.
+    ladder: Vec<String>,
     transmits: VecDeque<Transmit>,
 }
 
@@ -43,6 +45,7 @@ impl PhoneHost {
             events: Vec::new(),
             read: 0,
             heard: Vec::new(),
+            ladder: Vec::new(),
             transmits: VecDeque::new(),
         }
     }
@@ -55,6 +58,11 @@ impl PhoneHost {
     /// What it was told so far.
     pub fn events(&self) -> &[Event] {
         &self.events
+    }
+
+    /// The SIP messages that it sent and heard, a line each.
+    pub fn ladder(&self) -> &[String] {
+        &self.ladder
     }
 
     /// Every SIP message that came to it so far, those that came again included.
@@ -86,6 +94,26 @@ impl PhoneHost {
         self.drain(now);
     }
 
+    fn hear(&mut self, now: Instant, bytes: &[u8]) {
+        self.note(now, "←", bytes);
+        self.heard.extend(Message::parse(bytes));
+    }
+
+    fn note(&mut self, now: Instant, way: &str, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else {
+            return self
+                .ladder
+                .push(format!("{now:?} {way} {} octets", bytes.len()));
+        };
+        let text = message.to_text();
+        let start = text.lines().next().unwrap_or_default();
+        let cseq = message.header(HeaderName::CSeq).unwrap_or_default();
+        let session = sdp::Session::parse(message.body()).ok();
+        let direction = session.map_or("", |session| session.direction(0).name());
+        self.ladder
+            .push(format!("{now:?} {way} {start} [{cseq}] {direction}"));
+    }
+
     fn drain(&mut self, now: Instant) {
         while let Some(output) = self.phone.poll_output() {
             match output {
@@ -96,6 +124,7 @@ impl PhoneHost {
                 } => {
                     assert_eq!(transport, Transport::Udp, "simulated telephones speak UDP");
                     let (local, remote) = (self.signalling, to);
+                    self.note(now, "→", &bytes);
                     self.transmits.push_back(Transmit::Datagram {
                         local,
                         remote,
@@ -131,10 +160,10 @@ impl sim::Host for PhoneHost {
         bytes: &[u8],
     ) {
         if local == self.signalling {
-            self.heard.extend(Message::parse(bytes));
+            self.hear(now, bytes);
             self.phone.handle_signal(now, Transport::Udp, remote, bytes);
         } else if local.port() == BY_HAND {
-            self.heard.extend(Message::parse(bytes));
+            self.hear(now, bytes);
         } else {
             self.phone.handle_media(now, local, bytes);
         }

@@ -10,10 +10,13 @@ use control::{ControlConfig, auth};
 use load::phone::Voices;
 use load::ua::{CallId, Cause, Config, Event, Policy, Secret};
 use load::usim::Usim;
+use sdp::Direction;
 use sim::{Network, NodeId, StreamEvent, Transmit};
 use sip::Message;
 
-use crate::{ControlHost, GOOD, Layout, Media, PhoneHost, Setup, User, WireHost};
+use crate::{
+    ControlHost, GOOD, Layout, Media, PhoneHost, ROUGH, ROUGH_CORE, Setup, User, WireHost,
+};
 
 /// Home network domain of every world.
 pub const REALM: &str = "ims.test";
@@ -49,6 +52,7 @@ pub struct World {
     pub proxy: SocketAddr,
     phones: Vec<NodeId>,
     audible: bool,
+    rough: bool,
 }
 
 impl World {
@@ -114,10 +118,13 @@ impl World {
             proxy: address(1, 5060),
             phones: Vec::new(),
             audible: setup.audible,
+            rough: setup.rough,
         };
         // Diameter connections come up.
         world.network.run_for(Duration::from_secs(1));
-        world.network.set_link(setup.link);
+        if setup.rough {
+            world.network.set_link(ROUGH_CORE);
+        }
         for (index, user) in setup.users.iter().enumerate() {
             let place = u8::try_from(index).expect("few users");
             world.add_phone(index, *user, place, |_| {});
@@ -139,7 +146,7 @@ impl World {
             User::Digest => Secret::Password(password(user)),
         };
         let mut config = Config::new(&identity(user), secret, local, self.proxy);
-        config.timers = sip::transaction::Timers::GM;
+        config.timers = self.control(self.pcscf).config().gm;
         config.expires = 3600;
         change(&mut config);
         let voices = self.audible.then_some(Voices {
@@ -152,6 +159,11 @@ impl World {
         let node = self
             .network
             .add(&format!("phone{place}"), &[local.ip()], host);
+        if self.rough {
+            let proxy = self.pcscf;
+            self.network.set_link_between(node, proxy, ROUGH);
+            self.network.set_link_between(proxy, node, ROUGH);
+        }
         self.phones.push(node);
         self.phones.len() - 1
     }
@@ -248,6 +260,12 @@ impl World {
         };
         let met = |network: &Network<Host>| told(network).is_some();
         if !self.network.run_until_met(PATIENCE, met) {
+            for index in 0..self.phones.len() {
+                eprintln!(
+                    "telephone {index}:\n{}",
+                    self.phone(index).ladder().join("\n")
+                );
+            }
             let events = &self.phone(phone).events()[read..];
             panic!("telephone {phone} was not told: {what}; it was told {events:#?}");
         }
@@ -321,6 +339,41 @@ impl World {
             Event::Ended { cause, .. } => cause,
             _ => unreachable!("it is what was expected"),
         }
+    }
+
+    /// Waits until the INVITE of a telephone is refused, and says by which status.
+    ///
+    /// # Panics
+    /// When the call ends in another way.
+    pub fn expect_refusal(&mut self, phone: usize) -> u16 {
+        match self.expect_end(phone) {
+            Cause::Refused { status, .. } => status,
+            cause => panic!("the call was not refused: {cause:?}"),
+        }
+    }
+
+    /// Waits until a caller hears a provisional response.
+    pub fn expect_progress(&mut self, phone: usize, status: u16) {
+        self.expect(
+            phone,
+            "progress",
+            |event| matches!(event, Event::Progress { status: got, .. } if *got == status),
+        );
+    }
+
+    /// Waits until a telephone's audio goes in this direction.
+    pub fn expect_direction(&mut self, phone: usize, direction: Direction) {
+        self.expect(
+            phone,
+            direction.name(),
+            |event| matches!(event, Event::Media { agreed, .. } if agreed.direction == direction),
+        );
+    }
+
+    /// Messages a telephone heard that are so.
+    pub fn heard(&self, phone: usize, is_so: impl Fn(&Message) -> bool) -> usize {
+        let heard = self.phone(phone).heard().iter();
+        heard.filter(|message| is_so(message)).count()
     }
 
     /// A counter of the process with the P-CSCF.

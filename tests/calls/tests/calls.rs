@@ -2,22 +2,11 @@
 
 use std::time::Duration;
 
-use calls::{REALM, Setup, User, World, everywhere, in_both};
+use calls::{REALM, Setup, User, everywhere, in_both};
 use load::ua::{Cause, Event, Reliable, Step};
 
 fn pair() -> Setup {
     Setup::new(&[User::Aka, User::Digest])
-}
-
-fn progress(status: u16) -> impl Fn(&Event) -> bool {
-    move |event| matches!(event, Event::Progress { status: got, .. } if *got == status)
-}
-
-fn refused(world: &mut World, phone: usize) -> u16 {
-    match world.expect_end(phone) {
-        Cause::Refused { status, .. } => status,
-        cause => panic!("the call was not refused: {cause:?}"),
-    }
 }
 
 #[test]
@@ -64,7 +53,7 @@ fn a_refused_call_ends_with_the_status_of_the_callee() {
             world.call(0, 1);
             // RFC 3261 16.7 step 6: a 503 is not passed on as such.
             let expected = if status == 503 { 500 } else { status };
-            assert_eq!(refused(world, 0), expected);
+            assert_eq!(world.expect_refusal(0), expected);
             assert_eq!(world.counter("call.failed"), 2);
         });
     }
@@ -78,7 +67,7 @@ fn a_busy_callee_is_heard_over_a_rough_network() {
             policy.incoming = vec![Step::Ring, Step::Reject(486)];
         });
         world.call(0, 1);
-        assert_eq!(refused(world, 0), 486);
+        assert_eq!(world.expect_refusal(0), 486);
     });
 }
 
@@ -114,7 +103,7 @@ fn early_media_and_ringing_come_with_and_without_prack() {
                 world.expect(0, "early media", |event| {
                     matches!(event, Event::Media { early: true, .. })
                 });
-                world.expect(0, "ringing", progress(180));
+                world.expect_progress(0, 180);
             }
             world.established(0, 1);
             world.hang_up(0, call, 1);
@@ -128,7 +117,7 @@ fn the_caller_gives_up_while_it_rings() {
         world.register(&[0, 1]);
         world.policy(1, |policy| policy.incoming = vec![Step::Ring]);
         let call = world.call(0, 1);
-        world.expect(0, "ringing", progress(180));
+        world.expect_progress(0, 180);
         world.act(0, |agent, now| agent.hang_up(now, call).expect("ringing"));
         assert_eq!(world.expect_end(0), Cause::HungUp);
         assert_eq!(world.expect_end(1), Cause::Cancelled);
@@ -155,7 +144,7 @@ fn a_cancel_that_crosses_the_answer_ends_the_call_by_bye() {
             policy.incoming = vec![Step::Ring, Step::Wait(Duration::from_secs(2)), Step::Answer];
         });
         let call = world.call(0, 1);
-        world.expect(0, "ringing", progress(180));
+        world.expect_progress(0, 180);
         // The answer leaves while the CANCEL is on its way.
         let rung = world.network.now();
         world.network.run_until(rung + Duration::from_millis(1980));
