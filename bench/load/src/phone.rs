@@ -13,8 +13,9 @@ use sip::Transport;
 use crate::media::{self, Report, Stream};
 use crate::ua::{self, CallId, Config, Event, UserAgent};
 
-/// Reports of calls that are over and were not asked for: the oldest goes first.
-pub const REPORTS_MAX: usize = 1024;
+/// Calls that are over and can still be reported on: the oldest is forgotten first. Each keeps one
+/// second of what was heard, since it takes long to compare that with what should have been.
+pub const ENDED_MAX: usize = 1024;
 
 /// What a telephone says, and what it expects to hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Phone {
     agent: UserAgent,
     voices: Voices,
     lines: BTreeMap<CallId, Line>,
-    reports: BTreeMap<CallId, Report>,
+    ended: BTreeMap<CallId, Stream>,
     outputs: VecDeque<Output>,
     entropy: Entropy,
 }
@@ -84,7 +85,7 @@ impl Phone {
             agent,
             voices,
             lines: BTreeMap::new(),
-            reports: BTreeMap::new(),
+            ended: BTreeMap::new(),
             outputs: VecDeque::new(),
             entropy,
         }
@@ -115,13 +116,12 @@ impl Phone {
         self.stream(call).is_some_and(|stream| stream.press(key))
     }
 
-    /// How the audio of a call fares, or fared.
+    /// How the audio of a call fares, or fared. Compares some thousand alignments of a second of
+    /// speech: not to be called between packets.
     pub fn report(&self, call: CallId) -> Option<Report> {
         let line = self.lines.get(&call);
-        let live = line
-            .and_then(|line| line.stream.as_ref())
-            .map(Stream::report);
-        live.or_else(|| self.reports.get(&call).copied())
+        let live = line.and_then(|line| line.stream.as_ref());
+        live.or_else(|| self.ended.get(&call)).map(Stream::report)
     }
 
     /// Takes a message of the signalling socket.
@@ -226,13 +226,15 @@ impl Phone {
         };
         if let Some(stream) = &mut line.stream {
             stream.end(now);
-            self.reports.insert(call, stream.report());
-            if self.reports.len() > REPORTS_MAX {
-                self.reports.pop_first();
-            }
         }
         line.drain(&mut self.outputs);
         self.outputs.push_back(Output::Close { rtp: line.local });
+        if let Some(stream) = line.stream {
+            self.ended.insert(call, stream);
+            if self.ended.len() > ENDED_MAX {
+                self.ended.pop_first();
+            }
+        }
     }
 }
 
