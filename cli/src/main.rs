@@ -1,5 +1,6 @@
 //! The strowger command: every process and tool of the house in one binary.
 
+mod call;
 mod check;
 mod control;
 mod failure;
@@ -35,6 +36,8 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Run the control process
     Control(Box<control::ControlArgs>),
+    /// Make a call with two built-in user agents and judge it
+    Call(Box<call::CallArgs>),
     /// Run the media process
     Media(Box<media::MediaArgs>),
     /// Check a configuration file without starting anything
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
 fn run(line: &Line) -> Result<ExitCode, Failure> {
     match &line.command {
         Command::Up(args) => return up::run(args, line.json),
+        Command::Call(args) => return call::run(args, line.json),
         Command::Control(args) => control::run(args)?,
         Command::Media(args) => media::run(args)?,
         Command::Check(args) => check::run(args, line.json)?,

@@ -1,0 +1,181 @@
+//! Who calls whom: two subscribers that exist, or two that exist for this call only.
+
+use ::control::auth::{parse_hex_exact, to_hex};
+use ::control::store::{Impi, PutMode};
+use ::control::subscriber::Draft;
+use base::Entropy;
+use load::ua::Secret;
+use load::usim::Usim;
+
+use super::CallArgs;
+use crate::failure::Failure;
+use crate::status;
+use crate::subscriber::{Directory, token};
+
+/// One of the two.
+#[derive(Clone)]
+pub struct Party {
+    /// Private identity; the public one is the same with `sip:` before it.
+    pub impi: String,
+    /// What proves it.
+    pub secret: Secret,
+}
+
+/// The two, and the care for those that are there for the call only.
+pub struct Parties {
+    /// Caller and callee.
+    pub both: [Party; 2],
+    /// Where what was added is to be removed again.
+    added: Option<Added>,
+}
+
+struct Added {
+    directory: Directory,
+    impis: Vec<Impi>,
+}
+
+impl Parties {
+    /// Those that the flags name, else two new ones.
+    ///
+    /// # Errors
+    /// Flags are missing or wrong, or the HSS does not take new subscribers.
+    pub fn find(args: &CallArgs, entropy: &mut Entropy) -> Result<Self, Failure> {
+        match (&args.caller, &args.callee) {
+            (Some(caller), Some(callee)) => {
+                let secrets = secrets(args)?;
+                let [first, second] = secrets;
+                Ok(Self {
+                    both: [party(caller, first)?, party(callee, second)?],
+                    added: None,
+                })
+            }
+            _ => add(args, entropy),
+        }
+    }
+
+    /// Removes what was added.
+    ///
+    /// # Errors
+    /// The HSS does not do so; the subscribers stay.
+    pub fn remove(mut self) -> Result<(), Failure> {
+        self.added.as_mut().map_or(Ok(()), Added::remove)
+    }
+}
+
+impl Added {
+    fn remove(&mut self) -> Result<(), Failure> {
+        while let Some(impi) = self.impis.pop() {
+            self.directory.remove(&impi)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Added {
+    fn drop(&mut self) {
+        // Whoever could be told has been told of another failure already.
+        let _ = self.remove();
+    }
+}
+
+fn party(identity: &str, secret: Secret) -> Result<Party, Failure> {
+    let impi = identity.strip_prefix("sip:").unwrap_or(identity);
+    let impi =
+        Impi::parse(impi).map_err(|fault| Failure::new(format!("{identity:?}")).because(fault))?;
+    Ok(Party {
+        impi: impi.to_string(),
+        secret,
+    })
+}
+
+/// What the flags say of keys and passwords: one for both, or one each.
+fn secrets(args: &CallArgs) -> Result<[Secret; 2], Failure> {
+    if !args.password.is_empty() {
+        return Ok(pair("--password", &args.password)?.map(Secret::Password));
+    }
+    if args.k.is_empty() || args.opc.is_empty() {
+        return Err(Failure::new("caller and callee cannot prove who they are")
+            .because("there are no keys")
+            .remedy(
+                "Give --k and --opc, or --password: once when both have the same, else the \
+                 caller's and the callee's. Or leave out --caller and --callee: the call then \
+                 adds two subscribers of its own.",
+            ));
+    }
+    let [k, opc] = [("--k", &args.k), ("--opc", &args.opc)].map(|(flag, texts)| {
+        let mut keys = [[0; 16]; 2];
+        for (key, text) in keys.iter_mut().zip(pair(flag, texts)?) {
+            *key = parse_hex_exact(text.trim()).map_err(|_| {
+                Failure::new(format!("{flag} is not a key")).remedy("Write 32 hexadecimal digits.")
+            })?;
+        }
+        Ok::<_, Failure>(keys)
+    });
+    let (k, opc) = (k?, opc?);
+    Ok([0, 1].map(|side| Secret::Aka(Box::new(Usim::new(k[side], opc[side])))))
+}
+
+/// One value for both sides, or one each.
+pub fn pair<T: Clone>(flag: &str, values: &[T]) -> Result<[T; 2], Failure> {
+    match values {
+        [both] => Ok([both.clone(), both.clone()]),
+        [caller, callee] => Ok([caller.clone(), callee.clone()]),
+        _ => Err(Failure::new(format!("{flag} has {} values", values.len()))
+            .remedy("Give one for both, or the caller's and the callee's.")),
+    }
+}
+
+/// Two subscribers with keys drawn at random, given to the HSS.
+fn add(args: &CallArgs, entropy: &mut Entropy) -> Result<Parties, Failure> {
+    let otherwise = |failure: Failure| {
+        failure.remedy(
+            "The call adds two subscribers to the HSS behind --admin, with the token in --state. \
+             To call with those that exist, give --caller, --callee, --k and --opc.",
+        )
+    };
+    let token = token(&args.state).map_err(otherwise)?;
+    let realm = match &args.realm {
+        Some(realm) => realm.clone(),
+        None => home_realm(args).map_err(otherwise)?,
+    };
+    let mut added = Added {
+        directory: Directory::admin(args.admin, Some(token)),
+        impis: Vec::new(),
+    };
+    let name = to_hex(&entropy.bytes::<4>());
+    let mut add_one = |side: &str| {
+        let impi = format!("call-{name}-{side}@{realm}");
+        let (k, opc) = (entropy.bytes::<16>(), entropy.bytes::<16>());
+        let draft = Draft {
+            impi: &impi,
+            k: Some(&to_hex(&k)),
+            opc: Some(&to_hex(&opc)),
+            ..Draft::default()
+        };
+        let subscriber = draft
+            .build(None)
+            .map_err(|fault| Failure::new(format!("cannot add {impi}")).because(fault))?;
+        added
+            .directory
+            .put(&subscriber, PutMode::Create)
+            .map_err(otherwise)?;
+        added.impis.push(subscriber.impi);
+        let secret = Secret::Aka(Box::new(Usim::new(k, opc)));
+        Ok::<_, Failure>(Party { impi, secret })
+    };
+    let both = [add_one("caller")?, add_one("callee")?];
+    Ok(Parties {
+        both,
+        added: Some(added),
+    })
+}
+
+/// The realm of the network behind the admin interface.
+fn home_realm(args: &CallArgs) -> Result<String, Failure> {
+    let status = status::fetch(args.admin)?;
+    let realm = status["realm"].as_str().filter(|realm| !realm.is_empty());
+    realm.map(str::to_owned).ok_or_else(|| {
+        Failure::new(format!("the process behind {} has no realm", args.admin))
+            .because("it is no control process")
+    })
+}

@@ -1,0 +1,288 @@
+//! The sockets of a call, and the loop that carries it.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ::control::clock::Clock;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+
+use super::conversation::{Conversation, Port, Side};
+use crate::failure::Failure;
+
+/// Tries for a pair of ports side by side that are both free.
+const PAIR_TRIES: usize = 64;
+/// The longest datagram; longer ones cannot be sent over UDP.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// Datagrams taken from one socket before the others have their turn.
+const BURST_MAX: usize = 64;
+/// How often it is looked whether to stop.
+const STOP_POLL: Duration = Duration::from_millis(100);
+/// A keep-alive (RFC 5626 3.5.1), to which every SIP element may be silent.
+const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
+
+/// The sockets of one side, on ports that the system chose.
+pub struct Place {
+    proxy: SocketAddr,
+    signal: UdpSocket,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    /// Connected to the P-CSCF: the system tells when nobody is there.
+    probe: UdpSocket,
+    signal_address: SocketAddr,
+    media_port: u16,
+}
+
+impl Place {
+    /// Opens sockets at `local`, by default the address from which the P-CSCF is reached.
+    ///
+    /// # Errors
+    /// There is no way to the P-CSCF, or no socket to be had at that address.
+    pub fn open(local: Option<IpAddr>, proxy: SocketAddr) -> Result<Self, Failure> {
+        let local = match local {
+            Some(local) => local,
+            None => source_address(proxy).map_err(|fault| no_way(proxy).because(fault))?,
+        };
+        if local.is_ipv4() != proxy.is_ipv4() {
+            return Err(no_way(proxy)
+                .because(format_args!("{local} is of the other IP version"))
+                .remedy("Give --local an address of the same IP version as --proxy."));
+        }
+        let no_socket = |fault: io::Error| {
+            Failure::new(format!("cannot open a socket at {local}"))
+                .because(fault)
+                .remedy("Give --local an address of this machine.")
+        };
+        let signal = bind(local, 0).map_err(no_socket)?;
+        let (rtp, rtcp) = bind_pair(local).map_err(no_socket)?;
+        let probe = bind(local, 0).map_err(no_socket)?;
+        probe
+            .connect(proxy)
+            .and_then(|()| probe.send(KEEP_ALIVE))
+            .map_err(|fault| no_way(proxy).because(fault))?;
+        Ok(Self {
+            proxy,
+            signal_address: signal.local_addr().map_err(no_socket)?,
+            media_port: rtp.local_addr().map_err(no_socket)?.port(),
+            signal,
+            rtp,
+            rtcp,
+            probe,
+        })
+    }
+
+    /// The P-CSCF.
+    pub fn proxy(&self) -> SocketAddr {
+        self.proxy
+    }
+
+    /// Where SIP is received.
+    pub fn signal_address(&self) -> SocketAddr {
+        self.signal_address
+    }
+
+    /// Where RTP is received; RTCP is at the next port.
+    pub fn media_port(&self) -> u16 {
+        self.media_port
+    }
+
+    fn socket(&self, port: Port) -> &UdpSocket {
+        match port {
+            Port::Signal => &self.signal,
+            Port::Rtp => &self.rtp,
+            Port::Rtcp => &self.rtcp,
+        }
+    }
+
+    fn sockets_mut(&mut self) -> [&mut UdpSocket; 4] {
+        let Self {
+            signal,
+            rtp,
+            rtcp,
+            probe,
+            ..
+        } = self;
+        [signal, rtp, rtcp, probe]
+    }
+}
+
+/// Carries the conversation to its end.
+///
+/// # Errors
+/// The system cannot wait for sockets. What happens to single sockets is told to the conversation.
+pub fn run(
+    conversation: &mut Conversation,
+    places: &mut [Place; 2],
+    clock: &Clock,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let cannot = |fault: io::Error| Failure::new("cannot wait for sockets").because(fault);
+    let mut poll = Poll::new().map_err(cannot)?;
+    for (token, socket) in places.iter_mut().flat_map(Place::sockets_mut).enumerate() {
+        poll.registry()
+            .register(socket, Token(token), Interest::READABLE)
+            .map_err(cannot)?;
+    }
+    let mut events = Events::with_capacity(8);
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    let mut is_stopped = false;
+    loop {
+        send(conversation, places, clock);
+        let Some(next) = conversation.next_timeout() else {
+            return Ok(());
+        };
+        if !is_stopped && stop.load(Ordering::Acquire) {
+            is_stopped = true;
+            let why = Failure::new("the call was stopped before its end");
+            conversation.stop(clock.now(), why);
+            continue;
+        }
+        let wait = next.since(clock.now()).min(STOP_POLL);
+        match poll.poll(&mut events, Some(wait)) {
+            Err(fault) if fault.kind() != ErrorKind::Interrupted => return Err(cannot(fault)),
+            _ => {}
+        }
+        // All are asked, whichever was ready: readiness is told once only, and there are eight.
+        while receive(conversation, places, clock, &mut buffer) {
+            send(conversation, places, clock);
+        }
+        let now = clock.now();
+        if conversation.next_timeout().is_some_and(|next| next <= now) {
+            conversation.handle_timeout(now);
+        }
+    }
+}
+
+/// Sends what is to be sent.
+fn send(conversation: &mut Conversation, places: &[Place; 2], clock: &Clock) {
+    while let Some(transmit) = conversation.poll_output() {
+        let place = &places[transmit.side.index()];
+        let sent = place
+            .socket(transmit.from)
+            .send_to(&transmit.bytes, transmit.to);
+        match sent {
+            Ok(_) => {}
+            // A full queue drops it, as any network may.
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
+            Err(fault) if transmit.from == Port::Signal => {
+                let what = format!("cannot send to {}", transmit.to);
+                conversation.stop(clock.now(), Failure::new(what).because(fault));
+            }
+            Err(fault) => {
+                conversation.blame(format!("cannot send audio to {}: {fault}", transmit.to));
+            }
+        }
+    }
+}
+
+/// Receives a burst from every socket; true when more may be there.
+fn receive(
+    conversation: &mut Conversation,
+    places: &[Place; 2],
+    clock: &Clock,
+    buffer: &mut [u8],
+) -> bool {
+    let mut is_more = false;
+    for side in Side::BOTH {
+        let place = &places[side.index()];
+        for port in [Port::Rtp, Port::Rtcp, Port::Signal] {
+            for count in 1..=BURST_MAX {
+                match place.socket(port).recv_from(buffer) {
+                    Ok((length, from)) => {
+                        let datagram = &buffer[..length];
+                        conversation.handle_input(clock.now(), side, port, from, datagram);
+                    }
+                    Err(fault) if fault.kind() == ErrorKind::WouldBlock => break,
+                    // What one datagram met on its way is no fault of the socket.
+                    Err(_) => {}
+                }
+                is_more |= count == BURST_MAX;
+            }
+        }
+        for _ in 0..BURST_MAX {
+            match place.probe.recv(buffer) {
+                Ok(_) => {}
+                Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => {
+                    conversation.handle_unreachable(clock.now(), side);
+                }
+                Err(_) => break,
+            }
+        }
+    }
+    is_more
+}
+
+fn no_way(proxy: SocketAddr) -> Failure {
+    Failure::new(format!("no way to the P-CSCF at {proxy}"))
+}
+
+/// The address that the system would send from.
+fn source_address(to: SocketAddr) -> io::Result<IpAddr> {
+    let any = match to {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let socket = std::net::UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+fn bind(local: IpAddr, port: u16) -> io::Result<UdpSocket> {
+    UdpSocket::bind(SocketAddr::new(local, port))
+}
+
+/// RTP at an even port, RTCP at the next (RFC 3550 11).
+fn bind_pair(local: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
+    for _ in 0..PAIR_TRIES {
+        let one = bind(local, 0)?;
+        let port = one.local_addr()?.port();
+        if let Ok(other) = bind(local, port ^ 1) {
+            return Ok(if port % 2 == 0 {
+                (one, other)
+            } else {
+                (other, one)
+            });
+        }
+    }
+    Err(io::Error::new(
+        ErrorKind::AddrInUse,
+        "no two ports side by side are free",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+
+    #[test]
+    fn media_has_an_even_port_and_the_next() {
+        let place = Place::open(None, PROXY).expect("loopback");
+        let port = |socket: &UdpSocket| socket.local_addr().expect("bound").port();
+        assert_eq!(place.media_port() % 2, 0);
+        assert_eq!(port(&place.rtp), place.media_port());
+        assert_eq!(port(&place.rtcp), place.media_port() + 1);
+        assert_eq!(place.signal_address().ip(), Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn an_address_of_the_other_ip_version_is_refused() {
+        let local = Some(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let Err(failure) = Place::open(local, PROXY) else {
+            panic!("accepted");
+        };
+        assert!(failure.to_string().contains("--local"), "{failure}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
+        let local = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+        let Err(failure) = Place::open(local, PROXY) else {
+            panic!("accepted");
+        };
+        assert!(failure.to_string().contains("192.0.2.1"), "{failure}");
+    }
+}
