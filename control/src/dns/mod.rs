@@ -15,3 +15,6 @@ mod wire;
 
 pub use resolv_conf::{PATH as RESOLV_CONF, nameservers};
 pub use resolver::{Resolver, SERVERS_MAX, Totals, local_addresses};
+
+#[cfg(test)]
+mod tests;

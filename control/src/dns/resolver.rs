@@ -15,11 +15,11 @@ use crate::node::{Output, Payload, Service, Socket, StreamId};
 /// Name servers of one resolver: a question tries each, twice.
 pub const SERVERS_MAX: usize = 8;
 /// Questions under way; beyond it there is no answer.
-const QUERIES_MAX: usize = 1024;
+pub(super) const QUERIES_MAX: usize = 1024;
 /// Who waits for answers; beyond it there is no answer.
-const WAITERS_MAX: usize = 65_536;
+pub(super) const WAITERS_MAX: usize = 65_536;
 /// Sockets of each address family, of which each question draws one (RFC 5452 9.2).
-const SOCKETS_PER_FAMILY: u16 = 16;
+pub(super) const SOCKETS_PER_FAMILY: u16 = 16;
 /// Times a question is put to each server, the wait doubled each time.
 const ROUNDS: u32 = 2;
 /// After so many questions without a reply a server is asked last and once.
@@ -30,7 +30,7 @@ const SILENT_FOR: Duration = Duration::from_secs(30);
 const FAILURE_TTL: Duration = Duration::from_secs(5);
 /// Replies that nobody waited for, while a question is under way, after which its answer is taken over TCP only:
 /// somebody may be guessing ids (RFC 5452 9.3).
-const UNEXPECTED_MAX: u64 = 64;
+pub(super) const UNEXPECTED_MAX: u64 = 64;
 /// Octets of the length before a message on a stream (RFC 1035 4.2.2).
 const LENGTH_BYTES: usize = 2;
 

@@ -103,7 +103,8 @@ fn read_head(bytes: &[u8]) -> Option<(Header, Option<Query>)> {
     let header = Header::read(&mut decoder).ok()?;
     match header.counts.queries {
         0 => Some((header, None)),
-        1 => Some((header, Some(Query::read(&mut decoder).ok()?))),
+        // Where the server found the question cut short, so is what it repeats.
+        1 => Some((header, Query::read(&mut decoder).ok())),
         _ => None,
     }
 }
