@@ -247,7 +247,7 @@ pub enum Failure {
     Timeout,
     /// There was one, but it cannot be read.
     MalformedReply(SyntaxError),
-    /// [`Endpoint::disconnect`] was called.
+    /// [`Endpoint::disconnect`] or [`Endpoint::give_up_requests`] was called.
     Disconnected,
 }
 
@@ -504,9 +504,9 @@ impl<T: Copy> Endpoint<T> {
         None
     }
 
-    /// Forgets a peer: its connection closed, or another takes its place. Requests to it fail, its
-    /// requests that are being executed can no longer be answered, and at-most-once starts anew.
-    pub fn disconnect(&mut self, peer: PeerAddress) {
+    /// Gives up our requests to a peer that has lost what they are about: they fail, and are no
+    /// longer repeated. Its own requests stay as they are.
+    pub fn give_up_requests(&mut self, peer: PeerAddress) {
         let ids: Vec<_> = self
             .requests
             .iter()
@@ -516,6 +516,12 @@ impl<T: Copy> Endpoint<T> {
         for id in ids {
             self.fail_request(id, Failure::Disconnected);
         }
+    }
+
+    /// Forgets a peer: its connection closed, or another takes its place. Requests to it fail, its
+    /// requests that are being executed can no longer be answered, and at-most-once starts anew.
+    pub fn disconnect(&mut self, peer: PeerAddress) {
+        self.give_up_requests(peer);
         if let Some(gone) = self.peers.remove(&peer) {
             self.strangers -= usize::from(gone.is_stranger);
             for timer in gone.timers() {
