@@ -291,19 +291,26 @@ fn a_zone_speaks_only_of_its_own_names() {
         answer: Answer::Nothing,
         ttl: None,
     };
-    let of =
-        |zone: &'static str| says(move |message| { message.add_authority(soa(zone, 60, 9); }));
+    let of = |zone: &'static str| {
+        says(move |message| {
+            message.add_authority(soa(zone, 60, 9));
+        })
+    };
     assert_eq!(of("test"), answered(Answer::Nothing, 9));
     assert_eq!(of("n.test"), answered(Answer::Nothing, 9));
     assert_eq!(of("other.test"), without_ttl);
     assert_eq!(of("m.n.test"), without_ttl);
-    let least = says(|message| { message.add_authority(soa("test", 5, 900); }));
+    let least = says(|message| {
+        message.add_authority(soa("test", 5, 900));
+    });
     assert_eq!(least, answered(Answer::Nothing, 5));
 }
 
 #[test]
 fn a_referral_is_no_answer() {
-    let reply = says(|message| { message.add_authority(ns("test"); }));
+    let reply = says(|message| {
+        message.add_authority(ns("test"));
+    });
     assert_eq!(reply, Reply::Failed);
     // With SOA it is an answer, whoever else is named (RFC 2308 2.2).
     let reply = says(|message| {
@@ -315,9 +322,13 @@ fn a_referral_is_no_answer() {
 
 #[test]
 fn a_ttl_with_the_highest_bit_set_is_zero() {
-    let reply = says(|message| { message.add_answer(a("n.test", 1 << 31, 1); }));
+    let reply = says(|message| {
+        message.add_answer(a("n.test", 1 << 31, 1));
+    });
     assert_eq!(reply, answered(addresses(1), 0));
-    let reply = says(|message| { message.add_answer(a("n.test", (1 << 31) - 1, 1); }));
+    let reply = says(|message| {
+        message.add_answer(a("n.test", (1 << 31) - 1, 1));
+    });
     assert_eq!(reply, answered(addresses(1), (1 << 31) - 1));
 }
 
