@@ -179,6 +179,24 @@ pub struct MediaFile {
     pub access_realm: Option<String>,
     /// IP realm (`ipdc/realm`) on the core's side.
     pub core_realm: Option<String>,
+    /// IP family on the core's side where the core has not said what it wants: `ipv4` or `ipv6`; that of the
+    /// first SIP address by default.
+    pub core_family: Option<IpFamily>,
+    /// Marks the contexts of emergency calls (H.248.1 6.1.1), which gateways may then prefer; true by default.
+    pub mark_emergency: Option<bool>,
+    /// A call whose UE has sent no media for so many seconds is released (`adid/ipstop`, H.248.40); 0 lets it be,
+    /// 300 by default. Emergency calls, calls on hold and calls that ring are never released so.
+    pub inactivity_s: Option<u32>,
+}
+
+/// A version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpFamily {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
 }
 
 /// A validated configuration.
@@ -295,6 +313,12 @@ pub struct MediaPolicy {
     pub access_realm: String,
     /// Realm of the core's side.
     pub core_realm: String,
+    /// Family of the core's side while the core has not said what it wants.
+    pub core_family: IpFamily,
+    /// Whether contexts of emergency calls are marked.
+    pub mark_emergency: bool,
+    /// Without media from the UE for so long a call is released.
+    pub inactivity: Option<Duration>,
 }
 
 /// A value that cannot be used.
@@ -458,12 +482,7 @@ impl ControlFile {
             }
         }
 
-        let media = self.media.unwrap_or_default();
-        let media = MediaPolicy {
-            anchor: media.anchor.unwrap_or(true),
-            access_realm: media.access_realm.unwrap_or_else(|| "access".into()),
-            core_realm: media.core_realm.unwrap_or_else(|| "core".into()),
-        };
+        let media = media(self.media.unwrap_or_default(), sip.first())?;
         let mgc = (plays(Role::Pcscf) && media.anchor).then(|| {
             self.mgc
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 2944)))
@@ -672,6 +691,54 @@ fn session(file: SessionFile) -> Result<SessionPolicy, ConfigError> {
     })
 }
 
+fn media(file: MediaFile, sip: Option<&SocketAddr>) -> Result<MediaPolicy, ConfigError> {
+    let inactivity = file.inactivity_s.unwrap_or(300);
+    // Silence suppression and a round trip to a gateway under load are not a call that hangs.
+    if (1..INACTIVITY_MIN_S).contains(&inactivity) {
+        return Err(error(
+            "media.inactivity_s",
+            inactivity,
+            format!("give {INACTIVITY_MIN_S} or more, or 0 to release no call for want of media"),
+        ));
+    }
+    if inactivity > INACTIVITY_MAX_S {
+        return Err(error(
+            "media.inactivity_s",
+            inactivity,
+            format!(
+                "give {INACTIVITY_MAX_S} (a day) or less, or 0 to release no call for want of media"
+            ),
+        ));
+    }
+    let family = match sip {
+        Some(address) if address.is_ipv6() => IpFamily::Ipv6,
+        _ => IpFamily::Ipv4,
+    };
+    let inactivity = Duration::from_secs(inactivity.into());
+    Ok(MediaPolicy {
+        anchor: file.anchor.unwrap_or(true),
+        access_realm: realm("media.access_realm", file.access_realm, "access")?,
+        core_realm: realm("media.core_realm", file.core_realm, "core")?,
+        core_family: file.core_family.unwrap_or(family),
+        mark_emergency: file.mark_emergency.unwrap_or(true),
+        inactivity: (!inactivity.is_zero()).then_some(inactivity),
+    })
+}
+
+/// The name of an IP realm, which goes into a quoted string of H.248 (B.2).
+fn realm(key: &str, value: Option<String>, default: &str) -> Result<String, ConfigError> {
+    let realm = value.unwrap_or_else(|| default.into());
+    let is_quotable = |byte: u8| byte == b' ' || byte.is_ascii_graphic() && byte != b'"';
+    if realm.is_empty() || !realm.bytes().all(is_quotable) {
+        return Err(error(
+            key,
+            format!("{realm:?}"),
+            "give the name of an IP realm in printable ASCII without quotation marks",
+        ));
+    }
+    Ok(realm)
+}
+
 fn timers(
     table: &str,
     file: TimersFile,
@@ -695,6 +762,10 @@ fn timers(
     }
     Ok(sip::transaction::Timers { t1, t2, t4 })
 }
+
+/// The least and the most that `media.inactivity_s` may be, if not 0.
+const INACTIVITY_MIN_S: u32 = 10;
+const INACTIVITY_MAX_S: u32 = 86_400;
 
 #[cfg(test)]
 mod tests {
@@ -740,6 +811,33 @@ mod tests {
     }
 
     #[test]
+    fn inactivity_is_on_by_default_and_0_turns_it_off() {
+        let inactivity = |text: &str| {
+            let config = ControlFile::parse(text).and_then(ControlFile::validate);
+            config.expect("valid").media.inactivity
+        };
+        assert_eq!(inactivity(""), Some(Duration::from_secs(300)));
+        assert_eq!(
+            inactivity("[media]\ninactivity_s = 10"),
+            Some(Duration::from_secs(10))
+        );
+        assert_eq!(inactivity("[media]\ninactivity_s = 0"), None);
+    }
+
+    #[test]
+    fn the_core_has_the_family_of_the_first_sip_address_unless_it_is_given() {
+        let family = |text: &str| {
+            let config = ControlFile::parse(text).and_then(ControlFile::validate);
+            config.expect("valid").media.core_family
+        };
+        assert_eq!(family(""), IpFamily::Ipv4);
+        let listens = "sip = [\"[2001:db8::1]:5060\", \"192.0.2.1:5060\"]";
+        assert_eq!(family(listens), IpFamily::Ipv6);
+        let chosen = format!("{listens}\n[media]\ncore_family = \"ipv4\"");
+        assert_eq!(family(&chosen), IpFamily::Ipv4);
+    }
+
+    #[test]
     fn each_bad_value_names_its_key() {
         for (text, key) in [
             ("roles = []", "roles"),
@@ -773,6 +871,10 @@ mod tests {
             ("[session]\ntimer_c_s = 180", "session.timer_c_s"),
             ("[gm]\nt1_ms = 0", "gm.t1_ms"),
             ("[core]\nt2_ms = 100", "core.t2_ms"),
+            ("[media]\ninactivity_s = 9", "media.inactivity_s"),
+            ("[media]\ninactivity_s = 86401", "media.inactivity_s"),
+            ("[media]\naccess_realm = \"\"", "media.access_realm"),
+            ("[media]\ncore_realm = 'a\"b'", "media.core_realm"),
         ] {
             assert_eq!(rejected(text).key, key, "{text}");
         }

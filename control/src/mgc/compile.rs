@@ -1,24 +1,28 @@
-//! From plans to H.248 commands, and from replies to addresses.
+//! From plans to H.248 commands: the difference between what a gateway has and what is wanted of it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use h248::message::{
-    ActionReply, ActionRequest, AmmRequest, AmmsReply, AuditDescriptor, AuditReturn, Command,
-    CommandReply, CommandRequest, ContextId, EventsDescriptor, LocalControl, MediaDescriptor,
-    OctetString, Parameter, PkgdName, PropertyParm, RequestId, RequestedEvent, Signal,
-    SignalRequest, StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, SubtractRequest,
-    TerminationId,
+    ActionRequest, AmmDescriptors, AmmRequest, AuditDescriptor, AuditRequest, Command,
+    CommandRequest, ContextId, EventsDescriptor, LocalControl, MediaDescriptor, OctetString,
+    Parameter, PkgdName, PropertyParm, RequestId, RequestedEvent, Signal, SignalRequest,
+    StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, SubtractRequest, TerminationId,
+    Value,
 };
-use sdp::h248::{Description, Group, Wild};
-use sdp::{Media, MediaLine};
+use sdp::h248::{Description, Group, Media, MediaLine, Wild};
 
-use super::plan::{
-    AnchorError, AnchorSpec, Endpoint, Family, Locals, Mode, Plan, Side, SidePlan, StreamPlan,
-};
+use super::plan::{AnchorSpec, Endpoint, Family, Locals, Mode, Plan, Side, StreamPlan};
 
-/// RequestID of the events that this controller asks for.
-pub const EVENTS: RequestId = RequestId(1);
+/// `hangterm/thb` (H.248.36): a termination that no command named for so long is reported, so that contexts of
+/// which the controller knows nothing come to light.
+pub const HEARTBEAT: Duration = Duration::from_secs(3600);
+
+/// RequestID of the events of a termination without media to watch.
+pub const IDLE: RequestId = RequestId(1);
+
+/// RequestID of the events of a termination whose media is watched.
+pub const WATCHED: RequestId = RequestId(2);
 
 /// A context whose terminations are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,23 +34,12 @@ pub struct Context {
 }
 
 /// Add for both sides into a new context (TS 29.334 5.17.1.2).
-pub fn reserve(spec: &AnchorSpec, plan: &Plan, inactivity: Duration) -> ActionRequest {
+pub fn reserve(spec: &AnchorSpec, plan: &Plan) -> ActionRequest {
+    let nothing = (&Plan::default(), &Locals::default());
     let commands = Side::BOTH.map(|side| {
         let mut request = AmmRequest::new(TerminationId::Choose);
-        let used = plan
-            .streams
-            .iter()
-            .enumerate()
-            .filter(|(_, stream)| stream.used);
-        let streams = used
-            .map(|(index, stream)| StreamDescriptor {
-                id: stream_id(index),
-                parms: parms(spec, side, stream, None),
-            })
-            .collect();
-        request.descriptors.media = media(streams);
-        request.descriptors.signals = latches(side, plan, None);
-        request.descriptors.events = events(side, plan, inactivity);
+        request.descriptors = descriptors(spec, side, nothing, plan);
+        request.descriptors.events = events(spec, side, plan);
         CommandRequest::from(Command::Add(request))
     });
     let mut action = ActionRequest::new(ContextId::Choose, commands.into());
@@ -54,228 +47,242 @@ pub fn reserve(spec: &AnchorSpec, plan: &Plan, inactivity: Duration) -> ActionRe
     action
 }
 
-/// Modify for each side of which something changes (TS 29.334 5.17.1.3).
+/// Modify for each of `sides` of which something changes, and which these are; `None` when nothing changes
+/// (TS 29.334 5.17.1.3).
+///
+/// `before` is what the gateway has, with its addresses as far as they are known: a stream that comes back is to
+/// have them again.
 pub fn configure(
     spec: &AnchorSpec,
     context: &Context,
-    before: &Plan,
+    before: (&Plan, &Locals),
     after: &Plan,
-    inactivity: Duration,
-) -> ActionRequest {
+    sides: [bool; 2],
+) -> Option<(ActionRequest, [bool; 2])> {
     let mut commands = Vec::new();
+    let mut asked = [false; 2];
     for side in Side::BOTH {
-        let streams: Vec<_> = changed(before, after, side)
-            .map(|(index, old, stream)| StreamDescriptor {
-                id: stream_id(index),
-                parms: parms(spec, side, stream, old),
-            })
-            .collect();
-        if streams.is_empty() {
+        let descriptors = descriptors(spec, side, before, after);
+        if !sides[side.index()] || descriptors == AmmDescriptors::default() {
             continue;
         }
         let mut request = AmmRequest::new(context.terminations[side.index()].clone());
-        request.descriptors.media = media(streams);
-        request.descriptors.signals = latches(side, after, Some(before));
-        request.descriptors.events = events(side, after, inactivity);
+        request.descriptors = descriptors;
         commands.push(CommandRequest::from(Command::Modify(request)));
+        asked[side.index()] = true;
     }
-    ActionRequest::new(ContextId::Id(context.id), commands)
+    let action = ActionRequest::new(ContextId::Id(context.id), commands);
+    (!action.commands.is_empty()).then_some((action, asked))
 }
 
-/// Subtract of the whole context, with its statistics.
+/// Subtract of a whole context. No statistics are asked for: the gateway has its own counters.
 pub fn release(context: u32) -> ActionRequest {
+    ActionRequest::new(ContextId::Id(context), vec![subtract_all(false)])
+}
+
+/// What a gateway is told before it takes calls: to subtract every context, where nobody knows what it has, and
+/// to report when nothing is heard from here for `silence` (`it/ito`, H.248.14).
+pub fn start(clears: bool, silence: Duration) -> Vec<ActionRequest> {
+    let mut event = RequestedEvent::new(PkgdName::new("it", "ito"));
+    let hundredths = u64::try_from(silence.as_millis() / 10).unwrap_or(u64::MAX);
+    event.parameters.push(Parameter::new("mit", hundredths));
+    let mut request = AmmRequest::new(TerminationId::Root);
+    request.descriptors.events = Some(EventsDescriptor {
+        request_id: Some(IDLE),
+        events: vec![event],
+    });
+    let watch = ActionRequest::new(ContextId::Null, vec![Command::Modify(request).into()]);
+    // Optional: without contexts it fails, and what follows is to be done all the same.
+    let clear = clears.then(|| ActionRequest::new(ContextId::All, vec![subtract_all(true)]));
+    clear.into_iter().chain([watch]).collect()
+}
+
+/// AuditValue of Root: the least that a living gateway answers (TS 29.334 5.17.1.10).
+pub fn probe() -> ActionRequest {
+    let audit = AuditRequest::new(TerminationId::Root, AuditDescriptor::default());
+    ActionRequest::new(ContextId::Null, vec![Command::AuditValue(audit).into()])
+}
+
+/// Whether `adid/ipstop` (H.248.40) is asked for: while media flows both ways, not while the call rings or is on
+/// hold.
+pub fn is_watched(spec: &AnchorSpec, plan: &Plan) -> bool {
+    let flows = |stream: &StreamPlan| {
+        let mut sides = stream.sides.iter();
+        stream.used && sides.all(|side| side.mode == Mode::SendReceive && side.remote.is_some())
+    };
+    spec.inactivity.is_some() && plan.streams.iter().any(flows)
+}
+
+fn subtract_all(optional: bool) -> CommandRequest {
     let mut request = SubtractRequest::new(TerminationId::All);
-    // An empty Audit descriptor asks for no statistics: they stay in the gateway's own counters.
     request.audit = Some(AuditDescriptor::default());
-    let command = CommandRequest {
+    CommandRequest {
         command: Command::Subtract(request),
-        optional: false,
+        optional,
         wildcard_response: true,
-    };
-    ActionRequest::new(ContextId::Id(context), vec![command])
+    }
 }
 
-/// Reads the reply to [`reserve`].
-///
-/// # Errors
-/// `Refused` with the gateway's error code, `Nonsense` when the reply lacks a termination or an address.
-pub fn reserved(plan: &Plan, reply: &ActionReply) -> Result<(Context, Locals), AnchorError> {
-    refused(reply)?;
-    let ContextId::Id(id) = reply.context else {
-        return Err(AnchorError::Nonsense);
-    };
-    let mut adds = reply.commands.iter().filter_map(|command| match command {
-        CommandReply::Add(reply) => Some(reply),
-        _ => None,
-    });
-    let (Some(access), Some(core)) = (adds.next(), adds.next()) else {
-        return Err(AnchorError::Nonsense);
-    };
-    let name = |reply: &AmmsReply| match reply.terminations.as_slice() {
-        [id @ TerminationId::Name(_)] if id.is_specific() => Ok(id.clone()),
-        _ => Err(AnchorError::Nonsense),
-    };
-    let context = Context {
-        id,
-        terminations: [name(access)?, name(core)?],
-    };
-    let mut locals = Locals::default();
-    learn(&mut locals, Side::Access, access);
-    learn(&mut locals, Side::Core, core);
-    complete(plan, &locals)?;
-    Ok((context, locals))
-}
-
-/// Reads the reply to [`configure`] into the addresses known so far.
-///
-/// # Errors
-/// As [`reserved`].
-pub fn configured(
-    context: &Context,
-    plan: &Plan,
-    locals: &Locals,
-    reply: &ActionReply,
-) -> Result<Locals, AnchorError> {
-    refused(reply)?;
-    let mut locals = locals.clone();
-    for command in &reply.commands {
-        let CommandReply::Modify(reply) = command else {
-            continue;
+/// What takes one side from one plan to another, but for an Events descriptor that stays the same.
+fn descriptors(
+    spec: &AnchorSpec,
+    side: Side,
+    (before, locals): (&Plan, &Locals),
+    after: &Plan,
+) -> AmmDescriptors {
+    let mut streams = Vec::new();
+    let mut signals = Vec::new();
+    for index in 0..before.streams.len().max(after.streams.len()) {
+        let id = stream_id(index);
+        let old = used_stream(before, index);
+        let new = used_stream(after, index);
+        let local = locals.get(index, side);
+        let parms = match (old, new) {
+            (None, None) => continue,
+            (None, Some(new)) => added(spec, side, new, local),
+            (Some(old), None) => removed(old),
+            (Some(old), Some(new)) => changed(spec, side, old, new, local),
         };
-        for side in Side::BOTH {
-            if reply
-                .terminations
-                .contains(&context.terminations[side.index()])
-            {
-                learn(&mut locals, side, reply);
-            }
+        if parms != StreamParms::default() {
+            streams.push(StreamDescriptor { id, parms });
         }
+        signals.extend(napt(side, old, new).map(|napt| latch(id, napt)));
     }
-    for (index, stream) in plan.streams.iter().enumerate() {
-        if let Some(local) = locals.0.get_mut(index)
-            && !stream.used
-        {
-            *local = [None, None];
-        }
+    let changes_events = is_watched(spec, before) != is_watched(spec, after);
+    AmmDescriptors {
+        media: (!streams.is_empty()).then_some(MediaDescriptor {
+            termination_state: None,
+            streams: Streams::Many(streams),
+        }),
+        signals: (!signals.is_empty()).then_some(signals),
+        events: if changes_events {
+            events(spec, side, after)
+        } else {
+            None
+        },
+        ..AmmDescriptors::default()
     }
-    complete(plan, &locals)?;
-    Ok(locals)
 }
 
-/// The error of a reply, wherever it stands.
-///
-/// # Errors
-/// `Refused` with the first error code found.
-pub fn refused(reply: &ActionReply) -> Result<(), AnchorError> {
-    let in_command = reply.commands.iter().find_map(|command| match command {
-        CommandReply::Add(reply)
-        | CommandReply::Modify(reply)
-        | CommandReply::Move(reply)
-        | CommandReply::Subtract(reply) => reply.audit.iter().find_map(|item| match item {
-            AuditReturn::Error(error) => Some(error.code),
-            _ => None,
-        }),
-        _ => None,
-    });
-    match reply.error.as_ref().map(|error| error.code).or(in_command) {
-        Some(code) => Err(AnchorError::Refused(code.0)),
-        None => Ok(()),
-    }
-}
+// ---- streams ----
 
 fn stream_id(index: usize) -> StreamId {
+    // Plans have at most `sdp::MEDIA_MAX` streams.
     StreamId(u16::try_from(index + 1).unwrap_or(u16::MAX))
 }
 
-fn media(streams: Vec<StreamDescriptor>) -> Option<MediaDescriptor> {
-    Some(MediaDescriptor {
-        termination_state: None,
-        streams: Streams::Many(streams),
-    })
+fn used_stream(plan: &Plan, index: usize) -> Option<&StreamPlan> {
+    plan.streams.get(index).filter(|stream| stream.used)
 }
 
-fn changed<'a>(
-    before: &'a Plan,
-    after: &'a Plan,
-    side: Side,
-) -> impl Iterator<Item = (usize, Option<&'a StreamPlan>, &'a StreamPlan)> {
-    after
-        .streams
-        .iter()
-        .enumerate()
-        .filter_map(move |(index, stream)| {
-            let old = before.streams.get(index);
-            let same = old.is_some_and(|old| {
-                old.used == stream.used
-                    && old.sides[side.index()] == stream.sides[side.index()]
-                    && old.protocol == stream.protocol
-                    && old.formats == stream.formats
-            });
-            let idle = !stream.used && old.is_none_or(|old| !old.used);
-            (!same && !idle).then_some((index, old, stream))
-        })
-}
-
-/// The Stream descriptor of one side; `old` is what it replaces.
-fn parms(
+/// A stream that the termination does not have; it receives at `local` where it had that address before.
+fn added(
     spec: &AnchorSpec,
     side: Side,
     stream: &StreamPlan,
-    old: Option<&StreamPlan>,
+    local: Option<SocketAddr>,
 ) -> StreamParms {
-    if !stream.used {
-        // An empty Local and Remote frees what the stream holds (H.248.1 7.1.8).
-        return StreamParms {
-            local_control: Some(control(Mode::Inactive)),
-            local: Some(OctetString::default()),
-            remote: Some(OctetString::default()),
-            statistics: None,
-        };
-    }
     let own = &stream.sides[side.index()];
-    let mut local_control = control(own.mode);
-    let new = old.is_none_or(|old| !old.used);
-    if new {
-        let realm = PkgdName::new("ipdc", "realm");
-        let name = h248::message::Value::quoted(&spec.realms[side.index()]);
-        local_control
-            .properties
-            .push(PropertyParm::new(realm, name));
-    }
-    let family = spec.families[side.index()];
+    let realm = PkgdName::new("ipdc", "realm");
+    let name = Value::quoted(&spec.realms[side.index()]);
     StreamParms {
-        local_control: Some(local_control),
-        local: new.then(|| {
-            octets(
-                stream,
-                Group::new(None, family == Family::V6, choose(stream)),
-            )
+        local_control: Some(LocalControl {
+            mode: Some(mode(own.mode)),
+            reserve_value: has_alternatives(stream).then_some(true),
+            reserve_group: None,
+            properties: vec![PropertyParm::new(realm, name)],
         }),
-        remote: own
-            .remote
-            .map(|remote| octets(stream, remote_group(stream, remote))),
+        local: Some(local_text(spec, side, stream, local)),
+        remote: own.remote.map(|remote| remote_text(stream, remote)),
         statistics: None,
     }
 }
 
-fn control(mode: Mode) -> LocalControl {
-    let mode = match mode {
+/// Empty Local and Remote without reservation end a stream (H.248.1 7.1.6).
+fn removed(old: &StreamPlan) -> StreamParms {
+    StreamParms {
+        local_control: Some(LocalControl {
+            mode: Some(StreamMode::Inactive),
+            reserve_value: has_alternatives(old).then_some(false),
+            ..LocalControl::default()
+        }),
+        local: Some(OctetString::default()),
+        remote: Some(OctetString::default()),
+        statistics: None,
+    }
+}
+
+/// What changes of a stream that stays: what is absent stays as it is (H.248.1 7.1.7, 7.1.8).
+fn changed(
+    spec: &AnchorSpec,
+    side: Side,
+    old: &StreamPlan,
+    new: &StreamPlan,
+    local: Option<SocketAddr>,
+) -> StreamParms {
+    let (was, own) = (&old.sides[side.index()], &new.sides[side.index()]);
+    let mut control = LocalControl::default();
+    if was.mode != own.mode {
+        control.mode = Some(mode(own.mode));
+    }
+    if has_alternatives(old) != has_alternatives(new) {
+        control.reserve_value = Some(has_alternatives(new));
+    }
+    let is_described_anew =
+        (&old.kind, &old.protocol, &old.formats) != (&new.kind, &new.protocol, &new.formats);
+    StreamParms {
+        local_control: (control != LocalControl::default()).then_some(control),
+        local: is_described_anew.then(|| local_text(spec, side, new, local)),
+        remote: match (was.remote, own.remote) {
+            (Some(_), None) => Some(OctetString::default()),
+            (before, Some(after)) if before != Some(after) || is_described_anew => {
+                Some(remote_text(new, after))
+            }
+            _ => None,
+        },
+        statistics: None,
+    }
+}
+
+/// ReserveValue (H.248.1 7.1.7): without it the gateway may keep one of several formats only.
+fn has_alternatives(stream: &StreamPlan) -> bool {
+    stream.formats.len() > 1
+}
+
+const fn mode(mode: Mode) -> StreamMode {
+    match mode {
         Mode::SendReceive => StreamMode::SendReceive,
         Mode::SendOnly => StreamMode::SendOnly,
         Mode::ReceiveOnly => StreamMode::ReceiveOnly,
         Mode::Inactive => StreamMode::Inactive,
-    };
-    LocalControl {
-        mode: Some(mode),
-        ..LocalControl::default()
     }
 }
 
-fn choose(stream: &StreamPlan) -> MediaLine<Wild<u16>> {
-    line(stream, Wild::Choose)
+// ---- session descriptions ----
+
+fn local_text(
+    spec: &AnchorSpec,
+    side: Side,
+    stream: &StreamPlan,
+    local: Option<SocketAddr>,
+) -> OctetString {
+    let is_v6 = spec.families[side.index()] == Family::V6;
+    let port = local.map_or(Wild::Choose, |local| Wild::Value(local.port()));
+    let ip = local.map(|local| local.ip());
+    octets(Group::new(ip, is_v6, line(stream, port)))
 }
 
-fn line(stream: &StreamPlan, port: Wild<u16>) -> MediaLine<Wild<u16>> {
+fn remote_text(stream: &StreamPlan, remote: Endpoint) -> OctetString {
+    let ip = remote.rtp.ip();
+    let head = line(stream, Wild::Value(remote.rtp.port()));
+    let mut group = Group::new(Some(ip), ip.is_ipv6(), head);
+    if let (Some(rtcp), Some(media)) = (remote.rtcp, group.media.first_mut()) {
+        set_rtcp(media, remote.rtp, rtcp);
+    }
+    octets(group)
+}
+
+fn line(stream: &StreamPlan, port: Wild<u16>) -> MediaLine {
     MediaLine {
         kind: stream.kind.clone(),
         port,
@@ -285,22 +292,8 @@ fn line(stream: &StreamPlan, port: Wild<u16>) -> MediaLine<Wild<u16>> {
     }
 }
 
-fn remote_group(stream: &StreamPlan, remote: Endpoint) -> Group {
-    let ip = remote.rtp.ip();
-    let mut group = Group::new(
-        Some(ip),
-        ip.is_ipv6(),
-        line(stream, Wild::Value(remote.rtp.port())),
-    );
-    if let Some(rtcp) = remote.rtcp
-        && let Some(media) = group.media.first_mut()
-    {
-        set_rtcp(media, remote.rtp, rtcp);
-    }
-    group
-}
-
-fn set_rtcp(media: &mut Media<Wild<u16>>, rtp: SocketAddr, rtcp: SocketAddr) {
+/// `a=rtcp` (RFC 3605).
+fn set_rtcp(media: &mut Media, rtp: SocketAddr, rtcp: SocketAddr) {
     let connection = (rtcp.ip() != rtp.ip()).then(|| sdp::Connection::from(rtcp.ip()));
     let rtcp = sdp::Rtcp {
         port: rtcp.port(),
@@ -309,106 +302,51 @@ fn set_rtcp(media: &mut Media<Wild<u16>>, rtp: SocketAddr, rtcp: SocketAddr) {
     media.lines.set_attribute(sdp::Attribute::new("rtcp", rtcp));
 }
 
-fn octets(_stream: &StreamPlan, group: Group) -> OctetString {
+fn octets(group: Group) -> OctetString {
     OctetString::new(Description::from_group(group).to_string().into_bytes())
 }
 
-/// `ipnapt/latch` (H.248.37) on each stream whose peer may be behind a NAT and whose remote is new.
-fn latches(side: Side, plan: &Plan, before: Option<&Plan>) -> Option<Vec<SignalRequest>> {
-    let own = |stream: &StreamPlan| -> SidePlan { stream.sides[side.index()] };
-    let signals: Vec<_> = plan
-        .streams
-        .iter()
-        .enumerate()
-        .filter(|(_, stream)| stream.used && own(stream).latch)
-        .filter_map(|(index, stream)| {
-            let old = before.and_then(|before| before.streams.get(index)).map(own);
-            let napt = match old {
-                Some(old) if old.latch && old.remote == own(stream).remote => return None,
-                Some(old) if old.latch => "RELATCH",
-                _ => "LATCH",
-            };
-            let mut signal = Signal::new(PkgdName::new("ipnapt", "latch"));
-            signal.stream = Some(stream_id(index));
-            signal.parameters.push(Parameter::new("napt", napt));
-            Some(SignalRequest::Signal(signal))
-        })
-        .collect();
-    (!signals.is_empty()).then_some(signals)
+// ---- signals and events ----
+
+/// `napt` of `ipnapt/latch` (H.248.37) where it has to be said anew: the peer may be behind a NAT and is new or
+/// elsewhere now, or is no longer behind one.
+fn napt(side: Side, old: Option<&StreamPlan>, new: Option<&StreamPlan>) -> Option<&'static str> {
+    let own = &new?.sides[side.index()];
+    let was = old.map(|old| &old.sides[side.index()]);
+    match (was.filter(|was| was.latch), own.latch) {
+        (None, true) => Some("LATCH"),
+        (Some(was), true) if was.remote != own.remote => Some("RELATCH"),
+        (Some(_), false) => Some("OFF"),
+        _ => None,
+    }
 }
 
-/// `adid/ipstop` (H.248.40) on the UE's side while media flows both ways; none while the call is on hold.
-fn events(side: Side, plan: &Plan, inactivity: Duration) -> Option<EventsDescriptor> {
-    if side != Side::Access || inactivity.is_zero() {
+fn latch(stream: StreamId, napt: &str) -> SignalRequest {
+    let mut signal = Signal::new(PkgdName::new("ipnapt", "latch"));
+    signal.stream = Some(stream);
+    signal.parameters.push(Parameter::new("napt", napt));
+    SignalRequest::Signal(signal)
+}
+
+/// Events of the UE's termination; the other one asks for none.
+fn events(spec: &AnchorSpec, side: Side, plan: &Plan) -> Option<EventsDescriptor> {
+    if side != Side::Access {
         return None;
     }
-    let flows = |stream: &StreamPlan| {
-        stream.used
-            && stream
-                .sides
-                .iter()
-                .all(|side| side.mode == Mode::SendReceive)
+    let mut heartbeat = RequestedEvent::new(PkgdName::new("hangterm", "thb"));
+    let timer = Parameter::new("timerx", HEARTBEAT.as_secs());
+    heartbeat.parameters.push(timer);
+    let mut events = EventsDescriptor {
+        request_id: Some(IDLE),
+        events: vec![heartbeat],
     };
-    let established = |stream: &StreamPlan| stream.sides.iter().all(|side| side.remote.is_some());
-    let watched = plan
-        .streams
-        .iter()
-        .any(|stream| flows(stream) && established(stream));
-    let mut events = EventsDescriptor::default();
-    if watched {
+    if let Some(inactivity) = spec.inactivity.filter(|_| is_watched(spec, plan)) {
+        let mut stopped = RequestedEvent::new(PkgdName::new("adid", "ipstop"));
         let seconds = inactivity.as_secs().max(1);
-        let mut event = RequestedEvent::new(PkgdName::new("adid", "ipstop"));
-        event.parameters.push(Parameter::new("dt", seconds));
-        event.parameters.push(Parameter::new("dir", "IN"));
-        events = EventsDescriptor {
-            request_id: Some(EVENTS),
-            events: vec![event],
-        };
+        stopped.parameters.push(Parameter::new("dt", seconds));
+        stopped.parameters.push(Parameter::new("dir", "IN"));
+        events.request_id = Some(WATCHED);
+        events.events.push(stopped);
     }
     Some(events)
-}
-
-/// Takes the addresses of a reply's Local descriptors.
-fn learn(locals: &mut Locals, side: Side, reply: &AmmsReply) {
-    for item in &reply.audit {
-        let AuditReturn::Media(media) = item else {
-            continue;
-        };
-        for (id, parms) in media.streams() {
-            let Some(local) = &parms.local else { continue };
-            let Ok(description) = Description::parse(local.as_bytes()) else {
-                continue;
-            };
-            let address = description.first().and_then(|group| group.rtp_address(0));
-            let Some(index) = usize::from(id.0).checked_sub(1) else {
-                continue;
-            };
-            if index >= sdp::MEDIA_MAX {
-                continue;
-            }
-            if locals.0.len() <= index {
-                locals.0.resize(index + 1, [None, None]);
-            }
-            locals.0[index][side.index()] = address;
-        }
-    }
-}
-
-/// Every used stream must have an address on both sides.
-fn complete(plan: &Plan, locals: &Locals) -> Result<(), AnchorError> {
-    let has = |index| {
-        Side::BOTH
-            .iter()
-            .all(|&side| locals.get(index, side).is_some())
-    };
-    let used = plan
-        .streams
-        .iter()
-        .enumerate()
-        .filter(|(_, stream)| stream.used);
-    if used.map(|(index, _)| index).all(has) {
-        Ok(())
-    } else {
-        Err(AnchorError::Nonsense)
-    }
 }

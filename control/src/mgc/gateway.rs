@@ -1,41 +1,71 @@
 //! Gateways: how they come into service, stay there and leave it (H.248.1 7.2.8, 11).
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base::Instant;
-use h248::error::ErrorCode;
-use h248::message::{
-    ActionReply, ActionRequest, AuditDescriptor, AuditRequest, Command, CommandReply, ContextId,
-    ErrorDescriptor, Mid, NotifyReply, ReplyBody, ServiceChangeAddress, ServiceChangeMethod,
-    ServiceChangeReply, ServiceChangeRequest, ServiceChangeResult, TerminationId, VERSION,
-};
-use h248::transaction::Association;
+use h248::message::{Mid, VERSION};
+use h248::transaction::{Association, T_MAX};
+use tracing::{info, warn};
 
-use super::{GATEWAYS_MAX, Mgc, PROBE_AFTER, error};
+use super::anchor::State;
+use super::compile;
+use super::plan::{AnchorError, AnchorEvent};
+use super::{Mgc, Purpose};
 use crate::admin::MediaGatewayStatus;
 
-/// Contexts to be subtracted when a gateway is back; those beyond it go with its own restart.
-const ORPHANS_MAX: usize = 100_000;
+/// A gateway not heard of for so long is asked whether it is there.
+pub const PROBE_AFTER: Duration = Duration::from_secs(10);
+/// A gateway that hears nothing from here for so long says so (`it/ito`), and registers anew when nobody answers.
+pub const SILENCE: Duration = Duration::from_secs(30);
+/// A gateway that does not know yet that it was accepted is tried again after this.
+const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// So often, then it is taken to obey somebody else.
+const STARTS_MAX: u8 = 20;
+/// Contexts that a gateway would not subtract are tried again after this.
+const ORPHANS_AFTER: Duration = Duration::from_secs(5);
+
+// A gateway hears a probe, and its repetitions, before it gives up on us.
+const _: () = assert!(2 * PROBE_AFTER.as_secs() <= SILENCE.as_secs());
+
+/// Names a gateway: its place in [`Gateways`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayId(u32);
 
 /// One gateway.
 #[derive(Debug)]
-pub(super) struct Gateway {
+pub struct Gateway {
     pub mid: Mid,
     pub address: SocketAddr,
+    /// Protocol version agreed.
+    pub version: u8,
     pub state: GatewayState,
-    pub contexts: usize,
-    pub heard_at: Instant,
-    pub is_probed: bool,
+    /// Anchors here.
+    pub anchors: usize,
+    /// Contexts without anchor that are still to be subtracted.
+    pub departing: usize,
+    /// Those of them for which no Subtract is under way.
     pub orphans: Vec<u32>,
+    /// It may hold contexts that nobody knows: all are subtracted before it serves.
+    pub is_dirty: bool,
+    pub heard_at: Instant,
+    /// When to ask whether it is there; `None` while it is being asked, or need not be.
+    pub probe_at: Option<Instant>,
+    pub orphans_at: Option<Instant>,
 }
 
 /// Whether a gateway serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GatewayState {
+pub enum GatewayState {
+    /// It serves from then on (ServiceChangeDelay of Restart); how often it was started in vain.
+    Waiting(Instant, u8),
+    /// It is told what it must know before it serves; how often it was in vain.
+    Starting(u8),
     /// It takes calls.
     InService,
-    /// It keeps its calls and takes no new ones (ServiceChange Graceful).
-    Draining,
+    /// It keeps its calls and takes no new ones, if a time is given until then (ServiceChange Graceful).
+    Draining(Option<Instant>),
     /// It said that it leaves (ServiceChange Forced).
     OutOfService,
     /// It does not answer.
@@ -43,205 +73,371 @@ pub(super) enum GatewayState {
 }
 
 impl Gateway {
-    pub(super) fn takes_calls(&self) -> bool {
-        self.state == GatewayState::InService
-    }
-
-    /// When to ask whether it is there.
-    pub(super) fn probe_at(&self) -> Option<Instant> {
-        let serves = matches!(self.state, GatewayState::InService | GatewayState::Draining);
-        (serves && !self.is_probed).then(|| self.heard_at + PROBE_AFTER)
-    }
-
-    pub(super) fn forget_context(&mut self) {
-        self.contexts = self.contexts.saturating_sub(1);
-    }
-
-    pub(super) fn orphan(&mut self, context: u32) {
-        if self.orphans.len() < ORPHANS_MAX {
-            self.orphans.push(context);
+    fn new(now: Instant, mid: Mid, address: SocketAddr) -> Self {
+        Self {
+            mid,
+            address,
+            version: VERSION,
+            state: GatewayState::OutOfService,
+            anchors: 0,
+            departing: 0,
+            orphans: Vec::new(),
+            is_dirty: true,
+            heard_at: now,
+            probe_at: None,
+            orphans_at: None,
         }
     }
 
-    pub(super) fn status(&self) -> MediaGatewayStatus {
+    /// Contexts of ours that it holds, as far as is known.
+    pub const fn contexts(&self) -> usize {
+        self.anchors + self.departing
+    }
+
+    /// When it wants attention.
+    pub fn next_timeout(&self) -> Option<Instant> {
         let state = match self.state {
-            GatewayState::InService => "in service",
-            GatewayState::Draining => "draining",
-            GatewayState::OutOfService => "out of service",
-            GatewayState::Lost => "does not answer",
+            GatewayState::Waiting(at, _) => Some(at),
+            GatewayState::Draining(until) => until,
+            _ => None,
         };
+        let times = [state, self.probe_at, self.orphans_at];
+        times.into_iter().flatten().min()
+    }
+
+    /// Nothing has come from it for as long as a request is repeated.
+    fn is_silent(&self, now: Instant) -> bool {
+        now.since(self.heard_at) >= T_MAX
+    }
+
+    /// What people are told.
+    pub fn status(&self) -> MediaGatewayStatus {
         MediaGatewayStatus {
             mid: display(&self.mid),
-            state: state.into(),
-            contexts: self.contexts,
+            state: self.state.name().into(),
+            contexts: self.contexts(),
         }
     }
 }
 
-/// AuditValue of Root: the least that a living gateway answers (TS 29.334 5.17.1.10).
-pub(super) fn probe() -> ActionRequest {
-    let audit = AuditRequest::new(TerminationId::Root, AuditDescriptor::default());
-    ActionRequest::new(ContextId::Null, vec![Command::AuditValue(audit).into()])
+impl GatewayState {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting(..) | Self::Starting(_) => "starting",
+            Self::InService => "in service",
+            Self::Draining(_) => "draining",
+            Self::OutOfService => "out of service",
+            Self::Lost => "does not answer",
+        }
+    }
+}
+
+/// The gateways known.
+#[derive(Debug, Default)]
+pub struct Gateways {
+    list: Vec<Gateway>,
+    by_address: HashMap<SocketAddr, GatewayId>,
+}
+
+impl std::ops::Index<GatewayId> for Gateways {
+    type Output = Gateway;
+
+    fn index(&self, id: GatewayId) -> &Gateway {
+        &self.list[id.0 as usize]
+    }
+}
+
+impl std::ops::IndexMut<GatewayId> for Gateways {
+    fn index_mut(&mut self, id: GatewayId) -> &mut Gateway {
+        &mut self.list[id.0 as usize]
+    }
+}
+
+impl Gateways {
+    pub fn iter(&self) -> impl Iterator<Item = &Gateway> {
+        self.list.iter()
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = GatewayId> + use<> {
+        (0..self.list.len() as u32).map(GatewayId)
+    }
+
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub fn with_mid(&self, mid: &Mid) -> Option<GatewayId> {
+        self.ids().find(|&id| self[id].mid == *mid)
+    }
+
+    pub fn at_address(&self, address: SocketAddr) -> Option<GatewayId> {
+        self.by_address.get(&address).copied()
+    }
+
+    /// The gateway in service that carries the fewest contexts.
+    pub fn least_loaded(&self) -> Option<GatewayId> {
+        self.ids()
+            .filter(|&id| self[id].state == GatewayState::InService)
+            .min_by_key(|&id| self[id].contexts())
+    }
+
+    /// A gateway that has been gone for longest and has nothing of ours: another may have its place.
+    fn forgettable(&self) -> Option<GatewayId> {
+        let is_gone = |&id: &GatewayId| {
+            let gateway = &self[id];
+            let state = gateway.state;
+            matches!(state, GatewayState::OutOfService | GatewayState::Lost)
+                && gateway.contexts() == 0
+        };
+        self.ids()
+            .filter(is_gone)
+            .min_by_key(|&id| self[id].heard_at)
+    }
 }
 
 impl Mgc {
-    /// Executes what a gateway asks: ServiceChange and Notify.
-    pub(super) fn execute(
+    /// The place of the gateway `mid` at `address`, which it gets if it has none; `None` when there are too many.
+    pub(super) fn place(
         &mut self,
         now: Instant,
-        peer: SocketAddr,
         mid: &Mid,
-        version: u8,
-        actions: &[ActionRequest],
-    ) -> ReplyBody {
-        let known = self.gateways.iter().position(|gateway| gateway.mid == *mid);
-        let registers = actions.iter().flat_map(|action| &action.commands).any(
-            |request| matches!(&request.command, Command::ServiceChange(change) if is_root(change)),
-        );
-        if known.is_none() && !registers {
-            // It believes to be registered here: it is told to begin anew.
-            return error(ErrorCode::BEFORE_RESTART);
-        }
-        let mut replies = Vec::with_capacity(actions.len());
-        for action in actions {
-            let mut commands = Vec::with_capacity(action.commands.len());
-            for request in &action.commands {
-                match &request.command {
-                    Command::ServiceChange(change) => {
-                        let reply = self.service_change(now, peer, mid, version, change);
-                        commands.push(CommandReply::ServiceChange(reply));
-                    }
-                    Command::Notify(notify) => {
-                        let gateway = self.gateways.iter().position(|gateway| gateway.mid == *mid);
-                        let observed = notify.observed.as_ref();
-                        let stopped = observed.is_some_and(|observed| {
-                            observed
-                                .events
-                                .iter()
-                                .any(|event| event.name.is("adid", "ipstop"))
-                        });
-                        let known = match (gateway, action.context) {
-                            (Some(gateway), ContextId::Id(id)) if stopped => {
-                                self.inactive(gateway, id)
-                            }
-                            _ => true,
-                        };
-                        commands.push(CommandReply::Notify(NotifyReply {
-                            terminations: notify.terminations.clone(),
-                            error: (!known)
-                                .then(|| ErrorDescriptor::new(ErrorCode::UNKNOWN_CONTEXT)),
-                        }));
-                    }
-                    _ => {
-                        let mut reply = ActionReply::new(action.context, commands);
-                        reply.error = Some(ErrorDescriptor::new(ErrorCode::UNKNOWN_COMMAND));
-                        replies.push(reply);
-                        return ReplyBody::Actions(replies);
-                    }
-                }
+        address: SocketAddr,
+    ) -> Option<GatewayId> {
+        let tenant = self.gateways.at_address(address);
+        let id = match self.gateways.with_mid(mid) {
+            Some(id) if tenant == Some(id) => return Some(id),
+            Some(id) => {
+                // What it is being asked was asked where it no longer is.
+                self.lose_everything(id, AnchorError::Lost);
+                self.leave_address(id);
+                id
             }
-            replies.push(ActionReply::new(action.context, commands));
-        }
-        ReplyBody::Actions(replies)
-    }
-
-    fn service_change(
-        &mut self,
-        now: Instant,
-        peer: SocketAddr,
-        mid: &Mid,
-        version: u8,
-        change: &ServiceChangeRequest,
-    ) -> ServiceChangeReply {
-        let terminations = change.terminations.clone();
-        if !is_root(change) {
-            // Single terminations of a TrGW are ephemeral: their change of service is taken notice of.
-            return ServiceChangeReply {
-                terminations,
-                result: Ok(Box::default()),
-            };
-        }
-        let parms = &change.parms;
-        let address = match &parms.address {
-            Some(ServiceChangeAddress::Port(port)) => SocketAddr::new(peer.ip(), *port),
-            Some(ServiceChangeAddress::Mid(Mid::Ipv4(ip, port))) => {
-                SocketAddr::new((*ip).into(), port.unwrap_or(peer.port()))
-            }
-            Some(ServiceChangeAddress::Mid(Mid::Ipv6(ip, port))) => {
-                SocketAddr::new((*ip).into(), port.unwrap_or(peer.port()))
-            }
-            _ => peer,
-        };
-        let index = match self.gateways.iter().position(|gateway| gateway.mid == *mid) {
-            Some(index) => index,
-            None if self.gateways.len() >= GATEWAYS_MAX => {
-                let refused = ErrorDescriptor::new(ErrorCode::INSUFFICIENT_RESOURCES);
-                return ServiceChangeReply {
-                    terminations,
-                    result: Err(refused),
-                };
+            None if tenant.is_some() => tenant?,
+            None if self.gateways.len() < self.config.gateways_max => {
+                self.gateways
+                    .list
+                    .push(Gateway::new(now, mid.clone(), address));
+                GatewayId(self.gateways.len() as u32 - 1)
             }
             None => {
-                self.gateways.push(Gateway {
-                    mid: mid.clone(),
-                    address,
-                    state: GatewayState::OutOfService,
-                    contexts: 0,
-                    heard_at: now,
-                    is_probed: false,
-                    orphans: Vec::new(),
-                });
-                self.gateways.len() - 1
+                let id = self.gateways.forgettable()?;
+                self.leave_address(id);
+                self.gateways[id] = Gateway::new(now, mid.clone(), address);
+                id
             }
         };
-        match parms.method {
-            ServiceChangeMethod::Restart => {
-                // Everything at the gateway is gone, the contexts that were to be subtracted included.
-                self.lose_anchors(index);
-                self.gateways[index].orphans.clear();
-                self.serve(now, index, address);
-            }
-            ServiceChangeMethod::Disconnected
-            | ServiceChangeMethod::HandOff
-            | ServiceChangeMethod::Failover => {
-                self.serve(now, index, address);
-                self.subtract_orphans(now, index);
-            }
-            ServiceChangeMethod::Graceful => {
-                self.gateways[index].state = GatewayState::Draining;
-            }
-            ServiceChangeMethod::Forced => {
-                self.gateways[index].state = GatewayState::OutOfService;
-                self.lose_anchors(index);
-                self.gateways[index].orphans.clear();
-            }
-            ServiceChangeMethod::Extension(_) => {
-                let refused = ErrorDescriptor::new(ErrorCode::UNKNOWN_VALUE);
-                return ServiceChangeReply {
-                    terminations,
-                    result: Err(refused),
-                };
-            }
+        if let Some(tenant) = tenant {
+            // Whoever was there is gone.
+            self.lose_everything(tenant, AnchorError::Lost);
+            self.set_state(tenant, GatewayState::OutOfService);
         }
-        let offered = parms.version.unwrap_or(version);
-        let result = ServiceChangeResult {
-            version: Some(offered.clamp(1, VERSION)),
-            ..ServiceChangeResult::default()
-        };
-        ServiceChangeReply {
-            terminations,
-            result: Ok(Box::new(result)),
+        let gateway = &mut self.gateways[id];
+        (gateway.mid, gateway.address) = (mid.clone(), address);
+        self.gateways.by_address.insert(address, id);
+        Some(id)
+    }
+
+    fn leave_address(&mut self, id: GatewayId) {
+        let address = self.gateways[id].address;
+        if self.gateways.at_address(address) == Some(id) {
+            self.gateways.by_address.remove(&address);
+            self.endpoint.disconnect(address);
         }
     }
 
-    fn serve(&mut self, now: Instant, index: usize, address: SocketAddr) {
-        let gateway = &mut self.gateways[index];
-        gateway.address = address;
-        gateway.state = GatewayState::InService;
+    /// Something came from `source`.
+    pub(super) fn hear(&mut self, now: Instant, source: SocketAddr) {
+        let Some(id) = self.gateways.at_address(source) else {
+            return;
+        };
+        let gateway = &mut self.gateways[id];
         gateway.heard_at = now;
-        gateway.is_probed = false;
-        self.endpoint
-            .set_association(address, Association::default());
+        let is_waiting = gateway.probe_at.is_some();
+        match gateway.state {
+            GatewayState::InService | GatewayState::Draining(_) if is_waiting => {
+                gateway.probe_at = Some(now + PROBE_AFTER);
+            }
+            GatewayState::Lost if is_waiting => gateway.probe_at = Some(now),
+            _ => {}
+        }
+    }
+
+    /// A ServiceChange says that a gateway serves, from `at` on.
+    pub(super) fn expect(&mut self, id: GatewayId, at: Instant, version: u8) {
+        let gateway = &mut self.gateways[id];
+        gateway.version = version;
+        gateway.probe_at = None;
+        let association = Association {
+            version,
+            ..Association::default()
+        };
+        self.endpoint.set_association(gateway.address, association);
+        self.set_state(id, GatewayState::Waiting(at, 0));
+    }
+
+    /// Does what is due at the gateways.
+    pub(super) fn handle_gateways(&mut self, now: Instant) {
+        for id in self.gateways.ids() {
+            let gateway = &mut self.gateways[id];
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            match gateway.state {
+                GatewayState::Waiting(at, tries) if at <= now => self.start(now, id, tries),
+                GatewayState::Draining(until) if is_due(until) => {
+                    self.lose_everything(id, AnchorError::Lost);
+                    self.set_state(id, GatewayState::OutOfService);
+                }
+                _ => {}
+            }
+            let gateway = &mut self.gateways[id];
+            if is_due(gateway.probe_at) {
+                gateway.probe_at = None;
+                let sent = self.send(now, id, vec![compile::probe()], Purpose::Probe(id));
+                if sent.is_err() {
+                    // Thousands of requests wait already: one of them will tell.
+                    self.gateways[id].probe_at = Some(now + PROBE_AFTER);
+                }
+            }
+            let gateway = &mut self.gateways[id];
+            if is_due(gateway.orphans_at) {
+                gateway.orphans_at = None;
+                for context in std::mem::take(&mut gateway.orphans) {
+                    self.send_subtract(now, id, context);
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant, id: GatewayId, tries: u8) {
+        let clears = self.gateways[id].is_dirty;
+        let actions = compile::start(clears, SILENCE);
+        let sent = self.send(now, id, actions, Purpose::Start(id));
+        let state = match sent {
+            Ok(()) => GatewayState::Starting(tries),
+            Err(_) => GatewayState::Waiting(now + START_AGAIN_AFTER, tries),
+        };
+        self.set_state(id, state);
+    }
+
+    /// A gateway did what it must before it serves, or would not.
+    pub(super) fn started(&mut self, now: Instant, id: GatewayId, is_obeyed: bool) {
+        let GatewayState::Starting(tries) = self.gateways[id].state else {
+            return;
+        };
+        if is_obeyed {
+            let gateway = &mut self.gateways[id];
+            gateway.is_dirty = false;
+            gateway.probe_at = Some(now + PROBE_AFTER);
+            self.set_state(id, GatewayState::InService);
+        } else if tries < STARTS_MAX {
+            let again = now + START_AGAIN_AFTER;
+            self.set_state(id, GatewayState::Waiting(again, tries + 1));
+        } else {
+            self.lose(now, id);
+        }
+    }
+
+    /// A gateway answered a probe: as one that obeys us, or not.
+    pub(super) fn probed(&mut self, now: Instant, id: GatewayId, is_obeyed: bool) {
+        let gateway = &mut self.gateways[id];
+        match gateway.state {
+            GatewayState::Lost if is_obeyed => self.start(now, id, 0),
+            GatewayState::Lost => gateway.probe_at = Some(now + PROBE_AFTER),
+            GatewayState::InService | GatewayState::Draining(_) if is_obeyed => {
+                gateway.probe_at = Some(now + PROBE_AFTER);
+            }
+            GatewayState::InService | GatewayState::Draining(_) => self.lose(now, id),
+            GatewayState::Waiting(..) | GatewayState::Starting(_) | GatewayState::OutOfService => {}
+        }
+    }
+
+    /// A gateway refused as if it did not obey us: it is asked at once whether it does.
+    pub(super) fn doubt(&mut self, now: Instant, id: GatewayId) {
+        let gateway = &mut self.gateways[id];
+        if gateway.probe_at.is_some() {
+            gateway.probe_at = Some(now);
+            self.handle_gateways(now);
+        }
+    }
+
+    /// A request was not answered; true when nothing else came either, and the gateway is taken to be gone.
+    pub(super) fn loses_silent(&mut self, now: Instant, id: GatewayId) -> bool {
+        let is_silent = self.gateways[id].is_silent(now);
+        if is_silent {
+            self.lose(now, id);
+        }
+        is_silent
+    }
+
+    /// A gateway does not answer, or does not obey: its calls are lost. It is asked now and then.
+    fn lose(&mut self, now: Instant, id: GatewayId) {
+        self.lose_everything(id, AnchorError::Timeout);
+        self.gateways[id].probe_at = Some(now + PROBE_AFTER);
+        self.set_state(id, GatewayState::Lost);
+    }
+
+    /// Whatever a gateway has of ours is lost, and what it is being asked is of no use any more.
+    ///
+    /// Owners hear once for each anchor: that it is lost, or that it could not be had because of `error`.
+    pub(super) fn lose_everything(&mut self, id: GatewayId, error: AnchorError) {
+        let address = self.gateways[id].address;
+        if self.gateways.at_address(address) == Some(id) {
+            self.endpoint.give_up_requests(address);
+        }
+        for anchor_id in self.anchors.at(id) {
+            let Some(anchor) = self.remove(anchor_id) else {
+                continue;
+            };
+            let event = match anchor.state {
+                State::Reserving(_) => AnchorEvent::Failed(error),
+                _ => AnchorEvent::Lost,
+            };
+            if !anchor.is_released {
+                self.tell(anchor_id, anchor.owner, event);
+            }
+        }
+        let gateway = &mut self.gateways[id];
+        debug_assert_eq!(gateway.anchors, 0);
+        gateway.departing = 0;
+        gateway.orphans.clear();
+        gateway.orphans_at = None;
+        gateway.probe_at = None;
+        gateway.is_dirty = true;
+    }
+
+    /// Subtracts a context that has no anchor (any more).
+    pub(super) fn subtract(&mut self, now: Instant, id: GatewayId, context: u32) {
+        self.gateways[id].departing += 1;
+        self.send_subtract(now, id, context);
+    }
+
+    fn send_subtract(&mut self, now: Instant, id: GatewayId, context: u32) {
+        let purpose = Purpose::Release(id, context);
+        let sent = self.send(now, id, vec![compile::release(context)], purpose);
+        if sent.is_err() {
+            self.orphan(now, id, context);
+        }
+    }
+
+    /// A context could not be subtracted: it is tried again.
+    pub(super) fn orphan(&mut self, now: Instant, id: GatewayId, context: u32) {
+        let gateway = &mut self.gateways[id];
+        gateway.orphans.push(context);
+        gateway.orphans_at.get_or_insert(now + ORPHANS_AFTER);
+    }
+
+    pub(super) fn set_state(&mut self, id: GatewayId, state: GatewayState) {
+        let gateway = &mut self.gateways[id];
+        let before = std::mem::replace(&mut gateway.state, state);
+        if before.name() == state.name() {
+            return;
+        }
+        let (mid, state) = (display(&gateway.mid), state.name());
+        if gateway.state == GatewayState::Lost {
+            warn!(mid, state, "media gateway");
+        } else {
+            info!(mid, state, "media gateway");
+        }
     }
 }
 
@@ -258,8 +454,4 @@ fn display(mid: &Mid) -> String {
         Mid::Device(name) => name.to_string(),
         Mid::Mtp(octets) => octets.iter().map(|octet| format!("{octet:02x}")).collect(),
     }
-}
-
-fn is_root(change: &ServiceChangeRequest) -> bool {
-    change.terminations.contains(&TerminationId::Root)
 }

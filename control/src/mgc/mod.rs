@@ -2,21 +2,23 @@
 //!
 //! An entity states what it wants of a call's media as a [`Plan`]; the controller keeps the difference to what the
 //! gateway has and sends it as commands. Gateways announce themselves by ServiceChange; calls go to the one in
-//! service that carries the fewest; one that does not answer is out of service until it announces itself again,
-//! and its calls are lost.
+//! service that carries the fewest. One that does not answer is out of service until it does again or announces
+//! itself anew, and its calls are lost; what it may still hold of them is subtracted before it serves again.
 
+mod anchor;
 mod compile;
 mod gateway;
 mod plan;
+mod replies;
+mod requests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
-use h248::message::{ActionReply, ErrorDescriptor, Mid, ReplyBody, TransactionId};
-use h248::transaction::{Config, Endpoint, Failure, Output as Out};
+use h248::message::{ActionRequest, Mid, ReplyBody, TransactionId};
+use h248::transaction::{Config as EndpointConfig, Endpoint, Failure, Output as Out};
 
 pub use plan::{
     AnchorError, AnchorEvent, AnchorId, AnchorSpec, Endpoint as RtpEndpoint, Family, Locals, Mode,
@@ -25,17 +27,41 @@ pub use plan::{
 
 use crate::admin::MediaGatewayStatus;
 use crate::counters::{Counter, Counters};
-use compile::Context;
-use gateway::{Gateway, GatewayState};
+use anchor::{Anchor, Anchors, State};
+use gateway::{Gateway, GatewayId, Gateways};
+use replies::Configured;
+use requests::Asker;
 
-/// Anchors at once, over all gateways.
-const ANCHORS_MAX: usize = 500_000;
+/// Contexts at once over all gateways, those being subtracted included: more than the calls of the largest
+/// configuration, so that the limit is the P-CSCF's.
+const CONTEXTS_MAX: usize = 500_000;
 /// Gateways known at once.
 const GATEWAYS_MAX: usize = 1024;
-/// A gateway not heard of for so long is asked whether it is there.
-const PROBE_AFTER: Duration = Duration::from_secs(10);
-/// Without media for so long, a call is taken to hang.
-const INACTIVITY: Duration = Duration::from_secs(300);
+/// Transaction numbers that a second of life takes at most: a restart begins past those of the life before, as
+/// long as no more are used on average. A call takes about four.
+const TRANSACTIONS_PER_SECOND: u64 = 16_384;
+
+/// What a controller is told once.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it receives H.248, and its name in messages.
+    pub address: SocketAddr,
+    /// Contexts at once; beyond: [`AnchorError::Limit`].
+    pub contexts_max: usize,
+    /// Gateways at once; beyond: error 510, unless one that is gone can be forgotten.
+    pub gateways_max: usize,
+}
+
+impl Config {
+    /// The defaults for a controller at `address`.
+    pub const fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            contexts_max: CONTEXTS_MAX,
+            gateways_max: GATEWAYS_MAX,
+        }
+    }
+}
 
 /// What the controller wants done or tells.
 #[derive(Debug)]
@@ -61,59 +87,52 @@ pub enum MgcOutput {
 /// The controller.
 #[derive(Debug)]
 pub struct Mgc {
+    config: Config,
     endpoint: Endpoint<Purpose>,
-    gateways: Vec<Gateway>,
-    anchors: Vec<(u32, Option<Anchor>)>,
-    free: Vec<u32>,
-    by_context: HashMap<(usize, u32), AnchorId>,
-    by_local: HashMap<SocketAddr, AnchorId>,
-    events: VecDeque<MgcOutput>,
-}
-
-#[derive(Debug)]
-struct Anchor {
-    owner: u64,
-    gateway: usize,
-    spec: AnchorSpec,
-    context: Option<Context>,
-    applied: Plan,
-    locals: Locals,
-    /// The plan that the gateway has not confirmed yet.
-    in_flight: Option<Plan>,
-    /// The owner has let go of it.
-    released: bool,
+    gateways: Gateways,
+    anchors: Anchors,
+    outputs: VecDeque<MgcOutput>,
 }
 
 /// What a transaction of ours is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Reserve(AnchorId),
     Configure(AnchorId),
-    Release { gateway: usize, context: u32 },
-    Probe(usize),
+    Restore(AnchorId),
+    Release(GatewayId, u32),
+    Start(GatewayId),
+    Probe(GatewayId),
+}
+
+/// What came of a transaction of ours.
+#[derive(Clone, Copy)]
+enum Outcome<'a> {
+    Reply(&'a ReplyBody),
+    /// A reply that cannot be read.
+    Unreadable,
+    /// None, though the gateway is there.
+    Unanswered,
 }
 
 impl Mgc {
-    /// A controller at `address` whose transaction numbers start where a restart cannot repeat them.
-    pub fn new(address: SocketAddr, now: Instant, entropy: Entropy) -> Self {
-        // Seconds since the epoch, 1 000 numbers each: a restart starts past what was used before.
-        let first = TransactionId((now.as_secs().wrapping_mul(1000) as u32) & 0x7fff_ffff);
-        let config = Config::new(Mid::from(address), first);
+    /// A controller whose transaction numbers start where a restart cannot repeat them.
+    pub fn new(config: Config, now: Instant, entropy: Entropy) -> Self {
+        let first = now.as_secs().wrapping_mul(TRANSACTIONS_PER_SECOND) as u32;
+        let endpoint = EndpointConfig::new(Mid::from(config.address), TransactionId(first));
         Self {
-            endpoint: Endpoint::new(config, entropy),
-            gateways: Vec::new(),
-            anchors: Vec::new(),
-            free: Vec::new(),
-            by_context: HashMap::new(),
-            by_local: HashMap::new(),
-            events: VecDeque::new(),
+            config,
+            endpoint: Endpoint::new(endpoint, entropy),
+            gateways: Gateways::default(),
+            anchors: Anchors::default(),
+            outputs: VecDeque::new(),
         }
     }
 
     // ---- for entities ----
 
     /// Reserves what `plan` needs at some gateway; [`AnchorEvent::Applied`] or `Failed` follows. After `Failed`
-    /// the anchor is still to be released.
+    /// there is no anchor any more.
     ///
     /// # Errors
     /// `NoGateway`, `Limit`.
@@ -124,89 +143,65 @@ impl Mgc {
         spec: AnchorSpec,
         plan: Plan,
     ) -> Result<AnchorId, AnchorError> {
-        let gateway = self.choose().ok_or(AnchorError::NoGateway)?;
-        if self.anchors.len() - self.free.len() >= ANCHORS_MAX {
+        let gateway = self.gateways.least_loaded().ok_or(AnchorError::NoGateway)?;
+        let contexts: usize = self.gateways.iter().map(Gateway::contexts).sum();
+        if contexts >= self.config.contexts_max || plan.streams.len() > sdp::MEDIA_MAX {
             return Err(AnchorError::Limit);
         }
-        let action = compile::reserve(&spec, &plan, INACTIVITY);
-        let anchor = Anchor {
-            owner,
-            gateway,
-            spec,
-            context: None,
-            applied: Plan::default(),
-            locals: Locals::default(),
-            in_flight: Some(plan),
-            released: false,
-        };
-        let id = self.insert(anchor);
-        let to = self.gateways[gateway].address;
-        if self
-            .endpoint
-            .send_request(now, to, vec![action], Purpose::Reserve(id))
-            .is_err()
-        {
+        let action = compile::reserve(&spec, &plan);
+        let id = self.anchors.insert(Anchor::new(owner, gateway, spec, plan));
+        self.gateways[gateway].anchors += 1;
+        let sent = self.send(now, gateway, vec![action], Purpose::Reserve(id));
+        if sent.is_err() {
             self.remove(id);
+        }
+        sent.map(|()| id)
+    }
+
+    /// Brings another plan into force; unless refused at once, [`AnchorEvent::Applied`], `Failed` or `Lost`
+    /// follows. Streams keep their places: `plan` has as many as the one before, or more.
+    ///
+    /// # Errors
+    /// `Busy` while another is on its way, `Lost` when there is no such anchor, `Limit`.
+    pub fn apply(&mut self, now: Instant, id: AnchorId, plan: Plan) -> Result<(), AnchorError> {
+        let anchor = self.anchors.get_mut(id).ok_or(AnchorError::Lost)?;
+        let State::Ready(context) = &anchor.state else {
+            return Err(AnchorError::Busy);
+        };
+        if plan.streams.len() > sdp::MEDIA_MAX {
             return Err(AnchorError::Limit);
         }
-        self.gateways[gateway].contexts += 1;
-        Ok(id)
-    }
-
-    /// Brings another plan into force; [`AnchorEvent::Applied`] or `Failed` follows. One at a time.
-    pub fn apply(&mut self, now: Instant, id: AnchorId, plan: Plan) {
-        let Some(anchor) = self.get_mut(id) else {
-            return;
-        };
-        let (owner, gateway) = (anchor.owner, anchor.gateway);
-        let fail = |error| MgcOutput::Anchor {
-            anchor: id,
-            owner,
-            event: AnchorEvent::Failed(error),
-        };
-        let context = match &anchor.context {
-            Some(context) if anchor.in_flight.is_none() => context,
-            Some(_) => return self.events.push_back(fail(AnchorError::Limit)),
-            None => return self.events.push_back(fail(AnchorError::Lost)),
-        };
-        let action = compile::configure(&anchor.spec, context, &anchor.applied, &plan, INACTIVITY);
-        if action.commands.is_empty() {
+        let before = (&anchor.applied, anchor.locals());
+        let commands = compile::configure(&anchor.spec, context, before, &plan, [true, true]);
+        let Some((action, asked)) = commands else {
             anchor.applied = plan;
-            let event = AnchorEvent::Applied(anchor.locals.clone());
-            return self.events.push_back(MgcOutput::Anchor {
-                anchor: id,
-                owner,
-                event,
-            });
+            let (owner, event) = (anchor.owner, AnchorEvent::Applied(anchor.locals().clone()));
+            self.tell(id, owner, event);
+            return Ok(());
+        };
+        let (gateway, context) = (anchor.gateway, context.clone());
+        self.send(now, gateway, vec![action], Purpose::Configure(id))?;
+        if let Some(anchor) = self.anchors.get_mut(id) {
+            anchor.state = State::Configuring(context, plan, asked);
         }
-        anchor.in_flight = Some(plan);
-        let to = self.gateways[gateway].address;
-        if self
-            .endpoint
-            .send_request(now, to, vec![action], Purpose::Configure(id))
-            .is_err()
-        {
-            if let Some(anchor) = self.get_mut(id) {
-                anchor.in_flight = None;
-            }
-            self.events.push_back(fail(AnchorError::Limit));
-        }
+        Ok(())
     }
 
-    /// Lets go of an anchor: its context is subtracted, now or as soon as it is known. Nothing more is heard of it.
+    /// Lets go of an anchor: its context is subtracted, now or as soon as what is on its way is there. Nothing
+    /// more is heard of it.
     pub fn release(&mut self, now: Instant, id: AnchorId) {
-        let Some(anchor) = self.get_mut(id) else {
+        let Some(anchor) = self.anchors.get_mut(id) else {
             return;
         };
-        anchor.released = true;
-        if anchor.in_flight.is_none() || anchor.context.is_some() {
-            self.subtract(now, id);
+        anchor.is_released = true;
+        if matches!(anchor.state, State::Ready(_)) {
+            self.end(now, id);
         }
     }
 
     /// True for an address at which one of our gateways receives media of a call.
     pub fn is_local(&self, address: SocketAddr) -> bool {
-        self.by_local.contains_key(&address)
+        self.anchors.is_local(address)
     }
 
     // ---- for the node ----
@@ -219,51 +214,28 @@ impl Mgc {
         source: SocketAddr,
         bytes: &[u8],
     ) {
-        if let Some(gateway) = self
-            .gateways
-            .iter_mut()
-            .find(|gateway| gateway.address == source)
-        {
-            gateway.heard_at = now;
-        }
+        self.hear(now, source);
         self.endpoint.handle_input(now, source, bytes);
         self.drain(now, counters);
     }
 
     /// When the controller wants attention.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let probes = self.gateways.iter().filter_map(Gateway::probe_at);
-        probes.chain(self.endpoint.next_timeout()).min()
+        let gateways = self.gateways.iter().filter_map(Gateway::next_timeout);
+        gateways.chain(self.endpoint.next_timeout()).min()
     }
 
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant, counters: &mut Counters) {
-        for index in 0..self.gateways.len() {
-            let gateway = &mut self.gateways[index];
-            if gateway.probe_at().is_some_and(|at| at <= now) {
-                gateway.is_probed = true;
-                let to = gateway.address;
-                let sent = self.endpoint.send_request(
-                    now,
-                    to,
-                    vec![gateway::probe()],
-                    Purpose::Probe(index),
-                );
-                if sent.is_err() {
-                    // Thousands of requests wait already: one of them will tell.
-                    self.gateways[index].is_probed = false;
-                    self.gateways[index].heard_at = now;
-                }
-            }
-        }
+        self.handle_gateways(now);
         self.endpoint.handle_timeout(now);
         self.drain(now, counters);
     }
 
     /// Takes what is to be done or known. Drain after every call.
     pub fn poll_output(&mut self) -> Option<MgcOutput> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
         }
         match self.endpoint.poll_output()? {
             Out::Transmit { to, bytes } => Some(MgcOutput::Transmit { to, bytes }),
@@ -272,9 +244,9 @@ impl Mgc {
         }
     }
 
-    /// Contexts held, and the terminations in them.
+    /// Contexts held for anchors: two terminations each.
     pub fn contexts(&self) -> usize {
-        self.anchors.len() - self.free.len()
+        self.anchors.len()
     }
 
     /// The gateways.
@@ -282,13 +254,25 @@ impl Mgc {
         self.gateways.iter().map(Gateway::status).collect()
     }
 
-    // ---- what comes from gateways ----
+    // ---- transactions ----
+
+    fn send(
+        &mut self,
+        now: Instant,
+        gateway: GatewayId,
+        actions: Vec<ActionRequest>,
+        purpose: Purpose,
+    ) -> Result<(), AnchorError> {
+        let to = self.gateways[gateway].address;
+        let sent = self.endpoint.send_request(now, to, actions, purpose);
+        sent.map(drop).map_err(|_| AnchorError::Limit)
+    }
 
     fn drain(&mut self, now: Instant, counters: &mut Counters) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Out::Transmit { to, bytes } => {
-                    self.events.push_back(MgcOutput::Transmit { to, bytes });
+                    self.outputs.push_back(MgcOutput::Transmit { to, bytes });
                 }
                 Out::Request {
                     handle,
@@ -296,309 +280,294 @@ impl Mgc {
                     version,
                     actions,
                 } => {
-                    let body = self.execute(now, handle.peer, &mid, version, &actions);
-                    // Unknown means that it was given up meanwhile.
+                    let asker = Asker {
+                        source: handle.peer,
+                        mid: &mid,
+                        version,
+                    };
+                    let body = self.execute(now, &asker, &actions);
+                    // Unknown means that its peer was forgotten meanwhile.
                     let _ = self.endpoint.reply(now, handle, body);
+                    // What a gateway is told on its registration goes out behind the reply.
+                    self.handle_gateways(now);
                 }
-                Out::Reply { token, body, .. } => self.handle_reply(now, token, body),
+                Out::Reply { token, body, .. } => self.conclude(now, token, Outcome::Reply(&body)),
                 Out::Pending { .. } => {}
-                Out::Failed { token, reason, .. } => {
-                    counters.count(Counter::H248Timeout);
-                    self.handle_failure(now, token, &reason);
-                }
+                Out::Failed { token, reason, .. } => match reason {
+                    Failure::Timeout => {
+                        counters.count(Counter::H248Timeout);
+                        if !self.loses_gateway(now, token) {
+                            self.conclude(now, token, Outcome::Unanswered);
+                        }
+                    }
+                    Failure::MalformedReply(_) => self.conclude(now, token, Outcome::Unreadable),
+                    // We gave it up, and had done then what follows from it.
+                    Failure::Disconnected => {}
+                },
                 Out::MessageError { .. } => counters.count(Counter::H248Malformed),
             }
         }
     }
 
-    fn handle_reply(&mut self, now: Instant, purpose: Purpose, body: ReplyBody) {
-        let action = match body {
-            ReplyBody::Actions(mut actions) if !actions.is_empty() => Ok(actions.swap_remove(0)),
-            ReplyBody::Actions(_) => Err(AnchorError::Nonsense),
-            ReplyBody::Error(error) => Err(AnchorError::Refused(error.code.0)),
-        };
+    /// A transaction timed out; true when its gateway is taken to be gone, and everything with it.
+    fn loses_gateway(&mut self, now: Instant, purpose: Purpose) -> bool {
+        let gateway = self.gateway_of(purpose);
+        gateway.is_some_and(|gateway| self.loses_silent(now, gateway))
+    }
+
+    fn gateway_of(&self, purpose: Purpose) -> Option<GatewayId> {
         match purpose {
-            Purpose::Reserve(id) => self.reserved(now, id, action),
-            Purpose::Configure(id) => self.configured(now, id, action),
-            Purpose::Release { gateway, .. } => self.gateways[gateway].forget_context(),
+            Purpose::Reserve(id) | Purpose::Configure(id) | Purpose::Restore(id) => {
+                self.anchors.get(id).map(|anchor| anchor.gateway)
+            }
+            Purpose::Release(id, _) | Purpose::Start(id) | Purpose::Probe(id) => Some(id),
+        }
+    }
+
+    fn conclude(&mut self, now: Instant, purpose: Purpose, outcome: Outcome<'_>) {
+        let code = match outcome {
+            Outcome::Reply(body) => replies::refusal(body),
+            Outcome::Unreadable | Outcome::Unanswered => None,
+        };
+        if code.is_some_and(says_stranger)
+            && let Some(gateway) = self.gateway_of(purpose)
+        {
+            self.doubt(now, gateway);
+        }
+        match purpose {
+            Purpose::Reserve(id) => self.reserved(now, id, outcome),
+            Purpose::Configure(id) => self.configured(now, id, outcome),
+            Purpose::Restore(id) => self.restored(now, id, outcome),
+            Purpose::Release(gateway, context) => match outcome {
+                Outcome::Reply(_) if code.is_none_or(says_gone) => {
+                    self.gateways[gateway].departing -= 1;
+                }
+                _ => self.orphan(now, gateway, context),
+            },
+            Purpose::Start(gateway) => {
+                let is_obeyed = !code.is_some_and(says_stranger);
+                let is_answered = !matches!(outcome, Outcome::Unanswered);
+                self.started(now, gateway, is_obeyed && is_answered);
+            }
             Purpose::Probe(gateway) => {
-                self.gateways[gateway].is_probed = false;
-                self.gateways[gateway].heard_at = now;
-                self.subtract_orphans(now, gateway);
+                // One that only missed this probe is asked again like one that answered.
+                self.probed(now, gateway, !code.is_some_and(says_stranger));
             }
         }
-    }
-
-    fn reserved(&mut self, now: Instant, id: AnchorId, reply: Result<ActionReply, AnchorError>) {
-        let Some(anchor) = self.get_mut(id) else {
-            return;
-        };
-        let plan = anchor.in_flight.take().unwrap_or_default();
-        let (gateway, owner) = (anchor.gateway, anchor.owner);
-        // A context may exist even though the reply is no use.
-        let made = reply.as_ref().ok().and_then(|reply| match reply.context {
-            h248::message::ContextId::Id(id) => Some(id),
-            _ => None,
-        });
-        match reply.and_then(|reply| compile::reserved(&plan, &reply)) {
-            Ok((context, locals)) => {
-                self.by_context.insert((gateway, context.id), id);
-                let Some(anchor) = self.get_mut(id) else {
-                    return;
-                };
-                anchor.context = Some(context);
-                anchor.applied = plan;
-                let released = anchor.released;
-                self.set_locals(id, locals.clone());
-                if released {
-                    return self.subtract(now, id);
-                }
-                let event = AnchorEvent::Applied(locals);
-                self.events.push_back(MgcOutput::Anchor {
-                    anchor: id,
-                    owner,
-                    event,
-                });
-            }
-            Err(error) => {
-                let released = anchor.released;
-                self.remove(id);
-                match made {
-                    Some(context) => self.subtract_context(now, gateway, context),
-                    None => self.gateways[gateway].forget_context(),
-                }
-                if !released {
-                    let event = AnchorEvent::Failed(error);
-                    self.events.push_back(MgcOutput::Anchor {
-                        anchor: id,
-                        owner,
-                        event,
-                    });
-                }
-            }
-        }
-    }
-
-    fn configured(&mut self, now: Instant, id: AnchorId, reply: Result<ActionReply, AnchorError>) {
-        let Some(anchor) = self.get_mut(id) else {
-            return;
-        };
-        let owner = anchor.owner;
-        let Some(plan) = anchor.in_flight.take() else {
-            return;
-        };
-        let Some(context) = anchor.context.clone() else {
-            return;
-        };
-        let locals =
-            reply.and_then(|reply| compile::configured(&context, &plan, &anchor.locals, &reply));
-        let event = match locals {
-            Ok(locals) => {
-                anchor.applied = plan;
-                self.set_locals(id, locals.clone());
-                AnchorEvent::Applied(locals)
-            }
-            // The gateway has lost the context (H.248.8: 411, 430, 435).
-            Err(AnchorError::Refused(411 | 430 | 435)) => {
-                self.subtract(now, id);
-                AnchorEvent::Lost
-            }
-            Err(error) => AnchorEvent::Failed(error),
-        };
-        self.events.push_back(MgcOutput::Anchor {
-            anchor: id,
-            owner,
-            event,
-        });
-    }
-
-    fn handle_failure(&mut self, now: Instant, purpose: Purpose, reason: &Failure) {
-        let silent = matches!(reason, Failure::Timeout);
-        let gateway = match purpose {
-            Purpose::Reserve(id) | Purpose::Configure(id) => {
-                let Some(anchor) = self.get_mut(id) else {
-                    return;
-                };
-                let gateway = anchor.gateway;
-                let error = if silent {
-                    AnchorError::Timeout
-                } else {
-                    AnchorError::Nonsense
-                };
-                match purpose {
-                    Purpose::Reserve(_) => self.reserved(now, id, Err(error)),
-                    _ => self.configured(now, id, Err(error)),
-                }
-                gateway
-            }
-            Purpose::Release { gateway, context } => {
-                self.gateways[gateway].forget_context();
-                self.gateways[gateway].orphan(context);
-                gateway
-            }
-            Purpose::Probe(gateway) => gateway,
-        };
-        if silent {
-            self.lose(now, gateway);
-        } else {
-            self.gateways[gateway].is_probed = false;
-        }
-    }
-
-    /// The gateway does not answer, or says that it has lost everything: so are its calls.
-    fn lose(&mut self, _now: Instant, gateway: usize) {
-        self.gateways[gateway].state = GatewayState::Lost;
-        self.gateways[gateway].is_probed = false;
-        self.lose_anchors(gateway);
-    }
-
-    fn lose_anchors(&mut self, gateway: usize) {
-        let lost: Vec<AnchorId> = self
-            .anchors
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, anchor))| anchor.as_ref().is_some_and(|a| a.gateway == gateway))
-            .map(|(slot, (generation, _))| AnchorId {
-                slot: slot as u32,
-                generation: *generation,
-            })
-            .collect();
-        for id in lost {
-            let Some(anchor) = self.remove(id) else {
-                continue;
-            };
-            if let Some(context) = anchor.context {
-                self.gateways[gateway].orphan(context.id);
-            }
-            if !anchor.released {
-                let (owner, event) = (anchor.owner, AnchorEvent::Lost);
-                self.events.push_back(MgcOutput::Anchor {
-                    anchor: id,
-                    owner,
-                    event,
-                });
-            }
-        }
-        self.gateways[gateway].contexts = 0;
     }
 
     // ---- anchors ----
 
-    fn choose(&self) -> Option<usize> {
-        let able = self
-            .gateways
-            .iter()
-            .enumerate()
-            .filter(|(_, gateway)| gateway.takes_calls());
-        able.min_by_key(|(_, gateway)| gateway.contexts)
-            .map(|(index, _)| index)
-    }
-
-    fn insert(&mut self, anchor: Anchor) -> AnchorId {
-        match self.free.pop() {
-            Some(slot) => {
-                let entry = &mut self.anchors[slot as usize];
-                entry.1 = Some(anchor);
-                AnchorId {
-                    slot,
-                    generation: entry.0,
+    fn reserved(&mut self, now: Instant, id: AnchorId, outcome: Outcome<'_>) {
+        let Some(anchor) = self.anchors.get(id) else {
+            return;
+        };
+        let State::Reserving(plan) = &anchor.state else {
+            return;
+        };
+        let (gateway, owner, is_released) = (anchor.gateway, anchor.owner, anchor.is_released);
+        let result = match outcome {
+            Outcome::Reply(body) => replies::reserved(&anchor.spec, plan, body),
+            Outcome::Unreadable => Err(AnchorError::Nonsense),
+            Outcome::Unanswered => Err(AnchorError::Timeout),
+        };
+        let result = match result {
+            Ok((context, _)) if self.anchors.in_context(gateway, context.id).is_some() => {
+                Err(AnchorError::Nonsense)
+            }
+            result => result,
+        };
+        match result {
+            Ok((context, locals)) => {
+                let plan = plan.clone();
+                self.anchors.enter(id, context, plan, locals.clone());
+                if is_released {
+                    self.end(now, id);
+                } else {
+                    self.tell(id, owner, AnchorEvent::Applied(locals));
                 }
             }
-            None => {
-                self.anchors.push((0, Some(anchor)));
-                AnchorId {
-                    slot: (self.anchors.len() - 1) as u32,
-                    generation: 0,
+            Err(error) => {
+                self.remove(id);
+                if let Outcome::Reply(body) = outcome {
+                    self.subtract_made(now, gateway, body);
+                }
+                if !is_released {
+                    self.tell(id, owner, AnchorEvent::Failed(error));
                 }
             }
         }
     }
 
-    fn get_mut(&mut self, id: AnchorId) -> Option<&mut Anchor> {
-        let (generation, anchor) = self.anchors.get_mut(id.slot as usize)?;
-        anchor.as_mut().filter(|_| *generation == id.generation)
+    /// Subtracts what a reply says was made, though it is no use.
+    fn subtract_made(&mut self, now: Instant, gateway: GatewayId, body: &ReplyBody) {
+        for context in replies::contexts(body) {
+            if self.anchors.in_context(gateway, context).is_none() {
+                self.subtract(now, gateway, context);
+            }
+        }
     }
 
-    fn remove(&mut self, id: AnchorId) -> Option<Anchor> {
-        let (generation, slot) = self.anchors.get_mut(id.slot as usize)?;
-        if *generation != id.generation {
-            return None;
+    fn configured(&mut self, now: Instant, id: AnchorId, outcome: Outcome<'_>) {
+        let Some(anchor) = self.anchors.get(id) else {
+            return;
+        };
+        let State::Configuring(context, plan, asked) = &anchor.state else {
+            return;
+        };
+        let result = match outcome {
+            Outcome::Reply(body) => {
+                replies::configured(&anchor.spec, context, plan, anchor.locals(), *asked, body)
+            }
+            Outcome::Unreadable => Configured::Nonsense,
+            Outcome::Unanswered => return self.lose_anchor(now, id),
+        };
+        match result {
+            Configured::Done(locals) => {
+                let (context, plan) = (context.clone(), plan.clone());
+                self.anchors.enter(id, context, plan, locals.clone());
+                self.settle(now, id, AnchorEvent::Applied(locals));
+            }
+            Configured::Refused(code, _) if says_gone(code) => self.lose_anchor(now, id),
+            Configured::Refused(code, changed) => {
+                let (error, asked) = (AnchorError::Refused(code.0), *asked);
+                let changed = [asked[0] && changed[0], asked[1] && changed[1]];
+                self.restore(now, id, error, changed);
+            }
+            Configured::Nonsense => {
+                let asked = *asked;
+                self.restore(now, id, AnchorError::Nonsense, asked);
+            }
         }
-        let anchor = slot.take()?;
-        *generation = generation.wrapping_add(1);
-        self.free.push(id.slot);
-        for local in anchor.locals.0.iter().flatten().flatten() {
-            self.by_local.remove(local);
+    }
+
+    /// Takes back what became of a plan on these sides, then tells the error.
+    fn restore(&mut self, now: Instant, id: AnchorId, error: AnchorError, sides: [bool; 2]) {
+        let Some(anchor) = self.anchors.get_mut(id) else {
+            return;
+        };
+        let State::Configuring(context, tried, _) = &anchor.state else {
+            return;
+        };
+        if anchor.is_released {
+            self.end(now, id);
+            return;
         }
-        if let Some(context) = &anchor.context {
-            self.by_context.remove(&(anchor.gateway, context.id));
+        let gateway = anchor.gateway;
+        let before = (tried, anchor.locals());
+        let commands = compile::configure(&anchor.spec, context, before, &anchor.applied, sides);
+        let context = context.clone();
+        let Some((action, asked)) = commands else {
+            anchor.state = State::Ready(context);
+            return self.settle(now, id, AnchorEvent::Failed(error));
+        };
+        anchor.state = State::Restoring(context, error, asked);
+        let sent = self.send(now, gateway, vec![action], Purpose::Restore(id));
+        if sent.is_err() {
+            self.lose_anchor(now, id);
+        }
+    }
+
+    fn restored(&mut self, now: Instant, id: AnchorId, outcome: Outcome<'_>) {
+        let Some(anchor) = self.anchors.get(id) else {
+            return;
+        };
+        let State::Restoring(context, error, asked) = &anchor.state else {
+            return;
+        };
+        let result = match outcome {
+            Outcome::Reply(body) => replies::configured(
+                &anchor.spec,
+                context,
+                &anchor.applied,
+                anchor.locals(),
+                *asked,
+                body,
+            ),
+            Outcome::Unreadable | Outcome::Unanswered => Configured::Nonsense,
+        };
+        match result {
+            // At another address the peers would not find it.
+            Configured::Done(locals) if locals == *anchor.locals() => {
+                let (context, error) = (context.clone(), *error);
+                if let Some(anchor) = self.anchors.get_mut(id) {
+                    anchor.state = State::Ready(context);
+                }
+                self.settle(now, id, AnchorEvent::Failed(error));
+            }
+            _ => self.lose_anchor(now, id),
+        }
+    }
+
+    /// Nothing is under way any more: the owner hears of it, or the anchor goes as its owner wished.
+    fn settle(&mut self, now: Instant, id: AnchorId, event: AnchorEvent) {
+        let Some(anchor) = self.anchors.get(id) else {
+            return;
+        };
+        if anchor.is_released {
+            self.end(now, id);
+        } else {
+            let owner = anchor.owner;
+            self.tell(id, owner, event);
+        }
+    }
+
+    /// Nobody can tell what an anchor's context is like, or it is no use: it is subtracted, and the owner told.
+    fn lose_anchor(&mut self, now: Instant, id: AnchorId) {
+        let Some(anchor) = self.end(now, id) else {
+            return;
+        };
+        if !anchor.is_released {
+            self.tell(id, anchor.owner, AnchorEvent::Lost);
+        }
+    }
+
+    /// Removes an anchor and subtracts its context.
+    fn end(&mut self, now: Instant, id: AnchorId) -> Option<Anchor> {
+        let anchor = self.remove(id)?;
+        if let Some(context) = anchor.context() {
+            self.subtract(now, anchor.gateway, context.id);
         }
         Some(anchor)
     }
 
-    fn set_locals(&mut self, id: AnchorId, locals: Locals) {
-        let Some(anchor) = self.get_mut(id) else {
-            return;
-        };
-        let before = std::mem::replace(&mut anchor.locals, locals.clone());
-        for local in before.0.iter().flatten().flatten() {
-            self.by_local.remove(local);
-        }
-        for local in locals.0.iter().flatten().flatten() {
-            self.by_local.insert(*local, id);
-        }
+    fn remove(&mut self, id: AnchorId) -> Option<Anchor> {
+        let anchor = self.anchors.remove(id)?;
+        self.gateways[anchor.gateway].anchors -= 1;
+        Some(anchor)
     }
 
-    fn subtract(&mut self, now: Instant, id: AnchorId) {
-        let Some(anchor) = self.remove(id) else {
-            return;
-        };
-        match anchor.context {
-            Some(context) => self.subtract_context(now, anchor.gateway, context.id),
-            None => self.gateways[anchor.gateway].forget_context(),
-        }
-    }
-
-    fn subtract_context(&mut self, now: Instant, gateway: usize, context: u32) {
-        let to = self.gateways[gateway].address;
-        let purpose = Purpose::Release { gateway, context };
-        let action = compile::release(context);
-        if self
-            .endpoint
-            .send_request(now, to, vec![action], purpose)
-            .is_err()
-        {
-            self.gateways[gateway].forget_context();
-            self.gateways[gateway].orphan(context);
-        }
-    }
-
-    /// Contexts that could not be subtracted are subtracted once the gateway answers again.
-    fn subtract_orphans(&mut self, now: Instant, gateway: usize) {
-        let orphans = std::mem::take(&mut self.gateways[gateway].orphans);
-        self.gateways[gateway].contexts += orphans.len();
-        for context in orphans {
-            self.subtract_context(now, gateway, context);
-        }
-    }
-
-    fn inactive(&mut self, gateway: usize, context: u32) -> bool {
-        let Some(&id) = self.by_context.get(&(gateway, context)) else {
-            return false;
-        };
-        let Some(anchor) = self.get_mut(id) else {
-            return false;
-        };
-        let (owner, event) = (anchor.owner, AnchorEvent::Inactive);
-        self.events.push_back(MgcOutput::Anchor {
-            anchor: id,
+    fn tell(&mut self, anchor: AnchorId, owner: u64, event: AnchorEvent) {
+        self.outputs.push_back(MgcOutput::Anchor {
+            anchor,
             owner,
             event,
         });
-        true
     }
 }
 
-fn error(code: ErrorCode) -> ReplyBody {
-    ReplyBody::Error(ErrorDescriptor::new(code))
+/// Codes of H.248.8 that say that the context or its terminations are not there.
+const fn says_gone(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNKNOWN_CONTEXT
+            | ErrorCode::UNKNOWN_TERMINATION
+            | ErrorCode::NO_TERMINATION_MATCHED
+            | ErrorCode::NOT_IN_CONTEXT
+    )
 }
+
+/// Codes of H.248.8 that say that the gateway does not obey us: not yet, or not any more.
+const fn says_stranger(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNAUTHORIZED
+            | ErrorCode::NOT_READY
+            | ErrorCode::SERVICE_UNAVAILABLE
+            | ErrorCode::COMMAND_FROM_UNAUTHORIZED
+            | ErrorCode::BEFORE_RESTART
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What a functional entity wants of the media of one call: the desired state of a context.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Names an anchor: one call's media in one context of one media gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +66,8 @@ pub struct AnchorSpec {
     pub realms: [String; 2],
     /// An emergency call: the context is marked so (H.248.1 6.1.1).
     pub emergency: bool,
+    /// Without media from the UE for so long, [`AnchorEvent::Inactive`] is told; not at all if `None`.
+    pub inactivity: Option<Duration>,
 }
 
 /// The desired state of a context: replaces what was desired before.
@@ -149,6 +152,11 @@ impl Locals {
     pub fn get(&self, stream: usize, side: Side) -> Option<SocketAddr> {
         self.0.get(stream)?[side.index()]
     }
+
+    /// Every address.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.0.iter().flatten().flatten().copied()
+    }
 }
 
 /// Why media could not be had.
@@ -162,10 +170,12 @@ pub enum AnchorError {
     Refused(u16),
     /// The gateway answered something that does not fit the request.
     Nonsense,
-    /// The context is gone: the gateway restarted or released it.
+    /// There is no context: the gateway restarted, or the anchor is gone.
     Lost,
     /// A named maximum of the MGC is reached.
     Limit,
+    /// Another plan is on its way into force: one at a time.
+    Busy,
 }
 
 /// What the MGC tells the entity that owns an anchor.
@@ -173,10 +183,10 @@ pub enum AnchorError {
 pub enum AnchorEvent {
     /// The plan is in force; these are the gateway's addresses.
     Applied(Locals),
-    /// The plan is not in force; what was before still is, unless the error is `Lost`.
+    /// The plan is not in force. What was before still is; if nothing was, the anchor is gone.
     Failed(AnchorError),
-    /// The context is gone without being asked.
+    /// The context is gone without being asked, and the anchor with it, whatever was on its way.
     Lost,
-    /// No media came for so long that the call is taken to hang.
+    /// No media came from the UE for so long that the call is taken to hang.
     Inactive,
 }

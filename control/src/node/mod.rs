@@ -23,7 +23,7 @@ use crate::entity::icscf::Icscf;
 use crate::entity::pcscf::Pcscf;
 use crate::entity::scscf::Scscf;
 use crate::entity::{Actions, CxCommand, Event, Timer};
-use crate::mgc::{Mgc, MgcOutput};
+use crate::mgc::{self, Mgc, MgcOutput};
 use crate::stack::Stack;
 use crate::store;
 
@@ -62,9 +62,10 @@ impl Node {
         let stack = Stack::new(&config, Entropy::from_seed(entropy.bytes()));
         let plays = |role| config.plays(role);
         let scscf_name = plays(Role::Scscf).then(|| stack.addresses().uri(Role::Scscf, "", 0));
-        let mgc = config
-            .mgc
-            .map(|at| Mgc::new(at, now, Entropy::from_seed(entropy.bytes())));
+        let mgc = config.mgc.map(|address| {
+            let mgc = mgc::Config::new(address);
+            Mgc::new(mgc, now, Entropy::from_seed(entropy.bytes()))
+        });
         let diameter = DiameterSide::new(&config, now, Entropy::from_seed(entropy.bytes()));
         let hss_config = hss::Config {
             home: config.realm.clone(),

@@ -16,6 +16,7 @@ use super::leg::{Leg, LegKey, LegKind, LegState, TASKS_MAX, Task};
 use super::media::{Media, Step};
 use super::registration::RegistrationKey;
 use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_routes};
+use crate::config::{ControlConfig, IpFamily};
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
@@ -108,6 +109,7 @@ impl Pcscf {
         };
         let call_id = request.call_id().unwrap_or_default().to_owned();
         let caller_tag = request.from_tag().unwrap_or_default().to_owned();
+        let is_emergency = is_emergency(&request);
         let context = self
             .proxy
             .open(server, request, Proxied::call(key, from, Some(passage)));
@@ -117,6 +119,7 @@ impl Pcscf {
             flow,
             registration,
             call_id,
+            is_emergency,
             caller_tag,
             media: Media::default(),
             anchor: None,
@@ -435,10 +438,9 @@ impl Pcscf {
             return;
         };
         let anchor = match leg.anchor {
-            Some(anchor) => {
-                mgc.apply(actions.now, anchor, plan.clone());
-                Ok(anchor)
-            }
+            Some(anchor) => mgc
+                .apply(actions.now, anchor, plan.clone())
+                .map(|()| anchor),
             None => {
                 let spec = anchor_spec(actions.config, leg, &plan);
                 mgc.open(actions.now, key.0, spec, plan.clone())
@@ -449,7 +451,10 @@ impl Pcscf {
                 leg.anchor = Some(anchor);
                 leg.waiting = Some((task, plan));
             }
-            Err(fault) => self.media_failed(actions, key, task, fault),
+            Err(fault) => {
+                actions.counters.count(Counter::MediaFailed);
+                self.media_failed(actions, key, task, fault);
+            }
         }
     }
 
@@ -512,7 +517,7 @@ impl Pcscf {
         let (status, reason) = match fault {
             AnchorError::Refused(515 | 449 | 474) => (488, "Media not supported"),
             AnchorError::NoGateway => (503, "No media gateway"),
-            AnchorError::Limit => (503, "No media capacity"),
+            AnchorError::Limit | AnchorError::Busy => (503, "No media capacity"),
             AnchorError::Timeout => (503, "Media gateway does not answer"),
             AnchorError::Refused(_) => (503, "Media gateway refused"),
             AnchorError::Nonsense | AnchorError::Lost => (500, "Media gateway failed"),
@@ -797,28 +802,36 @@ fn anchored_elsewhere(actions: &Actions<'_>, leg: &Leg, side: Side, session: &Se
     used.clone().next().is_some() && used.all(anchored)
 }
 
-/// The side of the UE is of the family of its signalling; that of the core of the P-CSCF's own address.
-fn anchor_spec(config: &crate::config::ControlConfig, leg: &Leg, plan: &Plan) -> AnchorSpec {
+/// A side that has described its media is of the family of that; else the UE's is of the family of its signalling
+/// and the core's as configured.
+fn anchor_spec(config: &ControlConfig, leg: &Leg, plan: &Plan) -> AnchorSpec {
     let described = |side: Side| {
         plan.streams
             .iter()
             .find_map(|stream| stream.sides[side.index()].remote)
             .map(|remote| Family::of(remote.rtp))
     };
+    let media = &config.media;
     let access = described(Side::Access).unwrap_or(Family::of(leg.flow.peer()));
-    let own = config
-        .sip
-        .first()
-        .map_or(Family::V4, |address| Family::of(*address));
-    let core = described(Side::Core).unwrap_or(own);
+    let core = described(Side::Core).unwrap_or(match media.core_family {
+        IpFamily::Ipv4 => Family::V4,
+        IpFamily::Ipv6 => Family::V6,
+    });
     AnchorSpec {
         families: [access, core],
-        realms: [
-            config.media.access_realm.clone(),
-            config.media.core_realm.clone(),
-        ],
-        emergency: false,
+        realms: [media.access_realm.clone(), media.core_realm.clone()],
+        emergency: leg.is_emergency && media.mark_emergency,
+        // Whoever called for help is not to be cut off for being silent.
+        inactivity: media.inactivity.filter(|_| !leg.is_emergency),
     }
+}
+
+/// True for a call to an emergency service (RFC 5031 4.2).
+fn is_emergency(invite: &Message) -> bool {
+    let service = "urn:service:sos";
+    let uri = invite.request_uri();
+    let (head, tail) = uri.split_at_checked(service.len()).unwrap_or((uri, ""));
+    head.eq_ignore_ascii_case(service) && (tail.is_empty() || tail.starts_with('.'))
 }
 
 /// Puts the gateway's addresses into a description that came from `side`.

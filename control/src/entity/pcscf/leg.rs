@@ -52,6 +52,8 @@ pub struct Leg {
     pub registration: Option<RegistrationKey>,
     /// Call-ID.
     pub call_id: String,
+    /// It calls for help.
+    pub is_emergency: bool,
     /// Tag of the caller.
     pub caller_tag: String,
     /// Its media.
