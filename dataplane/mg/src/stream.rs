@@ -312,26 +312,23 @@ fn only_media(group: &Group) -> Result<&Media> {
 fn media(group: &Group) -> Result<LegMedia> {
     let media = only_media(group)?;
     let protocol = media.head.protocol.to_ascii_uppercase();
-    if media
-        .head
-        .formats
-        .iter()
-        .any(|format| matches!(&**format, "$" | "*"))
-    {
-        return Err(about(ErrorCode::UNKNOWN_VALUE, "m="));
-    }
-    match protocol.as_str() {
+    let carries = match protocol.as_str() {
         // Handshakes and media share the port.
-        _ if protocol.starts_with("UDP/TLS/") => Ok(LegMedia::Udp),
-        _ if protocol.contains("RTP/") && !protocol.starts_with("TCP") => {
-            let clock_hz = clock_hz(media);
-            Ok(LegMedia::Rtp { clock_hz })
+        _ if protocol.starts_with("UDP/TLS/") => LegMedia::Udp,
+        _ if protocol.contains("RTP/") && !protocol.starts_with("TCP") => LegMedia::Rtp {
+            clock_hz: clock_hz(media),
+        },
+        "UDP" | "UDPTL" | "-" => LegMedia::Udp,
+        _ => {
+            let protocol = &media.head.protocol;
+            return Err(about(ErrorCode::UNSUPPORTED_MEDIA_TYPE, protocol));
         }
-        "UDP" | "UDPTL" | "-" => Ok(LegMedia::Udp),
-        _ => Err(about(
-            ErrorCode::UNSUPPORTED_MEDIA_TYPE,
-            &media.head.protocol,
-        )),
+    };
+    let is_wild = |format: &&str| matches!(*format, "$" | "*");
+    let formats = media.head.formats.iter().map(|format| &**format);
+    match formats.into_iter().find(is_wild) {
+        Some(_) => Err(about(ErrorCode::UNKNOWN_VALUE, "m=")),
+        None => Ok(carries),
     }
 }
 
