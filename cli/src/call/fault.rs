@@ -28,9 +28,9 @@ pub fn no_registration(name: &str, proxy: SocketAddr, limit: Duration) -> Failur
 pub fn registration(name: &str, proxy: SocketAddr, status: u16, reason: &str) -> Failure {
     let remedy = match status {
         401 | 403 | 407 => {
-            "The HSS of this network does not know this subscriber, or not with these keys: \
-             compare them with \"strowger subscriber show\", and check that --admin names this \
-             network's HSS."
+            "The HSS of this network knows other keys, or another kind of them: check --k and \
+             --opc, or --password, against \"strowger subscriber show\". Keys that the call drew \
+             itself are at the HSS behind --admin: is that the one of this network?"
         }
         404 => {
             "The network does not know this subscriber or this realm: check --realm, --caller \

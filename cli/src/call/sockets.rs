@@ -139,7 +139,10 @@ pub fn run(
             conversation.stop(clock.now(), why);
             continue;
         }
-        let wait = next.since(clock.now()).min(STOP_POLL);
+        // The system waits for whole milliseconds. The rest passes awake: what is waited too long
+        // would be taken for jitter of the network.
+        let wait = next.since(clock.now()).min(STOP_POLL).as_millis() as u64;
+        let wait = Duration::from_millis(wait);
         match poll.poll(&mut events, Some(wait)) {
             Err(fault) if fault.kind() != ErrorKind::Interrupted => return Err(cannot(fault)),
             _ => {}
