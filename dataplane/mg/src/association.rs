@@ -663,4 +663,4 @@ const RETRY_SOON: Duration = Duration::from_secs(1);
 const WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// How long the last announcement may take.
-const LEAVE_MAX: Duration = Duration::from_secs(3);
+const LEAVE_MAX: Duration = Duration::from_secs(1);
