@@ -5,7 +5,7 @@ mod screen;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::call::CallArgs;
 use crate::failure::Failure;
 use crate::http::Client;
-use crate::{output, process, status};
+use crate::{call, output, process, status};
 use child::Supervised;
 use screen::Screen;
 
@@ -117,8 +118,8 @@ fn serve(
 
     let mut code = ExitCode::SUCCESS;
     if !args.no_call && !stop.load(Ordering::Acquire) {
-        let was_good = call(args, as_json, plan, stop)?;
-        if !was_good {
+        let is_good = make_call(args, as_json, plan, stop);
+        if !is_good {
             code = ExitCode::FAILURE;
         }
     }
@@ -129,9 +130,9 @@ fn serve(
         say("stopping");
         code = ExitCode::SUCCESS;
     }
-    // Control first, so that what it still has to say to the gateway is heard.
-    control.stop();
+    // Media first, so that its controller hears that it leaves.
     media.stop();
+    control.stop();
     say("stopped");
     Ok(code)
 }
@@ -312,31 +313,20 @@ fn readiness(plan: &Plan) -> Option<String> {
 }
 
 /// Makes a call through the running system with the built-in user agents; true when it was good.
-fn call(args: &UpArgs, as_json: bool, plan: &Plan, stop: &AtomicBool) -> Result<bool, Failure> {
-    let cannot = |fault| Failure::new("cannot make the call").because(fault);
-    let program = std::env::current_exe().map_err(cannot)?;
-    let mut command = Command::new(program);
-    command.arg("call");
-    command.args(["--pcscf", &plan.sip.to_string(), "--realm", &args.realm]);
-    command.args(["--admin", &plan.control_admin.to_string()]);
-    command.arg("--state").arg(plan.control_state());
-    command.args(["--seconds", &args.seconds.to_string()]);
-    if as_json {
-        command.arg("--json");
+fn make_call(args: &UpArgs, as_json: bool, plan: &Plan, stop: &AtomicBool) -> bool {
+    let state = plan.control_state();
+    let call = CallArgs::through(
+        plan.sip,
+        &args.realm,
+        plan.control_admin,
+        &state,
+        args.seconds,
+    );
+    let outcome = call::make(&call, stop);
+    if let Err(failure) = &outcome {
+        eprintln!("error: {failure}");
     }
-    let mut child = command.stdin(Stdio::null()).spawn().map_err(cannot)?;
-    loop {
-        if let Some(status) = child.try_wait().map_err(cannot)? {
-            return Ok(status.success());
-        }
-        if stop.load(Ordering::Acquire) {
-            // It may end by itself between the two calls.
-            let _ = child.kill();
-            let _ = child.wait();
-            return Ok(false);
-        }
-        thread::sleep(POLL);
-    }
+    call::print(&outcome, as_json)
 }
 
 /// Keeps both running and shows what they do, until told to stop.

@@ -12,6 +12,7 @@
 mod capture;
 pub mod erlang;
 mod folder;
+pub mod garbage;
 mod namespace;
 pub mod network;
 mod process;
