@@ -6,13 +6,14 @@ use sip::digest::{
 };
 use sip::{HeaderName, Message};
 
-use super::config::Secret;
+use super::config::{Config, Secret};
 use crate::usim::Refused;
 
 /// The credentials of one user towards one kind of challenger.
 pub(super) struct Authenticator {
     impi: String,
     secret: Secret,
+    algorithm: Algorithm,
     current: Option<Answered>,
 }
 
@@ -36,19 +37,16 @@ pub(super) enum Answer {
 }
 
 impl Authenticator {
-    pub fn new(impi: &str, secret: Secret) -> Self {
-        Self {
-            impi: impi.to_owned(),
-            secret,
-            current: None,
-        }
-    }
-
-    /// The algorithm to name before any challenge.
-    fn algorithm(&self) -> Algorithm {
-        match self.secret {
-            Secret::Password(_) => Algorithm::Md5,
+    pub fn new(config: &Config) -> Self {
+        let algorithm = match config.secret {
+            Secret::Password(_) => config.algorithm,
             Secret::Aka(_) => Algorithm::AkaV1Md5,
+        };
+        Self {
+            impi: config.impi.clone(),
+            secret: config.secret.clone(),
+            algorithm,
+            current: None,
         }
     }
 
@@ -56,7 +54,7 @@ impl Authenticator {
     /// only (TS 24.229 5.1.1.2.2).
     pub fn initial(&mut self, realm: &str, request: Request<'_>, entropy: &mut Entropy) -> String {
         self.again(request, entropy).unwrap_or_else(|| {
-            Credentials::empty(&self.impi, realm, request.uri, self.algorithm()).to_string()
+            Credentials::empty(&self.impi, realm, request.uri, self.algorithm).to_string()
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sdp::{Agreed, Codec};
 use sip::Transport;
+use sip::digest::Algorithm;
 use sip::transaction::{Hop as SipHop, Timers};
 
 use crate::usim::Usim;
@@ -21,6 +22,8 @@ pub struct Config {
     pub realm: String,
     /// What proves who it is.
     pub secret: Secret,
+    /// What it names in its first REGISTER where its secret is a password.
+    pub algorithm: Algorithm,
     /// Its own address, in Via and Contact.
     pub local: SocketAddr,
     /// The P-CSCF.
@@ -33,6 +36,8 @@ pub struct Config {
     pub expires: u32,
     /// `+sip.instance`, a URN, so that devices of one user are told apart (RFC 5626).
     pub instance: Option<String>,
+    /// Preference among the devices of a user, in thousandths (RFC 3261 20.10).
+    pub q: Option<u16>,
     /// P-Access-Network-Info (RFC 7315 4.4).
     pub access_network: Option<String>,
     /// Where media is received.
@@ -58,12 +63,14 @@ impl Config {
             impi: identity.to_owned(),
             realm: realm.to_owned(),
             secret,
+            algorithm: Algorithm::Md5,
             local,
             proxy,
             transport: Transport::Udp,
             timers: Timers::CORE,
             expires: 600_000,
             instance: None,
+            q: None,
             access_network: None,
             media_ip: local.ip(),
             media_ports: 40_000..=40_999,

@@ -44,7 +44,7 @@ pub(super) struct Core {
 impl Core {
     pub fn new(config: Config, mut entropy: Entropy) -> Self {
         let layer = Layer::new(transaction::Config::default(), &mut entropy);
-        let authenticator = Authenticator::new(&config.impi, config.secret.clone());
+        let authenticator = Authenticator::new(&config);
         Self {
             config,
             layer,

@@ -44,7 +44,7 @@ impl Registration {
             call_id: core.entropy.token_string(),
             local_tag: core.entropy.token_string(),
             cseq: 0,
-            authenticator: Authenticator::new(&core.config.impi, core.config.secret.clone()),
+            authenticator: Authenticator::new(&core.config),
             challenges: 0,
             expires: core.config.expires,
             client: None,
@@ -158,6 +158,10 @@ impl Registration {
         contact.push_str(";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"");
         if let Some(instance) = &core.config.instance {
             contact.push_str(&format!(";+sip.instance=\"<{instance}>\""));
+        }
+        if let Some(q) = core.config.q {
+            let q = q.min(1000);
+            contact.push_str(&format!(";q={}.{:03}", q / 1000, q % 1000));
         }
         contact.push_str(&format!(";expires={}", self.expires));
         let mut draft = Draft::request(&Method::Register, &uri);
