@@ -83,7 +83,7 @@ struct Branch {
 #[derive(Debug)]
 struct Best {
     status: u16,
-    /// None for a failure without a response: one is made up.
+    /// Our Via removed. None for a failure without a response: one is made up.
     response: Option<Message>,
 }
 
@@ -252,9 +252,28 @@ impl<T> Proxy<T> {
                 if status >= 600 {
                     context.cancel_pending(actions);
                 }
-                context.consider(status, Some(response.clone()));
+                let (status, response) = for_upstream(status, response);
+                context.consider(status, response);
                 self.best_if_complete(id)
             }
+        }
+    }
+
+    /// Keeps what would have gone upstream for comparison with what branches that follow come to.
+    pub fn set_aside(&mut self, upstream: Upstream) {
+        let (id, status, response) = match upstream {
+            Upstream::Nothing => return,
+            Upstream::Failure { context, status } => (context, status, None),
+            Upstream::Response {
+                context, response, ..
+            } => (
+                context,
+                response.status().unwrap_or_default(),
+                Some(response),
+            ),
+        };
+        if let Some(context) = self.contexts.get_mut(&id) {
+            context.consider(status, response);
         }
     }
 
@@ -275,7 +294,11 @@ impl<T> Proxy<T> {
             entry.pending = false;
             actions.cancel_timer(entry.timer_c.take());
         }
-        let status = if context.cancelled { 487 } else { status };
+        let status = match status {
+            _ if context.cancelled => 487,
+            503 => 500,
+            status => status,
+        };
         context.consider(status, None);
         self.best_if_complete(id)
     }
@@ -411,17 +434,7 @@ impl<T> Proxy<T> {
         let Some(best) = context.best.take() else {
             return Upstream::Nothing;
         };
-        // A 503 says that its sender can serve nobody, which is not so of us (RFC 3261 16.7 step 6).
-        let is_unavailable = best.status == 503;
-        let cut = best.response.and_then(|response| {
-            let mut draft = response.edit();
-            draft.remove_first_value(HeaderName::Via);
-            if is_unavailable {
-                draft.set_status(500, "").remove_all(HeaderName::RetryAfter);
-            }
-            draft.finish().ok()
-        });
-        match cut {
+        match best.response {
             Some(response) => Upstream::Response {
                 context: id,
                 branch: None,
@@ -429,7 +442,7 @@ impl<T> Proxy<T> {
             },
             None => Upstream::Failure {
                 context: id,
-                status: if is_unavailable { 500 } else { best.status },
+                status: best.status,
             },
         }
     }
@@ -453,12 +466,12 @@ impl<T> Context<T> {
     }
 
     /// Keeps the better of two final responses (RFC 3261 16.7 step 6): 6xx, then the lowest class, and within
-    /// 4xx those first that tell the client how to try again. 503 counts as a 500 of ours.
+    /// 4xx those first that tell the client how to try again.
     fn consider(&mut self, status: u16, response: Option<Message>) {
         let rank = |status: u16| match status {
             600.. => (0, status),
             401 | 407 | 415 | 420 | 484 => (status / 100, 0),
-            408 | 503 => (status / 100, u16::MAX),
+            408 => (4, u16::MAX),
             _ => (status / 100, status),
         };
         let better = self
@@ -469,6 +482,18 @@ impl<T> Context<T> {
             self.best = Some(Best { status, response });
         }
     }
+}
+
+/// A failure as it goes upstream: without our Via, and a 503 as 500, because it says that its sender can serve
+/// nobody, which is not so of us (RFC 3261 16.7 step 6).
+fn for_upstream(status: u16, response: &Message) -> (u16, Option<Message>) {
+    let mut draft = response.edit();
+    draft.remove_first_value(HeaderName::Via);
+    if status != 503 {
+        return (status, draft.finish().ok());
+    }
+    draft.set_status(500, "").remove_all(HeaderName::RetryAfter);
+    (500, draft.finish().ok())
 }
 
 fn restart_timer_c(actions: &mut Actions<'_>, role: Role, entry: &mut Branch) {

@@ -203,6 +203,7 @@ impl Scscf {
             .is_some_and(|context| !context.state.remaining.is_empty() && !context.is_cancelled());
         // Others are tried until somebody answers or declines for all (RFC 3261 16.7).
         if more && (300..600).contains(&status) {
+            self.proxy.set_aside(upstream);
             return self.try_next_group(actions, id, status);
         }
         match upstream {
