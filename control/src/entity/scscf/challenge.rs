@@ -9,8 +9,11 @@ use sip::digest::{
     Algorithm, Challenge, Credentials, Hex, NonceCounts, Qop, Request, Secret, aka_nonce,
 };
 
-/// Challenges kept at once; beyond it the REGISTER is answered 503.
-const CHALLENGES_MAX: usize = 1_000_000;
+/// Users with challenges at once; beyond it the REGISTER is answered 504.
+const USERS_MAX: usize = 1_000_000;
+/// Challenges of one user at once: a user has several devices, which register at the same time, and whoever sends
+/// REGISTER in the user's name is challenged too. Beyond it the oldest goes, those that were answered last.
+const CHALLENGES_PER_USER_MAX: usize = 16;
 /// How long the nonce of an answered SIP Digest challenge may be used again.
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// Failures to make sense of a challenge before the UE is refused (TS 24.229 5.4.1.2.3).
@@ -19,7 +22,15 @@ const FAILURES_MAX: u8 = 3;
 /// Challenges by private identity.
 #[derive(Debug, Default)]
 pub struct Challenges {
-    pending: HashMap<String, Pending>,
+    users: HashMap<String, User>,
+}
+
+/// The challenges of one user, oldest first.
+#[derive(Debug, Default)]
+struct User {
+    pending: Vec<Pending>,
+    /// Challenges in a row that the UE could not make sense of.
+    failures: u8,
 }
 
 #[derive(Debug)]
@@ -31,7 +42,8 @@ struct Pending {
     algorithm: Algorithm,
     /// RAND, which a resynchronisation goes with.
     rand: Option<[u8; 16]>,
-    failures: u8,
+    /// It was answered rightly.
+    answered: bool,
     until: Instant,
 }
 
@@ -46,6 +58,8 @@ enum Kept {
 pub struct Terms<'a> {
     /// Realm, unless the HSS gives another.
     pub realm: &'a str,
+    /// What the UE named; of SIP Digest only.
+    pub algorithm: Option<Algorithm>,
     /// How long it may be answered.
     pub lifetime: Duration,
     /// The nonce before it was too old.
@@ -70,9 +84,9 @@ pub enum Verdict {
 }
 
 impl Challenges {
-    /// Challenges kept.
-    pub fn len(&self) -> usize {
-        self.pending.len()
+    /// True when none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
     }
 
     /// Makes a challenge from a vector of the HSS. `None` when the vector is no use or too many wait.
@@ -86,20 +100,20 @@ impl Challenges {
     ) -> Option<Challenge> {
         let Terms {
             realm,
+            algorithm,
             lifetime,
             stale,
         } = terms;
-        if self.pending.len() >= CHALLENGES_MAX && !self.pending.contains_key(impi) {
+        if self.users.len() >= USERS_MAX && !self.users.contains_key(impi) {
             return None;
         }
         let is_aka = item.scheme == Some(AuthScheme::DigestAkaV1Md5);
         let (challenge, secret, rand) = if is_aka {
             aka(realm, item)?
         } else {
-            let (challenge, secret) = digest(realm, item, entropy)?;
+            let (challenge, secret) = digest(realm, algorithm, item, entropy)?;
             (challenge, secret, None)
         };
-        let failures = self.pending.get(impi).map_or(0, |before| before.failures);
         let pending = Pending {
             nonce: challenge.nonce.clone(),
             realm: challenge.realm.clone(),
@@ -107,10 +121,10 @@ impl Challenges {
             counts: NonceCounts::default(),
             algorithm: challenge.algorithm,
             rand,
-            failures,
+            answered: false,
             until: now + lifetime,
         };
-        self.pending.insert(impi.to_owned(), pending);
+        self.users.entry(impi.to_owned()).or_default().keep(pending);
         Some(Challenge { stale, ..challenge })
     }
 
@@ -125,74 +139,104 @@ impl Challenges {
         if credentials.nonce.is_empty() {
             return Verdict::Unknown;
         }
-        let Some(pending) = self
-            .pending
-            .get_mut(impi)
-            .filter(|pending| pending.until > now)
-        else {
+        let Some(user) = self.users.get_mut(impi) else {
             return Verdict::Stale;
         };
-        if credentials.nonce != pending.nonce || credentials.realm != pending.realm {
-            return Verdict::Stale;
+        let verdict = user.verify(now, credentials, request);
+        if user.pending.is_empty() {
+            self.users.remove(impi);
         }
-        if credentials.algorithm != pending.algorithm {
+        verdict
+    }
+
+    /// Forgets the challenges of a user.
+    pub fn forget(&mut self, impi: &str) {
+        self.users.remove(impi);
+    }
+
+    /// Forgets challenges whose time is over.
+    pub fn expire(&mut self, now: Instant) {
+        self.users.retain(|_, user| {
+            user.pending.retain(|pending| pending.until > now);
+            !user.pending.is_empty()
+        });
+    }
+}
+
+impl User {
+    fn keep(&mut self, pending: Pending) {
+        if self.pending.len() >= CHALLENGES_PER_USER_MAX {
+            let oldest = self.pending.iter().position(|pending| !pending.answered);
+            self.pending.remove(oldest.unwrap_or(0));
+        }
+        self.pending.push(pending);
+    }
+
+    fn verify(&mut self, now: Instant, credentials: &Credentials, request: Request<'_>) -> Verdict {
+        let answered = |pending: &Pending| {
+            pending.until > now
+                && pending.nonce == credentials.nonce
+                && pending.realm == credentials.realm
+        };
+        let Some(at) = self.pending.iter().position(answered) else {
+            return Verdict::Stale;
+        };
+        let verdict = self.pending[at].verify(credentials, request);
+        match verdict {
+            Verdict::Resynchronise(_) | Verdict::Unanswered => {
+                self.pending.remove(at);
+                self.failures = self.failures.saturating_add(1);
+                if self.failures >= FAILURES_MAX {
+                    self.failures = 0;
+                    return Verdict::Wrong;
+                }
+            }
+            Verdict::Genuine => {
+                self.failures = 0;
+                if self.pending[at].rand.is_some() {
+                    // A vector proves one registration (TS 33.203 6.1.1).
+                    self.pending.remove(at);
+                } else {
+                    self.pending[at].answered = true;
+                    self.pending[at].until = now + NONCE_LIFETIME;
+                }
+            }
+            // One guess a challenge.
+            Verdict::Wrong => drop(self.pending.remove(at)),
+            Verdict::Stale | Verdict::Unknown => {}
+        }
+        verdict
+    }
+}
+
+impl Pending {
+    fn verify(&mut self, credentials: &Credentials, request: Request<'_>) -> Verdict {
+        if credentials.algorithm != self.algorithm {
             return Verdict::Wrong;
         }
-        if let (Some(auts), Some(rand)) = (credentials.auts, pending.rand) {
-            if pending.fails_too_often() {
-                return Verdict::Wrong;
-            }
+        if let (Some(auts), Some(rand)) = (credentials.auts, self.rand) {
             let mut data = [0; 30];
             data[..16].copy_from_slice(&rand);
             data[16..].copy_from_slice(&auts);
             return Verdict::Resynchronise(data);
         }
         if credentials.response.is_empty() {
-            return if pending.fails_too_often() {
-                Verdict::Wrong
-            } else {
-                Verdict::Unanswered
-            };
+            return Verdict::Unanswered;
         }
-        let secret = match &pending.secret {
+        let secret = match &self.secret {
             Kept::Xres(xres) => Secret::Password(xres),
             Kept::Ha1(ha1) => Secret::Ha1(*ha1),
         };
         if !credentials.verify(secret, request) {
             return Verdict::Wrong;
         }
-        let fresh = match &credentials.protection {
-            Some(protection) => pending.counts.accept(protection.nonce_count),
-            None => pending.counts.accept(1),
-        };
-        if !fresh {
-            return Verdict::Stale;
-        }
-        pending.failures = 0;
-        if pending.rand.is_some() {
-            // A vector proves one registration (TS 33.203 6.1.1).
-            self.pending.remove(impi);
+        let count = credentials.protection.as_ref();
+        let count = count.map_or(1, |protection| protection.nonce_count);
+        if self.counts.accept(count) {
+            Verdict::Genuine
         } else {
-            pending.until = now + NONCE_LIFETIME;
+            Verdict::Stale
         }
-        Verdict::Genuine
-    }
-
-    /// Forgets the challenges of a user.
-    pub fn forget(&mut self, impi: &str) {
-        self.pending.remove(impi);
-    }
-
-    /// Forgets challenges whose time is over; returns the users whose registration attempts they were.
-    pub fn expire(&mut self, now: Instant) {
-        self.pending.retain(|_, pending| pending.until > now);
-    }
-}
-
-impl Pending {
-    fn fails_too_often(&mut self) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        self.failures >= FAILURES_MAX
     }
 }
 
@@ -213,14 +257,26 @@ fn aka(realm: &str, item: &SipAuthDataItem) -> Option<(Challenge, Kept, Option<[
     Some((challenge, Kept::Xres(xres), Some(rand)))
 }
 
-/// SIP Digest (TS 24.229 Annex N, TS 33.203 Annex N).
-fn digest(realm: &str, item: &SipAuthDataItem, entropy: &mut Entropy) -> Option<(Challenge, Kept)> {
+/// SIP Digest (TS 24.229 Annex N, TS 33.203 Annex N): by the algorithm the UE named, where the HSS gives it, else by
+/// the one that every UE has.
+fn digest(
+    realm: &str,
+    named: Option<Algorithm>,
+    item: &SipAuthDataItem,
+    entropy: &mut Entropy,
+) -> Option<(Challenge, Kept)> {
     let given = item.digest_authenticate.as_ref()?;
-    let algorithm = match given.algorithm.as_deref() {
-        None => Algorithm::Md5,
-        Some(name) => name.parse().ok()?,
+    let algorithm = |name: Option<&str>| match name {
+        None => Some(Algorithm::Md5),
+        Some(name) => name.parse().ok(),
     };
-    let ha1 = Hex::parse(given.ha1.as_bytes())?;
+    let alternate = given.alternate_algorithm.as_deref();
+    let alternate = alternate.and_then(|name| algorithm(Some(name)));
+    let (algorithm, ha1) = match (alternate, &given.alternate_ha1) {
+        (Some(alternate), Some(ha1)) if named == Some(alternate) => (alternate, ha1),
+        _ => (algorithm(given.algorithm.as_deref())?, &given.ha1),
+    };
+    let ha1 = Hex::parse(ha1.as_bytes())?;
     let realm = if given.realm.is_empty() {
         realm
     } else {
@@ -235,4 +291,127 @@ fn digest(realm: &str, item: &SipAuthDataItem, entropy: &mut Entropy) -> Option<
         Challenge::new(realm, &nonce, algorithm, &[Qop::Auth]),
         Kept::Ha1(ha1),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diameter::cx::SipDigestAuthenticate;
+    use sip::digest::Client;
+
+    const IMPI: &str = "a@ims.test";
+    const NOW: Instant = Instant::from_secs(1);
+    const REGISTER: Request<'static> = Request {
+        method: "REGISTER",
+        uri: "sip:ims.test",
+        body: b"",
+    };
+
+    fn challenge(challenges: &mut Challenges, algorithm: Option<Algorithm>) -> Challenge {
+        let ha1 = |algorithm: Algorithm| algorithm.ha1(IMPI, "ims.test", b"secret");
+        let item = SipAuthDataItem {
+            scheme: Some(AuthScheme::SipDigest),
+            digest_authenticate: Some(SipDigestAuthenticate {
+                realm: "ims.test".into(),
+                algorithm: Some("MD5".into()),
+                qop: None,
+                ha1: ha1(Algorithm::Md5).as_str().into(),
+                alternate_algorithm: Some("SHA-256".into()),
+                alternate_ha1: Some(ha1(Algorithm::Sha256).as_str().into()),
+            }),
+            ..SipAuthDataItem::default()
+        };
+        let terms = Terms {
+            realm: "ims.test",
+            algorithm,
+            lifetime: Duration::from_secs(240),
+            stale: false,
+        };
+        let mut entropy = Entropy::from_u64(challenges.users.values().fold(0, |sum, user| {
+            sum + user.pending.len() as u64 + u64::from(user.failures)
+        }));
+        let issued = challenges.issue(NOW, &mut entropy, IMPI, &item, terms);
+        issued.expect("a vector that is of use")
+    }
+
+    fn answer(challenge: &Challenge, password: &str) -> Credentials {
+        let secret = Secret::Password(password.as_bytes());
+        let mut entropy = Entropy::from_u64(7);
+        Client::new(IMPI, challenge.clone()).answer(secret, REGISTER, &mut entropy)
+    }
+
+    #[test]
+    fn devices_of_one_user_are_challenged_side_by_side() {
+        let mut challenges = Challenges::default();
+        let first = challenge(&mut challenges, None);
+        let second = challenge(&mut challenges, None);
+        for challenge in [&first, &second] {
+            let credentials = answer(challenge, "secret");
+            let verdict = challenges.verify(NOW, IMPI, &credentials, REGISTER);
+            assert_eq!(verdict, Verdict::Genuine);
+            let again = challenges.verify(NOW, IMPI, &credentials, REGISTER);
+            assert_eq!(again, Verdict::Stale, "its count was used");
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_spends_its_own_challenge_only() {
+        let mut challenges = Challenges::default();
+        let rightful = challenge(&mut challenges, None);
+        let guessed = challenge(&mut challenges, None);
+        let verdict = challenges.verify(NOW, IMPI, &answer(&guessed, "guess"), REGISTER);
+        assert_eq!(verdict, Verdict::Wrong);
+        let verdict = challenges.verify(NOW, IMPI, &answer(&guessed, "secret"), REGISTER);
+        assert_eq!(verdict, Verdict::Stale);
+        let verdict = challenges.verify(NOW, IMPI, &answer(&rightful, "secret"), REGISTER);
+        assert_eq!(verdict, Verdict::Genuine);
+    }
+
+    #[test]
+    fn of_too_many_challenges_those_that_nobody_answered_go_first() {
+        let mut challenges = Challenges::default();
+        let used = challenge(&mut challenges, None);
+        let credentials = answer(&used, "secret");
+        challenges.verify(NOW, IMPI, &credentials, REGISTER);
+        let unanswered = challenge(&mut challenges, None);
+        for _ in 0..CHALLENGES_PER_USER_MAX {
+            challenge(&mut challenges, None);
+        }
+        let verdict = challenges.verify(NOW, IMPI, &answer(&unanswered, "secret"), REGISTER);
+        assert_eq!(verdict, Verdict::Stale);
+        let mut client = Client::new(IMPI, used);
+        let mut entropy = Entropy::from_u64(8);
+        let mut next = || client.answer(Secret::Password(b"secret"), REGISTER, &mut entropy);
+        let (_, second) = (next(), next());
+        let verdict = challenges.verify(NOW, IMPI, &second, REGISTER);
+        assert_eq!(verdict, Verdict::Genuine);
+    }
+
+    #[test]
+    fn the_algorithm_is_the_one_the_ue_named_where_the_hss_has_it() {
+        let mut challenges = Challenges::default();
+        for (named, got) in [
+            (None, Algorithm::Md5),
+            (Some(Algorithm::Md5), Algorithm::Md5),
+            (Some(Algorithm::Sha256), Algorithm::Sha256),
+            (Some(Algorithm::Sha256Sess), Algorithm::Md5),
+        ] {
+            let challenge = challenge(&mut challenges, named);
+            assert_eq!(challenge.algorithm, got);
+            let credentials = answer(&challenge, "secret");
+            let verdict = challenges.verify(NOW, IMPI, &credentials, REGISTER);
+            assert_eq!(verdict, Verdict::Genuine);
+        }
+    }
+
+    #[test]
+    fn an_expired_challenge_is_forgotten() {
+        let mut challenges = Challenges::default();
+        let challenge = challenge(&mut challenges, None);
+        let late = NOW + Duration::from_secs(240);
+        let verdict = challenges.verify(late, IMPI, &answer(&challenge, "secret"), REGISTER);
+        assert_eq!(verdict, Verdict::Stale);
+        challenges.expire(late);
+        assert!(challenges.is_empty());
+    }
 }

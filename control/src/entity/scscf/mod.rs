@@ -151,7 +151,7 @@ impl Scscf {
             Timer::Challenges => {
                 self.clearing = None;
                 self.challenges.expire(actions.now);
-                if self.challenges.len() > 0 {
+                if !self.challenges.is_empty() {
                     self.watch_challenges(actions);
                 }
             }

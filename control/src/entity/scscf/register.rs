@@ -157,7 +157,6 @@ impl Scscf {
             Verdict::Wrong => {
                 actions.counters.count(Counter::RegistrationRejected);
                 warn!(impi = %Pii(&registering.impi), "authentication failed");
-                self.challenges.forget(&registering.impi);
                 let (server, request) = (registering.server, registering.request.clone());
                 actions
                     .stack
@@ -352,6 +351,7 @@ impl Scscf {
         }
         let terms = Terms {
             realm: &actions.config.realm,
+            algorithm: registering.credentials.as_ref().map(|given| given.algorithm),
             lifetime: actions.config.registration.reg_await_auth,
             stale,
         };
