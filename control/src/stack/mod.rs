@@ -11,6 +11,7 @@ mod streams;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use base::{Entropy, Instant};
 use sip::locate::{Answer, Next, Question, ResponseRoute, ResponseTarget, mark_source};
@@ -33,16 +34,6 @@ use streams::Streams;
 
 /// Messages that may wait between entities of this process; more than that is a loop.
 const LOCAL_QUEUE_MAX: usize = 100_000;
-
-/// What a branch does next.
-enum Step {
-    /// It sends this there.
-    Send(Draft, Target),
-    /// It waits for an answer of the DNS.
-    Wait,
-    /// There are no more targets.
-    End,
-}
 
 /// What a transaction belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -621,11 +612,13 @@ impl Stack {
         }
     }
 
-    /// Takes the next target of a branch; asks the DNS where none is known.
-    fn next_target(&mut self, now: Instant, id: BranchId) -> Step {
+    /// Takes the next target of a branch, with the request to send there; `None` when there are no more. Asks
+    /// the DNS where none is known: pending while that has not answered.
+    fn poll_target(&mut self, now: Instant, id: BranchId) -> Poll<Option<(Draft, Target)>> {
         loop {
-            if let Some((draft, target)) = self.branches.next_target(id) {
-                return Step::Send(draft, target);
+            let known = self.branches.next_target(id);
+            if known.is_some() {
+                return Poll::Ready(known);
             }
             match self.branches.poll_locator(id) {
                 Next::Target(target) => {
@@ -639,11 +632,11 @@ impl Stack {
                     }
                     None => {
                         self.branches.resolving(id);
-                        return Step::Wait;
+                        return Poll::Pending;
                     }
                 },
-                Next::Waiting => return Step::Wait,
-                Next::End => return Step::End,
+                Next::Waiting => return Poll::Pending,
+                Next::End => return Poll::Ready(None),
             }
         }
     }
@@ -663,10 +656,10 @@ impl Stack {
     /// Sends the branch's request to its next target, when that is known; without one the branch fails and ends.
     fn try_next_target(&mut self, now: Instant, id: BranchId) {
         loop {
-            let (mut draft, target) = match self.next_target(now, id) {
-                Step::Send(draft, target) => (draft, target),
-                Step::Wait => return,
-                Step::End => return self.fail(id),
+            let (mut draft, target) = match self.poll_target(now, id) {
+                Poll::Ready(Some(next)) => next,
+                Poll::Ready(None) => return self.fail(id),
+                Poll::Pending => return,
             };
             let via = self.via(&target);
             let request = match draft.push_front(HeaderName::Via, &via).finish() {
@@ -788,3 +781,6 @@ impl Stack {
         stream
     }
 }
+
+#[cfg(test)]
+mod tests;
