@@ -146,3 +146,57 @@ fn their_gateway_carries_our_calls() {
         );
     });
 }
+
+/// Their controller takes one context of our gateway through its life, with RTP through it.
+fn their_controller_drives_our_gateway(encoder: Encoder) {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    let capture = Capture::start(&namespace, &folder);
+    let media = Some("127.0.0.3");
+    let mgc = erlang::start_mgc(&namespace, &folder, address(MGC), encoder, media);
+    let line = format!(
+        "media --functions trgw --mgc {MGC} --mid {MG} --address {MEDIA} --ports 20000-20099 --io udp"
+    );
+    let arguments: Vec<&str> = line.split_whitespace().collect();
+    let mut ours = strowger::start(&namespace, &folder, "media", "127.0.0.2:9081", &arguments);
+    let mgc = mgc.wait(LIMIT);
+    erlang::assert_steps(
+        &mgc,
+        &[
+            "service_change root",
+            "audit_root",
+            "audit_root_capabilities",
+            "add",
+            "modify",
+            "media 50 50",
+            "audit_value",
+            "audit_capabilities",
+            "subtract",
+            "subtract_again 411",
+            "audit_gone 411",
+        ],
+    );
+    // One packet to latch on and fifty to count, each way.
+    for statistic in [
+        "{\"rtp/pr\",[\"51\"]}",
+        "{\"rtp/ps\",[\"51\"]}",
+        "{\"rtp/pl\"",
+    ] {
+        assert!(
+            mgc.output.contains(statistic),
+            "no {statistic} in:\n{}",
+            mgc.output
+        );
+    }
+    assert!(ours.is_running());
+    capture.stop().assert_clean(&["megaco", "rtp"]);
+}
+
+#[test]
+fn their_controller_drives_our_gateway_with_long_tokens() {
+    their_controller_drives_our_gateway(Encoder::Pretty);
+}
+
+#[test]
+fn their_controller_drives_our_gateway_with_short_tokens() {
+    their_controller_drives_our_gateway(Encoder::Compact);
+}
