@@ -54,6 +54,12 @@ counters! {
     RegistrationChallenged = "registration.challenged",
     /// Contacts that expired.
     RegistrationExpired = "registration.expired",
+    /// Subscriptions to registrations accepted by the S-CSCF.
+    SubscriptionAccepted = "subscription.accepted",
+    /// SUBSCRIBEs refused by the S-CSCF.
+    SubscriptionRejected = "subscription.rejected",
+    /// Subscriptions given up because a NOTIFY failed.
+    SubscriptionLost = "subscription.lost",
     /// Calls offered to the P-CSCF, a leg each.
     CallAttempted = "call.attempted",
     /// Legs answered.

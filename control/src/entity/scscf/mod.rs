@@ -1,6 +1,7 @@
 //! Serving-CSCF (TS 23.228 4.6.3, TS 24.229 5.4): registrar, and router of what its users send and receive.
 
 mod challenge;
+mod reg_event;
 mod register;
 mod registrar;
 mod session;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use base::TimerId;
 use diameter::ResultCode;
+use diameter::cx::ReasonCode;
 use diameter::cx::user_data::ImsSubscription;
 use diameter::cx::{self, Answer, Outcome};
 use sip::digest::Credentials;
@@ -19,10 +21,12 @@ use sip::{Message, Method};
 use super::{Actions, Event};
 use crate::config::Role;
 use crate::proxy::{self, Proxy};
+use crate::reginfo::ContactEvent;
 use crate::stack::BranchId;
 use challenge::Challenges;
+use reg_event::{Notifier, SetEnd, SubscriptionId};
 use register::Wishes;
-use registrar::{Registrar, SetId};
+use registrar::{Identity, Registrar, SetId};
 use session::Routing;
 
 /// Token of our URI in Service-Route: what comes by it is from a user of ours.
@@ -39,6 +43,8 @@ pub enum Timer {
     C(BranchId),
     /// A contact of a set expires.
     Contact(SetId),
+    /// A subscription to registrations expires, or has something to tell.
+    Subscription(SubscriptionId),
     /// Challenges may have expired (reg-await-auth, TS 24.229 5.4.1.2.1).
     Challenges,
 }
@@ -50,6 +56,7 @@ pub struct Scscf {
     name: String,
     proxy: Proxy<Routing>,
     registrar: Registrar,
+    notifier: Notifier,
     challenges: Challenges,
     registering: HashMap<u64, Registering>,
     next_token: u64,
@@ -82,6 +89,7 @@ impl Scscf {
             name,
             proxy: Proxy::new(Role::Scscf),
             registrar: Registrar::default(),
+            notifier: Notifier::default(),
             challenges: Challenges::default(),
             registering: HashMap::new(),
             next_token: 0,
@@ -97,6 +105,11 @@ impl Scscf {
     /// Contacts registered.
     pub fn contacts(&self) -> usize {
         self.registrar.contacts()
+    }
+
+    /// Subscriptions to registrations.
+    pub fn subscriptions(&self) -> usize {
+        self.notifier.len()
     }
 
     /// Requests under way.
@@ -115,6 +128,9 @@ impl Scscf {
                 }
                 if request.is_method(&Method::Register) {
                     self.handle_register(actions, server, request);
+                } else if Notifier::is_for(actions, &self.registrar, &request) {
+                    self.notifier
+                        .handle_subscribe(actions, &self.registrar, server, &request);
                 } else {
                     self.route(actions, server, request);
                 }
@@ -124,15 +140,27 @@ impl Scscf {
                 self.proxy.handle_cancel(actions, server);
             }
             Event::Response { branch, response } => {
+                let registrar = &self.registrar;
+                if self
+                    .notifier
+                    .handle_response(actions, registrar, branch, &response)
+                {
+                    return;
+                }
                 let upstream = self.proxy.handle_response(actions, branch, &response);
                 self.pass(actions, upstream);
             }
             Event::Failed { branch, status } => {
+                if self.notifier.handle_failure(actions, branch) {
+                    return;
+                }
                 let upstream = self.proxy.handle_failure(actions, branch, status);
                 self.pass(actions, upstream);
             }
             Event::Ended { branch } => {
-                self.proxy.handle_ended(actions, branch);
+                if !self.notifier.handle_ended(branch) {
+                    self.proxy.handle_ended(actions, branch);
+                }
             }
             Event::Cx { token, answer } => self.handle_answer(actions, token, *answer),
             Event::CxRequest { token, request } => {
@@ -148,6 +176,9 @@ impl Scscf {
         match timer {
             Timer::C(branch) => self.proxy.handle_timer_c(actions, branch),
             Timer::Contact(set) => self.handle_expiry(actions, set),
+            Timer::Subscription(id) => {
+                self.notifier.handle_timer(actions, &self.registrar, id);
+            }
             Timer::Challenges => {
                 self.clearing = None;
                 self.challenges.expire(actions.now);
@@ -166,8 +197,14 @@ impl Scscf {
                 let sets: Vec<SetId> = impis
                     .flat_map(|impi| self.registrar.sets_of(impi, &rtr.public_identities))
                     .collect();
+                // TS 29.228 6.1.3: the UE is told what it is to do, where it is to do anything.
+                let end = match rtr.deregistration_reason.code {
+                    ReasonCode::ServerChange => SetEnd::Ended(ContactEvent::Deactivated),
+                    ReasonCode::NewServerAssigned | ReasonCode::RemoveScscf => SetEnd::Elsewhere,
+                    _ => SetEnd::Ended(ContactEvent::Rejected),
+                };
                 for set in sets {
-                    self.end_set(actions, set);
+                    self.end_set(actions, set, end);
                 }
                 self.challenges.forget(&rtr.user_name);
                 request.answer(Outcome::SUCCESS)
@@ -177,18 +214,7 @@ impl Scscf {
                 match profile {
                     Some(Ok(profile)) => {
                         let identities = registrar::identities(&profile);
-                        for set in self.registrar.sets_of(&ppr.user_name, &[]) {
-                            let held = self.registrar.get(set).and_then(|set| {
-                                let first = set.identities.first()?;
-                                Some(first.uri.clone())
-                            });
-                            if let Some(held) =
-                                held.filter(|held| identities.iter().any(|i| i.uri == *held))
-                            {
-                                self.registrar
-                                    .renew(&ppr.user_name, &held, identities.clone());
-                            }
-                        }
+                        self.renew_identities(actions, &ppr.user_name, &identities);
                         self.challenges.forget(&ppr.user_name);
                         request.answer(Outcome::SUCCESS)
                     }
@@ -200,6 +226,27 @@ impl Scscf {
                 }
             }
             _ => request.answer(Outcome::Base(ResultCode::COMMAND_UNSUPPORTED)),
+        }
+    }
+
+    /// The identities of a user's sets are others now.
+    fn renew_identities(&mut self, actions: &mut Actions<'_>, impi: &str, identities: &[Identity]) {
+        let kept = |uri: &str| identities.iter().any(|identity| identity.uri == uri);
+        for id in self.registrar.sets_of(impi, &[]) {
+            let Some(set) = self.registrar.get(id) else {
+                continue;
+            };
+            let held = set.identities.iter().find(|held| kept(&held.uri));
+            let Some(held) = held.map(|held| held.uri.clone()) else {
+                continue;
+            };
+            if set.identities == identities {
+                continue;
+            }
+            let before: Vec<String> = set.usable().map(|usable| usable.uri.clone()).collect();
+            self.registrar.renew(impi, &held, identities.to_vec());
+            self.notifier
+                .tell_identities(actions, &self.registrar, id, &before);
         }
     }
 

@@ -13,12 +13,14 @@ use sip::{Contact, HeaderName, Message, NameAddr};
 use tracing::{info, warn};
 
 use super::challenge::{Terms, Verdict};
-use super::registrar::{self, Binding, SetId};
+use super::reg_event::SetEnd;
+use super::registrar::{self, Binding, Change, SetId};
 use super::{Registering, Scscf, Step, Timer};
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::identity;
+use crate::reginfo::ContactEvent;
 
 /// Options that the registrar understands in Require.
 const OPTIONS: [&str; 2] = ["path", "outbound"];
@@ -389,7 +391,8 @@ impl Scscf {
         }
         if ends {
             if let Some((id, _)) = self.registrar.find(&registering.identity) {
-                self.end_set(actions, id);
+                let end = SetEnd::Ended(ContactEvent::Unregistered);
+                self.end_set(actions, id, end);
             }
             return self.answer(actions, &registering, Vec::new(), Vec::new());
         }
@@ -409,14 +412,33 @@ impl Scscf {
             .renew(&registering.impi, &registering.identity, identities);
         actions.counters.count(Counter::RegistrationAccepted);
         info!(impu = %Pii(&registering.identity), "registered");
-        self.apply(actions, &registering, set);
+        let changes = self.apply(actions, &registering, set);
+        if self
+            .registrar
+            .get(set)
+            .is_some_and(|set| set.contacts.is_empty())
+        {
+            // The contact that was to remain has expired while the HSS was asked.
+            self.end_set(actions, set, SetEnd::Ended(ContactEvent::Unregistered));
+            let (impi, identity) = (&registering.impi, &registering.identity);
+            let kind = ServerAssignmentType::UserDeregistration;
+            self.tell_hss(actions, impi, identity, kind);
+            return self.answer(actions, &registering, Vec::new(), Vec::new());
+        }
         self.accept(actions, &registering, set);
+        self.notifier.tell(actions, &self.registrar, set, &changes);
     }
 
     /// Grants the wishes.
-    fn apply(&mut self, actions: &mut Actions<'_>, registering: &Registering, id: SetId) {
+    fn apply(
+        &mut self,
+        actions: &mut Actions<'_>,
+        registering: &Registering,
+        id: SetId,
+    ) -> Vec<Change> {
+        let mut changes = Vec::new();
         let Wishes::Change(wishes) = &registering.wishes else {
-            return;
+            return changes;
         };
         let request = &registering.request;
         let path: Vec<String> = request
@@ -428,13 +450,14 @@ impl Scscf {
         let now = actions.now;
         self.registrar.change(id, |set| {
             for wish in wishes {
-                if let Some(at) = set.position(&wish.uri, wish.instance.as_deref()) {
-                    set.contacts.remove(at);
-                }
                 if wish.expires.is_zero() {
+                    changes.extend(set.end(&wish.uri, wish.instance.as_deref()));
                     continue;
                 }
-                set.contacts.push(Binding {
+                changes.extend(set.put(Binding {
+                    id: 0,
+                    identity: registering.identity.clone(),
+                    event: ContactEvent::Registered,
                     uri: wish.uri.clone(),
                     params: wish.params.clone(),
                     q: wish.q,
@@ -443,10 +466,11 @@ impl Scscf {
                     call_id: call_id.to_owned(),
                     cseq,
                     expires_at: now + wish.expires,
-                });
+                }));
             }
         });
         self.restart_timer(actions, id);
+        changes
     }
 
     /// 200 with all contacts (TS 24.229 5.4.1.2.2F).
@@ -510,35 +534,40 @@ impl Scscf {
     /// Contacts of a set have expired (TS 24.229 5.4.1.4).
     pub(super) fn handle_expiry(&mut self, actions: &mut Actions<'_>, id: SetId) {
         let now = actions.now;
-        let mut expired = 0;
-        self.registrar.change(id, |set| {
-            let before = set.contacts.len();
-            set.timer = None;
-            set.contacts.retain(|binding| binding.expires_at > now);
-            expired = before - set.contacts.len();
-        });
-        for _ in 0..expired {
-            actions.counters.count(Counter::RegistrationExpired);
-        }
         let Some(set) = self.registrar.get(id) else {
             return;
         };
-        if !set.contacts.is_empty() {
-            return self.restart_timer(actions, id);
+        let expired = set
+            .contacts
+            .iter()
+            .filter(|binding| binding.expires_at <= now);
+        let expired = expired.count();
+        for _ in 0..expired {
+            actions.counters.count(Counter::RegistrationExpired);
+        }
+        if expired < set.contacts.len() {
+            let mut changes = Vec::new();
+            self.registrar.change(id, |set| {
+                set.timer = None;
+                changes = set.expire(now);
+            });
+            self.restart_timer(actions, id);
+            return self.notifier.tell(actions, &self.registrar, id, &changes);
         }
         let impi = set.impi.clone();
         let identity = set.identities.first().map(|identity| identity.uri.clone());
-        self.end_set(actions, id);
+        self.end_set(actions, id, SetEnd::Ended(ContactEvent::Expired));
         if let Some(identity) = identity {
             let kind = ServerAssignmentType::TimeoutDeregistration;
             self.tell_hss(actions, &impi, &identity, kind);
         }
     }
 
-    pub(super) fn end_set(&mut self, actions: &mut Actions<'_>, id: SetId) {
+    pub(super) fn end_set(&mut self, actions: &mut Actions<'_>, id: SetId, end: SetEnd) {
         if let Some(set) = self.registrar.remove(id) {
             info!(impi = %Pii(&set.impi), "no longer registered");
             actions.cancel_timer(set.timer);
+            self.notifier.end_set(actions, id, &set, end);
         }
     }
 }

@@ -8,6 +8,7 @@ use diameter::cx::user_data::ImsSubscription;
 use sip::{NameAddr, Uri};
 
 use crate::identity;
+use crate::reginfo::ContactEvent;
 
 /// Names an implicit registration set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,8 @@ pub struct RegistrationSet {
     pub contacts: Vec<Binding>,
     /// Fires when the first contact expires.
     pub timer: Option<TimerId>,
+    /// Contacts made so far: names for those to come.
+    pub contacts_made: u64,
 }
 
 /// A public identity of a set.
@@ -40,6 +43,12 @@ pub struct Identity {
 /// A contact of a set.
 #[derive(Clone, Debug)]
 pub struct Binding {
+    /// Its name within the set, the same for as long as it is refreshed.
+    pub id: u64,
+    /// The public identity that the REGISTER named.
+    pub identity: String,
+    /// What made it what it is.
+    pub event: ContactEvent,
     /// Contact URI as registered.
     pub uri: String,
     /// Contact parameters other than `expires`, as registered, each with its semicolon.
@@ -56,6 +65,15 @@ pub struct Binding {
     pub cseq: u32,
     /// When it expires.
     pub expires_at: Instant,
+}
+
+/// What happened to a contact.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The contact, as it is or was last.
+    pub binding: Binding,
+    /// What happened.
+    pub event: ContactEvent,
 }
 
 /// All sets of the S-CSCF.
@@ -100,7 +118,9 @@ impl Registrar {
         };
         let of =
             |(id, set): (&SetId, &RegistrationSet)| (set.impi == impi && named(set)).then_some(*id);
-        self.sets.iter().filter_map(of).collect()
+        let mut sets: Vec<SetId> = self.sets.iter().filter_map(of).collect();
+        sets.sort_unstable();
+        sets
     }
 
     /// Makes or renews the set that `identity` belongs to, from the profile of the HSS.
@@ -119,15 +139,16 @@ impl Registrar {
         for known in &identities {
             self.by_identity.insert(known.uri.clone(), id);
         }
-        let (contacts, timer) = match before {
-            Some(before) => (before.contacts, before.timer),
-            None => (Vec::new(), None),
+        let (contacts, timer, contacts_made) = match before {
+            Some(before) => (before.contacts, before.timer, before.contacts_made),
+            None => (Vec::new(), None, 0),
         };
         let set = RegistrationSet {
             impi: impi.to_owned(),
             identities,
             contacts,
             timer,
+            contacts_made,
         };
         self.sets.insert(id, set);
         id
@@ -161,10 +182,14 @@ impl RegistrationSet {
         self.identities.iter().find(|identity| identity.uri == uri)
     }
 
+    /// The identities that may be used.
+    pub fn usable(&self) -> impl Iterator<Item = &Identity> {
+        self.identities.iter().filter(|identity| !identity.barred)
+    }
+
     /// P-Associated-URI: the identities that are not barred, the default one first (TS 24.229 5.4.1.2.2F).
     pub fn associated(&self) -> impl Iterator<Item = String> + '_ {
-        let usable = self.identities.iter().filter(|identity| !identity.barred);
-        usable.map(|identity| match &identity.display_name {
+        self.usable().map(|identity| match &identity.display_name {
             Some(name) => format!("\"{}\" <{}>", escape(name), identity.uri),
             None => format!("<{}>", identity.uri),
         })
@@ -172,15 +197,57 @@ impl RegistrationSet {
 
     /// The binding of a contact URI, or of the same instance.
     pub fn position(&self, uri: &str, instance: Option<&str>) -> Option<usize> {
-        let parsed = Uri::parse(uri);
         self.contacts.iter().position(|binding| {
             let same_instance = instance.is_some() && binding.instance.as_deref() == instance;
-            let same_uri = match (parsed, Uri::parse(&binding.uri)) {
-                (Some(a), Some(b)) => a.is_equivalent(b),
-                _ => binding.uri == uri,
-            };
-            same_uri || same_instance
+            binding.is_at(uri) || same_instance
         })
+    }
+
+    /// Makes or refreshes a contact; the `id` and `event` given do not matter. One of the same
+    /// instance under another URI is replaced.
+    pub fn put(&mut self, mut contact: Binding) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let before = self
+            .position(&contact.uri, contact.instance.as_deref())
+            .map(|at| self.contacts.remove(at));
+        match before {
+            Some(before) if before.is_at(&contact.uri) => {
+                contact.id = before.id;
+                contact.event = ContactEvent::Refreshed;
+            }
+            other => {
+                changes.extend(other.map(Change::unregistered));
+                contact.id = self.contacts_made;
+                contact.event = ContactEvent::Registered;
+                self.contacts_made += 1;
+            }
+        }
+        self.contacts.push(contact.clone());
+        changes.push(Change {
+            event: contact.event,
+            binding: contact,
+        });
+        changes
+    }
+
+    /// Ends a contact.
+    pub fn end(&mut self, uri: &str, instance: Option<&str>) -> Option<Change> {
+        let at = self.position(uri, instance)?;
+        Some(Change::unregistered(self.contacts.remove(at)))
+    }
+
+    /// Ends the contacts that have expired.
+    pub fn expire(&mut self, now: Instant) -> Vec<Change> {
+        let contacts = std::mem::take(&mut self.contacts);
+        let (expired, kept): (Vec<Binding>, Vec<Binding>) = contacts
+            .into_iter()
+            .partition(|binding| binding.expires_at <= now);
+        self.contacts = kept;
+        let change = |binding| Change {
+            binding,
+            event: ContactEvent::Expired,
+        };
+        expired.into_iter().map(change).collect()
     }
 
     /// When the first contact expires.
@@ -189,7 +256,22 @@ impl RegistrationSet {
     }
 }
 
+impl Change {
+    fn unregistered(binding: Binding) -> Self {
+        let event = ContactEvent::Unregistered;
+        Change { binding, event }
+    }
+}
+
 impl Binding {
+    /// Whether this is its URI (RFC 3261 19.1.4).
+    fn is_at(&self, uri: &str) -> bool {
+        match (Uri::parse(uri), Uri::parse(&self.uri)) {
+            (Some(a), Some(b)) => a.is_equivalent(b),
+            _ => self.uri == uri,
+        }
+    }
+
     /// Contact value for the 200 to a REGISTER.
     pub fn contact(&self, now: Instant) -> String {
         let left = self.expires_at - now + Duration::from_millis(500);
@@ -258,6 +340,9 @@ mod tests {
 
     fn binding(uri: &str, expires: u64) -> Binding {
         Binding {
+            id: 1,
+            identity: "sip:a@t".into(),
+            event: ContactEvent::Registered,
             uri: uri.into(),
             params: String::new(),
             q: 1000,
@@ -290,6 +375,7 @@ mod tests {
             identities: Vec::new(),
             contacts: vec![binding("sip:a@192.0.2.1:5060", 10)],
             timer: None,
+            contacts_made: 1,
         };
         set.contacts[0].instance = Some("\"<urn:x>\"".into());
         assert_eq!(set.position("SIP:a@192.0.2.1:5060", None), Some(0));

@@ -282,6 +282,9 @@ mod tests {
     #[test]
     fn contacts_of_equal_preference_are_tried_together() {
         let binding = |uri: &str, q| Binding {
+            id: 0,
+            identity: String::new(),
+            event: crate::reginfo::ContactEvent::Registered,
             uri: uri.into(),
             params: String::new(),
             q,

@@ -1,0 +1,132 @@
+//! What a set of registrations looks like in a document (TS 24.229 5.4.2.1.2): one registration for
+//! each public identity that is not barred, all with the same contacts.
+
+use std::time::Duration;
+
+use base::Instant;
+
+use super::Due;
+use crate::entity::scscf::registrar::{Binding, Change, RegistrationSet};
+use crate::reginfo::{Contact, ContactEvent, Reginfo, Registration, State};
+
+/// Contacts in one document, counted at each identity: what a message holds (64 KB).
+const CONTACTS_MAX: usize = 128;
+
+/// The state of a set that lives.
+pub(super) fn of_set(now: Instant, version: u32, set: &RegistrationSet, due: &Due) -> Reginfo {
+    let held = set.contacts.iter().filter(|_| due.full);
+    let held = held.map(|binding| (binding, binding.event));
+    let ended = due
+        .changes
+        .iter()
+        .filter(|change| !due.full || !change.event.is_active());
+    let ended = ended.map(|change| (&change.binding, change.event));
+    let contacts: Vec<(&Binding, ContactEvent)> = held.chain(ended).collect();
+    let rejected: Vec<(&Binding, ContactEvent)> = set
+        .contacts
+        .iter()
+        .map(|binding| (binding, ContactEvent::Rejected))
+        .collect();
+    let state = match set.contacts.is_empty() {
+        true => State::Terminated,
+        false => State::Active,
+    };
+    let present = set
+        .usable()
+        .map(|usable| registration(now, &usable.uri, state, &contacts));
+    let gone = due
+        .before
+        .iter()
+        .filter(|&uri| set.usable().all(|usable| usable.uri != *uri));
+    let gone = gone.map(|uri| registration(now, uri, State::Terminated, &rejected));
+    Reginfo {
+        version,
+        full: due.full,
+        registrations: fitting(present.chain(gone)),
+    }
+}
+
+/// The last state of a set: all its contacts ended by `event`, some before by `changes`.
+pub(super) fn of_ended(
+    version: u32,
+    set: &RegistrationSet,
+    event: ContactEvent,
+    changes: &[Change],
+) -> Reginfo {
+    let contacts: Vec<(&Binding, ContactEvent)> = changes
+        .iter()
+        .filter(|change| !change.event.is_active())
+        .map(|change| (&change.binding, change.event))
+        .chain(set.contacts.iter().map(|binding| (binding, event)))
+        .collect();
+    let ended = set
+        .usable()
+        .map(|usable| registration(Instant::ZERO, &usable.uri, State::Terminated, &contacts));
+    Reginfo {
+        version,
+        full: true,
+        registrations: fitting(ended),
+    }
+}
+
+fn registration(
+    now: Instant,
+    aor: &str,
+    state: State,
+    contacts: &[(&Binding, ContactEvent)],
+) -> Registration {
+    let contacts = contacts
+        .iter()
+        .map(|(binding, event)| contact(now, aor, binding, *event));
+    Registration {
+        aor: aor.to_owned(),
+        id: aor.to_owned(),
+        state,
+        contacts: contacts.collect(),
+    }
+}
+
+fn contact(now: Instant, aor: &str, binding: &Binding, event: ContactEvent) -> Contact {
+    // At the identities that the REGISTER did not name the contact came into being by itself.
+    let event = match event {
+        ContactEvent::Registered if aor != binding.identity => ContactEvent::Created,
+        other => other,
+    };
+    let left = (binding.expires_at - now + Duration::from_millis(500)).as_secs();
+    Contact {
+        id: format!("{:x}/{aor}", binding.id),
+        event,
+        expires: event
+            .is_active()
+            .then(|| u32::try_from(left).unwrap_or(u32::MAX)),
+        q: (binding.q < 1000).then_some(binding.q),
+        call_id: Some(binding.call_id.clone()),
+        cseq: Some(binding.cseq),
+        uri: binding.uri.clone(),
+        display_name: None,
+        unknown_params: unknown_params(binding),
+    }
+}
+
+/// Parameters of the Contact but for those that have attributes, RFC 3680 5.3.
+fn unknown_params(binding: &Binding) -> Vec<(String, String)> {
+    let Ok(params) = sip::header::Params::parse(&binding.params) else {
+        return Vec::new();
+    };
+    params
+        .iter()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("q"))
+        .map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_owned()))
+        .collect()
+}
+
+/// As many registrations as a message holds, whole ones, the default identity's first.
+fn fitting(registrations: impl Iterator<Item = Registration>) -> Vec<Registration> {
+    let mut contacts = 0;
+    registrations
+        .take_while(|registration| {
+            contacts += registration.contacts.len().max(1);
+            contacts <= CONTACTS_MAX
+        })
+        .collect()
+}
