@@ -60,6 +60,8 @@ counters! {
     SubscriptionRejected = "subscription.rejected",
     /// Subscriptions given up because a NOTIFY failed.
     SubscriptionLost = "subscription.lost",
+    /// SUBSCRIBEs of the P-CSCF that were refused.
+    SubscriptionRefused = "subscription.refused",
     /// Calls offered to the P-CSCF, a leg each.
     CallAttempted = "call.attempted",
     /// Legs answered.

@@ -24,6 +24,10 @@ pub struct Status {
     pub contacts: usize,
     /// Registrations known to the P-CSCF.
     pub access_registrations: usize,
+    /// Subscriptions to registrations, as the S-CSCF has them.
+    pub subscriptions: usize,
+    /// Subscriptions to registrations, as the P-CSCF has them.
+    pub access_subscriptions: usize,
     /// Dialogs at the P-CSCF, a leg each.
     pub dialogs: usize,
     /// SIP transactions.
@@ -91,6 +95,8 @@ impl Status {
         gauge("registrations", self.registrations);
         gauge("contacts", self.contacts);
         gauge("access_registrations", self.access_registrations);
+        gauge("subscriptions", self.subscriptions);
+        gauge("access_subscriptions", self.access_subscriptions);
         gauge("dialogs", self.dialogs);
         gauge("transactions_client", self.transactions.client);
         gauge("transactions_server", self.transactions.server);

@@ -244,6 +244,8 @@ impl Node {
             registrations: scscf.map_or(0, Scscf::registrations),
             contacts: scscf.map_or(0, Scscf::contacts),
             access_registrations: self.pcscf.as_ref().map_or(0, Pcscf::registrations),
+            subscriptions: scscf.map_or(0, Scscf::subscriptions),
+            access_subscriptions: self.pcscf.as_ref().map_or(0, Pcscf::subscriptions),
             dialogs: self.pcscf.as_ref().map_or(0, Pcscf::dialogs),
             transactions: self.stack.transactions(),
             contexts,

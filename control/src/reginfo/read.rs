@@ -95,22 +95,26 @@ impl Reading {
             Place::Reginfo => self.document = Some(reginfo(tag, malformed)?),
             Place::Registration => {
                 let registration = registration(tag, malformed)?;
-                let document = self.document.as_mut();
-                document.map(|document| document.registrations.push(registration));
+                if let Some(document) = &mut self.document {
+                    document.registrations.push(registration);
+                }
             }
             Place::Contact => {
                 let contact = contact(tag, malformed)?;
-                let registration = self.registration();
-                registration.map(|registration| registration.contacts.push(contact));
+                if let Some(registration) = self.registration() {
+                    registration.contacts.push(contact);
+                }
             }
             Place::UnknownParam => {
                 let name = required(tag, "name", malformed)?;
-                let contact = self.contact();
-                contact.map(|contact| contact.unknown_params.push((name, String::new())));
+                if let Some(contact) = self.contact() {
+                    contact.unknown_params.push((name, String::new()));
+                }
             }
             Place::DisplayName => {
-                let contact = self.contact();
-                contact.map(|contact| contact.display_name.get_or_insert_default());
+                if let Some(contact) = self.contact() {
+                    contact.display_name.get_or_insert_default();
+                }
             }
             Place::Uri | Place::Foreign => {}
         }

@@ -412,9 +412,11 @@ impl World {
         }
         assert!(left.is_empty(), "left at the end: {left:?}");
         for node in [self.pcscf, self.scscf] {
-            // A registration has one timer, and the challenges of all together another.
+            // A registration and a subscription have one timer each, and the challenges of all
+            // together another.
             let status = self.control(node).status(self.network.now());
-            let timers = status.contacts + status.access_registrations + 1;
+            let registered = status.contacts + status.access_registrations;
+            let timers = registered + status.subscriptions + status.access_subscriptions + 1;
             assert!(status.timers <= timers, "timers are left: {status:#?}");
         }
     }

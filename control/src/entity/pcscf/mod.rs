@@ -7,6 +7,7 @@
 mod call;
 mod leg;
 mod media;
+mod reg_event;
 mod register;
 mod registration;
 mod release;
@@ -23,6 +24,7 @@ use crate::mgc::Side;
 use crate::proxy::{self, ContextId, Proxy, Upstream};
 use crate::stack::{BranchId, NextHop, Origin};
 use leg::{Leg, LegKey};
+use reg_event::{SubscriptionKey, Subscriptions};
 use registration::{Registering, RegistrationKey, Registrations};
 
 /// Timers of the P-CSCF.
@@ -32,6 +34,8 @@ pub enum Timer {
     C(BranchId),
     /// A registration ended without being refreshed.
     Registration(RegistrationKey),
+    /// A subscription wants attention.
+    Subscription(SubscriptionKey),
     /// A session was not refreshed (RFC 4028 10).
     Session(LegKey),
 }
@@ -41,6 +45,7 @@ pub enum Timer {
 pub struct Pcscf {
     proxy: Proxy<Proxied>,
     registrations: Registrations,
+    subscriptions: Subscriptions,
     legs: HashMap<LegKey, Leg>,
 }
 
@@ -85,6 +90,8 @@ enum Token {
     Registration(RegistrationKey),
     /// In Record-Route.
     Leg(LegKey),
+    /// In Contact of our own subscriptions.
+    Subscription(SubscriptionKey),
 }
 
 impl Token {
@@ -97,6 +104,7 @@ impl Token {
         match text.split_at_checked(1)? {
             ("r", hex) => key(hex).map(|key| Token::Registration(RegistrationKey(key))),
             ("d", hex) => key(hex).map(|key| Token::Leg(LegKey(key))),
+            ("s", hex) => key(hex).map(|key| Token::Subscription(SubscriptionKey(key))),
             _ => None,
         }
     }
@@ -107,6 +115,7 @@ impl std::fmt::Display for Token {
         match self {
             Token::Registration(RegistrationKey(key)) => write!(f, "r{key:016x}"),
             Token::Leg(LegKey(key)) => write!(f, "d{key:016x}"),
+            Token::Subscription(SubscriptionKey(key)) => write!(f, "s{key:016x}"),
         }
     }
 }
@@ -123,6 +132,7 @@ impl Pcscf {
         Self {
             proxy: Proxy::new(Role::Pcscf),
             registrations: Registrations::default(),
+            subscriptions: Subscriptions::default(),
             legs: HashMap::new(),
         }
     }
@@ -130,6 +140,11 @@ impl Pcscf {
     /// Contacts registered through here.
     pub fn registrations(&self) -> usize {
         self.registrations.len()
+    }
+
+    /// Subscriptions to these at the S-CSCF.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
     }
 
     /// Dialogs, a leg each.
@@ -155,15 +170,23 @@ impl Pcscf {
             Event::Ack { request, .. } => self.handle_ack(actions, request),
             Event::Cancel { server } => self.handle_cancel(actions, server),
             Event::Response { branch, response } => {
+                if self.handle_subscribe_response(actions, branch, &response) {
+                    return;
+                }
                 let upstream = self.proxy.handle_response(actions, branch, &response);
                 self.pass_upstream(actions, upstream);
             }
             Event::Failed { branch, status } => {
+                if self.handle_subscribe_failure(actions, branch, status) {
+                    return;
+                }
                 let upstream = self.proxy.handle_failure(actions, branch, status);
                 self.pass_upstream(actions, upstream);
             }
             Event::Ended { branch } => {
-                self.proxy.handle_ended(actions, branch);
+                if !self.handle_subscribe_ended(branch) {
+                    self.proxy.handle_ended(actions, branch);
+                }
             }
             Event::Anchor { owner, event, .. } => {
                 self.handle_anchor(actions, LegKey(owner), event);
@@ -177,7 +200,8 @@ impl Pcscf {
         match timer {
             Timer::C(branch) => self.proxy.handle_timer_c(actions, branch),
             // The S-CSCF has counted it: it ends here by the same REGISTER that did not come.
-            Timer::Registration(key) => drop(self.registrations.remove(key)),
+            Timer::Registration(key) => self.forget(actions, key),
+            Timer::Subscription(key) => self.handle_subscription_timer(actions, key),
             Timer::Session(key) => self.release(actions, key, "Session expired"),
         }
     }
@@ -195,11 +219,16 @@ impl Pcscf {
         if request.is_method(&Method::Register) {
             return self.handle_register(actions, origin, server, request);
         }
-        let token = own_token(actions, &request);
-        match token {
+        if let Some(Token::Subscription(key)) = target_token(actions, &request) {
+            return self.handle_notify(actions, server, &request, key);
+        }
+        match own_token(actions, &request) {
             Some(Token::Leg(key)) => self.handle_in_dialog(actions, server, request, key),
             Some(Token::Registration(key)) => {
                 self.handle_towards_ue(actions, origin, server, request, key);
+            }
+            Some(Token::Subscription(_)) => {
+                actions.stack.reject(actions.now, server, &request, 481, "");
             }
             None if is_for_us(actions, &request) => answer_ourselves(actions, server, &request),
             None if request.is_in_dialog() => {
@@ -288,13 +317,15 @@ impl Pcscf {
         request: Message,
         key: RegistrationKey,
     ) {
-        let Some(registration) = self.registrations.get(key) else {
+        let flow = self
+            .registrations
+            .flow(actions.now, key, request.is_in_dialog());
+        let Some(flow) = flow else {
             // RFC 5626 5.3.1: the flow is gone.
             return actions
                 .stack
                 .reject(actions.now, server, &request, 430, "Flow Failed");
         };
-        let flow = registration.flow;
         let mut draft = request.edit();
         remove_own_routes(actions, &request, &mut draft);
         // In a dialog without media the UE's own requests come this way too.
@@ -391,6 +422,19 @@ impl Pcscf {
 fn own_token(actions: &Actions<'_>, request: &Message) -> Option<Token> {
     let route = request.routes().next()?.ok()?;
     let own = actions.stack.addresses().own(route.uri)?;
+    if own.role == Role::Pcscf {
+        Token::parse(own.token)
+    } else {
+        None
+    }
+}
+
+/// The token of the Request-URI, when that is ours and nothing comes before it.
+fn target_token(actions: &Actions<'_>, request: &Message) -> Option<Token> {
+    if request.routes().next().is_some() {
+        return None;
+    }
+    let own = actions.stack.addresses().own(request.uri().ok()?)?;
     if own.role == Role::Pcscf {
         Token::parse(own.token)
     } else {

@@ -18,6 +18,9 @@ use crate::stack::{NextHop, Origin};
 /// How much longer the P-CSCF keeps a registration than the registrar grants it, so that it never ends first.
 const EXPIRY_GRACE: Duration = Duration::from_secs(30);
 
+/// How long a UE is reached after its registration has ended: 64 T1, a transaction.
+const DEPARTURE: u32 = 64;
+
 impl Pcscf {
     pub(super) fn handle_register(
         &mut self,
@@ -118,9 +121,7 @@ impl Pcscf {
             .zip(granted)
             .filter(|(_, seconds)| *seconds > 0)
         else {
-            if let Some(gone) = self.registrations.remove(registering.key) {
-                actions.cancel_timer(gone.timer);
-            }
+            self.forget(actions, registering.key);
             // `Contact: *`: every contact of the identity from this address ends.
             if registering.contact.is_none() && response.contacts().next().is_none() {
                 self.forget_all(actions, registering);
@@ -136,10 +137,16 @@ impl Pcscf {
             registered: registering.registered.clone(),
             identities: values(response, HeaderName::PAssociatedUri),
             service_route: values(response, HeaderName::ServiceRoute),
+            call_id: response.call_id().unwrap_or_default().to_owned(),
+            cseq: response.cseq().map_or(0, |cseq| cseq.number),
             timer: Some(timer),
         };
         match self.registrations.put(registering.key, registration) {
-            Some(replaced) => actions.cancel_timer(replaced),
+            Some(replaced) => {
+                actions.cancel_timer(replaced);
+                let granted = Duration::from_secs(seconds.into());
+                self.subscribe(actions, registering.key, granted);
+            }
             None => actions.cancel_timer(Some(timer)),
         }
     }
@@ -147,9 +154,17 @@ impl Pcscf {
     fn forget_all(&mut self, actions: &mut Actions<'_>, registering: &Registering) {
         let peer = registering.flow.peer();
         for key in self.registrations.keys_of(peer, &registering.registered) {
-            if let Some(gone) = self.registrations.remove(key) {
-                actions.cancel_timer(gone.timer);
-            }
+            self.forget(actions, key);
+        }
+    }
+
+    /// Ends a registration. Within dialogs the UE can be reached for a while: it is told of the end
+    /// by NOTIFY (TS 24.229 5.2.5).
+    pub(super) fn forget(&mut self, actions: &mut Actions<'_>, key: RegistrationKey) {
+        let until = actions.now + actions.config.gm.t1 * DEPARTURE;
+        if let Some(gone) = self.registrations.depart(actions.now, key, until) {
+            actions.cancel_timer(gone.timer);
+            self.unsubscribe(actions, key);
         }
     }
 }

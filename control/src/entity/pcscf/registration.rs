@@ -1,16 +1,20 @@
 //! Registrations as the P-CSCF knows them: how a UE is reached, and who it may say it is (TS 24.229 5.2.2).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use base::TimerId;
+use base::{Instant, TimerId};
 use sip::{HeaderName, Message, NameAddr, Uri};
 
 use crate::identity;
+use crate::reginfo::{Contact, Reginfo, State};
 use crate::stack::Flow;
 
 /// Registrations over one flow: trunks and test tools register many users from one address.
 const PER_FLOW_MAX: usize = 100_000;
+
+/// Identities of one UE; TS 24.229 names no maximum.
+const IDENTITIES_MAX: usize = 256;
 
 /// Names a registration, and is written into Path: unguessable, so that it also proves who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +33,10 @@ pub struct Registration {
     pub identities: Vec<String>,
     /// Routes towards its S-CSCF.
     pub service_route: Vec<String>,
+    /// Call-ID of the REGISTER that made or refreshed it.
+    pub call_id: String,
+    /// CSeq number of that REGISTER.
+    pub cseq: u32,
     /// Fires when it ends.
     pub timer: Option<TimerId>,
 }
@@ -46,11 +54,24 @@ pub struct Registering {
     pub registered: String,
 }
 
+/// What the S-CSCF says of a registration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// It has ended.
+    pub ended: bool,
+    /// The network wants it so.
+    pub by_network: bool,
+}
+
 /// All registrations of the P-CSCF.
 #[derive(Debug, Default)]
 pub struct Registrations {
     by_key: HashMap<RegistrationKey, Registration>,
     by_peer: HashMap<SocketAddr, Vec<RegistrationKey>>,
+    /// Flows of registrations that have ended, for what the UE is still to be told of them, and
+    /// till when; cleared as others follow.
+    departed: HashMap<RegistrationKey, (Flow, Instant)>,
+    departures: VecDeque<(RegistrationKey, Instant)>,
 }
 
 impl Registrations {
@@ -62,6 +83,20 @@ impl Registrations {
     /// A registration.
     pub fn get(&self, key: RegistrationKey) -> Option<&Registration> {
         self.by_key.get(&key)
+    }
+
+    /// A registration, to change what is known of it.
+    pub fn get_mut(&mut self, key: RegistrationKey) -> Option<&mut Registration> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// How the UE of a registration is reached; within a dialog also shortly after its end.
+    pub fn flow(&self, now: Instant, key: RegistrationKey, in_dialog: bool) -> Option<Flow> {
+        let registered = self.by_key.get(&key).map(|registration| registration.flow);
+        registered.or_else(|| {
+            let (flow, until) = self.departed.get(&key)?;
+            (in_dialog && *until > now).then_some(*flow)
+        })
     }
 
     /// The key under which this contact of this identity is registered from this address already.
@@ -125,6 +160,22 @@ impl Registrations {
         Some(registration)
     }
 
+    /// Removes a registration, but till `until` for the way to its UE.
+    pub fn depart(
+        &mut self,
+        now: Instant,
+        key: RegistrationKey,
+        until: Instant,
+    ) -> Option<Registration> {
+        let registration = self.remove(key)?;
+        while let Some((gone, _)) = self.departures.pop_front_if(|(_, until)| *until <= now) {
+            self.departed.remove(&gone);
+        }
+        self.departed.insert(key, (registration.flow, until));
+        self.departures.push_back((key, until));
+        Some(registration)
+    }
+
     /// The registration under which a UE sends: by its address, and where several share it by the identity that
     /// P-Preferred-Identity or else From names (TS 24.229 5.2.6.3).
     pub fn sender(&self, peer: SocketAddr, request: &Message) -> Option<&Registration> {
@@ -153,6 +204,75 @@ impl Registrations {
 }
 
 impl Registration {
+    /// The default identity of its implicit registration set as a canonical SIP URI, where it has
+    /// one (TS 24.229 5.2.3).
+    pub fn default_identity(&self) -> String {
+        let canonical = |value: &String| {
+            let address = NameAddr::parse(value).ok()?;
+            Some(identity::public_identity(address.uri))
+        };
+        let mut identities = self.identities.iter().filter_map(canonical);
+        identities
+            .clone()
+            .find(|uri| uri.starts_with("sip"))
+            .or_else(|| identities.next())
+            .unwrap_or_else(|| self.registered.clone())
+    }
+
+    /// Takes from a document what it says of this registration: whether it has ended, and the
+    /// identities that the UE may use. `is_last` where no other will follow.
+    pub fn learn(&mut self, document: &Reginfo, is_last: bool) -> News {
+        let (mut active, mut ended) = (Vec::new(), Vec::new());
+        let mut by_network = false;
+        for registration in &document.registrations {
+            let Some(uri) = Uri::parse(&registration.aor) else {
+                continue;
+            };
+            let aor = identity::public_identity(uri);
+            let contacts = registration.contacts.iter();
+            for contact in contacts.filter(|contact| self.is_at(&contact.uri)) {
+                if contact.event.is_active() {
+                    active.push(aor.clone());
+                } else if !self.is_newer_than(contact) {
+                    by_network |= contact.event.is_by_network();
+                    ended.push(aor.clone());
+                }
+            }
+            if registration.contacts.is_empty() && registration.state == State::Terminated {
+                ended.push(aor);
+            }
+        }
+        let default = self.default_identity();
+        let is_whole = document.full || is_last || ended.contains(&default);
+        for aor in ended.iter().filter(|aor| !active.contains(aor)) {
+            self.identities.retain(|value| !names(value, aor));
+        }
+        for aor in &active {
+            if !self.may_use(aor) && self.identities.len() < IDENTITIES_MAX {
+                self.identities.push(format!("<{aor}>"));
+            }
+        }
+        let is_over = active.is_empty() && !ended.is_empty();
+        News {
+            ended: is_over && (is_whole || self.identities.is_empty()),
+            by_network,
+        }
+    }
+
+    fn is_at(&self, contact: &str) -> bool {
+        match (Uri::parse(&self.contact), Uri::parse(contact)) {
+            (Some(own), Some(other)) => own.is_equivalent(other),
+            _ => self.contact == contact,
+        }
+    }
+
+    /// Whether another REGISTER than the one that a document means has made it since.
+    fn is_newer_than(&self, contact: &Contact) -> bool {
+        contact.call_id.as_ref().is_some_and(|call_id| {
+            *call_id != self.call_id || contact.cseq.is_some_and(|cseq| cseq < self.cseq)
+        })
+    }
+
     /// Whether a canonical public identity is one of the UE's.
     pub fn may_use(&self, identity: &str) -> bool {
         self.associated(identity).is_some()
@@ -160,10 +280,7 @@ impl Registration {
 
     /// The P-Associated-URI value for a canonical identity.
     pub fn associated(&self, identity: &str) -> Option<&str> {
-        let same = |value: &&String| {
-            NameAddr::parse(value)
-                .is_ok_and(|address| identity::public_identity(address.uri) == identity)
-        };
+        let same = |value: &&String| names(value, identity);
         self.identities.iter().find(same).map(String::as_str)
     }
 
@@ -179,6 +296,11 @@ impl Registration {
             .find_map(|address| self.associated(&identity::public_identity(address.uri)));
         named.or(self.identities.first().map(String::as_str))
     }
+}
+
+/// Whether a P-Associated-URI value names a canonical identity.
+fn names(value: &str, identity: &str) -> bool {
+    NameAddr::parse(value).is_ok_and(|address| identity::public_identity(address.uri) == identity)
 }
 
 /// The seconds that a registrar's answer grants to a contact; `None` when it does not list it.

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::Pcscf;
 use super::leg::{Leg, LegKey, LegState};
+use super::registration::RegistrationKey;
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::Actions;
@@ -14,6 +15,22 @@ use crate::mgc::Side;
 use crate::stack::NextHop;
 
 impl Pcscf {
+    /// Ends the legs of a registration that the network ended.
+    pub(super) fn release_all(
+        &mut self,
+        actions: &mut Actions<'_>,
+        registration: RegistrationKey,
+        why: &'static str,
+    ) {
+        let of_registration =
+            |(key, leg): (&LegKey, &Leg)| (leg.registration == Some(registration)).then_some(*key);
+        let mut keys: Vec<LegKey> = self.legs.iter().filter_map(of_registration).collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.release(actions, key, why);
+        }
+    }
+
     /// Ends a leg: BYE to both ends when the call is answered, 503 and CANCEL when it is not.
     pub(super) fn release(&mut self, actions: &mut Actions<'_>, key: LegKey, why: &'static str) {
         let Some(leg) = self.legs.get_mut(&key) else {
