@@ -80,6 +80,37 @@ pub fn fetch_with(client: &mut Client) -> Result<Value, Failure> {
     Err(Failure::new("no status").because(answer.error()))
 }
 
+/// Figures in the order in which people look for them; what is not listed follows.
+const ORDER: [&str; 14] = [
+    "roles",
+    "realm",
+    "mid",
+    "worker",
+    "host",
+    "registrations",
+    "contacts",
+    "access_registrations",
+    "dialogs",
+    "transactions",
+    "contexts",
+    "terminations",
+    "flows",
+    "timers",
+];
+
+/// The fields of an object in the order of [`ORDER`].
+fn ordered(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut ordered: Vec<(&String, &Value)> = fields.iter().collect();
+    let place = |key: &str| {
+        ORDER
+            .iter()
+            .position(|each| *each == key)
+            .unwrap_or(ORDER.len())
+    };
+    ordered.sort_by_key(|(key, _)| place(key));
+    ordered
+}
+
 /// One process for people: a title, its figures, then a table for each list it has.
 fn report(status: &Value, counters: bool) -> String {
     let empty = Map::new();
@@ -94,7 +125,7 @@ fn report(status: &Value, counters: bool) -> String {
     );
     let mut figures = Table::new(&[]);
     let mut lists = String::new();
-    for (key, value) in fields {
+    for (key, value) in ordered(fields) {
         match value {
             _ if ["process", "version", "uptime_s", "counters"].contains(&key.as_str()) => {}
             Value::Array(items) if items.iter().any(Value::is_object) => {
@@ -148,10 +179,15 @@ fn list(items: &[Value]) -> String {
     let Some(first) = items.first().and_then(Value::as_object) else {
         return String::new();
     };
-    let headings: Vec<String> = first.keys().map(|key| words(key)).collect();
+    let keys: Vec<&String> = ordered(first).into_iter().map(|(key, _)| key).collect();
+    let headings: Vec<String> = keys.iter().map(|key| words(key)).collect();
     let mut table = Table::new(&headings.iter().map(String::as_str).collect::<Vec<_>>());
     for item in items {
-        table.row(first.keys().map(|key| output::cell(&item[key])).collect());
+        table.row(
+            keys.iter()
+                .map(|key| output::cell(&item[key.as_str()]))
+                .collect(),
+        );
     }
     table.text()
 }

@@ -61,15 +61,6 @@ pub enum Io {
     Udp,
 }
 
-impl Io {
-    /// The name in flags and files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Io::Udp => "udp",
-        }
-    }
-}
-
 impl FromStr for Io {
     type Err = String;
 

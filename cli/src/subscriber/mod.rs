@@ -254,7 +254,7 @@ fn fields(subscriber: &Value) -> String {
     row("authentication", authentication(subscriber));
     if let Some(aka) = subscriber["aka"].as_object() {
         for (key, value) in aka {
-            row(key, output::cell(value));
+            row(key, octets(value).unwrap_or_else(|| output::cell(value)));
         }
     }
     row("state", state(subscriber));
@@ -262,6 +262,16 @@ fn fields(subscriber: &Value) -> String {
         row("S-CSCF", server.to_owned());
     }
     table.text()
+}
+
+/// A list of octets as hexadecimal digits.
+fn octets(value: &Value) -> Option<String> {
+    let all = value
+        .as_array()?
+        .iter()
+        .map(Value::as_u64)
+        .collect::<Option<Vec<u64>>>()?;
+    Some(all.iter().map(|octet| format!("{octet:02x}")).collect())
 }
 
 fn import(args: &SubscriberArgs, file: &Path, as_json: bool) -> Result<(), Failure> {
