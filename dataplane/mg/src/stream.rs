@@ -399,15 +399,16 @@ fn keep_one_codec(group: &mut Group) {
     };
     let formats = &media.head.formats;
     let first = formats.iter().position(|format| !is_auxiliary(format));
-    let is_kept =
-        |(index, format): &(usize, &Box<str>)| Some(*index) == first || is_auxiliary(format);
-    let (kept, dropped): (Vec<_>, Vec<_>) = formats.iter().enumerate().partition(is_kept);
+    let is_kept = |index: usize| Some(index) == first || is_auxiliary(&formats[index]);
+    let of = |list: Vec<usize>| -> Vec<Box<str>> {
+        list.into_iter()
+            .map(|index| formats[index].clone())
+            .collect()
+    };
+    let (kept, dropped): (Vec<_>, Vec<_>) = (0..formats.len()).partition(|&index| is_kept(index));
     if dropped.is_empty() {
         return;
     }
-    let of = |list: Vec<(usize, &Box<str>)>| -> Vec<Box<str>> {
-        list.into_iter().map(|(_, format)| format.clone()).collect()
-    };
     let (kept, dropped) = (of(kept), of(dropped));
     media.head.formats = kept;
     media.lines.remove_attributes(|attribute| {

@@ -808,7 +808,7 @@ fn a_latched_signal_is_complete() {
 fn silence_is_notified_in_the_direction_asked_for() {
     let mut rig = Rig::new();
     let (context, [one, two]) = rig.call();
-    let mut watch = |rig: &mut Rig, direction: &str| {
+    let watch = |rig: &mut Rig, direction: &str| {
         rig.mgcs[0].notified.clear();
         accepted(
             rig,

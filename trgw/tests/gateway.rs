@@ -1,0 +1,638 @@
+//! A gateway and its TrGW: H.248 commands in, packets through, on virtual time.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base::{Entropy, Instant};
+use dataplane::io::sim::{self, Network, Packet};
+use dataplane::{Config, DropReason, LocalAddress, LocalAddresses, Turn, Worker, runtime};
+use h248::message::{
+    ActionReply, AuditReturn, Command, CommandReply, Mid, NotifyReply, NotifyRequest, ReplyBody,
+    ServiceChangeReply, TransactionId,
+};
+use h248::text;
+use h248::transaction::{self, Endpoint, Output as Out};
+use mg::{GatewayConfig, MediaGateway, Output, RealmAddress};
+use trgw::{Relay, Trgw};
+
+const MG: &str = "192.0.2.1:2944";
+const MGC: &str = "192.0.2.2:2944";
+const CORE: &str = "198.51.100.1";
+const ACCESS: &str = "203.0.113.1";
+const ACCESS_6: &str = "2001:db8::1";
+const ALICE: &str = "203.0.113.50:4000";
+const ALICE_6: &str = "[2001:db8::50]:4000";
+const BOB: &str = "198.51.100.50:5000";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn next(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port() + 1)
+}
+
+/// One process: workers, TrGW, gateway; and an MGC that hears it without delay.
+struct Rig {
+    now: Instant,
+    network: Network,
+    workers: Vec<Worker>,
+    trgw: Trgw,
+    mg: MediaGateway,
+    mgc: Endpoint<u32>,
+    replies: BTreeMap<u32, ReplyBody>,
+    notified: Vec<NotifyRequest>,
+    token: u32,
+}
+
+const PORTS: std::ops::RangeInclusive<u16> = 10_000..=10_039;
+const REST: Duration = Duration::from_secs(5);
+
+impl Rig {
+    fn new(workers: usize, commands_max: usize) -> Self {
+        let ips = [CORE, ACCESS, ACCESS_6].map(|ip| ip.parse().expect("an address"));
+        let locals = ips.map(|ip| LocalAddress::new(ip, PORTS));
+        let addresses = LocalAddresses::new(&locals).expect("they are good");
+        let (backend, network) = sim::backend(&addresses, workers, 256);
+        let config = Config {
+            rest: REST,
+            commands_max,
+            ..Config::default()
+        };
+        let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
+        let (control, workers) = runtime(&config, backend, relay).expect("it starts");
+        let now = Instant::from_secs(1_800_000_000);
+        let mut config = GatewayConfig::new(at(MG), &mg::TRGW);
+        config.association.mgcs = vec![at(MGC)];
+        config.association.silence_max = None;
+        config.addresses = [(CORE, "core"), (ACCESS, "access"), (ACCESS_6, "access")]
+            .map(|(ip, realm)| RealmAddress {
+                realm: Some(realm.into()),
+                ip: ip.parse().expect("an address"),
+            })
+            .to_vec();
+        config.ports = PORTS;
+        let mgc = transaction::Config::new(Mid::from(at(MGC)), TransactionId(1));
+        let mut rig = Self {
+            now,
+            network,
+            workers,
+            trgw: Trgw::new(control),
+            mg: MediaGateway::new(config, now, Entropy::from_u64(1)),
+            mgc: Endpoint::new(mgc, Entropy::from_u64(2)),
+            replies: BTreeMap::new(),
+            notified: Vec::new(),
+            token: 0,
+        };
+        rig.mg.start(now, &mut rig.trgw);
+        rig.settle();
+        assert_eq!(rig.mg.status().state, "in service");
+        rig
+    }
+
+    /// Until nothing happens any more without time passing.
+    fn settle(&mut self) {
+        for _ in 0..1000 {
+            let mut is_idle = !self.exchange();
+            for worker in &mut self.workers {
+                is_idle &= worker.turn(self.now) == Turn::Idle;
+            }
+            while let Some(event) = self.trgw.poll_event(self.now) {
+                assert!(self.mg.owns(event.local()));
+                self.mg.handle_event(self.now, &mut self.trgw, &event);
+                is_idle = false;
+            }
+            if is_idle && !self.trgw.is_behind() {
+                return;
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    /// Messages both ways; false when there were none.
+    fn exchange(&mut self) -> bool {
+        let mut any = false;
+        while let Some(output) = self.mg.poll_output() {
+            if let Output::Transmit { bytes, .. } = output {
+                self.mgc.handle_input(self.now, at(MG), &bytes);
+                any = true;
+            }
+        }
+        while let Some(output) = self.mgc.poll_output() {
+            any = true;
+            match output {
+                Out::Transmit { bytes, .. } => {
+                    self.mg
+                        .handle_input(self.now, &mut self.trgw, at(MGC), &bytes);
+                }
+                Out::Request {
+                    handle, actions, ..
+                } => {
+                    let mut replies = Vec::new();
+                    for action in &actions {
+                        let commands = action.commands.iter();
+                        let commands = commands.map(|request| self.answer(&request.command));
+                        let commands = commands.collect();
+                        replies.push(ActionReply::new(action.context, commands));
+                    }
+                    let body = ReplyBody::Actions(replies);
+                    self.mgc.reply(self.now, handle, body).expect("it waits");
+                }
+                Out::Reply { token, body, .. } => {
+                    self.replies.insert(token, body);
+                }
+                Out::Pending { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        any
+    }
+
+    fn answer(&mut self, command: &Command) -> CommandReply {
+        match command {
+            Command::ServiceChange(change) => CommandReply::ServiceChange(ServiceChangeReply {
+                terminations: change.terminations.clone(),
+                result: Ok(Box::default()),
+            }),
+            Command::Notify(notify) => {
+                self.notified.push(notify.clone());
+                CommandReply::Notify(NotifyReply {
+                    terminations: notify.terminations.clone(),
+                    error: None,
+                })
+            }
+            other => panic!("a gateway does not say {other:?}"),
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.now = until.min(self.now + Duration::from_millis(100));
+            self.mgc.handle_timeout(self.now);
+            if self.mg.next_timeout().is_some_and(|at| at <= self.now) {
+                self.mg.handle_timeout(self.now, &mut self.trgw);
+            }
+            self.settle();
+        }
+    }
+
+    fn ask(&mut self, actions: &str) -> ReplyBody {
+        let parsed = text::parse_actions(actions.as_bytes());
+        let parsed = parsed.unwrap_or_else(|fault| panic!("{fault}\n{actions}"));
+        self.token += 1;
+        let sent = self.mgc.send_request(self.now, at(MG), parsed, self.token);
+        sent.expect("it can be sent");
+        self.settle();
+        self.replies.remove(&self.token).expect("a reply")
+    }
+
+    fn say(&mut self, actions: &str) -> ReplyBody {
+        let reply = self.ask(actions);
+        assert!(errors(&reply).is_empty(), "{actions}\n{reply:?}");
+        reply
+    }
+
+    /// Two terminations with their remote sides; returns the context and where they receive.
+    fn call(&mut self, access: &str, alice: &str, bob: &str) -> (u32, SocketAddr, SocketAddr) {
+        let reply = self.say(&format!(
+            "Context = $ {{ {}, {} }}",
+            add("core", "IP4", bob),
+            add("access", access, alice)
+        ));
+        let ReplyBody::Actions(actions) = &reply else {
+            unreachable!()
+        };
+        let locals = locals(&reply);
+        (actions[0].context.as_u32(), locals[1], locals[0])
+    }
+
+    fn subtract(&mut self, context: u32) -> ReplyBody {
+        self.say(&format!("Context = {context} {{ Subtract = * }}"))
+    }
+
+    fn modify(&mut self, context: u32, descriptors: &str) {
+        self.say(&format!(
+            "Context = {context} {{ Modify = ip/2/* {{ {descriptors} }} }}"
+        ));
+    }
+
+    /// What leaves when this comes in.
+    fn through(&mut self, from: &str, to: SocketAddr, payload: &[u8]) -> Vec<Packet> {
+        assert!(self.network.send(0, at(from), to, payload));
+        self.settle();
+        std::iter::from_fn(|| self.network.receive()).collect()
+    }
+
+    fn reaches(&mut self, from: &str, to: SocketAddr, payload: &[u8]) -> Option<SocketAddr> {
+        let sent = self.through(from, to, payload);
+        assert!(sent.len() < 2);
+        sent.first().map(|packet| packet.destination)
+    }
+
+    fn drops(&self, reason: DropReason) -> u64 {
+        let workers = self.trgw.control().worker_stats();
+        workers.map(|worker| worker.drops.of(reason)).sum()
+    }
+
+    fn assert_empty(&mut self) {
+        self.pass(REST);
+        let status = self.mg.status();
+        assert_eq!((status.contexts, status.terminations), (0, 0));
+        assert_eq!(status.ports_used, 0);
+        assert_eq!(self.trgw.pairs(), 0);
+        assert!(self.trgw.control().is_settled());
+    }
+}
+
+fn sdp(family: &str, address: &str, port: &str) -> String {
+    format!("v=0\nc=IN {family} {address}\nm=audio {port} RTP/AVP 8\n")
+}
+
+fn remote(of: &str) -> String {
+    let address = at(of);
+    let family = if address.is_ipv6() { "IP6" } else { "IP4" };
+    let ip = address.ip().to_string();
+    format!(
+        "Remote {{ {} }}",
+        sdp(family, &ip, &address.port().to_string())
+    )
+}
+
+fn add(realm: &str, family: &str, of: &str) -> String {
+    format!(
+        "Add = $ {{ Media {{ Stream = 1 {{ LocalControl {{ Mode = SendReceive, ipdc/realm = \
+         \"{realm}\" }}, Local {{ {} }}, {} }} }} }}",
+        sdp(family, "$", "$"),
+        remote(of)
+    )
+}
+
+fn amms(body: &ReplyBody) -> impl Iterator<Item = &AuditReturn> {
+    let actions = match body {
+        ReplyBody::Actions(actions) => actions.as_slice(),
+        ReplyBody::Error(_) => &[],
+    };
+    let commands = actions.iter().flat_map(|action| &action.commands);
+    commands.flat_map(|command| match command {
+        CommandReply::Add(reply)
+        | CommandReply::Modify(reply)
+        | CommandReply::Move(reply)
+        | CommandReply::Subtract(reply) => reply.audit.as_slice(),
+        _ => &[],
+    })
+}
+
+fn errors(body: &ReplyBody) -> Vec<u16> {
+    let mut codes: Vec<u16> = match body {
+        ReplyBody::Error(error) => vec![error.code.0],
+        ReplyBody::Actions(actions) => {
+            let errors = actions.iter().filter_map(|action| action.error.as_ref());
+            errors.map(|error| error.code.0).collect()
+        }
+    };
+    codes.extend(amms(body).filter_map(|item| match item {
+        AuditReturn::Error(error) => Some(error.code.0),
+        _ => None,
+    }));
+    codes
+}
+
+fn locals(body: &ReplyBody) -> Vec<SocketAddr> {
+    let media = amms(body).filter_map(|item| match item {
+        AuditReturn::Media(media) => Some(media),
+        _ => None,
+    });
+    let streams = media.flat_map(|media| media.streams());
+    let texts = streams.filter_map(|(_, parms)| parms.local.as_ref());
+    texts
+        .map(|text| {
+            let local = sdp::h248::Description::parse(text.as_bytes()).expect("SDP");
+            let group = local.first().expect("a description");
+            group.rtp_address(0).expect("an address")
+        })
+        .collect()
+}
+
+fn statistic(body: &ReplyBody, termination: usize, name: &str) -> u64 {
+    use h248::message::StatisticValue::Single;
+    let mut lists = amms(body).filter_map(|item| match item {
+        AuditReturn::Statistics(list) => Some(list),
+        _ => None,
+    });
+    let list = lists.nth(termination).expect("statistics");
+    let statistic = list
+        .iter()
+        .find(|statistic| statistic.name.as_str() == name);
+    match &statistic.expect("it is kept").value {
+        Single(value) => value.as_u64().expect("a number"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rtp_packet(sequence: u16) -> Vec<u8> {
+    let mut packet = vec![0x55; rtp::HEADER_BYTES + 160];
+    let header = rtp::Header {
+        marker: false,
+        payload_type: 8,
+        sequence,
+        timestamp: u32::from(sequence) * 160,
+        ssrc: 0xfeed_beef,
+    };
+    header.write_to(&mut packet).expect("it fits");
+    packet
+}
+
+/// A receiver report without blocks, RFC 3550 6.4.2.
+const RTCP: [u8; 8] = [0x80, 201, 0, 1, 0xfe, 0xed, 0xbe, 0xef];
+
+#[test]
+fn commands_make_packets_pass_both_ways() {
+    let mut rig = Rig::new(2, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    let media = rtp_packet(1);
+    let sent = rig.through(ALICE, access, &media);
+    assert_eq!((sent[0].source, sent[0].destination), (core, at(BOB)));
+    assert_eq!(sent[0].payload, media);
+    assert_eq!(rig.reaches(BOB, core, &media), Some(at(ALICE)));
+    let alice_rtcp = next(at(ALICE)).to_string();
+    let sent = rig.through(&alice_rtcp, next(access), &RTCP);
+    assert_eq!(
+        (sent[0].source, sent[0].destination),
+        (next(core), next(at(BOB)))
+    );
+    rig.subtract(context);
+    assert_eq!(rig.reaches(ALICE, access, &media), None);
+    rig.assert_empty();
+}
+
+#[test]
+fn the_families_are_joined() {
+    let mut rig = Rig::new(1, 4096);
+    let (_, access, core) = rig.call("IP6", ALICE_6, BOB);
+    assert!(access.is_ipv6() && core.is_ipv4());
+    assert_eq!(rig.reaches(ALICE_6, access, &rtp_packet(1)), Some(at(BOB)));
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(1)), Some(at(ALICE_6)));
+}
+
+#[test]
+fn hold_stops_media_but_not_rtcp_and_resume_lets_it_pass() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    let mode =
+        |mode: &str| format!("Media {{ Stream = 1 {{ LocalControl {{ Mode = {mode} }} }} }}");
+    let bob_rtcp = next(at(BOB)).to_string();
+    for (said, to_bob, to_alice) in [
+        ("SendOnly", false, true),
+        ("ReceiveOnly", true, false),
+        ("Inactive", false, false),
+        ("SendReceive", true, true),
+    ] {
+        rig.modify(context, &mode(said));
+        let there = rig.reaches(ALICE, access, &rtp_packet(1));
+        assert_eq!(there.is_some(), to_bob, "{said}");
+        let back = rig.reaches(BOB, core, &rtp_packet(1));
+        assert_eq!(back.is_some(), to_alice, "{said}");
+        let rtcp = rig.reaches(&bob_rtcp, next(core), &RTCP);
+        assert_eq!(rtcp, Some(next(at(ALICE))), "{said}");
+    }
+}
+
+#[test]
+fn a_changed_remote_address_holds_at_once() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, _, core) = rig.call("IP4", ALICE, BOB);
+    let elsewhere = "203.0.113.77:7000";
+    rig.modify(
+        context,
+        &format!("Media {{ Stream = 1 {{ {} }} }}", remote(elsewhere)),
+    );
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(1)), Some(at(elsewhere)));
+    rig.modify(context, "Media { Stream = 1 { Remote { } } }");
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(2)), None);
+}
+
+#[test]
+fn latching_follows_the_first_valid_packet() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    rig.modify(
+        context,
+        "Events = 4 { g/sc }, Signals { ipnapt/latch { NotifyCompletion = { TimeOut }, \
+         napt = LATCH } }",
+    );
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(1)), None);
+    let behind_nat = "203.0.113.99:61000";
+    assert_eq!(rig.reaches(behind_nat, access, b"not RTP"), None);
+    assert!(rig.notified.is_empty());
+    assert_eq!(
+        rig.reaches(behind_nat, access, &rtp_packet(1)),
+        Some(at(BOB))
+    );
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(2)), Some(at(behind_nat)));
+    assert_eq!(rig.notified.len(), 1);
+    assert_eq!(rig.reaches(ALICE, access, &rtp_packet(3)), None);
+    assert_eq!(rig.drops(DropReason::SourceMismatch), 1);
+    // A hold does not forget it, a new demand does when another speaks.
+    let hold = "Media { Stream = 1 { LocalControl { Mode = SendReceive } } }";
+    rig.modify(context, hold);
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(4)), Some(at(behind_nat)));
+    rig.modify(context, "Signals { ipnapt/latch { napt = RELATCH } }");
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(5)), Some(at(behind_nat)));
+    assert_eq!(rig.reaches(ALICE, access, &rtp_packet(6)), Some(at(BOB)));
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(7)), Some(at(ALICE)));
+}
+
+#[test]
+fn a_source_filter_admits_the_remote_side_only() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, _) = rig.call("IP4", ALICE, BOB);
+    let filter = |filter: &str| format!("Media {{ Stream = 1 {{ LocalControl {{ {filter} }} }} }}");
+    rig.modify(context, &filter("gm/saf = ON"));
+    assert!(
+        rig.reaches("203.0.113.50:4999", access, &rtp_packet(1))
+            .is_some()
+    );
+    assert!(
+        rig.reaches("203.0.113.51:4000", access, &rtp_packet(2))
+            .is_none()
+    );
+    rig.modify(context, &filter("gm/spf = ON"));
+    assert!(
+        rig.reaches("203.0.113.50:4999", access, &rtp_packet(3))
+            .is_none()
+    );
+    assert!(rig.reaches(ALICE, access, &rtp_packet(4)).is_some());
+    let alice_rtcp = next(at(ALICE)).to_string();
+    assert!(rig.reaches(&alice_rtcp, next(access), &RTCP).is_some());
+    assert!(rig.reaches(ALICE, next(access), &RTCP).is_none());
+    rig.modify(
+        context,
+        &filter("gm/sam = [\"203.0.113.0/24\"], gm/spf = OFF"),
+    );
+    assert!(
+        rig.reaches("203.0.113.51:4000", access, &rtp_packet(5))
+            .is_some()
+    );
+    assert_eq!(rig.drops(DropReason::SourceFiltered), 3);
+}
+
+#[test]
+fn statistics_come_with_subtract() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    for sequence in [1, 2, 4, 5] {
+        rig.through(ALICE, access, &rtp_packet(sequence));
+        rig.pass(Duration::from_millis(100));
+    }
+    rig.through(BOB, core, &rtp_packet(1));
+    let reply = rig.subtract(context);
+    // The first termination is in the core.
+    for (termination, received, sent) in [(0, 1, 4), (1, 4, 1)] {
+        assert_eq!(statistic(&reply, termination, "rtp/pr"), received);
+        assert_eq!(statistic(&reply, termination, "rtp/ps"), sent);
+        assert_eq!(statistic(&reply, termination, "nt/or"), received * 172);
+        assert_eq!(statistic(&reply, termination, "nt/os"), sent * 172);
+        assert_eq!(statistic(&reply, termination, "nt/dur"), 400);
+    }
+    assert_eq!(statistic(&reply, 1, "rtp/pl"), 20);
+    rig.assert_empty();
+    // What comes next does not inherit them.
+    rig.pass(REST);
+    let (context, ..) = rig.call("IP4", ALICE, BOB);
+    let reply = rig.subtract(context);
+    assert_eq!(statistic(&reply, 1, "rtp/pr"), 0);
+}
+
+#[test]
+fn silence_is_notified_once_and_again_after_more_media() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    rig.modify(context, "Events = 8 { adid/ipstop { dt = 10, dir = IN } }");
+    for sequence in 1..20 {
+        rig.through(ALICE, access, &rtp_packet(sequence));
+        rig.pass(Duration::from_secs(1));
+    }
+    assert!(rig.notified.is_empty());
+    rig.pass(Duration::from_secs(12));
+    assert_eq!(rig.notified.len(), 1);
+    let observed = rig.notified[0].observed.as_ref().expect("events");
+    assert_eq!(observed.request_id.0, 8);
+    rig.pass(Duration::from_secs(60));
+    assert_eq!(rig.notified.len(), 1);
+    rig.through(ALICE, access, &rtp_packet(20));
+    rig.pass(Duration::from_secs(12));
+    assert_eq!(rig.notified.len(), 2);
+    // Both ways: the other side speaks.
+    rig.modify(
+        context,
+        "Events = 9 { adid/ipstop { dt = 10, dir = BOTH } }",
+    );
+    for sequence in 1..30 {
+        rig.through(BOB, core, &rtp_packet(sequence));
+        rig.pass(Duration::from_secs(1));
+    }
+    assert_eq!(rig.notified.len(), 2);
+    rig.pass(Duration::from_secs(12));
+    assert_eq!(rig.notified.len(), 3);
+}
+
+#[test]
+fn media_of_one_call_into_another_stay_in_memory() {
+    let mut rig = Rig::new(2, 4096);
+    let (first, access, _) = rig.call("IP4", ALICE, BOB);
+    let (_, far_access, far_core) = rig.call("IP4", "203.0.113.60:6000", BOB);
+    let to_far = format!(
+        "Context = {first} {{ Modify = ip/1/* {{ Media {{ Stream = 1 {{ {} }} }} }} }}",
+        remote(&far_core.to_string())
+    );
+    rig.say(&to_far);
+    let sent = rig.through(ALICE, access, &rtp_packet(1));
+    assert_eq!(sent.len(), 1);
+    let way = (sent[0].source, sent[0].destination);
+    assert_eq!(way, (far_access, at("203.0.113.60:6000")));
+    let delivered: u64 = rig
+        .trgw
+        .control()
+        .worker_stats()
+        .map(|worker| worker.delivered)
+        .sum();
+    assert_eq!(delivered, 1);
+}
+
+#[test]
+fn a_way_that_the_topology_closes_is_closed() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    rig.say(&format!(
+        "Context = {context} {{ Topology {{ ip/1/1, ip/2/2, Oneway }} }}"
+    ));
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(1)), Some(at(ALICE)));
+    assert_eq!(rig.reaches(ALICE, access, &rtp_packet(1)), None);
+    rig.say(&format!(
+        "Context = {context} {{ Topology {{ ip/1/1, ip/2/2, Isolate }} }}"
+    ));
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(2)), None);
+    rig.say(&format!(
+        "Context = {context} {{ Topology {{ ip/1/1, ip/2/2, Bothway }} }}"
+    ));
+    assert_eq!(rig.reaches(BOB, core, &rtp_packet(3)), Some(at(ALICE)));
+}
+
+/// Random commands, with room for few of them at the workers: nothing is left, and no port is used
+/// by two.
+#[test]
+fn random_commands_leak_nothing() {
+    for seed in 1..=12 {
+        let mut rig = Rig::new(2, 16);
+        let mut entropy = Entropy::from_u64(seed);
+        for _ in 0..80 {
+            let contexts = rig.mg.status().contexts as u64;
+            let family = if entropy.chance(500) { "IP4" } else { "IP6" };
+            let of = if family == "IP4" { ALICE } else { ALICE_6 };
+            let actions = match entropy.below(8) {
+                0..=2 if contexts < 12 => {
+                    let (one, two) = (add("core", "IP4", BOB), add("access", family, of));
+                    format!("Context = $ {{ {one}, {two} }}")
+                }
+                3 => "Context = * { O-Modify = * { Media { Stream = 1 { LocalControl { Mode = \
+                      Inactive } } } } }"
+                    .into(),
+                4 => "Context = * { O-Modify = ip/2/* { Signals { ipnapt/latch { napt = LATCH } \
+                      } } }"
+                    .into(),
+                5 => "Context = * { O-Subtract = ip/1/* }".into(),
+                6 => {
+                    let number = entropy.below(60);
+                    format!("Context = * {{ O-Subtract = ip/2/{number} }}")
+                }
+                _ => {
+                    let sdp = sdp("IP6", "$", "$");
+                    format!(
+                        "Context = * {{ O-Modify = ip/2/* {{ Media {{ Stream = 1 {{ Local {{ {sdp} }}, Remote {{ }} }} }} }} }}"
+                    )
+                }
+            };
+            let codes = errors(&rig.ask(&actions));
+            let expected = [430, 431, 449, 510, 511];
+            let odd = codes.iter().find(|code| !expected.contains(code));
+            assert_eq!(odd, None, "seed {seed}: {actions}");
+            rig.pass(Duration::from_millis(entropy.below(2000)));
+        }
+        rig.ask("Context = * { O-W-Subtract = * { Audit { } } }");
+        rig.assert_empty();
+    }
+}
+
+#[test]
+fn leaving_closes_everything() {
+    let mut rig = Rig::new(2, 4096);
+    for _ in 0..5 {
+        rig.call("IP4", ALICE, BOB);
+    }
+    rig.mg.leave(rig.now, &mut rig.trgw, Duration::ZERO);
+    rig.settle();
+    assert!(rig.mg.is_ended());
+    rig.assert_empty();
+}
