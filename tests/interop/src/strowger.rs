@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -12,7 +12,21 @@ use crate::{Folder, Namespace, Process, Run};
 const START_LIMIT: Duration = Duration::from_secs(20);
 const COMMAND_LIMIT: Duration = Duration::from_secs(20);
 
-/// The path of the `strowger` binary, built if need be.
+/// Folders that the binary is built from, from the root of the checkout.
+const SOURCES: [&str; 7] = [
+    "bench",
+    "cli",
+    "codecs",
+    "control",
+    "dataplane",
+    "protocols",
+    "trgw",
+];
+
+/// The path of the `strowger` binary, built when a source is newer.
+///
+/// A test run of the whole workspace has built it already, with its own choice of features; to
+/// build it again for itself would take a minute and change nothing.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -22,24 +36,64 @@ pub fn binary() -> &'static Path {
             .ancestors()
             .nth(2)
             .expect("a test lies in a target folder");
-        let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", "strowger"]);
-        cargo
-            .arg("--target-dir")
-            .arg(profile.parent().expect("a target folder has a parent"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
+        let binary = profile.join("strowger");
+        if is_stale(&binary) {
+            build(profile);
         }
-        let status = cargo
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(Stdio::null())
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "cargo cannot build strowger"
-        );
-        profile.join("strowger")
+        binary
     })
+}
+
+fn is_stale(binary: &Path) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let built = std::fs::metadata(binary).and_then(|about| about.modified());
+    let Ok(built) = built else {
+        return true;
+    };
+    SOURCES
+        .iter()
+        .filter_map(|folder| newest(&root.join(folder)))
+        .any(|source| source > built)
+}
+
+/// When the youngest source below a folder was written.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let mut open = vec![folder.to_owned()];
+    let mut newest = None;
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|kind| kind == "rs" || kind == "toml")
+            {
+                let written = entry.metadata().and_then(|about| about.modified()).ok();
+                newest = newest.max(written);
+            }
+        }
+    }
+    newest
+}
+
+fn build(profile: &Path) {
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "strowger"]);
+    cargo
+        .arg("--target-dir")
+        .arg(profile.parent().expect("a target folder has a parent"));
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "cargo cannot build strowger"
+    );
 }
 
 /// A command of ours within the namespace.
