@@ -61,6 +61,15 @@ pub enum Io {
     Udp,
 }
 
+impl Io {
+    /// The name in flags and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Io::Udp => "udp",
+        }
+    }
+}
+
 impl FromStr for Io {
     type Err = String;
 
@@ -190,7 +199,7 @@ pub struct GatewayConfig {
     pub addresses: Vec<RealmAddress>,
     /// Port quota on each address.
     pub ports: Ports,
-    /// Contexts held at once; beyond: error 510.
+    /// Contexts held at once; beyond: error 412.
     pub contexts_max: usize,
 }
 
