@@ -119,6 +119,11 @@ impl EventLoop {
             });
         }
         let (trgw, workers) = start_workers(config, clock)?;
+        info!(
+            io = config.io.name(),
+            workers = workers.len(),
+            "workers run"
+        );
         let news: RawFd = trgw.control().as_fd().as_raw_fd();
         let watched = poll
             .registry()
@@ -398,6 +403,7 @@ fn start_workers(
     let no_workers = || cannot("start its workers");
     let addresses = local_addresses(config)?;
     let Io::Udp = config.io;
+    check_descriptors(addresses.flows());
     let udp = udp::UdpConfig {
         workers: config.cores.len().max(1),
         ..udp::UdpConfig::default()
@@ -420,6 +426,20 @@ fn start_workers(
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
     Ok((Trgw::new(control), threads))
+}
+
+/// A port takes a descriptor: tells at the start when there are fewer of them than ports.
+fn check_descriptors(ports: usize) {
+    match udp::raise_descriptor_limit() {
+        Ok(limit) if limit < ports as u64 => {
+            warn!(
+                limit,
+                ports, "fewer open files allowed than ports: raise LimitNOFILE"
+            );
+        }
+        Ok(_) => {}
+        Err(fault) => warn!(%fault, "cannot raise the limit of open files"),
+    }
 }
 
 fn entropy() -> io::Result<Entropy> {
