@@ -12,7 +12,8 @@ use sip::digest::{
 /// Users with challenges at once; beyond it the REGISTER is answered 504.
 const USERS_MAX: usize = 1_000_000;
 /// Challenges of one user at once: a user has several devices, which register at the same time, and whoever sends
-/// REGISTER in the user's name is challenged too. Beyond it the oldest goes, those that were answered last.
+/// REGISTER in the user's name is challenged too. Beyond it the oldest goes: of those that are spent, else of those
+/// that wait, and at the last of those whose nonce is in use.
 const CHALLENGES_PER_USER_MAX: usize = 16;
 /// How long the nonce of an answered SIP Digest challenge may be used again.
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
@@ -42,9 +43,19 @@ struct Pending {
     algorithm: Algorithm,
     /// RAND, which a resynchronisation goes with.
     rand: Option<[u8; 16]>,
-    /// It was answered rightly.
-    answered: bool,
+    progress: Progress,
     until: Instant,
+}
+
+/// What came of a challenge so far, in the order in which they are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// It is not to be answered again.
+    Spent,
+    /// No answer came.
+    Waiting,
+    /// It was answered rightly, and its nonce may be used again.
+    Answered,
 }
 
 #[derive(Debug)]
@@ -121,7 +132,7 @@ impl Challenges {
             counts: NonceCounts::default(),
             algorithm: challenge.algorithm,
             rand,
-            answered: false,
+            progress: Progress::Waiting,
             until: now + lifetime,
         };
         self.users.entry(impi.to_owned()).or_default().keep(pending);
@@ -142,11 +153,7 @@ impl Challenges {
         let Some(user) = self.users.get_mut(impi) else {
             return Verdict::Stale;
         };
-        let verdict = user.verify(now, credentials, request);
-        if user.pending.is_empty() {
-            self.users.remove(impi);
-        }
-        verdict
+        user.verify(now, credentials, request)
     }
 
     /// Forgets the challenges of a user.
@@ -166,7 +173,9 @@ impl Challenges {
 impl User {
     fn keep(&mut self, pending: Pending) {
         if self.pending.len() >= CHALLENGES_PER_USER_MAX {
-            let oldest = self.pending.iter().position(|pending| !pending.answered);
+            let first = self.pending.iter().map(|pending| pending.progress).min();
+            let oldest = |pending: &Pending| Some(pending.progress) == first;
+            let oldest = self.pending.iter().position(oldest);
             self.pending.remove(oldest.unwrap_or(0));
         }
         self.pending.push(pending);
@@ -174,17 +183,19 @@ impl User {
 
     fn verify(&mut self, now: Instant, credentials: &Credentials, request: Request<'_>) -> Verdict {
         let answered = |pending: &Pending| {
-            pending.until > now
+            pending.progress != Progress::Spent
+                && pending.until > now
                 && pending.nonce == credentials.nonce
                 && pending.realm == credentials.realm
         };
         let Some(at) = self.pending.iter().position(answered) else {
             return Verdict::Stale;
         };
-        let verdict = self.pending[at].verify(credentials, request);
+        let pending = &mut self.pending[at];
+        let verdict = pending.verify(credentials, request);
         match verdict {
             Verdict::Resynchronise(_) | Verdict::Unanswered => {
-                self.pending.remove(at);
+                pending.progress = Progress::Spent;
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES_MAX {
                     self.failures = 0;
@@ -193,16 +204,16 @@ impl User {
             }
             Verdict::Genuine => {
                 self.failures = 0;
-                if self.pending[at].rand.is_some() {
+                if pending.rand.is_some() {
                     // A vector proves one registration (TS 33.203 6.1.1).
-                    self.pending.remove(at);
+                    pending.progress = Progress::Spent;
                 } else {
-                    self.pending[at].answered = true;
-                    self.pending[at].until = now + NONCE_LIFETIME;
+                    pending.progress = Progress::Answered;
+                    pending.until = now + NONCE_LIFETIME;
                 }
             }
             // One guess a challenge.
-            Verdict::Wrong => drop(self.pending.remove(at)),
+            Verdict::Wrong => pending.progress = Progress::Spent,
             Verdict::Stale | Verdict::Unknown => {}
         }
         verdict
