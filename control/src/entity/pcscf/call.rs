@@ -12,7 +12,8 @@ use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method, NameAddr};
 use tracing::info;
 
-use super::leg::{Leg, LegKey, LegKind, LegState, TASKS_MAX, Task};
+use super::fork::Forks;
+use super::leg::{Leg, LegKey, LegKind, TASKS_MAX, Task};
 use super::media::{Media, Step};
 use super::registration::RegistrationKey;
 use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_routes};
@@ -115,7 +116,8 @@ impl Pcscf {
             .open(server, request, Proxied::call(key, from, Some(passage)));
         let leg = Leg {
             kind,
-            state: LegState::Early(context),
+            invite: context,
+            forks: Forks::default(),
             flow,
             registration,
             call_id,
@@ -197,12 +199,11 @@ impl Pcscf {
             return actions.stack.reject(actions.now, server, &request, 481, "");
         };
         let side = leg.side_of(&request);
-        if let LegState::Confirmed(dialog) = &mut leg.state {
-            // A BYE of another fork than the one that was answered leaves the leg as it is.
-            let of_dialog = dialog.observe_request(&request).is_some();
-            if of_dialog && request.is_method(&Method::Bye) {
-                leg.state = LegState::Ending;
-            }
+        if let Some(dialog) = leg.forks.dialog_of(&request) {
+            dialog.observe_request(&request);
+        }
+        if request.is_method(&Method::Bye) {
+            leg.forks.note_bye(&request);
         }
         let mut draft = request.edit();
         remove_own_routes(actions, &request, &mut draft);
@@ -311,7 +312,7 @@ impl Pcscf {
     /// # Errors
     /// Status and reason for a request that cannot be part of one.
     fn negotiation(&mut self, key: LegKey, task: &Task) -> Result<Negotiation, (u16, String)> {
-        let Some(leg) = self.legs.get(&key) else {
+        let Some(leg) = self.legs.get_mut(&key) else {
             return Ok(Negotiation::None);
         };
         let message = match task {
@@ -332,6 +333,10 @@ impl Pcscf {
             Err(fault) => return Err((400, format!("Bad SDP: {fault}"))),
         };
         match task {
+            // An ACK that came again answers nothing.
+            Task::Ack { side, .. } if leg.media.offered_by() != Some(side.other()) => {
+                Ok(Negotiation::None)
+            }
             Task::Ack { .. } => Ok(Negotiation::Answer(session)),
             Task::Request { context, side, .. } => {
                 let offered_by = leg.media.offered_by();
@@ -357,9 +362,11 @@ impl Pcscf {
             Task::Response {
                 context, response, ..
             } => {
+                let is_initial = leg.invite == *context;
                 let Some(Proxied::Call {
                     offer,
                     offer_in_response,
+                    settled,
                     ..
                 }) = self
                     .proxy
@@ -368,12 +375,19 @@ impl Pcscf {
                 else {
                     return Ok(Negotiation::None);
                 };
+                let reliable = is_reliable(response);
                 if *offer {
-                    return Ok(Negotiation::Answer(session));
+                    // Only the first answer counts, of each end that the INVITE was forked to.
+                    let open = match is_initial {
+                        true => leg.forks.may_answer(response),
+                        false => !std::mem::replace(settled, reliable),
+                    };
+                    return Ok(match open {
+                        true => Negotiation::Answer(session),
+                        false => Negotiation::None,
+                    });
                 }
                 // An INVITE without offer: the first reliable response makes it (RFC 3261 13.2.1).
-                let reliable = response.status().is_some_and(|status| status >= 200)
-                    || response.has_token(HeaderName::Require, "100rel");
                 if *offer_in_response || !reliable {
                     return Ok(Negotiation::None);
                 }
@@ -406,27 +420,58 @@ impl Pcscf {
                 }
                 leg.media.offer(side, session, nat)
             }
-            Negotiation::Answer(session) => leg.media.answer(side, session, nat),
-            Negotiation::None => {
-                let refused = match task {
-                    Task::Response {
-                        context, response, ..
-                    } => {
-                        let offered = matches!(
-                            self.proxy.get(*context).map(|context| &context.state),
-                            Some(Proxied::Call { offer: true, .. })
-                        );
-                        offered && response.status().is_some_and(|status| status >= 300)
-                    }
-                    _ => false,
-                };
-                // The initial INVITE's media goes with its leg.
-                if refused && leg.is_confirmed() {
-                    leg.media.refuse()
-                } else {
-                    Step::Keep
+            Negotiation::Answer(session) => {
+                let step = leg.media.answer(side, session, nat);
+                if let Task::Response {
+                    context, response, ..
+                } = task
+                    && *context == leg.invite
+                {
+                    let plan = leg.media.agreed().clone();
+                    leg.forks.note_answer(response, plan, is_reliable(response));
+                }
+                step
+            }
+            Negotiation::None => self.media_step_without_description(key, task),
+        }
+    }
+
+    /// Messages that say nothing of media but decide over it.
+    fn media_step_without_description(&mut self, key: LegKey, task: &Task) -> Step {
+        let Some(leg) = self.legs.get_mut(&key) else {
+            return Step::Keep;
+        };
+        match task {
+            // One of several ends that answered is hung up on: the other is heard.
+            Task::Request { prepared, .. } if prepared.is_method(&Method::Bye) => {
+                match leg.forks.answer_left().cloned() {
+                    Some(plan) => leg.media.turn_to(&plan),
+                    None => Step::Keep,
                 }
             }
+            Task::Response {
+                context, response, ..
+            } => {
+                let status = response.status().unwrap_or_default();
+                if leg.invite == *context {
+                    // One of several ends that were heard before answers the call. That it was refused ends the leg,
+                    // and its media with it.
+                    let answer = leg.forks.answer_of(response).cloned();
+                    return match answer.filter(|_| (200..300).contains(&status)) {
+                        Some(plan) if leg.forks.is_early() => leg.media.turn_to(&plan),
+                        _ => Step::Keep,
+                    };
+                }
+                let offered = matches!(
+                    self.proxy.get(*context).map(|context| &context.state),
+                    Some(Proxied::Call { offer: true, .. })
+                );
+                match offered && status >= 300 {
+                    true => leg.media.refuse(),
+                    false => Step::Keep,
+                }
+            }
+            Task::Request { .. } | Task::Ack { .. } => Step::Keep,
         }
     }
 
@@ -659,11 +704,13 @@ impl Pcscf {
         let mut draft = response.edit();
         rewrite_body(leg, side, &response, &mut draft);
         if side == Side::Access {
-            assert_identity(&self.registrations, leg, &response, &mut draft);
+            let is_initial = leg.invite == context && leg.kind == LegKind::Terminating;
+            assert_identity(&self.registrations, leg, &response, is_initial, &mut draft);
         }
-        let is_initial = matches!(leg.state, LegState::Early(invite) if invite == context);
-        let is_bye = response.cseq().is_ok_and(|cseq| cseq.method == Method::Bye);
-        let ends = is_bye && matches!(leg.state, LegState::Ending) && status >= 200;
+        let is_initial = leg.invite == context;
+        let request = self.proxy.get(context).map(|context| &context.request);
+        let ended = request.filter(|request| status >= 200 && request.is_method(&Method::Bye));
+        let ends = ended.is_some_and(|bye| leg.forks.remove(bye));
         if (200..300).contains(&status) {
             self.note_success(actions, key, context, &response, side, &mut draft);
         }
@@ -671,7 +718,7 @@ impl Pcscf {
             Ok(passed) => self.proxy.respond(actions, context, passed),
             Err(_) => self.proxy.respond(actions, context, response),
         }
-        if is_initial && status >= 300 {
+        if is_initial && status >= 300 && self.is_early(key) {
             actions.counters.count(Counter::CallFailed);
             self.end_leg(actions, key);
         } else if ends {
@@ -706,27 +753,27 @@ impl Pcscf {
             let own = addresses.own(route.uri);
             own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
         };
-        let answers = matches!(leg.state, LegState::Early(invite) if invite == context);
-        match &mut leg.state {
-            LegState::Early(_) if answers => match ProxyDialog::new(request, response, is_own) {
-                Ok(dialog) => {
-                    leg.state = LegState::Confirmed(Box::new(dialog));
+        if leg.invite == context {
+            match leg
+                .forks
+                .answered(response, || ProxyDialog::new(request, response, is_own))
+            {
+                Ok(true) => {
                     actions.counters.count(Counter::CallAnswered);
                     info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog confirmed");
                 }
+                Ok(false) => {}
                 // Without Contact nobody could end it: the UE will not get far either.
                 Err(_) => leg.doomed = Some("Answer is no use"),
-            },
-            LegState::Confirmed(dialog) => {
-                let requester = leg.kind.end_at(side.other());
-                // A target that cannot be read stays as it was.
-                let _ = dialog.observe_success(requester, request, response, is_own);
             }
-            LegState::Early(_) | LegState::Ending => {}
+        } else if let Some(dialog) = leg.forks.dialog_of(request) {
+            let requester = leg.kind.end_at(side.other());
+            // A target that cannot be read stays as it was.
+            let _ = dialog.observe_success(requester, request, response, is_own);
         }
         let agreed = passage.and_then(|passage| passage.handle_success(response, draft).ok());
         if let Some(Some(interval)) = agreed
-            && leg.is_confirmed()
+            && leg.forks.is_confirmed()
         {
             actions.cancel_timer(leg.session_timer.take());
             let after = Duration::from_secs(interval.seconds.into());
@@ -738,17 +785,21 @@ impl Pcscf {
     // ---- the end of a leg ----
 
     pub(super) fn end_leg_if_early(&mut self, actions: &mut Actions<'_>, key: LegKey) {
-        if self.legs.get(&key).is_some_and(Leg::is_early) {
+        if self.is_early(key) {
             actions.counters.count(Counter::CallFailed);
             self.end_leg(actions, key);
         }
+    }
+
+    fn is_early(&self, key: LegKey) -> bool {
+        self.legs.get(&key).is_some_and(|leg| leg.forks.is_early())
     }
 
     pub(super) fn end_leg(&mut self, actions: &mut Actions<'_>, key: LegKey) {
         let Some(leg) = self.legs.remove(&key) else {
             return;
         };
-        if !leg.is_early() {
+        if !leg.forks.is_early() {
             info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog ended");
         }
         actions.cancel_timer(leg.session_timer);
@@ -772,6 +823,12 @@ impl Pcscf {
             }
         }
     }
+}
+
+/// A description in it holds: it is final, or provisional and will be acknowledged (RFC 3262).
+fn is_reliable(response: &Message) -> bool {
+    response.status().is_some_and(|status| status >= 200)
+        || response.has_token(HeaderName::Require, "100rel")
 }
 
 /// The IP address from which a side's signalling comes, where that is a UE's own.
@@ -853,6 +910,7 @@ fn assert_identity(
     registrations: &super::Registrations,
     leg: &Leg,
     response: &Message,
+    is_initial: bool,
     draft: &mut Draft,
 ) {
     let Some(registration) = leg.registration.and_then(|key| registrations.get(key)) else {
@@ -864,8 +922,7 @@ fn assert_identity(
     ] {
         draft.remove_all(name);
     }
-    let initial = leg.kind == LegKind::Terminating && !matches!(leg.state, LegState::Ending);
-    if initial && let Some(identity) = registration.asserted(response) {
+    if is_initial && let Some(identity) = registration.asserted(response) {
         draft.append(HeaderName::PAssertedIdentity, identity);
     }
 }

@@ -1,11 +1,12 @@
-//! A leg: one dialog's passage through the P-CSCF, with the media it anchors.
+//! A leg: one call's passage through the P-CSCF, with the media it anchors.
 
 use std::collections::VecDeque;
 
 use base::TimerId;
 use sip::Message;
-use sip::dialog::{ProxyDialog, Side as DialogSide};
+use sip::dialog::Side as DialogSide;
 
+use super::fork::Forks;
 use super::media::Media;
 use super::registration::RegistrationKey;
 use crate::mgc::{AnchorId, Plan, Side};
@@ -28,24 +29,15 @@ pub enum LegKind {
     Terminating,
 }
 
-/// Where a leg is in its life.
-#[derive(Clone, Debug)]
-pub enum LegState {
-    /// INVITE under way, in this context.
-    Early(ContextId),
-    /// Answered.
-    Confirmed(Box<ProxyDialog>),
-    /// BYE under way.
-    Ending,
-}
-
 /// One leg.
 #[derive(Debug)]
 pub struct Leg {
     /// Originating or terminating.
     pub kind: LegKind,
-    /// Its state.
-    pub state: LegState,
+    /// The context of its INVITE.
+    pub invite: ContextId,
+    /// Who responded to the INVITE, and the dialogs that came of it.
+    pub forks: Forks,
     /// How the UE is reached.
     pub flow: Flow,
     /// The UE's registration.
@@ -142,15 +134,5 @@ impl Leg {
         } else {
             caller.other()
         }
-    }
-
-    /// True until the INVITE is answered.
-    pub const fn is_early(&self) -> bool {
-        matches!(self.state, LegState::Early(_))
-    }
-
-    /// True between the answer and the BYE.
-    pub const fn is_confirmed(&self) -> bool {
-        matches!(self.state, LegState::Confirmed(_))
     }
 }

@@ -73,6 +73,17 @@ impl Media {
         self.step(plan)
     }
 
+    /// What is agreed now.
+    pub fn agreed(&self) -> &Plan {
+        &self.agreed
+    }
+
+    /// Another of several dialogs is the one that is heard, with what was agreed in it.
+    pub fn turn_to(&mut self, plan: &Plan) -> Step {
+        self.agreed = plan.clone();
+        self.step(plan.clone())
+    }
+
     /// The offer was refused: what was agreed before holds (RFC 3264 8, RFC 6141).
     pub fn refuse(&mut self) -> Step {
         self.offered_by = None;

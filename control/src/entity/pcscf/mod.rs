@@ -5,6 +5,7 @@
 //! messages of a leg pass one after the other, also while they wait for the media gateway.
 
 mod call;
+mod fork;
 mod leg;
 mod media;
 mod reg_event;
@@ -63,6 +64,8 @@ enum Proxied {
         offer: bool,
         /// Whether a response carried an offer.
         offer_in_response: bool,
+        /// The offer of a request within the dialog was answered.
+        settled: bool,
         /// Its session interval, of INVITE and UPDATE.
         passage: Option<Passage>,
     },
@@ -78,6 +81,7 @@ impl Proxied {
             from,
             offer: false,
             offer_in_response: false,
+            settled: false,
             passage,
         }
     }

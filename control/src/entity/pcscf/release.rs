@@ -6,7 +6,7 @@ use sip::{HeaderName, Method, Uri};
 use tracing::warn;
 
 use super::Pcscf;
-use super::leg::{Leg, LegKey, LegState};
+use super::leg::{Leg, LegKey};
 use super::registration::RegistrationKey;
 use crate::config::Role;
 use crate::counters::Counter;
@@ -36,19 +36,18 @@ impl Pcscf {
         let Some(leg) = self.legs.get_mut(&key) else {
             return;
         };
-        match std::mem::replace(&mut leg.state, LegState::Ending) {
-            LegState::Early(invite) => {
-                self.proxy.give_up(actions, invite, 503, why);
-                actions.counters.count(Counter::CallFailed);
-            }
-            LegState::Confirmed(mut dialog) => {
-                actions.counters.count(Counter::CallReleased);
-                warn!(call_id = %Pii(&leg.call_id), why, "dialog released");
+        if leg.forks.is_early() {
+            let invite = leg.invite;
+            self.proxy.give_up(actions, invite, 503, why);
+            actions.counters.count(Counter::CallFailed);
+        } else if leg.forks.is_confirmed() {
+            actions.counters.count(Counter::CallReleased);
+            warn!(call_id = %Pii(&leg.call_id), why, "dialog released");
+            for mut dialog in leg.forks.take_live() {
                 for side in Side::BOTH {
                     send_bye(actions, leg, &mut dialog, side, why);
                 }
             }
-            LegState::Ending => {}
         }
         self.end_leg(actions, key);
     }

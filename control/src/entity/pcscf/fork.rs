@@ -1,0 +1,147 @@
+//! The dialogs that one INVITE makes: it may be forked, and any number of ends may answer it (RFC 3261 13.2.2.4).
+
+use sip::Message;
+use sip::dialog::ProxyDialog;
+
+use crate::mgc::Plan;
+
+/// Dialogs of one leg that are followed; those of more forks pass unnoticed.
+const FORKS_MAX: usize = 16;
+
+/// The ends that responded to the INVITE of a leg, each one's dialog and the media it agreed to.
+#[derive(Debug, Default)]
+pub struct Forks {
+    forks: Vec<Fork>,
+}
+
+/// One end that responded.
+#[derive(Debug)]
+struct Fork {
+    /// Its tag.
+    tag: String,
+    /// What it answered to the offer of the INVITE.
+    answer: Option<Plan>,
+    /// That answer holds, and what its later responses describe says nothing new (RFC 3261 13.2.1).
+    settled: bool,
+    /// Its dialog once it sent 2xx.
+    dialog: Option<Box<ProxyDialog>>,
+    /// BYE is under way in it.
+    ending: bool,
+}
+
+impl Forks {
+    /// True until one of them answered the call.
+    pub fn is_early(&self) -> bool {
+        self.forks.iter().all(|fork| fork.dialog.is_none())
+    }
+
+    /// True while an answered dialog is in force.
+    pub fn is_confirmed(&self) -> bool {
+        self.live().next().is_some()
+    }
+
+    /// The end that sent this response to the INVITE; `None` for one too many, and where it has no tag.
+    fn of_response(&mut self, response: &Message) -> Option<&mut Fork> {
+        let tag = response.to_tag()?;
+        let at = self.forks.iter().position(|fork| fork.tag == tag);
+        if at.is_none() && self.forks.len() < FORKS_MAX {
+            self.forks.push(Fork {
+                tag: tag.to_owned(),
+                answer: None,
+                settled: false,
+                dialog: None,
+                ending: false,
+            });
+            return self.forks.last_mut();
+        }
+        self.forks.get_mut(at?)
+    }
+
+    /// Whether the description in a response to the INVITE may still change what its sender answered.
+    pub fn may_answer(&mut self, response: &Message) -> bool {
+        self.of_response(response).is_none_or(|fork| !fork.settled)
+    }
+
+    /// Keeps the answer that a response to the INVITE carries, for good when it came `reliably`.
+    pub fn note_answer(&mut self, response: &Message, plan: Plan, reliably: bool) {
+        if let Some(fork) = self.of_response(response) {
+            fork.answer = Some(plan);
+            fork.settled |= reliably;
+        }
+    }
+
+    /// What the sender of a response answered before.
+    pub fn answer_of(&self, response: &Message) -> Option<&Plan> {
+        let tag = response.to_tag()?;
+        let fork = self.forks.iter().find(|fork| fork.tag == tag)?;
+        fork.answer.as_ref()
+    }
+
+    /// The dialog of the sender of a 2xx to the INVITE, made by `make` where it is the first. True when it is the
+    /// first of the leg.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn answered<E>(
+        &mut self,
+        response: &Message,
+        make: impl FnOnce() -> Result<ProxyDialog, E>,
+    ) -> Result<bool, E> {
+        let first = self.is_early();
+        let Some(fork) = self.of_response(response) else {
+            return Ok(false);
+        };
+        if fork.dialog.is_some() {
+            return Ok(false);
+        }
+        fork.dialog = Some(Box::new(make()?));
+        Ok(first)
+    }
+
+    /// The dialog that a request belongs to.
+    pub fn dialog_of(&mut self, request: &Message) -> Option<&mut ProxyDialog> {
+        let dialogs = self
+            .forks
+            .iter_mut()
+            .filter_map(|fork| fork.dialog.as_deref_mut());
+        dialogs
+            .into_iter()
+            .find(|dialog| dialog.sender(request).is_some())
+    }
+
+    /// BYE passes: its dialog is no longer in force.
+    pub fn note_bye(&mut self, bye: &Message) {
+        for fork in &mut self.forks {
+            let dialog = fork.dialog.as_ref();
+            fork.ending |= dialog.is_some_and(|dialog| dialog.sender(bye).is_some());
+        }
+    }
+
+    /// What the end answered whose dialog is left, where others were ended.
+    pub fn answer_left(&self) -> Option<&Plan> {
+        self.live().last()?.answer.as_ref()
+    }
+
+    /// BYE was answered: its dialog is over. True when it was the last of the leg.
+    pub fn remove(&mut self, bye: &Message) -> bool {
+        let before = self.forks.len();
+        self.forks.retain(|fork| {
+            let dialog = fork.dialog.as_ref().filter(|_| fork.ending);
+            dialog.is_none_or(|dialog| dialog.sender(bye).is_none())
+        });
+        self.forks.len() < before && self.is_early()
+    }
+
+    /// Dialogs in force, to end them.
+    pub fn take_live(&mut self) -> impl Iterator<Item = ProxyDialog> + use<> {
+        let forks = std::mem::take(&mut self.forks).into_iter();
+        forks
+            .filter(|fork| !fork.ending)
+            .filter_map(|fork| fork.dialog.map(|dialog| *dialog))
+    }
+
+    fn live(&self) -> impl DoubleEndedIterator<Item = &Fork> {
+        let live = |fork: &&Fork| fork.dialog.is_some() && !fork.ending;
+        self.forks.iter().filter(live)
+    }
+}
