@@ -18,4 +18,4 @@ pub use setup::{
     GOOD, Layout, Media, ROUGH, ROUGH_CORE, ROUGH_SEEDS, Setup, User, everywhere, in_both,
 };
 pub use wire_host::WireHost;
-pub use world::{Host, REALM, World, identity};
+pub use world::{Host, REALM, World, identity, number};

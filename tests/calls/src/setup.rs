@@ -35,6 +35,8 @@ pub enum User {
     Aka,
     /// SIP Digest with MD5.
     Digest,
+    /// SIP Digest with SHA-256.
+    Sha256,
 }
 
 /// A network without fault, 5 ms from anywhere to anywhere.

@@ -13,6 +13,7 @@ use load::usim::Usim;
 use sdp::Direction;
 use sim::{Network, NodeId, StreamEvent, Transmit};
 use sip::Message;
+use sip::digest::Algorithm;
 
 use crate::{
     ControlHost, GOOD, Layout, Media, PhoneHost, ROUGH, ROUGH_CORE, Setup, User, WireHost,
@@ -143,11 +144,14 @@ impl World {
         let local = address(100 + place, 5060);
         let secret = match kind {
             User::Aka => Secret::Aka(Box::new(World::usim(user))),
-            User::Digest => Secret::Password(password(user)),
+            User::Digest | User::Sha256 => Secret::Password(password(user)),
         };
         let mut config = Config::new(&identity(user), secret, local, self.proxy);
         config.timers = self.control(self.pcscf).config().gm;
         config.expires = 3600;
+        if kind == User::Sha256 {
+            config.algorithm = Algorithm::Sha256;
+        }
         change(&mut config);
         let voices = self.audible.then_some(Voices {
             own: u32::from(place),
@@ -300,9 +304,13 @@ impl World {
 
     /// Calls user `callee` from a telephone.
     pub fn call(&mut self, caller: usize, callee: usize) -> CallId {
-        let target = format!("sip:{}", identity(callee));
+        self.dial(caller, &format!("sip:{}", identity(callee)))
+    }
+
+    /// Calls a URI from a telephone.
+    pub fn dial(&mut self, caller: usize, target: &str) -> CallId {
         self.act(caller, |agent, now| {
-            agent.call(now, &target).expect("may call")
+            agent.call(now, target).expect("may call")
         })
     }
 
@@ -447,6 +455,17 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for index in 0..self.phones.len() {
+                let ladder = self.phone(index).ladder().join("\n");
+                eprintln!("telephone {index}:\n{ladder}");
+            }
+        }
+    }
+}
+
 /// The final response that a telephone heard to a request, by its branch.
 fn final_response(phone: &PhoneHost, request: &Message) -> Option<Message> {
     let branch = |message: &Message| {
@@ -473,6 +492,11 @@ pub fn identity(user: usize) -> String {
     format!("user{user}@{REALM}")
 }
 
+/// The number of a user: another public identity, of the same implicit registration set.
+pub fn number(user: usize) -> String {
+    format!("tel:+4930100{user}")
+}
+
 const OPC: [u8; 16] = [0xcd; 16];
 
 fn key(user: usize) -> [u8; 16] {
@@ -488,7 +512,8 @@ pub(crate) fn password(user: usize) -> String {
 fn subscriber(user: usize, kind: User) -> Subscriber {
     let impi = Impi::parse(&identity(user)).expect("a private identity");
     let impu = Impu::parse(&format!("sip:{}", identity(user))).expect("a public identity");
-    let mut subscriber = Subscriber::new(impi, vec![impu]);
+    let tel = Impu::parse(&number(user)).expect("a public identity");
+    let mut subscriber = Subscriber::new(impi, vec![impu, tel]);
     match kind {
         User::Aka => {
             subscriber.aka = Some(Aka {
@@ -498,7 +523,7 @@ fn subscriber(user: usize, kind: User) -> Subscriber {
                 sqn: auth::Sqn::default(),
             });
         }
-        User::Digest => {
+        User::Digest | User::Sha256 => {
             let hash = auth::DigestHash::of_password(&identity(user), REALM, &password(user));
             subscriber.digest = Some(hash);
         }

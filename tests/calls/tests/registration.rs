@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use calls::{BY_HAND, ByHand, Layout, Setup, User, World, everywhere, identity, in_both};
+use calls::{BY_HAND, ByHand, Layout, Setup, User, World, everywhere, identity, in_both, number};
 use control::config::{LimitsFile, RegistrationFile};
 use control::store::{Impi, Operation, Outcome, RegistrationState};
 use load::ua::{Event, Secret};
 use load::usim::Usim;
 use sip::{HeaderName, Message};
+
+/// Public identities of a user, registered together.
+const IDENTITIES: usize = 2;
 
 fn pair() -> Setup {
     Setup::new(&[User::Aka, User::Digest])
@@ -33,13 +36,13 @@ fn expect_failure(world: &mut World, phone: usize) -> u16 {
     }
 }
 
-/// Identities and contacts at the S-CSCF, contacts at the P-CSCF.
+/// Users and contacts at the S-CSCF, contacts at the P-CSCF.
 fn registered(world: &World) -> (usize, usize, usize) {
     let now = world.network.now();
     let serving = world.control(world.scscf).status(now);
     let access = world.control(world.pcscf).status(now);
     (
-        serving.registrations,
+        serving.registrations / IDENTITIES,
         serving.contacts,
         access.access_registrations,
     )
@@ -66,10 +69,42 @@ fn users_register_by_aka_and_by_digest() {
         for user in [0, 1] {
             assert_eq!(state_at_hss(world, user), RegistrationState::Registered);
             let agent = world.phone(user).phone().agent();
-            assert_eq!(agent.associated(), [format!("sip:{}", identity(user))]);
+            let associated = [format!("sip:{}", identity(user)), number(user)];
+            assert_eq!(agent.associated(), associated);
             assert_eq!(agent.service_route().len(), 1);
         }
         assert_eq!(world.serving_counter("registration.rejected"), 0);
+    });
+}
+
+#[test]
+fn digest_goes_by_the_algorithm_the_telephone_names() {
+    in_both(&Setup::new(&[User::Digest, User::Sha256]), |world| {
+        world.register(&[0, 1]);
+        for (phone, algorithm) in [(0, "algorithm=MD5"), (1, "algorithm=SHA-256")] {
+            let challenged = world.heard(phone, |message| {
+                let challenge = message.header(HeaderName::WwwAuthenticate);
+                challenge.is_some_and(|value| value.contains(algorithm))
+            });
+            assert_eq!(challenged, 1);
+        }
+        world.network.run_for(seconds(7200));
+        assert_eq!(registered(world), (2, 2, 2));
+    });
+}
+
+#[test]
+fn devices_of_one_user_register_at_the_same_time() {
+    everywhere(&Setup::new(&[User::Aka, User::Sha256]), |world| {
+        for (user, kind) in [(0, User::Aka), (1, User::Sha256)] {
+            for place in [10, 20, 30] {
+                world.add_phone(user, kind, place + user as u8, |_| {});
+            }
+        }
+        world.register(&(0..8).collect::<Vec<_>>());
+        assert_eq!(registered(world), (2, 8, 8));
+        world.network.run_for(seconds(7200));
+        assert_eq!(registered(world), (2, 8, 8));
     });
 }
 
@@ -312,17 +347,15 @@ fn credentials_that_come_again_are_stale() {
 }
 
 #[test]
-fn a_nonce_that_was_never_dealt_is_stale() {
+fn a_challenge_that_waited_too_long_is_stale() {
     in_both(&digest(), |world| {
         let mut user = ByHand::new(world, 0, BY_HAND, 0);
         let contact = user.contact();
         let mut draft = user.register(&[&contact], 3600);
         let response = user.ask(world, &mut draft);
         user.take_challenge(&response);
-        // Another challenge takes the place of the first.
-        let mut draft = user.register(&[&contact], 3600);
-        draft.remove_all(HeaderName::Authorization);
-        user.ask(world, &mut draft);
+        // Longer than reg-await-auth.
+        world.network.run_for(seconds(241));
         let mut draft = user.register(&[&contact], 3600);
         let response = user.ask(world, &mut draft);
         assert_eq!(response.status(), Some(401));
