@@ -9,6 +9,8 @@ pub mod hss;
 pub mod icscf;
 pub mod pcscf;
 pub mod scscf;
+#[cfg(test)]
+pub(crate) mod testkit;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -264,3 +264,6 @@ impl Scscf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,9 @@ use crate::stack::{BranchId, NextHop};
 /// Token of our URI in Contact of the subscriptions' dialogs.
 const NOTIFIER: &str = "reg";
 /// Subscriptions to one registration set: each of its UEs' and its P-CSCFs' several times over.
-const PER_SET_MAX: usize = 32;
+pub(super) const PER_SET_MAX: usize = 32;
 /// Changes kept for one NOTIFY; beyond it the full state is told instead.
-const CHANGES_MAX: usize = 64;
+pub(super) const CHANGES_MAX: usize = 64;
 /// Granted where SUBSCRIBE asks for nothing, RFC 3680 4.4.
 const EXPIRES_DEFAULT: Duration = Duration::from_secs(3761);
 /// No SUBSCRIBE for as long as this is too brief, RFC 6665 4.2.1.1.
