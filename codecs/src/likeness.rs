@@ -17,23 +17,28 @@ pub struct Likeness {
 pub fn likeness(said: &[i16], heard: &[i16], delay_samples_max: usize) -> Option<Likeness> {
     let length = said.len().min(heard.len().checked_sub(delay_samples_max)?);
     let said = &said[..length];
-    let said_power = power(said);
-    if said_power == 0.0 {
+    let said_energy = energy(said);
+    if said_energy == 0 {
         return None;
     }
+    let mut heard_energy = energy(&heard[..length]);
     let mut best: Option<Likeness> = None;
     for delay_samples in 0..=delay_samples_max {
-        let heard = &heard[delay_samples..delay_samples + length];
-        let heard_power = power(heard);
-        if heard_power == 0.0 {
+        if delay_samples > 0 {
+            // The window slides by one sample.
+            heard_energy += square(heard[delay_samples + length - 1]);
+            heard_energy -= square(heard[delay_samples - 1]);
+        }
+        if heard_energy == 0 {
             continue;
         }
+        let heard = &heard[delay_samples..delay_samples + length];
         let dot: i64 = said
             .iter()
             .zip(heard)
             .map(|(&a, &b)| i64::from(a) * i64::from(b))
             .sum();
-        let correlation = (dot as f64 / (said_power * heard_power).sqrt()) as f32;
+        let correlation = (dot as f64 / (said_energy as f64 * heard_energy as f64).sqrt()) as f32;
         if best.is_none_or(|best| correlation > best.correlation) {
             best = Some(Likeness {
                 delay_samples,
@@ -44,9 +49,12 @@ pub fn likeness(said: &[i16], heard: &[i16], delay_samples_max: usize) -> Option
     best
 }
 
-fn power(samples: &[i16]) -> f64 {
-    let sum: i64 = samples.iter().map(|&s| i64::from(s) * i64::from(s)).sum();
-    sum as f64
+fn energy(samples: &[i16]) -> i64 {
+    samples.iter().copied().map(square).sum()
+}
+
+fn square(sample: i16) -> i64 {
+    i64::from(sample) * i64::from(sample)
 }
 
 #[cfg(test)]
