@@ -339,7 +339,7 @@ impl UserAgent {
         message: Message,
     ) {
         let (message, peer) = match message.is_request() {
-            true => return_path(message, from),
+            true => return_path(message, transport, from),
             false => (message, from),
         };
         let hop = config::Hop {
@@ -519,15 +519,15 @@ impl UserAgent {
 type Handler = fn(&mut Call, Instant, &mut Core, u16, Option<&Message>);
 
 /// Where the responses to a request go (RFC 3261 18.2.2, RFC 3581 4), and the request with that
-/// noted on it.
-fn return_path(request: Message, from: SocketAddr) -> (Message, SocketAddr) {
+/// noted on it. Over a stream they go back on the connection that the request came by.
+fn return_path(request: Message, transport: Transport, from: SocketAddr) -> (Message, SocketAddr) {
     let Ok(via) = request.top_via() else {
         return (request, from);
     };
     let named = via.host.ip() == Some(from.ip());
     let port = via.port.unwrap_or(5060);
     let rport = via.wants_rport();
-    let peer = match rport {
+    let peer = match rport || transport.is_reliable() {
         true => from,
         false => SocketAddr::new(from.ip(), port),
     };

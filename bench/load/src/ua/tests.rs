@@ -1184,3 +1184,23 @@ fn damaged_messages_disturb_nothing() {
         }
     }
 }
+
+#[test]
+fn over_a_stream_a_response_goes_back_on_its_connection() {
+    let request = "OPTIONS sip:alice@192.0.2.10:5060 SIP/2.0\r\n\
+                   Via: SIP/2.0/TCP 192.0.2.9:5060;branch=z9hG4bK1\r\n\
+                   From: <sip:p@ims.test>;tag=1\r\nTo: <sip:alice@ims.test>\r\nCall-ID: 1\r\n\
+                   CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    let from: SocketAddr = "192.0.2.9:40123".parse().unwrap();
+    for (used, expected) in [
+        (Transport::Tcp, from),
+        (Transport::Udp, REGISTRAR.parse().unwrap()),
+    ] {
+        let mut alice = UserAgent::new(home(password()), Entropy::from_u64(1));
+        alice.handle_input(Instant::from_secs(1), used, from, request.as_bytes());
+        let Some(Output::Transmit { transport, to, .. }) = alice.poll_output() else {
+            panic!("no response");
+        };
+        assert_eq!((transport, to), (used, expected));
+    }
+}
