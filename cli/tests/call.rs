@@ -188,6 +188,14 @@ fn two_subscribers_of_its_own_call_over_either_ip_version() {
 }
 
 #[test]
+fn they_call_over_tcp_as_well() {
+    let network = Network::start(false);
+    let proxy = network.sip[0];
+    good(&network.call(&format!("--proxy {proxy} --tcp --seconds 1 --json")));
+    assert_eq!(network.subscribers().trim(), "[]");
+}
+
+#[test]
 fn people_get_a_table() {
     let network = Network::start(false);
     let output = network.call(&format!("--proxy {} --seconds 1", network.sip[0]));
@@ -283,12 +291,15 @@ fn without_a_gateway_it_says_what_to_start() {
 fn without_a_proxy_it_says_so_at_once_and_leaves_nothing() {
     let network = Network::start(false);
     let nowhere = free("127.0.0.1");
-    let start = Instant::now();
-    let output = network.call(&format!("--proxy {nowhere}"));
-    assert_eq!(output.status.code(), Some(1));
-    assert!(start.elapsed() < Duration::from_secs(5));
-    let text = stderr(&output);
-    assert!(text.contains(&format!("no P-CSCF at {nowhere}")), "{text}");
+    for (flags, transport) in [("", "UDP"), ("--tcp", "TCP")] {
+        let start = Instant::now();
+        let output = network.call(&format!("--proxy {nowhere} {flags}"));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(start.elapsed() < Duration::from_secs(5));
+        let text = stderr(&output);
+        assert!(text.contains(&format!("no P-CSCF at {nowhere}")), "{text}");
+        assert!(text.contains(transport), "{text}");
+    }
     assert_eq!(network.subscribers().trim(), "[]");
 }
 

@@ -13,6 +13,7 @@ use load::media::Report;
 use load::phone::{Output, Phone, Voices};
 use load::ua::{CallId, Cause, Config, Event};
 use rtp::DatagramKind;
+use sip::Transport;
 
 use super::fault;
 use super::summary::{Direction, SetUp, Summary};
@@ -72,9 +73,9 @@ impl Side {
 
 /// A socket of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
-    /// SIP.
-    Signal,
+pub enum Socket {
+    /// SIP over this transport.
+    Sip(Transport),
     /// RTP.
     Rtp,
     /// RTCP.
@@ -87,7 +88,7 @@ pub struct Transmit {
     /// By this side.
     pub side: Side,
     /// From this socket of it.
-    pub from: Port,
+    pub from: Socket,
     /// To this address.
     pub to: SocketAddr,
     /// Its content.
@@ -207,14 +208,13 @@ impl Conversation {
         &mut self,
         now: Instant,
         side: Side,
-        at: Port,
+        at: Socket,
         from: SocketAddr,
         datagram: &[u8],
     ) {
         let end = &mut self.ends[side.index()];
         let config = end.phone.agent().config();
-        if at == Port::Signal {
-            let transport = config.transport;
+        if let Socket::Sip(transport) = at {
             end.phone.handle_signal(now, transport, from, datagram);
         } else {
             if end.is_live && rtp::datagram_kind(datagram) == DatagramKind::Rtp {
@@ -223,19 +223,25 @@ impl Conversation {
                 first.get_or_insert(now.since(self.dialled));
             }
             let rtp = *config.media_ports.start();
-            let port = rtp.saturating_add(u16::from(at == Port::Rtcp));
+            let port = rtp.saturating_add(u16::from(at == Socket::Rtcp));
             let local = SocketAddr::new(config.media_ip, port);
             end.phone.handle_media(now, local, datagram);
         }
         self.settle(now);
     }
 
-    /// The network says that nobody receives at the address of this side's P-CSCF.
-    pub fn handle_unreachable(&mut self, now: Instant, side: Side) {
+    /// The network says that nobody receives at this address.
+    pub fn handle_unreachable(&mut self, now: Instant, side: Side, peer: SocketAddr) {
         let end = &mut self.ends[side.index()];
-        end.registration = Registration::None;
-        let proxy = end.phone.agent().config().proxy;
-        self.fail(now, fault::nobody_there(proxy));
+        let config = end.phone.agent().config();
+        if peer == config.proxy && end.registration == Registration::Asked {
+            let failure = fault::nobody_there(peer, config.transport);
+            end.registration = Registration::None;
+            self.fail(now, failure);
+        } else {
+            end.phone
+                .act(now, |agent| agent.handle_unreachable(now, peer));
+        }
         self.settle(now);
     }
 
@@ -337,9 +343,15 @@ impl Conversation {
         };
         while let Some((side, output)) = next(&mut self.ends) {
             let (from, to, bytes) = match output {
-                Output::Signal { to, bytes, .. } => (Port::Signal, to, bytes),
-                Output::Media { from, to, bytes } if from.port() % 2 == 0 => (Port::Rtp, to, bytes),
-                Output::Media { to, bytes, .. } => (Port::Rtcp, to, bytes),
+                Output::Signal {
+                    transport,
+                    to,
+                    bytes,
+                } => (Socket::Sip(transport), to, bytes),
+                Output::Media { from, to, bytes } if from.port() % 2 == 0 => {
+                    (Socket::Rtp, to, bytes)
+                }
+                Output::Media { to, bytes, .. } => (Socket::Rtcp, to, bytes),
                 // The sockets are open all the time, so that no packet comes too early or late.
                 Output::Open { .. } | Output::Close { .. } => continue,
                 Output::Event(event) => {
@@ -347,7 +359,7 @@ impl Conversation {
                     continue;
                 }
             };
-            self.ends[side.index()].sent += u64::from(from == Port::Rtp);
+            self.ends[side.index()].sent += u64::from(from == Socket::Rtp);
             self.outputs.push_back(Transmit {
                 side,
                 from,
@@ -605,6 +617,7 @@ mod tests {
     use load::ua::{Secret, Step};
     use sip::{HeaderName, Message, Method};
 
+    const UDP: Socket = Socket::Sip(Transport::Udp);
     const DELAY: Duration = Duration::from_millis(5);
     const TALK: Duration = Duration::from_secs(3);
 
@@ -633,7 +646,7 @@ mod tests {
     struct Network {
         now: Instant,
         conversation: Conversation,
-        wires: TimerQueue<(Side, Port, SocketAddr, Vec<u8>)>,
+        wires: TimerQueue<(Side, Socket, SocketAddr, Vec<u8>)>,
         judge: Judge,
         /// Loses every packet of RTP of this index.
         lost_rtp: Option<u64>,
@@ -690,10 +703,10 @@ mod tests {
             let Transmit {
                 side, from, bytes, ..
             } = transmit;
-            if from == Port::Signal {
+            if from == UDP {
                 return self.route(side, bytes);
             }
-            if from == Port::Rtp {
+            if from == Socket::Rtp {
                 self.rtp_count += 1;
                 if self.lost_rtp == Some(self.rtp_count) {
                     return;
@@ -710,19 +723,19 @@ mod tests {
                 fate => fate,
             };
             match fate {
-                Fate::Pass => self.deliver(side.other(), Port::Signal, proxy(), bytes),
+                Fate::Pass => self.deliver(side.other(), UDP, proxy(), bytes),
                 Fate::Answer(status) if message.is_request() => {
                     let mut draft = message.response(status, "");
                     draft.to_tag("proxy").copy(HeaderName::Contact);
                     let answer = draft.finish().expect("a response");
                     let bytes = answer.as_bytes().to_vec();
-                    self.deliver(side, Port::Signal, proxy(), bytes);
+                    self.deliver(side, UDP, proxy(), bytes);
                 }
                 Fate::Answer(_) | Fate::Lose => {}
             }
         }
 
-        fn deliver(&mut self, to: Side, port: Port, from: SocketAddr, bytes: Vec<u8>) {
+        fn deliver(&mut self, to: Side, port: Socket, from: SocketAddr, bytes: Vec<u8>) {
             self.wires.set(self.now + DELAY, (to, port, from, bytes));
         }
 
@@ -803,7 +816,8 @@ mod tests {
     fn a_proxy_that_is_not_there_is_told_at_once() {
         let mut network = Network::new(|_, _| Fate::Lose, &ANSWER);
         for side in Side::BOTH {
-            network.conversation.handle_unreachable(network.now, side);
+            let now = network.now;
+            network.conversation.handle_unreachable(now, side, proxy());
         }
         assert_eq!(network.run(), Duration::ZERO);
         assert!(network.failure().contains("no P-CSCF at 192.0.2.9:5060"));

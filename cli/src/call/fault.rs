@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use load::ua::Cause;
+use sip::Transport;
 
 use crate::failure::Failure;
 
 /// Nobody receives at the address of the P-CSCF.
-pub fn nobody_there(proxy: SocketAddr) -> Failure {
+pub fn nobody_there(proxy: SocketAddr, transport: Transport) -> Failure {
     Failure::new(format!("no P-CSCF at {proxy}"))
-        .because("nobody listens at that UDP port")
+        .because(format_args!("nobody listens at that {transport} port"))
         .remedy(
             "Start one with \"strowger up\" or \"strowger control\", or name its address with \
              --proxy IP:PORT.",

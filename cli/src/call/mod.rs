@@ -5,6 +5,7 @@ mod conversation;
 mod fault;
 mod party;
 mod sockets;
+mod streams;
 mod summary;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,6 +20,7 @@ use base::Entropy;
 use clap::Args;
 use load::ua::Config;
 use serde_json::json;
+use sip::Transport;
 
 use crate::failure::Failure;
 use crate::status::CONTROL_ADMIN;
@@ -39,9 +41,12 @@ const SECONDS_MAX: u32 = 3_600;
 /// Flags of `call`.
 #[derive(Debug, Args)]
 pub struct CallArgs {
-    /// SIP address of the P-CSCF, over UDP; a second one is that of the callee
+    /// SIP address of the P-CSCF; a second one is that of the callee
     #[arg(long, value_name = "IP:PORT", value_delimiter = ',', default_values_t = [PROXY])]
     proxy: Vec<SocketAddr>,
+    /// SIP over TCP
+    #[arg(long)]
+    tcp: bool,
     /// Local address for SIP and media; a second one is that of the callee. The system chooses the
     /// ports
     #[arg(long, value_name = "IP", value_delimiter = ',')]
@@ -88,6 +93,7 @@ impl CallArgs {
     ) -> Self {
         CallArgs {
             proxy: vec![proxy],
+            tcp: false,
             local: Vec::new(),
             realm: Some(realm.to_owned()),
             caller: None,
@@ -109,8 +115,8 @@ impl CallArgs {
             some => pair("--local", some)?.map(Some),
         };
         Ok([
-            Place::open(caller_at, caller)?,
-            Place::open(callee_at, callee)?,
+            Place::open(caller_at, caller, !self.tcp)?,
+            Place::open(callee_at, callee, !self.tcp)?,
         ])
     }
 
@@ -120,6 +126,9 @@ impl CallArgs {
         let mut config = Config::new(&party.impi, party.secret.clone(), local, place.proxy());
         if let Some(realm) = &self.realm {
             config.realm.clone_from(realm);
+        }
+        if self.tcp {
+            config.transport = Transport::Tcp;
         }
         config.expires = EXPIRES_S;
         config.media_ports = place.media_port()..=place.media_port().saturating_add(1);

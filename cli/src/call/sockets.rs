@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use ::control::clock::Clock;
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
+use sip::Transport;
 
-use super::conversation::{Conversation, Port, Side};
+use super::conversation::{Conversation, Side, Socket, Transmit};
+use super::streams::Streams;
 use crate::failure::Failure;
 
-/// Tries for a pair of ports side by side that are both free.
+/// All sockets have the same token, since all are asked whenever one is ready.
+pub const ANY: Token = Token(0);
+/// Tries for two ports that belong together and are both free.
 const PAIR_TRIES: usize = 64;
 /// The longest datagram; longer ones cannot be sent over UDP.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -27,20 +31,22 @@ const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 pub struct Place {
     proxy: SocketAddr,
     signal: UdpSocket,
+    streams: Streams,
     rtp: UdpSocket,
     rtcp: UdpSocket,
     /// Connected to the P-CSCF: the system tells when nobody is there.
-    probe: UdpSocket,
+    probe: Option<UdpSocket>,
     signal_address: SocketAddr,
     media_port: u16,
 }
 
 impl Place {
-    /// Opens sockets at `local`, by default the address from which the P-CSCF is reached.
+    /// Opens sockets at `local`, by default the address from which the P-CSCF is reached. With
+    /// `probe` it is looked whether anybody is there over UDP.
     ///
     /// # Errors
     /// There is no way to the P-CSCF, or no socket to be had at that address.
-    pub fn open(local: Option<IpAddr>, proxy: SocketAddr) -> Result<Self, Failure> {
+    pub fn open(local: Option<IpAddr>, proxy: SocketAddr, probe: bool) -> Result<Self, Failure> {
         let local = match local {
             Some(local) => local,
             None => source_address(proxy).map_err(|fault| no_way(proxy).because(fault))?,
@@ -55,18 +61,18 @@ impl Place {
                 .because(fault)
                 .remedy("Give --local an address of this machine.")
         };
-        let signal = bind(local, 0).map_err(no_socket)?;
+        let (signal, streams) = bind_signal(local).map_err(no_socket)?;
         let (rtp, rtcp) = bind_pair(local).map_err(no_socket)?;
-        let probe = bind(local, 0).map_err(no_socket)?;
-        probe
-            .connect(proxy)
-            .and_then(|()| probe.send(KEEP_ALIVE))
-            .map_err(|fault| no_way(proxy).because(fault))?;
+        let probe = match probe {
+            true => Some(self::probe(local, proxy).map_err(|fault| no_way(proxy).because(fault))?),
+            false => None,
+        };
         Ok(Self {
             proxy,
             signal_address: signal.local_addr().map_err(no_socket)?,
             media_port: rtp.local_addr().map_err(no_socket)?.port(),
             signal,
+            streams,
             rtp,
             rtcp,
             probe,
@@ -88,23 +94,31 @@ impl Place {
         self.media_port
     }
 
-    fn socket(&self, port: Port) -> &UdpSocket {
-        match port {
-            Port::Signal => &self.signal,
-            Port::Rtp => &self.rtp,
-            Port::Rtcp => &self.rtcp,
+    fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        let sockets = [&mut self.signal, &mut self.rtp, &mut self.rtcp];
+        for socket in sockets.into_iter().chain(&mut self.probe) {
+            registry.register(socket, ANY, Interest::READABLE)?;
         }
+        self.streams.register(registry)
     }
 
-    fn sockets_mut(&mut self) -> [&mut UdpSocket; 4] {
-        let Self {
-            signal,
-            rtp,
-            rtcp,
-            probe,
-            ..
-        } = self;
-        [signal, rtp, rtcp, probe]
+    /// Sends a datagram or a message.
+    fn send(&mut self, registry: &Registry, transmit: &Transmit) -> io::Result<()> {
+        let Transmit {
+            from, to, bytes, ..
+        } = transmit;
+        let socket = match from {
+            Socket::Sip(Transport::Udp) => &self.signal,
+            Socket::Sip(Transport::Tcp) => return self.streams.send(registry, *to, bytes),
+            Socket::Sip(_) => return Err(ErrorKind::Unsupported.into()),
+            Socket::Rtp => &self.rtp,
+            Socket::Rtcp => &self.rtcp,
+        };
+        match socket.send_to(bytes, *to) {
+            // A full queue drops it, as any network may.
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => Ok(()),
+            sent => sent.map(drop),
+        }
     }
 }
 
@@ -120,16 +134,14 @@ pub fn run(
 ) -> Result<(), Failure> {
     let cannot = |fault: io::Error| Failure::new("cannot wait for sockets").because(fault);
     let mut poll = Poll::new().map_err(cannot)?;
-    for (token, socket) in places.iter_mut().flat_map(Place::sockets_mut).enumerate() {
-        poll.registry()
-            .register(socket, Token(token), Interest::READABLE)
-            .map_err(cannot)?;
+    for place in places.iter_mut() {
+        place.register(poll.registry()).map_err(cannot)?;
     }
     let mut events = Events::with_capacity(8);
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     let mut is_stopped = false;
     loop {
-        send(conversation, places, clock);
+        send(conversation, places, clock, poll.registry());
         let Some(next) = conversation.next_timeout() else {
             return Ok(());
         };
@@ -147,9 +159,9 @@ pub fn run(
             Err(fault) if fault.kind() != ErrorKind::Interrupted => return Err(cannot(fault)),
             _ => {}
         }
-        // All are asked, whichever was ready: readiness is told once only, and there are eight.
-        while receive(conversation, places, clock, &mut buffer) {
-            send(conversation, places, clock);
+        // All are asked, whichever was ready: readiness is told once only, and there are few.
+        while receive(conversation, places, clock, poll.registry(), &mut buffer) {
+            send(conversation, places, clock, poll.registry());
         }
         let now = clock.now();
         if conversation.next_timeout().is_some_and(|next| next <= now) {
@@ -159,23 +171,24 @@ pub fn run(
 }
 
 /// Sends what is to be sent.
-fn send(conversation: &mut Conversation, places: &[Place; 2], clock: &Clock) {
+fn send(
+    conversation: &mut Conversation,
+    places: &mut [Place; 2],
+    clock: &Clock,
+    registry: &Registry,
+) {
     while let Some(transmit) = conversation.poll_output() {
-        let place = &places[transmit.side.index()];
-        let sent = place
-            .socket(transmit.from)
-            .send_to(&transmit.bytes, transmit.to);
-        match sent {
-            Ok(_) => {}
-            // A full queue drops it, as any network may.
-            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
-            Err(fault) if transmit.from == Port::Signal => {
-                let what = format!("cannot send to {}", transmit.to);
-                conversation.stop(clock.now(), Failure::new(what).because(fault));
+        let (side, to) = (transmit.side, transmit.to);
+        match places[side.index()].send(registry, &transmit) {
+            Ok(()) => {}
+            Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => {
+                conversation.handle_unreachable(clock.now(), side, to);
             }
-            Err(fault) => {
-                conversation.blame(format!("cannot send audio to {}: {fault}", transmit.to));
+            Err(fault) if matches!(transmit.from, Socket::Sip(_)) => {
+                let failure = Failure::new(format!("cannot send to {to}")).because(fault);
+                conversation.stop(clock.now(), failure);
             }
+            Err(fault) => conversation.blame(format!("cannot send audio to {to}: {fault}")),
         }
     }
 }
@@ -183,19 +196,25 @@ fn send(conversation: &mut Conversation, places: &[Place; 2], clock: &Clock) {
 /// Receives a burst from every socket; true when more may be there.
 fn receive(
     conversation: &mut Conversation,
-    places: &[Place; 2],
+    places: &mut [Place; 2],
     clock: &Clock,
+    registry: &Registry,
     buffer: &mut [u8],
 ) -> bool {
     let mut is_more = false;
     for side in Side::BOTH {
-        let place = &places[side.index()];
-        for port in [Port::Rtp, Port::Rtcp, Port::Signal] {
+        let place = &mut places[side.index()];
+        let sockets = [
+            (Socket::Rtp, &place.rtp),
+            (Socket::Rtcp, &place.rtcp),
+            (Socket::Sip(Transport::Udp), &place.signal),
+        ];
+        for (at, socket) in sockets {
             for count in 1..=BURST_MAX {
-                match place.socket(port).recv_from(buffer) {
+                match socket.recv_from(buffer) {
                     Ok((length, from)) => {
                         let datagram = &buffer[..length];
-                        conversation.handle_input(clock.now(), side, port, from, datagram);
+                        conversation.handle_input(clock.now(), side, at, from, datagram);
                     }
                     Err(fault) if fault.kind() == ErrorKind::WouldBlock => break,
                     // What one datagram met on its way is no fault of the socket.
@@ -204,13 +223,22 @@ fn receive(
                 is_more |= count == BURST_MAX;
             }
         }
-        for _ in 0..BURST_MAX {
-            match place.probe.recv(buffer) {
-                Ok(_) => {}
-                Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => {
-                    conversation.handle_unreachable(clock.now(), side);
+        place.streams.receive(registry, buffer, |peer, received| {
+            let (now, at) = (clock.now(), Socket::Sip(Transport::Tcp));
+            match received {
+                Some(message) => conversation.handle_input(now, side, at, peer, message),
+                None => conversation.handle_unreachable(now, side, peer),
+            }
+        });
+        if let Some(probe) = &place.probe {
+            for _ in 0..BURST_MAX {
+                match probe.recv(buffer) {
+                    Ok(_) => {}
+                    Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => {
+                        conversation.handle_unreachable(clock.now(), side, place.proxy);
+                    }
+                    Err(_) => break,
                 }
-                Err(_) => break,
             }
         }
     }
@@ -236,6 +264,33 @@ fn bind(local: IpAddr, port: u16) -> io::Result<UdpSocket> {
     UdpSocket::bind(SocketAddr::new(local, port))
 }
 
+/// A socket that the system tells of it when nobody is at the other end.
+fn probe(local: IpAddr, proxy: SocketAddr) -> io::Result<UdpSocket> {
+    let probe = bind(local, 0)?;
+    probe.connect(proxy)?;
+    probe.send(KEEP_ALIVE)?;
+    Ok(probe)
+}
+
+/// SIP over UDP and TCP at one port: whoever has a long message for us sends it over TCP (RFC 3261
+/// 18.1.1).
+fn bind_signal(local: IpAddr) -> io::Result<(UdpSocket, Streams)> {
+    for _ in 0..PAIR_TRIES {
+        let signal = bind(local, 0)?;
+        if let Ok(streams) = Streams::listen(signal.local_addr()?) {
+            return Ok((signal, streams));
+        }
+    }
+    Err(no_ports())
+}
+
+fn no_ports() -> io::Error {
+    io::Error::new(
+        ErrorKind::AddrInUse,
+        "no two ports that belong together are free",
+    )
+}
+
 /// RTP at an even port, RTCP at the next (RFC 3550 11).
 fn bind_pair(local: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
     for _ in 0..PAIR_TRIES {
@@ -249,10 +304,7 @@ fn bind_pair(local: IpAddr) -> io::Result<(UdpSocket, UdpSocket)> {
             });
         }
     }
-    Err(io::Error::new(
-        ErrorKind::AddrInUse,
-        "no two ports side by side are free",
-    ))
+    Err(no_ports())
 }
 
 #[cfg(test)]
@@ -263,7 +315,7 @@ mod tests {
 
     #[test]
     fn media_has_an_even_port_and_the_next() {
-        let place = Place::open(None, PROXY).expect("loopback");
+        let place = Place::open(None, PROXY, false).expect("loopback");
         let port = |socket: &UdpSocket| socket.local_addr().expect("bound").port();
         assert_eq!(place.media_port() % 2, 0);
         assert_eq!(port(&place.rtp), place.media_port());
@@ -274,7 +326,7 @@ mod tests {
     #[test]
     fn an_address_of_the_other_ip_version_is_refused() {
         let local = Some(IpAddr::V6(Ipv6Addr::LOCALHOST));
-        let Err(failure) = Place::open(local, PROXY) else {
+        let Err(failure) = Place::open(local, PROXY, false) else {
             panic!("accepted");
         };
         assert!(failure.to_string().contains("--local"), "{failure}");
@@ -283,7 +335,7 @@ mod tests {
     #[test]
     fn an_address_of_another_machine_is_refused() {
         let local = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-        let Err(failure) = Place::open(local, PROXY) else {
+        let Err(failure) = Place::open(local, PROXY, false) else {
             panic!("accepted");
         };
         assert!(failure.to_string().contains("192.0.2.1"), "{failure}");
