@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::sipp::{self, Credentials, Ue};
-use crate::{Analysis, Capture, Folder, Namespace, Process, strowger};
+use crate::sipp::{self, Credentials, Transport, Ue};
+use crate::{Analysis, Capture, Folder, Namespace, Process, Run, strowger};
 
 const REALM: &str = "ims.test";
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -58,6 +58,7 @@ impl Ues {
                 realm: REALM,
                 credentials,
                 address,
+                transport: Transport::Udp,
                 media_port: 6000,
             }
         };
@@ -94,6 +95,20 @@ impl Ues {
                 Credentials::Password("correcthorse"),
             ),
         }
+    }
+
+    /// The same with SIP over TCP.
+    #[must_use]
+    pub fn over_tcp(mut self) -> Self {
+        for ue in [
+            &mut self.alice,
+            &mut self.bob,
+            &mut self.carol,
+            &mut self.dave,
+        ] {
+            ue.transport = Transport::Tcp;
+        }
+        self
     }
 
     /// All four.
@@ -209,10 +224,7 @@ impl Network {
             .folder
             .write("subscribers.csv", sipp::import_file(&ues.all()));
         let file = file.to_str().expect("the path is text");
-        let admin = match self.layout {
-            Layout::Together => CONTROL,
-            Layout::Apart => HSS,
-        };
+        let admin = self.hss();
         let arguments = [
             "subscriber",
             "--admin",
@@ -248,6 +260,24 @@ impl Network {
             callee,
             answering,
         );
+    }
+
+    /// Makes a call with our own user agents, who add themselves to the HSS, and says how it went.
+    pub fn our_call(&self, proxy: &str, local: &str) -> Run {
+        let admin = self.hss();
+        let line = format!(
+            "call --proxy {proxy} --local {local} --realm {REALM} --admin {admin} --state hss"
+        );
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        strowger::run(&self.namespace, &self.folder, "call", &arguments)
+    }
+
+    /// Admin address of the HSS.
+    fn hss(&self) -> &'static str {
+        match self.layout {
+            Layout::Together => CONTROL,
+            Layout::Apart => HSS,
+        }
     }
 
     /// A figure of the status of the process that plays the P-CSCF.

@@ -34,8 +34,29 @@ pub struct Ue {
     pub credentials: Credentials,
     /// Where it sends and receives SIP.
     pub address: SocketAddr,
+    /// What carries SIP.
+    pub transport: Transport,
     /// Port for RTP at the same IP address.
     pub media_port: u16,
+}
+
+/// What carries SIP between a UE and its P-CSCF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Datagrams.
+    Udp,
+    /// One connection for all of a run.
+    Tcp,
+}
+
+impl Transport {
+    /// SIPp's name of it.
+    fn mode(self) -> &'static str {
+        match self {
+            Transport::Udp => "u1",
+            Transport::Tcp => "t1",
+        }
+    }
 }
 
 /// What a UE proves its identity with.
@@ -196,6 +217,7 @@ impl<'a> Sipp<'a> {
             .arg(scenario_path(scenario))
             .arg("-inf")
             .arg(users);
+        command.args(["-t", ue.transport.mode()]);
         command.args(["-i", &ip, "-p", &ue.address.port().to_string()]);
         command.args(["-mi", &ip, "-mp", &ue.media_port.to_string()]);
         command.args(["-m", "1", "-nostdin", "-trace_err", "-error_file"]);

@@ -80,3 +80,29 @@ fn sipp_calls_through_separate_processes() {
     let protocols = ["sip", "megaco", "diameter", "rtp"];
     calls(Layout::Apart, &Ues::new(Family::V4, Family::V6), &protocols);
 }
+
+#[test]
+fn sipp_calls_with_sip_over_tcp() {
+    let ues = Ues::new(Family::V4, Family::V6).over_tcp();
+    calls(Layout::Together, &ues, &["sip", "megaco", "rtp", "tcp"]);
+}
+
+/// Our own user agents, whose RTCP SIPp does not have.
+#[test]
+fn our_own_calls_are_clean_on_the_wire() {
+    let network = Network::whole(Layout::Apart);
+    let both = [
+        ("127.0.0.1:5060", "127.0.0.18"),
+        ("[fd00::1]:5060", "fd00::8"),
+        ("127.0.0.1:5060,[fd00::1]:5060", "127.0.0.18,fd00::8"),
+    ];
+    for (proxy, local) in both {
+        network
+            .our_call(proxy, local)
+            .expect_success("strowger call");
+    }
+    network.finish(|analysis| {
+        analysis.assert_clean(&["sip", "megaco", "diameter", "rtp", "rtcp"]);
+        assert_eq!(analysis.rtp_streams().len(), 3 * 2 * 2);
+    });
+}

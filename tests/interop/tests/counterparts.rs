@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use interop::erlang::{self, Encoder};
-use interop::sipp::{self, Credentials, Ue};
+use interop::sipp::{self, Credentials, Transport, Ue};
 use interop::{Capture, Folder, Namespace};
 
 fn address(text: &str) -> SocketAddr {
@@ -68,6 +68,7 @@ fn sipp_calls_itself(caller: &str, callee: &str) {
         realm: "ims.test",
         credentials: Credentials::Password("secret"),
         address: address(at),
+        transport: Transport::Udp,
         media_port,
     };
     let (alice, bob) = (ue("alice", caller, 6000), ue("bob", callee, 7000));
