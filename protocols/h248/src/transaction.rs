@@ -396,6 +396,20 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
+    /// Takes back [`Endpoint::set_association`]: the peer is a stranger again, and is forgotten when
+    /// there is nothing to remember of it.
+    pub fn end_association(&mut self, peer: PeerAddress) {
+        let config = &self.config;
+        if let Some(known) = self.peers.get_mut(&peer)
+            && !known.is_stranger
+        {
+            known.is_stranger = true;
+            known.set_association(config.association.clone(), &config.mid);
+            self.strangers += 1;
+        }
+        self.forget_stranger(peer);
+    }
+
     /// Queues a request and returns its number. Its outcome comes once: as [`Output::Reply`] or
     /// [`Output::Failed`].
     ///

@@ -403,6 +403,41 @@ fn limits_refuse() {
 }
 
 #[test]
+fn requests_given_up_fail_and_those_of_the_peer_go_on() {
+    let now = Instant::from_secs(1);
+    let (mut mg, handle, _) = executing(now);
+    mg.send_request(now, address(MGC), audit("ROOT"), 5)
+        .unwrap();
+    drain(&mut mg);
+    mg.give_up_requests(address(MGC));
+    let failed = drain(&mut mg);
+    let reason = Failure::Disconnected;
+    assert!(
+        matches!(&failed[..], [Output::Failed { token: 5, reason: why, .. }] if *why == reason)
+    );
+    mg.reply(now, handle, done("ROOT")).unwrap();
+    assert!(messages(&drain(&mut mg))[0].contains("P=1000{"));
+    assert_eq!(mg.next_timeout(), Some(now + LONG_TIMER));
+}
+
+#[test]
+fn a_peer_whose_association_ended_is_forgotten_when_it_is_idle() {
+    let now = Instant::from_secs(1);
+    let (mut mg, handle, _) = executing(now);
+    mg.set_association(address(MGC), Association::default());
+    mg.end_association(address(MGC));
+    mg.end_association(address(MGC));
+    mg.reply(now, handle, done("ROOT")).unwrap();
+    assert!(messages(&drain(&mut mg))[0].contains("P=1000{"));
+    mg.handle_timeout(now + LONG_TIMER);
+    assert_eq!(mg.peers_len(), 0);
+    mg.set_association(address(MGC), Association::default());
+    assert_eq!(mg.peers_len(), 1);
+    mg.end_association(address(MGC));
+    assert_eq!(mg.peers_len(), 0);
+}
+
+#[test]
 fn segments_are_acknowledged_and_joined_in_order() {
     let now = Instant::from_secs(1);
     let mut mgc = endpoint(MGC);
