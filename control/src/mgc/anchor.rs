@@ -26,8 +26,8 @@ pub struct Anchor {
 
 /// Where an anchor is in its life.
 ///
-/// One transaction of a context is under way at a time, for transactions keep no order among themselves
-/// (H.248.1 8).
+/// One transaction of a context is under way at a time, for transactions keep no order among
+/// themselves (H.248.1 8).
 #[derive(Debug)]
 pub enum State {
     /// Add is under way for this plan.
@@ -36,8 +36,8 @@ pub enum State {
     Ready(Context),
     /// Modify is under way to this plan, on these sides.
     Configuring(Context, Plan, [bool; 2]),
-    /// The gateway did half of what was asked: Modify is under way back to the applied plan, on these sides. The
-    /// owner then hears of the error.
+    /// The gateway did half of what was asked: Modify is under way back to the applied plan, on
+    /// these sides. The owner then hears of the error.
     Restoring(Context, AnchorError, [bool; 2]),
 }
 

@@ -1,4 +1,5 @@
-//! From plans to H.248 commands: the difference between what a gateway has and what is wanted of it.
+//! From plans to H.248 commands: the difference between what a gateway has and what is wanted of
+//! it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use sdp::h248::{Description, Group, Media, MediaLine, Wild};
 
 use super::plan::{AnchorSpec, Endpoint, Family, Locals, Mode, Plan, Side, StreamPlan};
 
-/// `hangterm/thb` (H.248.36): a termination that no command named for so long is reported, so that contexts of
-/// which the controller knows nothing come to light.
+/// `hangterm/thb` (H.248.36): a termination that no command named for so long is reported, so that
+/// contexts of which the controller knows nothing come to light.
 pub const HEARTBEAT: Duration = Duration::from_secs(3600);
 
 /// RequestID of the events of a termination without media to watch.
@@ -47,11 +48,11 @@ pub fn reserve(spec: &AnchorSpec, plan: &Plan) -> ActionRequest {
     action
 }
 
-/// Modify for each of `sides` of which something changes, and which these are; `None` when nothing changes
-/// (TS 29.334 5.17.1.3).
+/// Modify for each of `sides` of which something changes, and which these are; `None` when nothing
+/// changes (TS 29.334 5.17.1.3).
 ///
-/// `before` is what the gateway has, with its addresses as far as they are known: a stream that comes back is to
-/// have them again.
+/// `before` is what the gateway has, with its addresses as far as they are known: a stream that
+/// comes back is to have them again.
 pub fn configure(
     spec: &AnchorSpec,
     context: &Context,
@@ -80,8 +81,8 @@ pub fn release(context: u32) -> ActionRequest {
     ActionRequest::new(ContextId::Id(context), vec![subtract_all(false)])
 }
 
-/// What a gateway is told before it takes calls: to subtract every context, where nobody knows what it has, and
-/// to report when nothing is heard from here for `silence` (`it/ito`, H.248.14).
+/// What a gateway is told before it takes calls: to subtract every context, where nobody knows what
+/// it has, and to report when nothing is heard from here for `silence` (`it/ito`, H.248.14).
 pub fn start(clears: bool, silence: Duration) -> Vec<ActionRequest> {
     let mut event = RequestedEvent::new(PkgdName::new("it", "ito"));
     let hundredths = u64::try_from(silence.as_millis() / 10).unwrap_or(u64::MAX);
@@ -103,8 +104,8 @@ pub fn probe() -> ActionRequest {
     ActionRequest::new(ContextId::Null, vec![Command::AuditValue(audit).into()])
 }
 
-/// Whether `adid/ipstop` (H.248.40) is asked for: while media flows both ways, not while the call rings or is on
-/// hold.
+/// Whether `adid/ipstop` (H.248.40) is asked for: while media flows both ways, not while the call
+/// rings or is on hold.
 pub fn is_watched(spec: &AnchorSpec, plan: &Plan) -> bool {
     let flows = |stream: &StreamPlan| {
         let mut sides = stream.sides.iter();
@@ -175,7 +176,8 @@ fn used_stream(plan: &Plan, index: usize) -> Option<&StreamPlan> {
     plan.streams.get(index).filter(|stream| stream.used)
 }
 
-/// A stream that the termination does not have; it receives at `local` where it had that address before.
+/// A stream that the termination does not have; it receives at `local` where it had that address
+/// before.
 fn added(
     spec: &AnchorSpec,
     side: Side,
@@ -308,8 +310,8 @@ fn octets(group: Group) -> OctetString {
 
 // ---- signals and events ----
 
-/// `napt` of `ipnapt/latch` (H.248.37) where it has to be said anew: the peer may be behind a NAT and is new or
-/// elsewhere now, or is no longer behind one.
+/// `napt` of `ipnapt/latch` (H.248.37) where it has to be said anew: the peer may be behind a NAT
+/// and is new or elsewhere now, or is no longer behind one.
 fn napt(side: Side, old: Option<&StreamPlan>, new: Option<&StreamPlan>) -> Option<&'static str> {
     let own = &new?.sides[side.index()];
     let was = old.map(|old| &old.sides[side.index()]);

@@ -17,7 +17,8 @@ use crate::admin::MediaGatewayStatus;
 
 /// A gateway not heard of for so long is asked whether it is there.
 pub const PROBE_AFTER: Duration = Duration::from_secs(10);
-/// A gateway that hears nothing from here for so long says so (`it/ito`), and registers anew when nobody answers.
+/// A gateway that hears nothing from here for so long says so (`it/ito`), and registers anew when
+/// nobody answers.
 pub const SILENCE: Duration = Duration::from_secs(30);
 /// A gateway that does not know yet that it was accepted is tried again after this.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -64,7 +65,8 @@ pub enum GatewayState {
     Starting(u8),
     /// It takes calls.
     InService,
-    /// It keeps its calls and takes no new ones, if a time is given until then (ServiceChange Graceful).
+    /// It keeps its calls and takes no new ones, if a time is given until then (ServiceChange
+    /// Graceful).
     Draining(Option<Instant>),
     /// It said that it leaves (ServiceChange Forced).
     OutOfService,
@@ -182,7 +184,8 @@ impl Gateways {
             .min_by_key(|&id| self[id].contexts())
     }
 
-    /// A gateway that has been gone for longest and has nothing of ours: another may have its place.
+    /// A gateway that has been gone for longest and has nothing of ours: another may have its
+    /// place.
     fn forgettable(&self) -> Option<GatewayId> {
         let is_gone = |&id: &GatewayId| {
             let gateway = &self[id];
@@ -197,7 +200,8 @@ impl Gateways {
 }
 
 impl Mgc {
-    /// The place of the gateway `mid` at `address`, which it gets if it has none; `None` when there are too many.
+    /// The place of the gateway `mid` at `address`, which it gets if it has none; `None` when there
+    /// are too many.
     pub(super) fn place(
         &mut self,
         now: Instant,
@@ -242,7 +246,9 @@ impl Mgc {
         let address = self.gateways[id].address;
         if self.gateways.at_address(address) == Some(id) {
             self.gateways.by_address.remove(&address);
-            self.endpoint.disconnect(address);
+            self.endpoint.give_up_requests(address);
+            // The request in hand may have come from there and is still to be answered.
+            self.endpoint.end_association(address);
         }
     }
 
@@ -360,7 +366,8 @@ impl Mgc {
         }
     }
 
-    /// A request was not answered; true when nothing else came either, and the gateway is taken to be gone.
+    /// A request was not answered; true when nothing else came either, and the gateway is taken to
+    /// be gone.
     pub(super) fn loses_silent(&mut self, now: Instant, id: GatewayId) -> bool {
         let is_silent = self.gateways[id].is_silent(now);
         if is_silent {
@@ -378,7 +385,8 @@ impl Mgc {
 
     /// Whatever a gateway has of ours is lost, and what it is being asked is of no use any more.
     ///
-    /// Owners hear once for each anchor: that it is lost, or that it could not be had because of `error`.
+    /// Owners hear once for each anchor: that it is lost, or that it could not be had because of
+    /// `error`.
     pub(super) fn lose_everything(&mut self, id: GatewayId, error: AnchorError) {
         let address = self.gateways[id].address;
         if self.gateways.at_address(address) == Some(id) {

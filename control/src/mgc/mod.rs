@@ -37,9 +37,9 @@ use requests::Asker;
 const CONTEXTS_MAX: usize = 500_000;
 /// Gateways known at once.
 const GATEWAYS_MAX: usize = 1024;
-/// Transaction numbers that a second of life takes at most: a restart begins past those of the life before, as
-/// long as no more are used on average. A call takes about four.
-const TRANSACTIONS_PER_SECOND: u64 = 16_384;
+/// Transaction numbers that a millisecond of life takes at most: a restart begins past those of the life before,
+/// as long as no more are used on average. A call takes about four.
+const TRANSACTIONS_PER_MS: u64 = 16;
 
 /// What a controller is told once.
 #[derive(Clone, Debug)]
@@ -118,7 +118,8 @@ enum Outcome<'a> {
 impl Mgc {
     /// A controller whose transaction numbers start where a restart cannot repeat them.
     pub fn new(config: Config, now: Instant, entropy: Entropy) -> Self {
-        let first = now.as_secs().wrapping_mul(TRANSACTIONS_PER_SECOND) as u32;
+        // What is above 32 bits falls away: the numbers go round in three days.
+        let first = now.as_millis().wrapping_mul(TRANSACTIONS_PER_MS) as u32;
         let endpoint = EndpointConfig::new(Mid::from(config.address), TransactionId(first));
         Self {
             config,

@@ -66,7 +66,8 @@ pub struct AnchorSpec {
     pub realms: [String; 2],
     /// An emergency call: the context is marked so (H.248.1 6.1.1).
     pub emergency: bool,
-    /// Without media from the UE for so long, [`AnchorEvent::Inactive`] is told; not at all if `None`.
+    /// Without media from the UE for so long, [`AnchorEvent::Inactive`] is told; not at all if
+    /// `None`.
     pub inactivity: Option<Duration>,
 }
 

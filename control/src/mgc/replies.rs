@@ -25,7 +25,8 @@ pub enum Configured {
 /// Reads the reply to [`reserve`](super::compile::reserve).
 ///
 /// # Errors
-/// `Refused` with the gateway's error code, `Nonsense` when the reply lacks a termination or an address.
+/// `Refused` with the gateway's error code, `Nonsense` when the reply lacks a termination or an
+/// address.
 pub fn reserved(
     spec: &AnchorSpec,
     plan: &Plan,
@@ -54,8 +55,8 @@ pub fn reserved(
     Ok((context, locals))
 }
 
-/// Reads the reply to [`configure`](super::compile::configure), which asked something of the sides `asked`, into
-/// the addresses known so far.
+/// Reads the reply to [`configure`](super::compile::configure), which asked something of the sides
+/// `asked`, into the addresses known so far.
 pub fn configured(
     spec: &AnchorSpec,
     context: &Context,
@@ -187,7 +188,8 @@ fn rtp_address(text: &[u8]) -> Option<SocketAddr> {
     Description::parse(text).ok()?.first()?.rtp_address(0)
 }
 
-/// Every used stream must have an address of the right family on both sides, and no other may have one.
+/// Every used stream must have an address of the right family on both sides, and no other may have
+/// one.
 fn check(spec: &AnchorSpec, plan: &Plan, locals: &Locals) -> Result<(), AnchorError> {
     let fits = |index: usize, used: bool| {
         Side::BOTH.iter().all(|&side| {

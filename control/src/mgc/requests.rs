@@ -102,7 +102,8 @@ impl Mgc {
     /// ServiceChange of ROOT.
     ///
     /// # Errors
-    /// 505 from a stranger that does not register. What the outer `Ok` carries goes into the reply to the command.
+    /// 505 from a stranger that does not register. What the outer `Ok` carries goes into the reply
+    /// to the command.
     fn change_service(
         &mut self,
         now: Instant,
@@ -167,7 +168,8 @@ impl Mgc {
             return;
         }
         self.lose_everything(id, AnchorError::Lost);
-        // A cold boot leaves nothing; after anything else there may be contexts that nobody here knows.
+        // A cold boot leaves nothing; after anything else there may be contexts that nobody here
+        // knows.
         let is_cold = restarts && parms.reason.code == ServiceChangeReason::COLD_BOOT;
         self.gateways[id].is_dirty = !is_cold;
         let delay = if restarts {
@@ -237,7 +239,8 @@ impl Mgc {
         context: ContextId,
         notify: &NotifyRequest,
     ) -> Result<(), ErrorCode> {
-        // Nothing is asked of ROOT but to speak up when it hears nothing from here, and now it hears an answer.
+        // Nothing is asked of ROOT but to speak up when it hears nothing from here, and now it
+        // hears an answer.
         let ContextId::Id(context) = context else {
             return Ok(());
         };
@@ -272,7 +275,8 @@ impl Mgc {
     }
 }
 
-/// Where a gateway wants its requests sent: to where it sends from, if it does not say (H.248.1 7.2.8).
+/// Where a gateway wants its requests sent: to where it sends from, if it does not say (H.248.1
+/// 7.2.8).
 fn address(source: SocketAddr, parms: &ServiceChangeParms) -> SocketAddr {
     let (ip, port) = match &parms.address {
         Some(ServiceChangeAddress::Port(port)) => (source.ip(), Some(*port)),
