@@ -179,3 +179,70 @@ fn home_realm(args: &CallArgs) -> Result<String, Failure> {
             .because("it is no control process")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: CallArgs,
+    }
+
+    fn find(flags: &str) -> Result<[Party; 2], String> {
+        let line = Line::try_parse_from(format!("call {flags}").split_whitespace());
+        let args = line.map_err(|fault| fault.to_string())?.args;
+        let mut entropy = Entropy::from_u64(1);
+        let found = Parties::find(&args, &mut entropy);
+        found
+            .map(|parties| parties.both)
+            .map_err(|fault| fault.to_string())
+    }
+
+    const NAMES: &str = "--caller sip:alice@ims.test --callee bob@ims.test";
+    const ZEROS: &str = "00000000000000000000000000000000";
+
+    #[test]
+    fn one_key_is_for_both_and_two_are_one_each() {
+        let ones = "11111111111111111111111111111111";
+        for keys in [
+            format!("--k {ZEROS} --opc {ZEROS}"),
+            format!("--k {ZEROS},{ones} --opc {ZEROS}"),
+            "--password one --password two".to_owned(),
+        ] {
+            let [alice, bob] = find(&format!("{NAMES} {keys}")).expect("valid");
+            assert_eq!(
+                (&*alice.impi, &*bob.impi),
+                ("alice@ims.test", "bob@ims.test")
+            );
+        }
+        assert!(matches!(pair("--k", &["a"]), Ok(["a", "a"])));
+        assert!(matches!(pair("--k", &["a", "b"]), Ok(["a", "b"])));
+    }
+
+    #[test]
+    fn flags_that_are_wrong_are_named_without_showing_keys() {
+        for (flags, words) in [
+            (NAMES.to_owned(), "--opc"),
+            (format!("{NAMES} --k {ZEROS}"), "--opc"),
+            (
+                format!("{NAMES} --k {ZEROS} --opc {ZEROS},{ZEROS},{ZEROS}"),
+                "--opc has 3",
+            ),
+            (
+                format!("{NAMES} --k x{ZEROS} --opc {ZEROS}"),
+                "--k is not a key",
+            ),
+            (format!("--k {ZEROS} --opc {ZEROS}"), "--caller"),
+            ("--caller a --callee b --password x".to_owned(), "\"a\""),
+        ] {
+            let Err(text) = find(&flags) else {
+                panic!("accepted: {flags}");
+            };
+            assert!(text.contains(words), "{words:?} is not in {text}");
+            assert!(!text.contains("x000"), "{text}");
+        }
+    }
+}

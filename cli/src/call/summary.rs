@@ -188,6 +188,12 @@ impl Summary {
         text.push('\n');
         text.push_str(&audio.text());
         text.push('\n');
+        let skipped: u64 = self.directions.iter().map(|each| each.skipped).sum();
+        if skipped > 0 {
+            text.push_str(&format!(
+                "note: this machine was too busy to send {skipped} packets in time\n"
+            ));
+        }
         let faults = self.faults();
         if faults.is_empty() {
             text.push_str("good: every packet arrived, both ways\n");
