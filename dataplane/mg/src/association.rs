@@ -31,7 +31,7 @@ impl Default for AssociationConfig {
         Self {
             mgcs: Vec::new(),
             restart_wait_max: Duration::ZERO,
-            retry_wait_max: Duration::from_secs(30),
+            retry_wait_max: Duration::from_secs(10),
             silence_max: Some(Duration::from_secs(30)),
         }
     }
@@ -257,13 +257,16 @@ impl Association {
     /// # Errors
     /// 504 for anybody but the MGC in control, 505 for an MGC before it accepted the gateway,
     /// 503 when the gateway is leaving.
-    pub fn authorize(&self, from: SocketAddr, mid: &Mid) -> Result<(), ErrorCode> {
+    pub fn authorize(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        mid: &Mid,
+    ) -> Result<(), ErrorCode> {
         let is_known = self.config.mgcs.contains(&from);
         match &self.state {
-            State::InService { controller, .. } if controller.is_at(from) => Ok(()),
-            State::InService { controller, .. }
-                if controller.mid == *mid && controller.address.ip() == from.ip() =>
-            {
+            State::InService { controller, .. } if controller.is(from, mid) => {
+                self.heard_at = now;
                 Ok(())
             }
             State::Registering(attempt) if is_known || attempt.to == from => {
@@ -630,6 +633,12 @@ impl Association {
 }
 
 impl Controller {
+    /// It sends from where it was registered, from where it said, or under its name from another
+    /// port there.
+    fn is(&self, from: SocketAddr, mid: &Mid) -> bool {
+        self.is_at(from) || (self.mid == *mid && self.address.ip() == from.ip())
+    }
+
     fn is_at(&self, address: SocketAddr) -> bool {
         address == self.address || address == self.registered
     }

@@ -367,13 +367,14 @@ impl MediaGateway {
         mid: &Mid,
         actions: &[ActionRequest],
     ) {
-        if let Err(code) = self.association.authorize(handle.peer, mid) {
+        if let Err(code) = self.association.authorize(now, handle.peer, mid) {
             self.counters.unauthorized += 1;
             let refusal = ReplyBody::Error(ErrorDescriptor::new(code));
             // Unknown means that it was given up meanwhile.
             let _ = self.endpoint.reply(now, handle, refusal);
             return;
         }
+        self.silent_since = now;
         let timers = self.model.root.timers;
         let mut run = Run { now, plane };
         let body = self.model.execute(&mut run, actions);

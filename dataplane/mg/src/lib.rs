@@ -39,6 +39,7 @@
 
 mod association;
 mod audit;
+mod command;
 mod connection_model;
 mod context;
 mod error;
@@ -48,6 +49,7 @@ mod plane;
 mod port_pool;
 mod profile;
 mod property;
+mod reply;
 mod reserver;
 mod root;
 mod statistics;

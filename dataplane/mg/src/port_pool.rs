@@ -159,11 +159,19 @@ impl PortPool {
         self.addresses.iter().any(|address| address.suits(wanted))
     }
 
-    /// Pairs used, and pairs there are.
+    /// Pairs used or being closed, and pairs there are.
     pub fn usage(&self) -> (usize, usize) {
-        let states = || self.addresses.iter().flat_map(|address| &address.states);
-        let used = states().filter(|&&state| state != PairState::Free);
-        (used.count(), states().count())
+        let all = self
+            .addresses
+            .iter()
+            .map(|address| address.states.len())
+            .sum();
+        let free: usize = self
+            .addresses
+            .iter()
+            .map(|address| address.free.len())
+            .sum();
+        (all - free, all)
     }
 
     fn address_mut(&mut self, local: SocketAddr) -> Option<&mut AddressPorts> {

@@ -110,6 +110,7 @@ impl Termination {
         }
         let mut chosen = Vec::new();
         let mut seen: Vec<StreamId> = Vec::new();
+        let mut ended: Vec<StreamId> = Vec::new();
         for (id, parms) in media.streams() {
             if id.0 == 0 || seen.contains(&id) {
                 return Err(about(
@@ -128,13 +129,16 @@ impl Termination {
                     self.streams.len() - 1
                 }
             };
+            let says = parms.local.is_some() || parms.remote.is_some();
             let parms = self.streams[index].apply(parms, reserver)?;
+            if says && self.streams[index].is_ended() {
+                ended.push(id);
+            }
             if parms.local.is_some() || parms.remote.is_some() {
                 chosen.push(StreamDescriptor { id, parms });
             }
         }
-        self.streams
-            .retain(|stream| !(stream.is_ended() && seen.contains(&stream.id)));
+        self.streams.retain(|stream| !ended.contains(&stream.id));
         self.streams.sort_by_key(|stream| stream.id);
         let streams = match (&media.streams, chosen.pop()) {
             (_, None) => Streams::None,

@@ -147,6 +147,20 @@ fn empty_local_and_remote_end_a_stream() {
 }
 
 #[test]
+fn a_stream_may_begin_with_local_control_alone() {
+    let mut rig = Rig::new();
+    accepted(&mut rig, &add("LocalControl { Mode = SendOnly }"));
+    assert!(rig.plane.open.is_empty());
+    let reply = rig.ask(
+        0,
+        "Context = * { Modify = ip/1/1 { Media { Stream = 1 { Local { v=0\nc=IN IP4 $\n\
+         m=audio $ RTP/AVP 8\n } } } } }",
+    );
+    let (leg, _) = &rig.plane.legs[&locals(&reply)[0]];
+    assert_eq!(leg.mode, StreamMode::SendOnly);
+}
+
+#[test]
 fn alternatives_are_chosen_unless_they_are_to_be_reserved() {
     let mut rig = Rig::new();
     let several = "c=IN IP4 $\nm=audio $ RTP/AVP 0 8 101\na=rtpmap:101 telephone-event/8000\n\
