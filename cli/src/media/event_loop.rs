@@ -30,6 +30,8 @@ use crate::failure::Failure;
 const DATAGRAMS_PER_TURN_MAX: usize = 64;
 /// The largest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// Buffers asked for on H.248 sockets: bursts of commands must not be lost while one is executed.
+const H248_BUFFER_BYTES: usize = 4 << 20;
 /// Events of the workers taken in one turn.
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// How soon commands are repeated that workers had no room for.
@@ -59,6 +61,7 @@ pub struct EventLoop {
 }
 
 struct Gateway {
+    mid: SocketAddr,
     socket: UdpSocket,
     /// There may be more to read: readiness is told once.
     is_readable: bool,
@@ -113,6 +116,7 @@ impl EventLoop {
             registered.map_err(|fault| cannot("start").because(fault))?;
             let seed = Entropy::from_seed(entropy.bytes());
             gateways.push(Gateway {
+                mid: gateway.mid,
                 socket,
                 is_readable: true,
                 mg: MediaGateway::new(mg_config(gateway), started, seed),
@@ -158,7 +162,7 @@ impl EventLoop {
     /// The system's poll fails.
     pub fn run(mut self) -> Result<(), Failure> {
         for gateway in &mut self.gateways {
-            info!(mid = %gateway.mg.status().mid, "media gateway starts");
+            info!(mid = %gateway.mid, "media gateway starts");
             gateway.mg.start(self.clock.now(), &mut self.trgw);
         }
         let mut events = Events::with_capacity(256);
@@ -285,7 +289,7 @@ impl Gateway {
     }
 
     fn send(&mut self) {
-        let mid = self.mg.status().mid;
+        let mid = self.mid;
         while let Some(output) = self.mg.poll_output() {
             match output {
                 Output::Transmit { to, bytes } => {
@@ -322,7 +326,18 @@ fn cannot(what: &str) -> Failure {
 }
 
 fn bind(mid: SocketAddr) -> Result<UdpSocket, Failure> {
-    UdpSocket::bind(mid).map_err(|fault| {
+    let open = || {
+        let domain = socket2::Domain::for_address(mid);
+        let udp = Some(socket2::Protocol::UDP);
+        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, udp)?;
+        // The kernel grants what net.core.rmem_max allows; less is no reason not to start.
+        let _ = socket.set_recv_buffer_size(H248_BUFFER_BYTES);
+        let _ = socket.set_send_buffer_size(H248_BUFFER_BYTES);
+        socket.set_nonblocking(true)?;
+        socket.bind(&mid.into())?;
+        Ok(UdpSocket::from_std(socket.into()))
+    };
+    open().map_err(|fault: io::Error| {
         let remedy = match fault.kind() {
             io::ErrorKind::AddrInUse => {
                 "Another process listens there: stop it, or choose another --mid."
