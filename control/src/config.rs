@@ -1,8 +1,8 @@
 //! The configuration of a control process: one TOML file and the flags that override it become one
 //! validated, immutable [`ControlConfig`].
 //!
-//! Unknown keys, bad values and combinations that cannot work are errors that name the key, the value and the
-//! remedy. Everything has a default, so an empty file is a whole IMS on loopback.
+//! Unknown keys, bad values and combinations that cannot work are errors that name the key, the
+//! value and the remedy. Everything has a default, so an empty file is a whole IMS on loopback.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -57,7 +57,8 @@ impl FromStr for Role {
     }
 }
 
-/// What a control file may say, every key optional; flags fill the same struct and are laid over it.
+/// What a control file may say, every key optional; flags fill the same struct and are laid over
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ControlFile {
@@ -179,13 +180,15 @@ pub struct MediaFile {
     pub access_realm: Option<String>,
     /// IP realm (`ipdc/realm`) on the core's side.
     pub core_realm: Option<String>,
-    /// IP family on the core's side where the core has not said what it wants: `ipv4` or `ipv6`; that of the
-    /// first SIP address by default.
+    /// IP family on the core's side where the core has not said what it wants: `ipv4` or `ipv6`;
+    /// that of the first SIP address by default.
     pub core_family: Option<IpFamily>,
-    /// Marks the contexts of emergency calls (H.248.1 6.1.1), which gateways may then prefer; true by default.
+    /// Marks the contexts of emergency calls (H.248.1 6.1.1), which gateways may then prefer; true
+    /// by default.
     pub mark_emergency: Option<bool>,
-    /// A call whose UE has sent no media for so many seconds is released (`adid/ipstop`, H.248.40); 0 lets it be,
-    /// 300 by default. Emergency calls, calls on hold and calls that ring are never released so.
+    /// A call whose UE has sent no media for so many seconds is released (`adid/ipstop`, H.248.40);
+    /// 0 lets it be, 300 by default. Emergency calls, calls on hold and calls that ring are never
+    /// released so.
     pub inactivity_s: Option<u32>,
 }
 
@@ -271,8 +274,8 @@ pub struct Limits {
 /// How names are resolved.
 #[derive(Clone, Debug)]
 pub struct DnsPolicy {
-    /// Recursive name servers in the order to ask them; `None` stands for those of the system, which the process
-    /// reads when it starts.
+    /// Recursive name servers in the order to ask them; `None` stands for those of the system,
+    /// which the process reads when it starts.
     pub servers: Option<Vec<SocketAddr>>,
     /// Patience with one server.
     pub timeout: Duration,
@@ -423,64 +426,9 @@ impl ControlFile {
             check_listeners("sip", &sip)?;
         }
 
-        let hss = match self.hss.as_deref() {
-            None if plays(Role::Hss) || !speaks_sip => HssAddress::Local,
-            None if !plays(Role::Icscf) && !plays(Role::Scscf) => HssAddress::Local,
-            None => {
-                return Err(error(
-                    "hss",
-                    "(none)",
-                    "the I- and S-CSCF need an HSS: add the role hss, or give the Diameter \
-                     address of one, as in hss = \"127.0.0.1:3868\"",
-                ));
-            }
-            Some("local") if plays(Role::Hss) || !speaks_sip => HssAddress::Local,
-            Some("local") => {
-                return Err(error(
-                    "hss",
-                    "\"local\"",
-                    "this process does not play the role hss",
-                ));
-            }
-            Some(address) => HssAddress::Remote(address.parse().map_err(|_| {
-                error(
-                    "hss",
-                    format!("{address:?}"),
-                    "give \"local\" or IP:PORT of the HSS",
-                )
-            })?),
-        };
-
-        if plays(Role::Pcscf) && !plays(Role::Icscf) && self.icscf.is_none() {
-            return Err(error(
-                "icscf",
-                "(none)",
-                "the P-CSCF needs the home network's entry point: add the role icscf, or give \
-                 its SIP address as IP:PORT",
-            ));
-        }
-        if plays(Role::Scscf) && !plays(Role::Icscf) && self.icscf.is_none() {
-            return Err(error(
-                "icscf",
-                "(none)",
-                "the S-CSCF sends calls for its own realm to the I-CSCF: add the role icscf, or \
-                 give its SIP address as IP:PORT",
-            ));
-        }
+        let hss = hss_address(self.hss.as_deref(), &roles)?;
         let scscf = self.scscf.unwrap_or_default();
-        if plays(Role::Icscf) && !plays(Role::Scscf) && scscf.is_empty() {
-            return Err(error(
-                "scscf",
-                "[]",
-                "the I-CSCF needs S-CSCFs to choose from: add the role scscf, or list their SIP \
-                 URIs, as in scscf = [\"sip:scscf@192.0.2.1:5060\"]",
-            ));
-        }
-        for name in &scscf {
-            if sip::Uri::parse(name).is_none() {
-                return Err(error("scscf", format!("{name:?}"), "give SIP URIs"));
-            }
-        }
+        check_neighbours(&roles, self.icscf, &scscf)?;
 
         let media = media(self.media.unwrap_or_default(), sip.first())?;
         let mgc = (plays(Role::Pcscf) && media.anchor).then(|| {
@@ -534,6 +482,69 @@ impl ControlConfig {
     /// Whether this process plays `role`.
     pub fn plays(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+}
+
+/// Where Cx requests go: the roles decide what is possible.
+fn hss_address(given: Option<&str>, roles: &[Role]) -> Result<HssAddress, ConfigError> {
+    let plays = |role| roles.contains(&role);
+    let asks = plays(Role::Icscf) || plays(Role::Scscf);
+    match given {
+        None if plays(Role::Hss) || !asks => Ok(HssAddress::Local),
+        None => Err(error(
+            "hss",
+            "(none)",
+            "the I- and S-CSCF need an HSS: add the role hss, or give the Diameter address of \
+             one, as in hss = \"127.0.0.1:3868\"",
+        )),
+        Some("local") if plays(Role::Hss) => Ok(HssAddress::Local),
+        Some("local") => Err(error(
+            "hss",
+            "\"local\"",
+            "this process does not play the role hss",
+        )),
+        Some(address) => {
+            let parsed = address.parse().map(HssAddress::Remote);
+            let remedy = "give \"local\" or IP:PORT of the HSS";
+            parsed.map_err(|_| error("hss", format!("{address:?}"), remedy))
+        }
+    }
+}
+
+/// The entities that those of this process send to must be known.
+fn check_neighbours(
+    roles: &[Role],
+    icscf: Option<SocketAddr>,
+    scscf: &[String],
+) -> Result<(), ConfigError> {
+    let plays = |role| roles.contains(&role);
+    if plays(Role::Pcscf) && !plays(Role::Icscf) && icscf.is_none() {
+        return Err(error(
+            "icscf",
+            "(none)",
+            "the P-CSCF needs the home network's entry point: add the role icscf, or give its SIP \
+             address as IP:PORT",
+        ));
+    }
+    if plays(Role::Scscf) && !plays(Role::Icscf) && icscf.is_none() {
+        return Err(error(
+            "icscf",
+            "(none)",
+            "the S-CSCF sends calls for its own realm to the I-CSCF: add the role icscf, or give \
+             its SIP address as IP:PORT",
+        ));
+    }
+    if plays(Role::Icscf) && !plays(Role::Scscf) && scscf.is_empty() {
+        return Err(error(
+            "scscf",
+            "[]",
+            "the I-CSCF needs S-CSCFs to choose from: add the role scscf, or list their SIP URIs, \
+             as in scscf = [\"sip:scscf@192.0.2.1:5060\"]",
+        ));
+    }
+    match scscf.iter().find(|name| sip::Uri::parse(name).is_none()) {
+        Some(name) => Err(error("scscf", format!("{name:?}"), "give SIP URIs")),
+        None => Ok(()),
     }
 }
 

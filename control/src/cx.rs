@@ -1,4 +1,5 @@
-//! Cx between the entities of this process and the HSS: as values when it plays here, over Diameter when not.
+//! Cx between the entities of this process and the HSS: as values when it plays here, over Diameter
+//! when not.
 
 mod diameter_side;
 
@@ -52,7 +53,8 @@ impl LocalRequests {
     }
 }
 
-/// The Diameter identity of a process: the HSS has a name that others can know, a CSCF one that no other has.
+/// The Diameter identity of a process: the HSS has a name that others can know, a CSCF one that no
+/// other has.
 pub fn host(config: &ControlConfig) -> String {
     if config.plays(Role::Hss) {
         return config.hss_host.clone();

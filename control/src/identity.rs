@@ -2,8 +2,8 @@
 
 use sip::{HeaderName, Message, Scheme, Uri};
 
-/// The public identity that a URI stands for (TS 23.003 13.4, TS 24.229 5.3.2.1): canonical, and a `sip` URI of
-/// a global number with `user=phone` as `tel`.
+/// The public identity that a URI stands for (TS 23.003 13.4, TS 24.229 5.3.2.1): canonical, and a
+/// `sip` URI of a global number with `user=phone` as `tel`.
 pub fn public_identity(uri: Uri<'_>) -> String {
     if uri.scheme() == Scheme::Sip
         && uri
@@ -26,8 +26,8 @@ pub fn registered_identity(register: &Message) -> Option<String> {
     register.to().ok().map(|to| public_identity(to.uri))
 }
 
-/// The private identity of a REGISTER: the user name of its credentials, else what the public identity gives
-/// without its scheme (TS 24.229 5.3.1.2, TS 23.003 13.3).
+/// The private identity of a REGISTER: the user name of its credentials, else what the public
+/// identity gives without its scheme (TS 24.229 5.3.1.2, TS 23.003 13.3).
 pub fn private_identity(register: &Message) -> Option<String> {
     let named = register
         .auth(HeaderName::Authorization)
@@ -41,7 +41,8 @@ pub fn private_identity(register: &Message) -> Option<String> {
     public.split_once(':').map(|(_, rest)| rest.to_owned())
 }
 
-/// How long the UE wants one contact, or all: the contact's `expires`, else Expires (RFC 3261 10.2.1.1).
+/// How long the UE wants one contact, or all: the contact's `expires`, else Expires (RFC 3261
+/// 10.2.1.1).
 pub fn is_deregistration(register: &Message) -> bool {
     let overall = register.expires().ok().flatten();
     let mut contacts = 0;

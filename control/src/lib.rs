@@ -1,8 +1,8 @@
 //! The control process: IMS functional entities on one event loop.
 //!
-//! Sockets and time are the [`event_loop`]'s; everything else is the [`node::Node`], which is fed with what
-//! happened and asked what is to be done. Within it the [`stack`] carries SIP, the [`mgc`] H.248, [`cx`] Diameter,
-//! and the [`entity`] modules decide.
+//! Sockets and time are the [`event_loop`]'s; everything else is the [`node::Node`], which is fed
+//! with what happened and asked what is to be done. Within it the [`stack`] carries SIP, the
+//! [`mgc`] H.248, [`cx`] Diameter, and the [`entity`] modules decide.
 
 pub mod admin;
 pub mod auth;

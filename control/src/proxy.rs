@@ -1,7 +1,8 @@
 //! What every SIP proxy among the entities does alike: RFC 3261 16.
 //!
-//! A [`Proxy`] holds the response contexts of one entity. The entity decides where a request goes and what it
-//! looks like there; the proxy keeps what follows from it: branches, the best response, Timer C, CANCEL.
+//! A [`Proxy`] holds the response contexts of one entity. The entity decides where a request goes
+//! and what it looks like there; the proxy keeps what follows from it: branches, the best response,
+//! Timer C, CANCEL.
 //!
 //! ```text
 //! Request ─► check ─► open ─► forward … forward            (entity chooses targets)
@@ -170,7 +171,8 @@ impl<T> Proxy<T> {
         id
     }
 
-    /// Forwards the request as `draft` to `next`. Max-Forwards is counted down here; Via is the stack's.
+    /// Forwards the request as `draft` to `next`. Max-Forwards is counted down here; Via is the
+    /// stack's.
     pub fn forward(
         &mut self,
         actions: &mut Actions<'_>,
@@ -323,8 +325,8 @@ impl<T> Proxy<T> {
 
     /// The request was cancelled: so are its branches, from which 487 comes back (RFC 3261 16.10).
     ///
-    /// A request that no branch carries yet is answered 487 here, and its context is gone: what the entity kept
-    /// is returned.
+    /// A request that no branch carries yet is answered 487 here, and its context is gone: what the
+    /// entity kept is returned.
     pub fn handle_cancel(&mut self, actions: &mut Actions<'_>, server: ServerId) -> Option<T> {
         let id = self.of_server(server)?;
         let context = self.contexts.get_mut(&id)?;
@@ -357,7 +359,8 @@ impl<T> Proxy<T> {
         None
     }
 
-    /// Sends a response upstream. A final one that comes after all branches have ended frees the context.
+    /// Sends a response upstream. A final one that comes after all branches have ended frees the
+    /// context.
     pub fn respond(&mut self, actions: &mut Actions<'_>, id: ContextId, response: Message) {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
@@ -465,8 +468,8 @@ impl<T> Context<T> {
         }
     }
 
-    /// Keeps the better of two final responses (RFC 3261 16.7 step 6): 6xx, then the lowest class, and within
-    /// 4xx those first that tell the client how to try again.
+    /// Keeps the better of two final responses (RFC 3261 16.7 step 6): 6xx, then the lowest class,
+    /// and within 4xx those first that tell the client how to try again.
     fn consider(&mut self, status: u16, response: Option<Message>) {
         let rank = |status: u16| match status {
             600.. => (0, status),
@@ -484,8 +487,8 @@ impl<T> Context<T> {
     }
 }
 
-/// A failure as it goes upstream: without our Via, and a 503 as 500, because it says that its sender can serve
-/// nobody, which is not so of us (RFC 3261 16.7 step 6).
+/// A failure as it goes upstream: without our Via, and a 503 as 500, because it says that its
+/// sender can serve nobody, which is not so of us (RFC 3261 16.7 step 6).
 fn for_upstream(status: u16, response: &Message) -> (u16, Option<Message>) {
     let mut draft = response.edit();
     draft.remove_first_value(HeaderName::Via);

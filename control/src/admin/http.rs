@@ -1,4 +1,5 @@
-//! HTTP for [`super`]: one thread, one connection after the other being served without blocking the rest.
+//! HTTP for [`super`]: one thread, one connection after the other being served without blocking the
+//! rest.
 
 use std::io;
 use std::net::SocketAddr;

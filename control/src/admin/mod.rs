@@ -7,10 +7,11 @@
 //! | `GET /subscribers?prefix=&after=&limit=` | a page of private identities |
 //! | `POST /subscribers` | adds or replaces an array of subscribers, all or none |
 //! | `GET /subscribers/{impi}` | one subscriber, without its secrets |
-//! | `PUT /subscribers/{impi}` | adds or, without `If-None-Match: *`, replaces it: durable when acknowledged |
+//! | `PUT /subscribers/{impi}` | adds or replaces it; `If-None-Match: *` only adds |
 //! | `DELETE /subscribers/{impi}` | removes it |
 //!
-//! What changes state wants `Authorization: Bearer TOKEN`; the token is in `admin.token` of the state directory.
+//! What is acknowledged is durable. What changes state wants `Authorization: Bearer TOKEN`; the
+//! token is in `admin.token` of the state directory.
 
 mod http;
 mod status;

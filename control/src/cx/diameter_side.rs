@@ -70,7 +70,8 @@ struct Sent {
 }
 
 impl DiameterSide {
-    /// The Diameter side of a process that needs one: it plays the HSS for others, or its HSS is elsewhere.
+    /// The Diameter side of a process that needs one: it plays the HSS for others, or its HSS is
+    /// elsewhere.
     pub fn new(config: &ControlConfig, now: Instant, entropy: Entropy) -> Option<Self> {
         let serves = config.plays(Role::Hss) && config.diameter.is_some();
         let asks = match config.hss {

@@ -10,8 +10,8 @@ const NAMESERVERS_MAX: usize = 3;
 /// Where the system keeps them.
 pub const PATH: &str = "/etc/resolv.conf";
 
-/// The `nameserver` lines of a resolv.conf, in order. Addresses with a zone and whatever else cannot be read are
-/// left out; the other keywords do not matter, as all names here are whole.
+/// The `nameserver` lines of a resolv.conf, in order. Addresses with a zone and whatever else
+/// cannot be read are left out; the other keywords do not matter, as all names here are whole.
 pub fn nameservers(text: &str) -> Vec<SocketAddr> {
     let mut found = Vec::new();
     for line in text.lines() {

@@ -28,8 +28,8 @@ const SILENT_MAX: u32 = 2;
 const SILENT_FOR: Duration = Duration::from_secs(30);
 /// How long it is remembered that no server knew (RFC 2308 7, RFC 9520 3.2).
 const FAILURE_TTL: Duration = Duration::from_secs(5);
-/// Replies that nobody waited for, while a question is under way, after which its answer is taken over TCP only:
-/// somebody may be guessing ids (RFC 5452 9.3).
+/// Replies that nobody waited for, while a question is under way, after which its answer is taken
+/// over TCP only: somebody may be guessing ids (RFC 5452 9.3).
 pub(super) const UNEXPECTED_MAX: u64 = 64;
 /// Octets of the length before a message on a stream (RFC 1035 4.2.2).
 const LENGTH_BYTES: usize = 2;
@@ -141,8 +141,8 @@ enum Phase {
     Stream { stream: StreamId, received: Vec<u8> },
 }
 
-/// The addresses to which the sockets of a resolver are bound, [`Socket::Dns`] being their index: ports of the
-/// system's choice, in the address families of the servers.
+/// The addresses to which the sockets of a resolver are bound, [`Socket::Dns`] being their index:
+/// ports of the system's choice, in the address families of the servers.
 pub fn local_addresses(servers: &[SocketAddr]) -> Vec<SocketAddr> {
     let families = [
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -197,7 +197,8 @@ impl<W> Resolver<W> {
         self.cache.len()
     }
 
-    /// Answers at once, or `None`: then the answer for `waiter` comes from [`Resolver::poll_answer`], always.
+    /// Answers at once, or `None`: then the answer for `waiter` comes from
+    /// [`Resolver::poll_answer`], always.
     pub fn ask(
         &mut self,
         now: Instant,
@@ -473,8 +474,8 @@ impl<W> Resolver<W> {
         self.cache.put(now, query.question, answer, ttl);
     }
 
-    /// The question that a datagram answers, by whom and how: only from a server that was asked, on the socket
-    /// used for it, under its id, repeating the question (RFC 5452 9.1).
+    /// The question that a datagram answers, by whom and how: only from a server that was asked, on
+    /// the socket used for it, under its id, repeating the question (RFC 5452 9.1).
     fn reply_to(
         &self,
         socket: u16,

@@ -1,7 +1,8 @@
 //! Questions and replies as octets: RFC 1035 4 with EDNS(0), RFC 6891. The codec is hickory's.
 //!
-//! A reply is believed only as far as it answers the question that was asked (RFC 5452 6, 9.1): records of
-//! other names count only where a CNAME in the same reply leads to them, and additional records not at all.
+//! A reply is believed only as far as it answers the question that was asked (RFC 5452 6, 9.1):
+//! records of other names count only where a CNAME in the same reply leads to them, and additional
+//! records not at all.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -251,8 +252,8 @@ fn name_of(text: &str) -> Option<Name> {
     Name::from_labels(text.split('.').map(str::as_bytes)).ok()
 }
 
-/// A name as the rest of the house writes it; "." for the root. One with labels that no host or service has is
-/// `None`.
+/// A name as the rest of the house writes it; "." for the root. One with labels that no host or
+/// service has is `None`.
 fn text_of(name: &Name) -> Option<String> {
     if name.is_root() {
         return Some(".".to_owned());

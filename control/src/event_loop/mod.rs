@@ -1,8 +1,10 @@
-//! The event loop: one thread that owns every socket of the control process and drives the [`Node`].
+//! The event loop: one thread that owns every socket of the control process and drives the
+//! [`Node`].
 //!
-//! Each turn: wait for readiness or the next timer, feed at most [`DATAGRAMS_PER_TURN_MAX`] datagrams and
-//! [`READS_PER_TURN_MAX`] reads a socket, fire due timers, then do what the node asks. Sockets that still have
-//! something to read keep their place for the next turn, which then does not wait.
+//! Each turn: wait for readiness or the next timer, feed at most [`DATAGRAMS_PER_TURN_MAX`]
+//! datagrams and [`READS_PER_TURN_MAX`] reads a socket, fire due timers, then do what the node
+//! asks. Sockets that still have something to read keep their place for the next turn, which then
+//! does not wait.
 
 mod stream;
 
@@ -25,7 +27,8 @@ use stream::Stream;
 
 /// Datagrams read from one socket before the others have their turn.
 const DATAGRAMS_PER_TURN_MAX: usize = 64;
-/// Reads from one stream, and connections taken from one listener, before the others have their turn.
+/// Reads from one stream, and connections taken from one listener, before the others have their
+/// turn.
 const READS_PER_TURN_MAX: usize = 16;
 /// Outcomes and admin requests taken from the other threads in one turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
@@ -55,7 +58,8 @@ impl StopHandle {
     }
 }
 
-/// Listening sockets of a control process, opened before anything else so that errors are told at start.
+/// Listening sockets of a control process, opened before anything else so that errors are told at
+/// start.
 pub struct Sockets {
     udp: Vec<(Socket, UdpSocket)>,
     tcp: Vec<(Service, TcpListener)>,
@@ -162,8 +166,8 @@ struct UdpPort {
 }
 
 impl EventLoop {
-    /// Puts the loop together. `store` and `admin` are the near ends of the store thread, if this process
-    /// has one, and of the admin thread.
+    /// Puts the loop together. `store` and `admin` are the near ends of the store thread, if this
+    /// process has one, and of the admin thread.
     ///
     /// # Errors
     /// The system refuses a poll or a registration.

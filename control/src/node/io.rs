@@ -1,4 +1,5 @@
-//! What goes into a [`Node`](super::Node) and what comes out of it: bytes, store operations, admin requests.
+//! What goes into a [`Node`](super::Node) and what comes out of it: bytes, store operations, admin
+//! requests.
 
 use std::net::SocketAddr;
 

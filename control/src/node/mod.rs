@@ -1,7 +1,8 @@
 //! The control process without its sockets: everything that decides, nothing that does I/O.
 //!
-//! The [event loop](crate::event_loop) feeds a [`Node`] with [`Input`]s and carries out its [`Output`]s; tests
-//! run many nodes on virtual time. After any call that takes `now`, drain [`Node::poll_output`].
+//! The [event loop](crate::event_loop) feeds a [`Node`] with [`Input`]s and carries out its
+//! [`Output`]s; tests run many nodes on virtual time. After any call that takes `now`, drain
+//! [`Node::poll_output`].
 
 mod io;
 
@@ -56,7 +57,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that plays the roles of `config` from `now` on. `seed` decides every tag, branch and key.
+    /// A node that plays the roles of `config` from `now` on. `seed` decides every tag, branch and
+    /// key.
     pub fn new(config: ControlConfig, now: Instant, seed: [u8; 32]) -> Self {
         let mut entropy = Entropy::from_seed(seed);
         let stack = Stack::new(&config, Entropy::from_seed(entropy.bytes()));
@@ -440,7 +442,8 @@ impl Node {
         }
     }
 
-    /// An S-CSCF's answer to a request of the HSS; token 0 names a request of the HSS of this process.
+    /// An S-CSCF's answer to a request of the HSS; token 0 names a request of the HSS of this
+    /// process.
     fn answer_cx(&mut self, now: Instant, token: u64, answer: Answer) {
         if token == 0 {
             self.hss_event(now, hss::Event::Answered { answer });

@@ -72,7 +72,8 @@ impl ByHand {
         draft
     }
 
-    /// REGISTER with these Contact values, and the credentials for the challenge answered last if there is one.
+    /// REGISTER with these Contact values, and the credentials for the challenge answered last if
+    /// there is one.
     pub fn register(&mut self, contacts: &[&str], expires: u32) -> Draft {
         let uri = format!("sip:{REALM}");
         let mut draft = self.request(&Method::Register, &uri);
@@ -92,7 +93,8 @@ impl ByHand {
         world.ask_by_hand(self.phone, &request)
     }
 
-    /// Registers these contacts, answering the challenge if there is one; returns the last response.
+    /// Registers these contacts, answering the challenge if there is one; returns the last
+    /// response.
     pub fn register_with(&mut self, world: &mut World, contacts: &[&str], expires: u32) -> Message {
         let mut draft = self.register(contacts, expires);
         let response = self.ask(world, &mut draft);

@@ -1,8 +1,8 @@
-//! Whole calls on virtual time: control processes, telephones and media gateways of the house exchange bytes over
-//! a simulated network.
+//! Whole calls on virtual time: control processes, telephones and media gateways of the house
+//! exchange bytes over a simulated network.
 //!
-//! A test builds a [`World`], lets its telephones act and looks at what they heard. One seed gives one run, octet for
-//! octet; a test that fails prints its seed, and `SIM_SEED` runs it again.
+//! A test builds a [`World`], lets its telephones act and looks at what they heard. One seed gives
+//! one run, octet for octet; a test that fails prints its seed, and `SIM_SEED` runs it again.
 
 mod by_hand;
 mod control_host;

@@ -45,8 +45,8 @@ pub const GOOD: Link = Link {
     ..Link::PERFECT
 };
 
-/// Between telephones and their P-CSCF in a rough world: a tenth of all datagrams lost, a tenth out of order, some
-/// doubled.
+/// Between telephones and their P-CSCF in a rough world: a tenth of all datagrams lost, a tenth out
+/// of order, some doubled.
 pub const ROUGH: Link = Link {
     delay: Duration::from_millis(10),
     jitter: Duration::from_millis(30),
@@ -55,15 +55,16 @@ pub const ROUGH: Link = Link {
     reorder_per_mille: 100,
 };
 
-/// Between the entities of a rough world: as bad, but for loss. 2xx and ACK go end to end, four links that lose a
-/// tenth each would lose calls for good.
+/// Between the entities of a rough world: as bad, but for loss. 2xx and ACK go end to end, four
+/// links that lose a tenth each would lose calls for good.
 pub const ROUGH_CORE: Link = Link {
     loss_per_mille: 30,
     ..ROUGH
 };
 
-/// The timers of RFC 3261: those of Gm, four times as long, fit the radio but not the core's (TS 24.229 7.7), which
-/// forgets a transaction before a UE has sent its 2xx often enough for such a network.
+/// The timers of RFC 3261: those of Gm, four times as long, fit the radio but not the core's (TS
+/// 24.229 7.7), which forgets a transaction before a UE has sent its 2xx often enough for such a
+/// network.
 const FAST: TimersFile = TimersFile {
     t1_ms: Some(500),
     t2_ms: Some(4000),
@@ -142,8 +143,8 @@ pub fn in_both(setup: &Setup, flow: impl Fn(&mut World)) {
     }
 }
 
-/// Runs a flow in both layouts, over a network without fault and over [`ROUGH_SEEDS`] rough ones; nothing may be left
-/// of it at the end. The seeds are printed.
+/// Runs a flow in both layouts, over a network without fault and over [`ROUGH_SEEDS`] rough ones;
+/// nothing may be left of it at the end. The seeds are printed.
 pub fn everywhere(setup: &Setup, flow: impl Fn(&mut World)) {
     in_both(setup, &flow);
     for layout in Layout::ALL {

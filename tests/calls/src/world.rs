@@ -23,7 +23,8 @@ use crate::{
 pub const REALM: &str = "ims.test";
 /// How long a call flow may take on virtual time, loss included.
 const PATIENCE: Duration = Duration::from_secs(400);
-/// How long the last transaction of a call may take to end, loss included: twice 64 T1 of Gm and some.
+/// How long the last transaction of a call may take to end, loss included: twice 64 T1 of Gm and
+/// some.
 const OVER_AFTER: Duration = Duration::from_secs(400);
 /// Number of the wire's address.
 const WIRE: u8 = 99;
@@ -251,7 +252,8 @@ impl World {
         answer(&self.network).expect("it came")
     }
 
-    /// Runs until a telephone was told something that the test has not read yet, and reads up to there.
+    /// Runs until a telephone was told something that the test has not read yet, and reads up to
+    /// there.
     ///
     /// # Panics
     /// When it is not told in time.

@@ -316,7 +316,8 @@ fn where_somebody_guesses_ids_the_answer_is_taken_over_tcp() {
     assert_eq!(bench.answers(), [(1, addresses(9))]);
 }
 
-/// One run of many questions over a network that loses, doubles, delays, breaks and makes up replies.
+/// One run of many questions over a network that loses, doubles, delays, breaks and makes up
+/// replies.
 fn run(seed: u64) {
     let mut bench = Bench::new(&[server(1), server(2)]);
     let mut dice = Entropy::from_u64(seed);

@@ -1,8 +1,9 @@
-//! Interrogating-CSCF (TS 23.228 4.6.2.1): the home network's entry, which asks the HSS for the S-CSCF.
+//! Interrogating-CSCF (TS 23.228 4.6.2.1): the home network's entry, which asks the HSS for the
+//! S-CSCF.
 //!
-//! REGISTER: User-Authorization, then to the S-CSCF assigned or selected (TS 24.229 5.3.1). Everything else that
-//! starts something for a user of the home network: Location-Info, then to the S-CSCF (TS 24.229 5.3.2). The
-//! I-CSCF stays out of dialogs.
+//! REGISTER: User-Authorization, then to the S-CSCF assigned or selected (TS 24.229 5.3.1).
+//! Everything else that starts something for a user of the home network: Location-Info, then to the
+//! S-CSCF (TS 24.229 5.3.2). The I-CSCF stays out of dialogs.
 
 mod selection;
 
@@ -127,7 +128,8 @@ impl Icscf {
         actions.send_cx(Role::Icscf, id.token(), cx::Request::LocationInfo(lir));
     }
 
-    /// User-Authorization-Request (TS 29.228 6.1.1); with `capabilities` when another S-CSCF is to be found.
+    /// User-Authorization-Request (TS 29.228 6.1.1); with `capabilities` when another S-CSCF is to
+    /// be found.
     fn uar(&self, config: &ControlConfig, register: &Message, capabilities: bool) -> Option<Uar> {
         let visited = register.header(HeaderName::PVisitedNetworkId).map(unquote);
         Some(Uar {
@@ -234,7 +236,8 @@ impl Icscf {
         }
     }
 
-    /// The S-CSCF did not answer: the HSS is asked what another one must be able to do (TS 24.229 5.3.1.3).
+    /// The S-CSCF did not answer: the HSS is asked what another one must be able to do (TS 24.229
+    /// 5.3.1.3).
     fn try_another(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16) {
         let Some(context) = self.proxy.get_mut(id) else {
             return;
@@ -277,7 +280,8 @@ impl Icscf {
     }
 }
 
-/// Location-Info-Request (TS 29.228 6.1.4); `None` for a URI that is no identity of the home network.
+/// Location-Info-Request (TS 29.228 6.1.4); `None` for a URI that is no identity of the home
+/// network.
 fn lir(config: &ControlConfig, request: &Message) -> Option<Lir> {
     let uri = request.uri().ok()?;
     if uri.is_sip() && (uri.user().is_none() || !uri.host_str().eq_ignore_ascii_case(&config.realm))

@@ -1,4 +1,5 @@
-//! Calls through the P-CSCF: INVITE and everything of the dialog it makes (TS 24.229 5.2.6 to 5.2.9).
+//! Calls through the P-CSCF: INVITE and everything of the dialog it makes (TS 24.229 5.2.6 to
+//! 5.2.9).
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -143,7 +144,8 @@ impl Pcscf {
         );
     }
 
-    /// Judges the session interval of an INVITE or UPDATE (RFC 4028 8.1); `None` when it was refused.
+    /// Judges the session interval of an INVITE or UPDATE (RFC 4028 8.1); `None` when it was
+    /// refused.
     fn judge_interval(
         &self,
         actions: &mut Actions<'_>,
@@ -294,7 +296,8 @@ impl Pcscf {
         }
     }
 
-    /// Looks at the media of a message. It passes at once, or waits until the gateway has what it needs.
+    /// Looks at the media of a message. It passes at once, or waits until the gateway has what it
+    /// needs.
     fn begin(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
         let negotiation = match self.negotiation(key, &task) {
             Ok(negotiation) => negotiation,
@@ -454,8 +457,8 @@ impl Pcscf {
             } => {
                 let status = response.status().unwrap_or_default();
                 if leg.invite == *context {
-                    // One of several ends that were heard before answers the call. That it was refused ends the leg,
-                    // and its media with it.
+                    // One of several ends that were heard before answers the call. That it was
+                    // refused ends the leg, and its media with it.
                     let answer = leg.forks.answer_of(response).cloned();
                     return match answer.filter(|_| (200..300).contains(&status)) {
                         Some(plan) if leg.forks.is_early() => leg.media.turn_to(&plan),
@@ -570,8 +573,8 @@ impl Pcscf {
         self.refuse_with(actions, key, task, status, reason);
     }
 
-    /// A message whose media cannot be had or makes no sense. A request is refused; a response and an ACK pass,
-    /// and the call ends as soon as it may.
+    /// A message whose media cannot be had or makes no sense. A request is refused; a response and
+    /// an ACK pass, and the call ends as soon as it may.
     fn refuse_with(
         &mut self,
         actions: &mut Actions<'_>,
@@ -727,8 +730,8 @@ impl Pcscf {
         }
     }
 
-    /// A 2xx passes: the first one to the INVITE makes the dialog, others belong to other forks; those to re-INVITE
-    /// and UPDATE refresh targets and the session.
+    /// A 2xx passes: the first one to the INVITE makes the dialog, others belong to other forks;
+    /// those to re-INVITE and UPDATE refresh targets and the session.
     fn note_success(
         &mut self,
         actions: &mut Actions<'_>,
@@ -836,8 +839,8 @@ fn signalling_address(leg: &Leg, side: Side) -> Option<IpAddr> {
     (side == Side::Access).then(|| leg.flow.peer().ip())
 }
 
-/// True when an offer from the core names addresses that the other leg of this P-CSCF put there, and the UE can
-/// use them: the media is anchored once.
+/// True when an offer from the core names addresses that the other leg of this P-CSCF put there,
+/// and the UE can use them: the media is anchored once.
 fn anchored_elsewhere(actions: &Actions<'_>, leg: &Leg, side: Side, session: &Session) -> bool {
     let Some(mgc) = actions.mgc.as_deref() else {
         return false;
@@ -859,8 +862,8 @@ fn anchored_elsewhere(actions: &Actions<'_>, leg: &Leg, side: Side, session: &Se
     used.clone().next().is_some() && used.all(anchored)
 }
 
-/// A side that has described its media is of the family of that; else the UE's is of the family of its signalling
-/// and the core's as configured.
+/// A side that has described its media is of the family of that; else the UE's is of the family of
+/// its signalling and the core's as configured.
 fn anchor_spec(config: &ControlConfig, leg: &Leg, plan: &Plan) -> AnchorSpec {
     let described = |side: Side| {
         plan.streams

@@ -1,7 +1,8 @@
 //! The IMS-ALG's view of one leg's media: from session descriptions to plans and back.
 //!
-//! Offer and answer are treated alike: a description that passes from one side tells where that side receives,
-//! and leaves with the gateway's addresses of the other side (TS 23.334 5.1, TS 24.229 5.2.6 and 6.7.2).
+//! Offer and answer are treated alike: a description that passes from one side tells where that
+//! side receives, and leaves with the gateway's addresses of the other side (TS 23.334 5.1, TS
+//! 24.229 5.2.6 and 6.7.2).
 
 use std::net::IpAddr;
 
@@ -37,8 +38,8 @@ impl Media {
         self.offered_by
     }
 
-    /// Takes an offer from `side`. `nat` is the address from which the side's signalling comes, where the media
-    /// may come from elsewhere than the description says.
+    /// Takes an offer from `side`. `nat` is the address from which the side's signalling comes,
+    /// where the media may come from elsewhere than the description says.
     pub fn offer(&mut self, side: Side, description: &Session, nat: Option<IpAddr>) -> Step {
         self.offered_by = Some(side);
         let mut plan = self.applied.clone();
@@ -164,7 +165,8 @@ fn describe(
     }
 }
 
-/// The mode of the termination towards a peer with this direction: the gateway receives what the peer sends.
+/// The mode of the termination towards a peer with this direction: the gateway receives what the
+/// peer sends.
 fn mode(peer: Direction) -> Mode {
     Mode::new(peer.receives(), peer.sends())
 }

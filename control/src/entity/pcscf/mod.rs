@@ -1,8 +1,10 @@
-//! Proxy-CSCF with its IMS-ALG (TS 23.228 4.6.1 and Annex G, TS 24.229 5.2): the UE's first contact.
+//! Proxy-CSCF with its IMS-ALG (TS 23.228 4.6.1 and Annex G, TS 24.229 5.2): the UE's first
+//! contact.
 //!
-//! It writes itself into the path of registrations and the routes of dialogs, says on the UE's behalf who it is,
-//! anchors media in a TrGW, and ends calls that can go on no longer. Every dialog it is in is a [`leg::Leg`]; the
-//! messages of a leg pass one after the other, also while they wait for the media gateway.
+//! It writes itself into the path of registrations and the routes of dialogs, says on the UE's
+//! behalf who it is, anchors media in a TrGW, and ends calls that can go on no longer. Every dialog
+//! it is in is a [`leg::Leg`]; the messages of a leg pass one after the other, also while they wait
+//! for the media gateway.
 
 mod call;
 mod fork;
@@ -312,7 +314,8 @@ impl Pcscf {
         self.proxy.forward(actions, id, draft, hop);
     }
 
-    /// A request along the Path of a registration, or of a dialog without media (TS 24.229 5.2.6.4).
+    /// A request along the Path of a registration, or of a dialog without media (TS 24.229
+    /// 5.2.6.4).
     fn handle_towards_ue(
         &mut self,
         actions: &mut Actions<'_>,
@@ -382,7 +385,8 @@ impl Pcscf {
         }
     }
 
-    /// What a UE is told when nothing answered its request: it is the network that timed out (TS 24.229 5.2.2.1).
+    /// What a UE is told when nothing answered its request: it is the network that timed out (TS
+    /// 24.229 5.2.2.1).
     fn no_answer_status(&self, context: ContextId, status: u16) -> u16 {
         let context = self.proxy.get(context);
         match context.map(|context| &context.state) {

@@ -15,7 +15,8 @@ use crate::identity;
 use crate::proxy::ContextId;
 use crate::stack::{NextHop, Origin};
 
-/// How much longer the P-CSCF keeps a registration than the registrar grants it, so that it never ends first.
+/// How much longer the P-CSCF keeps a registration than the registrar grants it, so that it never
+/// ends first.
 const EXPIRY_GRACE: Duration = Duration::from_secs(30);
 
 /// How long a UE is reached after its registration has ended: 64 T1, a transaction.
@@ -173,9 +174,9 @@ fn values(message: &Message, name: HeaderName) -> Vec<String> {
     message.values(name).map(str::to_owned).collect()
 }
 
-/// The credentials as the P-CSCF passes them on: whatever the UE says of their protection is replaced by what the
-/// P-CSCF saw (TS 24.229 5.2.2.1, 5.2.2.3). Without a security association AKA is not protected; SIP Digest is
-/// vouched for by the address from which the UE registered.
+/// The credentials as the P-CSCF passes them on: whatever the UE says of their protection is
+/// replaced by what the P-CSCF saw (TS 24.229 5.2.2.1, 5.2.2.3). Without a security association AKA
+/// is not protected; SIP Digest is vouched for by the address from which the UE registered.
 fn vouched_credentials(request: &Message, associated: bool) -> Option<String> {
     let value = request.header(HeaderName::Authorization)?;
     let mut credentials = Credentials::parse(value.as_bytes()).ok()?;

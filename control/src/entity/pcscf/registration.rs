@@ -1,4 +1,5 @@
-//! Registrations as the P-CSCF knows them: how a UE is reached, and who it may say it is (TS 24.229 5.2.2).
+//! Registrations as the P-CSCF knows them: how a UE is reached, and who it may say it is (TS 24.229
+//! 5.2.2).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -16,7 +17,8 @@ const PER_FLOW_MAX: usize = 100_000;
 /// Identities of one UE; TS 24.229 names no maximum.
 const IDENTITIES_MAX: usize = 256;
 
-/// Names a registration, and is written into Path: unguessable, so that it also proves who wrote it.
+/// Names a registration, and is written into Path: unguessable, so that it also proves who wrote
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistrationKey(pub u64);
 
@@ -130,7 +132,8 @@ impl Registrations {
             .collect()
     }
 
-    /// Adds or replaces a registration; returns the timer of the one replaced. `None` when the flow is full.
+    /// Adds or replaces a registration; returns the timer of the one replaced. `None` when the flow
+    /// is full.
     pub fn put(
         &mut self,
         key: RegistrationKey,
@@ -176,8 +179,8 @@ impl Registrations {
         Some(registration)
     }
 
-    /// The registration under which a UE sends: by its address, and where several share it by the identity that
-    /// P-Preferred-Identity or else From names (TS 24.229 5.2.6.3).
+    /// The registration under which a UE sends: by its address, and where several share it by the
+    /// identity that P-Preferred-Identity or else From names (TS 24.229 5.2.6.3).
     pub fn sender(&self, peer: SocketAddr, request: &Message) -> Option<&Registration> {
         let keys = self.by_peer.get(&peer)?;
         let preferred = request
@@ -284,8 +287,8 @@ impl Registration {
         self.identities.iter().find(same).map(String::as_str)
     }
 
-    /// P-Asserted-Identity for a request of the UE: the preferred identity if it is one of the UE's, else the
-    /// default one (TS 24.229 5.2.6.3.1).
+    /// P-Asserted-Identity for a request of the UE: the preferred identity if it is one of the
+    /// UE's, else the default one (TS 24.229 5.2.6.3.1).
     pub fn asserted(&self, request: &Message) -> Option<&str> {
         let preferred = request
             .addresses(HeaderName::PPreferredIdentity)

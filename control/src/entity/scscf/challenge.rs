@@ -1,4 +1,5 @@
-//! Challenges that wait for their answer, and those whose nonce may be used again (TS 24.229 5.4.1.2).
+//! Challenges that wait for their answer, and those whose nonce may be used again (TS 24.229
+//! 5.4.1.2).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,9 +12,9 @@ use sip::digest::{
 
 /// Users with challenges at once; beyond it the REGISTER is answered 504.
 const USERS_MAX: usize = 1_000_000;
-/// Challenges of one user at once: a user has several devices, which register at the same time, and whoever sends
-/// REGISTER in the user's name is challenged too. Beyond it the oldest goes: of those that are spent, else of those
-/// that wait, and at the last of those whose nonce is in use.
+/// Challenges of one user at once: a user has several devices, which register at the same time, and
+/// whoever sends REGISTER in the user's name is challenged too. Beyond it the oldest goes: of those
+/// that are spent, else of those that wait, and at the last of those whose nonce is in use.
 const CHALLENGES_PER_USER_MAX: usize = 16;
 /// How long the nonce of an answered SIP Digest challenge may be used again.
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
@@ -86,7 +87,8 @@ pub enum Verdict {
     Stale,
     /// The card refuses the sequence number: RAND and AUTS for the HSS (TS 33.102 6.3.5).
     Resynchronise([u8; 30]),
-    /// The card does not take the network for genuine, or the UE has sent no response: challenge again.
+    /// The card does not take the network for genuine, or the UE has sent no response: challenge
+    /// again.
     Unanswered,
     /// They are wrong.
     Wrong,
@@ -100,7 +102,8 @@ impl Challenges {
         self.users.is_empty()
     }
 
-    /// Makes a challenge from a vector of the HSS. `None` when the vector is no use or too many wait.
+    /// Makes a challenge from a vector of the HSS. `None` when the vector is no use or too many
+    /// wait.
     pub fn issue(
         &mut self,
         now: Instant,
@@ -268,8 +271,8 @@ fn aka(realm: &str, item: &SipAuthDataItem) -> Option<(Challenge, Kept, Option<[
     Some((challenge, Kept::Xres(xres), Some(rand)))
 }
 
-/// SIP Digest (TS 24.229 Annex N, TS 33.203 Annex N): by the algorithm the UE named, where the HSS gives it, else by
-/// the one that every UE has.
+/// SIP Digest (TS 24.229 Annex N, TS 33.203 Annex N): by the algorithm the UE named, where the HSS
+/// gives it, else by the one that every UE has.
 fn digest(
     realm: &str,
     named: Option<Algorithm>,

@@ -1,4 +1,5 @@
-//! Serving-CSCF (TS 23.228 4.6.3, TS 24.229 5.4): registrar, and router of what its users send and receive.
+//! Serving-CSCF (TS 23.228 4.6.3, TS 24.229 5.4): registrar, and router of what its users send and
+//! receive.
 
 mod challenge;
 mod reg_event;
@@ -189,7 +190,8 @@ impl Scscf {
         }
     }
 
-    /// What the HSS wants: users to be deregistered, or their profiles renewed (TS 29.228 6.1.3, 6.2.2).
+    /// What the HSS wants: users to be deregistered, or their profiles renewed (TS 29.228 6.1.3,
+    /// 6.2.2).
     fn handle_hss(&mut self, actions: &mut Actions<'_>, request: &cx::Request) -> Answer {
         match request {
             cx::Request::RegistrationTermination(rtr) => {

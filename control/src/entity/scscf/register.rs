@@ -353,7 +353,10 @@ impl Scscf {
         }
         let terms = Terms {
             realm: &actions.config.realm,
-            algorithm: registering.credentials.as_ref().map(|given| given.algorithm),
+            algorithm: registering
+                .credentials
+                .as_ref()
+                .map(|given| given.algorithm),
             lifetime: actions.config.registration.reg_await_auth,
             stale,
         };

@@ -1,4 +1,5 @@
-//! The registrar's memory: implicit registration sets and their contacts (RFC 3261 10.3, TS 24.229 5.4.1).
+//! The registrar's memory: implicit registration sets and their contacts (RFC 3261 10.3, TS 24.229
+//! 5.4.1).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -187,7 +188,8 @@ impl RegistrationSet {
         self.identities.iter().filter(|identity| !identity.barred)
     }
 
-    /// P-Associated-URI: the identities that are not barred, the default one first (TS 24.229 5.4.1.2.2F).
+    /// P-Associated-URI: the identities that are not barred, the default one first (TS 24.229
+    /// 5.4.1.2.2F).
     pub fn associated(&self) -> impl Iterator<Item = String> + '_ {
         self.usable().map(|identity| match &identity.display_name {
             Some(name) => format!("\"{}\" <{}>", escape(name), identity.uri),
@@ -279,7 +281,8 @@ impl Binding {
     }
 }
 
-/// The identities of a profile, canonical; those of the profile that holds `identity` first. Wildcards are left out.
+/// The identities of a profile, canonical; those of the profile that holds `identity` first.
+/// Wildcards are left out.
 pub fn identities(profile: &ImsSubscription) -> Vec<Identity> {
     profile
         .service_profiles

@@ -156,7 +156,8 @@ impl Scscf {
         self.try_next_group(actions, id, 480);
     }
 
-    /// Forwards to the next contacts in order of preference; without any the request fails with `status`.
+    /// Forwards to the next contacts in order of preference; without any the request fails with
+    /// `status`.
     fn try_next_group(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16) {
         let Some(context) = self.proxy.get_mut(id) else {
             return;
@@ -214,7 +215,8 @@ impl Scscf {
     }
 }
 
-/// A request as it goes to one contact: retargeted, with the way to it (RFC 3327 5.3, TS 24.229 5.4.3.3).
+/// A request as it goes to one contact: retargeted, with the way to it (RFC 3327 5.3, TS 24.229
+/// 5.4.3.3).
 fn towards(actions: &Actions<'_>, request: &Message, binding: &Binding) -> Draft {
     let mut draft = request.edit();
     draft.remove_all(HeaderName::Route);
