@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
@@ -15,6 +14,8 @@ use h248::message::{
 use h248::text;
 use h248::transaction::{Config, Endpoint, Output};
 use sdp::h248::{Description, Wild};
+
+use crate::mgc::compile::HEARTBEAT;
 
 /// Kinds of requests that a gateway may be told to answer in some way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct GatewayModel {
     next_termination: u32,
     next_port: u16,
     now: Instant,
+    /// No heartbeat is due before.
+    beat_at: Option<Instant>,
 }
 
 /// Something else than obeying.
@@ -139,6 +142,7 @@ impl GatewayModel {
             next_termination: 1,
             next_port: 10_000,
             now: Instant::ZERO,
+            beat_at: None,
         }
     }
 
@@ -183,30 +187,29 @@ impl GatewayModel {
     }
 
     pub fn next_timeout(&self) -> Option<Instant> {
-        let beats = self.terminations().map(|(_, termination)| due(termination));
-        beats.chain(self.endpoint.next_timeout()).min()
+        let timeouts = [self.beat_at, self.endpoint.next_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant, controller: SocketAddr) {
-        let due: Vec<_> = self
-            .terminations()
-            .filter(|(_, termination)| due(termination) <= now)
-            .map(|(context, termination)| (context, termination.name.clone()))
-            .collect();
-        for (context, name) in due {
-            let notify = format!("C={context}{{N={name}{{OE=1{{hangterm/thb}}}}}}");
-            self.ask(now, controller, &notify);
-            let terminations = self.contexts.get_mut(&context);
-            let mut terminations = terminations.into_iter().flat_map(|it| &mut it.terminations);
-            let named = terminations.find(|termination| termination.name == name);
-            named.unwrap().named_at = now;
+        if self.beat_at.is_some_and(|at| at <= now) {
+            let mut due = Vec::new();
+            for (&id, context) in &mut self.contexts {
+                for termination in &mut context.terminations {
+                    if heartbeat(termination).is_some_and(|at| at <= now) {
+                        termination.named_at = now;
+                        due.push((id, termination.name.clone()));
+                    }
+                }
+            }
+            for (context, name) in due {
+                let notify = format!("C={context}{{N={name}{{OE=1{{hangterm/thb}}}}}}");
+                self.ask(now, controller, &notify);
+            }
+            let terminations = self.contexts.values().flat_map(|it| &it.terminations);
+            self.beat_at = terminations.filter_map(heartbeat).min();
         }
         self.endpoint.handle_timeout(now);
-    }
-
-    fn terminations(&self) -> impl Iterator<Item = (u32, &ModelTermination)> {
-        let contexts = self.contexts.iter();
-        contexts.flat_map(|(&id, context)| context.terminations.iter().map(move |it| (id, it)))
     }
 
     /// The context in which the first termination receives at `local`.
@@ -329,6 +332,7 @@ impl GatewayModel {
                     named_at: self.now,
                 };
                 let media = self.apply(&mut termination, &request.descriptors);
+                self.beat_at.get_or_insert(self.now + HEARTBEAT);
                 let context = self.contexts.get_mut(&context.unwrap()).unwrap();
                 context.terminations.push(termination);
                 (CommandReply::Add(AmmsReply::new(name, media)), false)
@@ -464,15 +468,10 @@ impl GatewayModel {
     }
 }
 
-fn due(termination: &ModelTermination) -> Instant {
-    let never = Duration::from_secs(1 << 30);
+/// When a termination is to be reported if no command names it before.
+fn heartbeat(termination: &ModelTermination) -> Option<Instant> {
     let beats = termination.asks_for("hangterm", "thb");
-    termination.named_at
-        + if beats {
-            Duration::from_secs(3600)
-        } else {
-            never
-        }
+    beats.then(|| termination.named_at + HEARTBEAT)
 }
 
 fn kind_of(actions: &[ActionRequest]) -> Kind {

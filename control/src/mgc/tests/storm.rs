@@ -231,6 +231,18 @@ fn end(mut world: World, calls: Calls) {
     }
 }
 
+/// Every datagram of many calls on a good network.
+pub fn recorded(operations: usize) -> Vec<Vec<u8>> {
+    let mut world = World::with_gateways(1);
+    let mut calls = Calls::default();
+    for _ in 0..operations {
+        act(&mut world, &mut calls);
+        world.settle();
+        hear(&mut world, &mut calls);
+    }
+    world.seen
+}
+
 #[test]
 fn on_a_good_network_everything_is_applied() {
     let (world, calls) = storm(1, 0, 1500, false);
