@@ -541,3 +541,6 @@ fn answer_ourselves(actions: &mut Actions<'_>, server: ServerId, request: &Messa
     draft.to_tag(&tag).append(HeaderName::Allow, "OPTIONS");
     actions.stack.respond(actions.now, server, &mut draft);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The P-CSCF with a test in the place of its UEs and of the network behind it.
+
+mod reg_event;
+mod register;
+
+use std::time::Duration;
+
+use sip::Draft;
+
+use super::*;
+use crate::config::{ControlFile, MediaFile};
+use crate::entity::testkit::{ICSCF, Kit, OWN, Sent, address, request};
+
+/// The S-CSCF.
+const SCSCF: &str = "192.0.2.3:5060";
+const SERVICE_ROUTE: &str = "<sip:scscf.orig@192.0.2.3:5060;lr>";
+
+/// A P-CSCF that leaves media alone.
+fn kit() -> Kit<Pcscf> {
+    let change = |file: &mut ControlFile| {
+        file.media = Some(MediaFile {
+            anchor: Some(false),
+            ..MediaFile::default()
+        });
+    };
+    Kit::with(change, |_, _| Pcscf::new())
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A UE and its registration.
+struct Ue {
+    at: &'static str,
+    user: &'static str,
+    call_id: String,
+    cseq: u32,
+    /// Path of its registration, as the P-CSCF wrote it.
+    path: String,
+}
+
+impl Ue {
+    fn new(user: &'static str, at: &'static str) -> Self {
+        Self {
+            at,
+            user,
+            call_id: format!("register-{at}"),
+            cseq: 0,
+            path: String::new(),
+        }
+    }
+
+    fn identity(&self) -> String {
+        format!("sip:{}@ims.test", self.user)
+    }
+
+    fn contact(&self) -> String {
+        format!("sip:{}@{}", self.user, self.at)
+    }
+
+    /// The next REGISTER.
+    fn draft(&mut self, expires: u32) -> Draft {
+        self.cseq += 1;
+        let identity = self.identity();
+        let mut draft = request(&Method::Register, "sip:ims.test");
+        draft
+            .replace(HeaderName::From, &format!("<{identity}>;tag=ue"))
+            .replace(HeaderName::To, &format!("<{identity}>"))
+            .replace(HeaderName::CallId, &self.call_id)
+            .replace(HeaderName::CSeq, &format!("{} REGISTER", self.cseq))
+            .append(HeaderName::Contact, &format!("<{}>", self.contact()))
+            .append(HeaderName::Expires, &expires.to_string());
+        draft
+    }
+
+    /// Registers, or with no duration ends it; what the P-CSCF sends besides stays to be polled.
+    fn register(&mut self, kit: &mut Kit<Pcscf>, expires: u32) {
+        kit.receive(self.at, &mut self.draft(expires));
+        let forwarded = kit.sent();
+        assert_eq!(forwarded.to, address(ICSCF));
+        let path = forwarded.message.header(HeaderName::Path).expect("a Path");
+        self.path = path.to_owned();
+        let contact = format!("<{}>;expires={expires}", self.contact());
+        let identity = self.identity();
+        kit.reply_with(&forwarded, 200, |draft| {
+            if expires > 0 {
+                draft
+                    .append(HeaderName::Contact, &contact)
+                    .append(HeaderName::ServiceRoute, SERVICE_ROUTE)
+                    .append(HeaderName::PAssociatedUri, &format!("\"U\" <{identity}>"))
+                    .append(HeaderName::PAssociatedUri, "<tel:+15550100>");
+            }
+        });
+        // What else the P-CSCF sends may come before or after.
+        let mut others = Vec::new();
+        let mut status = None;
+        while let Some(sent) = kit.poll_sent() {
+            match sent.message.status() {
+                Some(got) => status = Some(got),
+                None => others.push(sent),
+            }
+        }
+        assert_eq!(status, Some(200));
+        others.into_iter().rev().for_each(|sent| kit.put_back(sent));
+    }
+
+    /// A request of the UE outside a dialog.
+    fn request(&self, method: &Method, uri: &str) -> Draft {
+        let mut draft = request(method, uri);
+        draft.replace(HeaderName::From, &format!("<{}>;tag=ue", self.identity()));
+        draft
+    }
+}
