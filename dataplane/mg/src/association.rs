@@ -32,7 +32,7 @@ impl Default for AssociationConfig {
             mgcs: Vec::new(),
             restart_wait_max: Duration::ZERO,
             retry_wait_max: Duration::from_secs(10),
-            silence_max: Some(Duration::from_secs(30)),
+            silence_max: Some(Duration::from_secs(15)),
         }
     }
 }
