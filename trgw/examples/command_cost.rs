@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use dataplane::Clock;
 use h248::message::{
     ActionReply, CommandReply, ContextId, Mid, ReplyBody, ServiceChangeReply, TransactionId,
 };
@@ -32,6 +33,7 @@ impl MediaPlane for Nowhere {
 
 struct Pair {
     now: Instant,
+    clock: Clock,
     mg: MediaGateway,
     mgc: Endpoint<u32>,
     mg_at: SocketAddr,
@@ -54,6 +56,7 @@ impl Pair {
         let mgc = Config::new(Mid::from(mgc_at), TransactionId(1));
         Self {
             now,
+            clock: Clock::start(),
             mg: MediaGateway::new(config, now, Entropy::from_u64(1)),
             mgc: Endpoint::new(mgc, Entropy::from_u64(2)),
             mg_at,
@@ -77,10 +80,10 @@ impl Pair {
                 is_idle = false;
                 match output {
                     Out::Transmit { bytes, .. } => {
-                        let from = std::time::Instant::now();
+                        let from = self.clock.now();
                         self.mg
                             .handle_input(self.now, &mut Nowhere, self.mgc_at, &bytes);
-                        self.spent += from.elapsed();
+                        self.spent += self.clock.now() - from;
                     }
                     Out::Request { handle, .. } => {
                         let reply = CommandReply::ServiceChange(ServiceChangeReply {
