@@ -37,9 +37,10 @@ mod tests {
     #[test]
     fn nameserver_lines_are_read_and_nothing_else() {
         let text = "# nameserver 192.0.2.1\n; nameserver 192.0.2.1\nsearch ims.test\n\
-                    nameserver 192.0.2.2\nnameserver\t2001:db8::1 # comment\nnameserver fe80::1%eth0\n\
-                    nameserver 192.0.2.2\nnameservers 192.0.2.3\nnameserver\nnameserver nonsense\r\n\
-                    nameserver 192.0.2.4\r\nnameserver 192.0.2.5\n";
+            nameserver 192.0.2.2\nnameserver\t2001:db8::1 # comment\n\
+            nameserver fe80::1%eth0\nnameserver 192.0.2.2\nnameservers 192.0.2.3\n\
+            nameserver\nnameserver nonsense\r\nnameserver 192.0.2.4\r\n\
+            nameserver 192.0.2.5\n";
         let expected: Vec<SocketAddr> = ["192.0.2.2:53", "[2001:db8::1]:53", "192.0.2.4:53"]
             .iter()
             .map(|address| address.parse().expect("an address"))

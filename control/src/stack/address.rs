@@ -1,8 +1,9 @@
-//! Our own addresses, the URIs that name our entities, and where other names lead without asking the DNS.
+//! Our own addresses, the URIs that name our entities, and where other names lead without asking
+//! the DNS.
 //!
-//! An entity's URI is `sip:ENTITY@ADDRESS` or `sip:ENTITY.TOKEN@ADDRESS`, ENTITY being a role's name: numeric
-//! addresses, so that any UE can follow a Route without DNS, and the user part, so that entities that share an
-//! address can be told apart.
+//! An entity's URI is `sip:ENTITY@ADDRESS` or `sip:ENTITY.TOKEN@ADDRESS`, ENTITY being a role's
+//! name: numeric addresses, so that any UE can follow a Route without DNS, and the user part, so
+//! that entities that share an address can be told apart.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -106,14 +107,30 @@ impl Addresses {
         if !uri.is_sip() {
             return None;
         }
-        let address = SocketAddr::new(uri.host()?.ip()?, uri.port().unwrap_or(SIP_PORT));
-        if !self.listeners.contains(&address) {
+        if !self.is_ours(uri.host()?, uri.port()) {
             return None;
         }
         let user = uri.user()?;
         let (name, token) = user.split_once('.').unwrap_or((user, ""));
         let role = name.parse().ok().filter(|&role| self.plays(role))?;
         Some(Own { role, token })
+    }
+
+    /// Whether a host is one of our SIP addresses, or a name that the static host table gives one
+    /// of them.
+    fn is_ours(&self, host: Host<'_>, port: Option<u16>) -> bool {
+        let name = match host {
+            Host::Ip(ip) => {
+                let address = SocketAddr::new(ip, port.unwrap_or(SIP_PORT));
+                return self.listeners.contains(&address);
+            }
+            Host::Name(_) if self.hosts.is_empty() => return false,
+            Host::Name(name) => host_key(name),
+        };
+        let listed = self.hosts.get(&name).into_iter().flatten();
+        listed
+            .filter(|listed| port.is_none_or(|port| port == listed.port()))
+            .any(|listed| self.listeners.contains(listed))
     }
 
     /// Where the entry point of the home network is when it is another process.
@@ -152,8 +169,8 @@ impl Addresses {
         Some(located.collect())
     }
 
-    /// The static host table's answer to a question for addresses, its ports left aside: those of SRV records
-    /// count.
+    /// The static host table's answer to a question for addresses, its ports left aside: those of
+    /// SRV records count.
     pub(super) fn listed_addresses(&self, question: &Question) -> Option<Answer> {
         let ipv6 = match question.record {
             RecordType::A => false,

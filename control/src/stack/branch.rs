@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use base::Entropy;
+use base::{Entropy, Instant};
 use sip::locate::{Answer, Locator, Next, request_transport};
 use sip::transaction::{ClientId, Timers};
 use sip::{Draft, Message, Transport, Uri};
@@ -53,13 +53,15 @@ pub(super) enum Target {
 pub(super) struct Way {
     pub targets: VecDeque<Target>,
     pub locator: Option<Box<Locator>>,
+    /// Targets for when all others have failed.
+    pub spare: VecDeque<Target>,
 }
 
 impl From<Target> for Way {
     fn from(target: Target) -> Self {
         Self {
             targets: [target].into(),
-            locator: None,
+            ..Way::default()
         }
     }
 }
@@ -72,6 +74,8 @@ struct Branch {
     way: Way,
     /// The present transaction: what an earlier one says does not count.
     client: Option<ClientId>,
+    /// The present target, where it was located.
+    at: Option<Located>,
     state: State,
     /// What it fails with when there are no more targets.
     status: u16,
@@ -126,6 +130,7 @@ impl Branches {
             draft,
             way,
             client: None,
+            at: None,
             state: State::Silent,
             status: 503,
             refusal: None,
@@ -168,6 +173,10 @@ impl Branches {
         let branch = self.get(id)?;
         let target = branch.way.targets.pop_front()?;
         branch.state = State::Silent;
+        branch.at = match target {
+            Target::Located { located, .. } => Some(located),
+            Target::Entity { .. } | Target::Flow { .. } => None,
+        };
         Some((branch.draft.clone(), target))
     }
 
@@ -177,11 +186,31 @@ impl Branches {
         locator.map_or(Next::End, |locator| locator.poll_next())
     }
 
-    /// A target was found.
-    pub(super) fn located(&mut self, id: BranchId, target: Target) {
-        if let Some(branch) = self.get(id) {
-            branch.way.targets.push_back(target);
+    /// A target was found, to be tried now or after all others.
+    pub(super) fn located(&mut self, id: BranchId, target: Target, avoided: bool) {
+        if let Some(Branch { way, .. }) = self.get(id) {
+            let targets = if avoided {
+                &mut way.spare
+            } else {
+                &mut way.targets
+            };
+            targets.push_back(target);
         }
+    }
+
+    /// No more targets will be found; whether there are some that were kept for then.
+    pub(super) fn take_spare(&mut self, id: BranchId) -> bool {
+        let Some(Branch { way, .. }) = self.get(id) else {
+            return false;
+        };
+        way.locator = None;
+        way.targets.append(&mut way.spare);
+        !way.targets.is_empty()
+    }
+
+    /// Where the transaction `client` of the branch was sent, if it was located.
+    pub(super) fn target(&mut self, id: BranchId, client: ClientId) -> Option<Located> {
+        self.of_client(id, client)?.at
     }
 
     /// The branch waits for an answer of the DNS.
@@ -192,7 +221,8 @@ impl Branches {
         }
     }
 
-    /// The answer to the question of the locator; false when the branch does not wait for it any more.
+    /// The answer to the question of the locator; false when the branch does not wait for it any
+    /// more.
     pub(super) fn resolved(&mut self, id: BranchId, answer: Answer, entropy: &mut Entropy) -> bool {
         let locator = self.get(id).and_then(|branch| branch.way.locator.as_mut());
         let waits = locator.is_some();
@@ -259,7 +289,8 @@ impl Branches {
         Answered::Tell(owner, response)
     }
 
-    /// The present target cannot be reached, or did not answer at all; else the owner is to be told.
+    /// The present target cannot be reached, or did not answer at all; else the owner is to be
+    /// told.
     pub(super) fn unreachable(
         &mut self,
         id: BranchId,
@@ -281,8 +312,8 @@ impl Branches {
         }
     }
 
-    /// The transaction `client` is over. Whether the next target is to be tried; `None` when it was not the
-    /// present one.
+    /// The transaction `client` is over. Whether the next target is to be tried; `None` when it was
+    /// not the present one.
     pub(super) fn client_ended(&mut self, id: BranchId, client: ClientId) -> Option<bool> {
         let branch = self.of_client(id, client)?;
         Some(branch.state == State::Unreachable)
@@ -341,7 +372,7 @@ pub(super) enum Cancel {
 impl Way {
     /// Whether there may be another target.
     fn has_more(&self) -> bool {
-        !self.targets.is_empty() || self.locator.is_some()
+        !self.targets.is_empty() || !self.spare.is_empty() || self.locator.is_some()
     }
 
     /// What answers over one transport is not tried over another.
@@ -374,7 +405,7 @@ impl Target {
 
 impl Stack {
     /// Where a next hop leads. A way without targets and locator leads nowhere.
-    pub(super) fn way(&self, role: Role, next: &NextHop<'_>) -> Way {
+    pub(super) fn way(&mut self, now: Instant, role: Role, next: &NextHop<'_>) -> Way {
         let timers = self.core;
         let entity = |to| Target::Entity {
             from: role,
@@ -386,7 +417,7 @@ impl Stack {
             NextHop::Entity(to) if self.addresses.plays(to) => entity(to).into(),
             NextHop::Entity(Role::Icscf) => Way {
                 targets: self.addresses.icscf().map(at).into_iter().collect(),
-                locator: None,
+                ..Way::default()
             },
             NextHop::Entity(_) => Way::default(),
             NextHop::Flow(flow) => Target::Flow {
@@ -398,10 +429,11 @@ impl Stack {
                 if let Some(own) = self.addresses.own(uri) {
                     return entity(own.role).into();
                 }
-                if let Some(listed) = self.addresses.listed(uri) {
+                if let Some(mut listed) = self.addresses.listed(uri) {
+                    listed.sort_by_key(|located| self.avoided.contains(now, located));
                     return Way {
                         targets: listed.into_iter().map(at).collect(),
-                        locator: None,
+                        ..Way::default()
                     };
                 }
                 let Ok(mut locator) = Locator::of_uri(uri, self.addresses.capabilities()) else {
@@ -414,8 +446,8 @@ impl Stack {
                     };
                 }
                 Way {
-                    targets: VecDeque::new(),
                     locator: Some(Box::new(locator)),
+                    ..Way::default()
                 }
             }
         }

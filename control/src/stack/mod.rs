@@ -1,10 +1,12 @@
-//! SIP below the entities: transports, transactions, locating, and the passing of values between entities that
-//! share the process.
+//! SIP below the entities: transports, transactions, locating, and the passing of values between
+//! entities that share the process.
 //!
-//! An entity sees requests, responses, and branches that end; it names next hops by URI, by entity or by flow.
-//! Whether a message leaves the process or not is decided here, so the same call flow runs both ways.
+//! An entity sees requests, responses, and branches that end; it names next hops by URI, by entity
+//! or by flow. Whether a message leaves the process or not is decided here, so the same call flow
+//! runs both ways.
 
 mod address;
+mod avoided;
 mod branch;
 mod hop;
 mod streams;
@@ -29,6 +31,7 @@ use crate::dns::{self, Resolver};
 use crate::entity::Event;
 use crate::node::{Output, Payload, Service, Socket, StreamId};
 use address::Addresses;
+use avoided::Avoided;
 use branch::{Answered, Branches, Cancel, Failure, Target};
 use streams::Streams;
 
@@ -51,6 +54,7 @@ pub struct Stack {
     branches: Branches,
     streams: Streams,
     resolver: Resolver<BranchId>,
+    avoided: Avoided,
     entropy: Entropy,
     gm: Timers,
     core: Timers,
@@ -61,7 +65,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A stack without transactions. `entropy` makes its branches and must not be that of another stack.
+    /// A stack without transactions. `entropy` makes its branches and must not be that of another
+    /// stack.
     pub fn new(config: &ControlConfig, mut entropy: Entropy) -> Self {
         let transactions_max = config.limits.transactions_max;
         let limits = transaction::Config {
@@ -76,6 +81,7 @@ impl Stack {
             branches: Branches::new(),
             streams: Streams::new(),
             resolver: Resolver::new(&config.dns),
+            avoided: Avoided::default(),
             entropy,
             gm: config.gm,
             core: config.core,
@@ -294,25 +300,25 @@ impl Stack {
 
     /// Sends a request for `role`. Its Via, with a new branch, is added here.
     ///
-    /// [`Event::Ended`] for the returned branch follows in any case, after [`Event::Failed`] if nothing could
-    /// be sent.
+    /// [`Event::Ended`] for the returned branch follows in any case, after [`Event::Failed`] if
+    /// nothing could be sent.
     pub fn send(&mut self, now: Instant, role: Role, draft: Draft, next: NextHop<'_>) -> BranchId {
-        let way = self.way(role, &next);
+        let way = self.way(now, role, &next);
         let id = self.branches.open(Some(role), draft, way);
         self.try_next_target(now, id);
         id
     }
 
-    /// Sends an ACK of a 2xx, which has no transaction (RFC 3261 13.2.2.4, 16.11), to the first target that is
-    /// found.
+    /// Sends an ACK of a 2xx, which has no transaction (RFC 3261 13.2.2.4, 16.11), to the first
+    /// target that is found.
     pub fn send_ack(&mut self, now: Instant, role: Role, draft: Draft, next: NextHop<'_>) {
-        let way = self.way(role, &next);
+        let way = self.way(now, role, &next);
         let id = self.branches.open(None, draft, way);
         self.try_next_target(now, id);
     }
 
-    /// Cancels an INVITE (RFC 3261 9.1); its final response still comes, or [`Event::Failed`]: at once, where
-    /// nothing was sent yet.
+    /// Cancels an INVITE (RFC 3261 9.1); its final response still comes, or [`Event::Failed`]: at
+    /// once, where nothing was sent yet.
     pub fn cancel(&mut self, now: Instant, branch: BranchId) {
         match self.branches.cancel(branch) {
             Some(Cancel::Sent(client)) => {
@@ -382,19 +388,32 @@ impl Stack {
                 context: Tag::Branch(branch),
                 client,
                 message,
-            } => match self.branches.answered(branch, client, message) {
-                Answered::Tell(role, response) => {
-                    self.events
-                        .push_back((role, Event::Response { branch, response }));
-                }
-                Answered::TryNext => self.try_next_target(now, branch),
-                Answered::Nothing => {}
-            },
+            } => self.handle_response(now, branch, client, message),
             Received::Response { .. } | Received::Absorbed => {}
             Received::StrayResponse { .. } => counters.count(Counter::SipResponseStray),
             Received::Refused { message, why } => self.refuse(counters, hop, &message, why),
         }
         self.drain_layer(now);
+    }
+
+    fn handle_response(
+        &mut self,
+        now: Instant,
+        branch: BranchId,
+        client: ClientId,
+        response: Message,
+    ) {
+        if let Some(target) = self.branches.target(branch, client) {
+            self.avoided.answered(now, &target, &response);
+        }
+        match self.branches.answered(branch, client, response) {
+            Answered::Tell(role, response) => {
+                self.events
+                    .push_back((role, Event::Response { branch, response }));
+            }
+            Answered::TryNext => self.try_next_target(now, branch),
+            Answered::Nothing => {}
+        }
     }
 
     fn handle_request(
@@ -426,9 +445,9 @@ impl Stack {
         }
     }
 
-    /// Which entity a request is for. Where there is a P-CSCF, the network is the access network, and nothing from
-    /// there gets past it; elsewhere the entity is named by the topmost Route or the Request-URI, or answers for the
-    /// listener.
+    /// Which entity a request is for. Where there is a P-CSCF, the network is the access network,
+    /// and nothing from there gets past it; elsewhere the entity is named by the topmost Route or
+    /// the Request-URI, or answers for the listener.
     fn recipient(&self, origin: &Origin, request: &Message) -> Option<Role> {
         if let Origin::Entity { to, .. } = origin {
             return Some(*to);
@@ -562,12 +581,12 @@ impl Stack {
                 Out::ClientTimeout {
                     context: Tag::Branch(branch),
                     client,
-                } => self.unreachable(branch, client, 408),
+                } => self.unreachable(now, branch, client, 408),
                 Out::ClientTransportError {
                     context: Tag::Branch(branch),
                     client,
                     answered: false,
-                } => self.unreachable(branch, client, 503),
+                } => self.unreachable(now, branch, client, 503),
                 Out::ClientEnded {
                     context: Tag::Branch(branch),
                     client,
@@ -594,9 +613,12 @@ impl Stack {
         }
     }
 
-    /// A target did not answer. The next has its turn when the transaction has ended; one that had begun to
-    /// answer leaves nothing to try (RFC 3263 4.3).
-    fn unreachable(&mut self, branch: BranchId, client: ClientId, status: u16) {
+    /// A target did not answer. The next has its turn when the transaction has ended; one that had
+    /// begun to answer leaves nothing to try (RFC 3263 4.3).
+    fn unreachable(&mut self, now: Instant, branch: BranchId, client: ClientId, status: u16) {
+        if let Some(target) = self.branches.target(branch, client) {
+            self.avoided.silent(now, &target);
+        }
         if let Some(role) = self.branches.unreachable(branch, client, status) {
             self.events
                 .push_back((role, Event::Failed { branch, status }));
@@ -612,8 +634,8 @@ impl Stack {
         }
     }
 
-    /// Takes the next target of a branch, with the request to send there; `None` when there are no more. Asks
-    /// the DNS where none is known: pending while that has not answered.
+    /// Takes the next target of a branch, with the request to send there; `None` when there are no
+    /// more. Asks the DNS where none is known: pending while that has not answered.
     fn poll_target(&mut self, now: Instant, id: BranchId) -> Poll<Option<(Draft, Target)>> {
         loop {
             let known = self.branches.next_target(id);
@@ -623,8 +645,9 @@ impl Stack {
             match self.branches.poll_locator(id) {
                 Next::Target(target) => {
                     let (located, timers) = (target.into(), self.core);
-                    self.branches
-                        .located(id, Target::Located { located, timers });
+                    let avoided = self.avoided.contains(now, &located);
+                    let target = Target::Located { located, timers };
+                    self.branches.located(id, target, avoided);
                 }
                 Next::Ask(question) => match self.lookup(now, id, &question) {
                     Some(answer) => {
@@ -636,6 +659,7 @@ impl Stack {
                     }
                 },
                 Next::Waiting => return Poll::Pending,
+                Next::End if self.branches.take_spare(id) => {}
                 Next::End => return Poll::Ready(None),
             }
         }
@@ -653,7 +677,8 @@ impl Stack {
         answer
     }
 
-    /// Sends the branch's request to its next target, when that is known; without one the branch fails and ends.
+    /// Sends the branch's request to its next target, when that is known; without one the branch
+    /// fails and ends.
     fn try_next_target(&mut self, now: Instant, id: BranchId) {
         loop {
             let (mut draft, target) = match self.poll_target(now, id) {
@@ -671,7 +696,8 @@ impl Stack {
                 }
             };
             if self.branches.is_ack(id) {
-                // Nobody would hear that a stream fails, so an ACK goes as its target says, however large.
+                // Nobody would hear that a stream fails, so an ACK goes as its target says, however
+                // large.
                 let hop = self.open(&target);
                 self.transmit(hop, request);
                 return self.close(id);

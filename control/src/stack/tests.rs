@@ -77,8 +77,8 @@ fn target(n: u8, port: u16) -> SocketAddr {
 
 fn request(method: &str) -> Draft {
     let text = format!(
-        "{method} sip:bob@scscf.test SIP/2.0\r\nFrom: <sip:alice@test>;tag=1\r\nTo: <sip:bob@test>\r\n\
-         Call-ID: 1@test\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        "{method} sip:bob@scscf.test SIP/2.0\r\n\
+         From: <sip:alice@test>;tag=1\r\nTo: <sip:bob@test>\r\nCall-ID: 1@test\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     );
     let via = "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKup\r\n";
     let text = text.replacen("From", &format!("{via}From"), 1);
@@ -256,6 +256,31 @@ fn numeric_hosts_own_entities_and_listed_hosts_need_no_dns() {
 }
 
 #[test]
+fn a_name_that_is_listed_with_our_address_is_ours() {
+    let own = OWN.parse().expect("an address");
+    let hosts = BTreeMap::from([
+        ("me.test".to_owned(), vec![target(7, 5060), own]),
+        ("other.test".to_owned(), vec![target(7, 5060)]),
+    ]);
+    let bench = Bench::with(zone(), |file| file.hosts = Some(hosts));
+    for (uri, expected) in [
+        ("sip:scscf.token@Me.Test", Some("token")),
+        ("sip:scscf@me.test:5060", Some("")),
+        ("sip:scscf.token@192.0.2.1", Some("token")),
+        ("sip:scscf@me.test:5061", None),
+        ("sip:pcscf@me.test", None),
+        ("sip:scscf@other.test", None),
+        ("sip:scscf@192.0.2.7", None),
+        ("sip:scscf@scscf.test", None),
+        ("tel:+1234", None),
+    ] {
+        let uri = Uri::parse(uri).expect("a URI");
+        let own = bench.stack.addresses().own(uri);
+        assert_eq!(own.map(|own| own.token), expected, "{uri:?}");
+    }
+}
+
+#[test]
 fn a_name_leads_by_naptr_and_srv_to_an_address() {
     let mut bench = Bench::new(zone());
     bench.send("INVITE", "sip:scscf.test");
@@ -378,6 +403,45 @@ fn when_all_targets_are_silent_that_is_a_timeout() {
     assert_eq!(others, [udp(12, 5062), Sent::Tcp]);
     assert_eq!(bench.heard(), ["failed 408", "ended"]);
     bench.assert_over();
+}
+
+#[test]
+fn a_target_that_was_silent_is_tried_last_for_a_while() {
+    let mut bench = Bench::new(zone()[1..].to_vec());
+    bench.send("OPTIONS", "sip:scscf.test");
+    bench.run_for(Duration::from_millis(32_100));
+    bench.answer(target(12, 5062), 200);
+    bench.sent.clear();
+    // The next begins with the other, and comes back when that is silent too.
+    bench.send("OPTIONS", "sip:scscf.test");
+    assert_eq!(bench.targets(), [udp(12, 5062)]);
+    bench.run_for(Duration::from_millis(32_100));
+    bench.answer(target(11, 5061), 200);
+    assert_eq!(
+        bench.sent.last().map(|(sent, _)| sent),
+        Some(&udp(11, 5061))
+    );
+    bench.sent.clear();
+    bench.send("OPTIONS", "sip:scscf.test");
+    assert_eq!(bench.targets(), [udp(11, 5061)]);
+    bench.assert_over();
+    // In time both are as good as ever.
+    bench.sent.clear();
+    bench.send("OPTIONS", "sip:scscf.test");
+    assert_eq!(bench.targets(), [udp(11, 5061)]);
+}
+
+#[test]
+fn a_listed_host_that_was_silent_is_tried_last_for_a_while() {
+    let hosts = BTreeMap::from([("n.test".to_owned(), vec![target(1, 1), target(2, 2)])]);
+    let mut bench = Bench::with(zone(), |file| file.hosts = Some(hosts));
+    for expected in [1, 2] {
+        bench.send("OPTIONS", "sip:n.test");
+        assert_eq!(bench.targets(), [udp(expected, expected.into())]);
+        bench.run_for(Duration::from_millis(32_100));
+        bench.answer(target(2, 2), 200);
+        bench.sent.clear();
+    }
 }
 
 #[test]
