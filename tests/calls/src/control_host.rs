@@ -10,6 +10,9 @@ use control::node::{Input, Node, Output, Service, Socket, StreamId};
 use control::store::{MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
 use sim::{StreamEvent, Transmit};
 
+/// The ports of a process's DNS sockets begin here; it listens on none above.
+const DNS_PORT_FIRST: u16 = 40_000;
+
 /// A control process.
 pub struct ControlHost {
     node: Node,
@@ -77,6 +80,9 @@ impl ControlHost {
         if self.config.mgc == Some(local) {
             return Some(Socket::H248);
         }
+        if let Some(index) = local.port().checked_sub(DNS_PORT_FIRST) {
+            return Some(Socket::Dns(index));
+        }
         let index = self
             .config
             .sip
@@ -90,7 +96,10 @@ impl ControlHost {
             Socket::H248 => self.config.mgc,
             Socket::Sip(index) => self.config.sip.get(usize::from(index)).copied(),
             // Nobody answers to names in these worlds.
-            Socket::Dns(_) => None,
+            Socket::Dns(index) => {
+                let ip = self.config.sip.first()?.ip();
+                Some(SocketAddr::new(ip, DNS_PORT_FIRST + index))
+            }
         }
     }
 
