@@ -48,6 +48,9 @@ impl Pcscf {
                     send_bye(actions, leg, &mut dialog, side, why);
                 }
             }
+        } else {
+            // Its BYE is on its way already.
+            actions.counters.count(Counter::CallEnded);
         }
         self.end_leg(actions, key);
     }
