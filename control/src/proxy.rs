@@ -76,6 +76,8 @@ struct Branch {
     id: BranchId,
     /// No final response yet.
     pending: bool,
+    /// Something answered, if only 100.
+    heard: bool,
     /// The client transaction is over.
     ended: bool,
     timer_c: Option<TimerId>,
@@ -196,6 +198,7 @@ impl<T> Proxy<T> {
         context.branches.push(Branch {
             id: branch,
             pending: true,
+            heard: false,
             ended: false,
             timer_c,
         });
@@ -220,6 +223,7 @@ impl<T> Proxy<T> {
             return Upstream::Nothing;
         };
         if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
+            entry.heard = true;
             match status {
                 101..200 => restart_timer_c(actions, self.role, entry),
                 200..700 => {
@@ -455,6 +459,11 @@ impl<T> Context<T> {
     /// True once CANCEL came.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
+    }
+
+    /// True once something answered, if only 100.
+    pub fn was_heard(&self) -> bool {
+        self.branches.iter().any(|entry| entry.heard)
     }
 
     /// True while some branch has no final response.

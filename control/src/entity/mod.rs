@@ -8,6 +8,7 @@
 pub mod hss;
 pub mod icscf;
 pub mod pcscf;
+mod restoration;
 pub mod scscf;
 #[cfg(test)]
 pub(crate) mod testkit;

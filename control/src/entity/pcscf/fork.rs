@@ -1,4 +1,5 @@
-//! The dialogs that one INVITE makes: it may be forked, and any number of ends may answer it (RFC 3261 13.2.2.4).
+//! The dialogs that one INVITE makes: it may be forked, and any number of ends may answer it (RFC
+//! 3261 13.2.2.4).
 
 use sip::Message;
 use sip::dialog::ProxyDialog;
@@ -40,7 +41,8 @@ impl Forks {
         self.live().next().is_some()
     }
 
-    /// The end that sent this response to the INVITE; `None` for one too many, and where it has no tag.
+    /// The end that sent this response to the INVITE; `None` for one too many, and where it has no
+    /// tag.
     fn of_response(&mut self, response: &Message) -> Option<&mut Fork> {
         let tag = response.to_tag()?;
         let at = self.forks.iter().position(|fork| fork.tag == tag);
@@ -57,7 +59,8 @@ impl Forks {
         self.forks.get_mut(at?)
     }
 
-    /// Whether the description in a response to the INVITE may still change what its sender answered.
+    /// Whether the description in a response to the INVITE may still change what its sender
+    /// answered.
     pub fn may_answer(&mut self, response: &Message) -> bool {
         self.of_response(response).is_none_or(|fork| !fork.settled)
     }
@@ -77,8 +80,8 @@ impl Forks {
         fork.answer.as_ref()
     }
 
-    /// The dialog of the sender of a 2xx to the INVITE, made by `make` where it is the first. True when it is the
-    /// first of the leg.
+    /// The dialog of the sender of a 2xx to the INVITE, made by `make` where it is the first. True
+    /// when it is the first of the leg.
     ///
     /// # Errors
     /// Those of `make`.

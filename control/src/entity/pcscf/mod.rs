@@ -21,12 +21,12 @@ use sip::session_timer::Passage;
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method, NameAddr};
 
-use super::{Actions, Event};
+use super::{Actions, Event, restoration};
 use crate::config::Role;
 use crate::mgc::Side;
 use crate::proxy::{self, ContextId, Proxy, Upstream};
 use crate::stack::{BranchId, NextHop, Origin};
-use leg::{Leg, LegKey};
+use leg::{Leg, LegKey, LegKind};
 use reg_event::{SubscriptionKey, Subscriptions};
 use registration::{Registering, RegistrationKey, Registrations};
 
@@ -72,7 +72,10 @@ enum Proxied {
         passage: Option<Passage>,
     },
     /// Any other.
-    Other,
+    Other {
+        /// Whose it is, where it opens something or stands alone.
+        sender: Option<RegistrationKey>,
+    },
 }
 
 impl Proxied {
@@ -303,7 +306,9 @@ impl Pcscf {
                 Side::Access,
             );
         }
-        let id = self.proxy.open(server, request, Proxied::Other);
+        let id = self
+            .proxy
+            .open(server, request, Proxied::Other { sender: key });
         let next = next
             .as_deref()
             .and_then(|route| NameAddr::parse(route).ok());
@@ -340,7 +345,9 @@ impl Pcscf {
             let Ok(prepared) = draft.finish() else {
                 return actions.stack.reject(actions.now, server, &request, 400, "");
             };
-            let id = self.proxy.open(server, request, Proxied::Other);
+            let id = self
+                .proxy
+                .open(server, request, Proxied::Other { sender: None });
             self.forward_to_core(actions, id, &prepared, prepared.edit());
             return;
         }
@@ -356,7 +363,9 @@ impl Pcscf {
                 Side::Core,
             );
         }
-        let id = self.proxy.open(server, request, Proxied::Other);
+        let id = self
+            .proxy
+            .open(server, request, Proxied::Other { sender: None });
         self.proxy.forward(actions, id, draft, NextHop::Flow(flow));
     }
 
@@ -385,14 +394,36 @@ impl Pcscf {
         }
     }
 
-    /// What a UE is told when nothing answered its request: it is the network that timed out (TS
-    /// 24.229 5.2.2.1).
-    fn no_answer_status(&self, context: ContextId, status: u16) -> u16 {
-        let context = self.proxy.get(context);
-        match context.map(|context| &context.state) {
-            Some(Proxied::Register(_)) if status == 408 => 504,
-            _ => status,
-        }
+    /// The response to a request that failed without one.
+    ///
+    /// Where nothing answered at all, it is the network that timed out (TS 24.229 5.2.2.1), and the
+    /// UE is to register anew when it was to begin something (5.2.6.3.2A).
+    fn failure(
+        &mut self,
+        actions: &mut Actions<'_>,
+        id: ContextId,
+        status: u16,
+    ) -> Option<Message> {
+        let context = self.proxy.get(id)?;
+        let silent = !context.was_heard() && !context.is_cancelled();
+        let sender = match &context.state {
+            Proxied::Register(_) if silent => return self.proxy.failure(actions, id, 504),
+            Proxied::Call { leg, .. } if !context.request.is_in_dialog() => {
+                let leg = self.legs.get(leg);
+                leg.filter(|leg| leg.kind == LegKind::Originating)
+                    .and_then(|leg| leg.registration)
+            }
+            Proxied::Other { sender } => *sender,
+            Proxied::Register(_) | Proxied::Call { .. } => None,
+        };
+        let Some(key) = sender.filter(|_| silent) else {
+            return self.proxy.failure(actions, id, status);
+        };
+        let tag = actions.stack.token();
+        let token = Token::Registration(key).to_string();
+        let own = actions.stack.addresses().uri(Role::Pcscf, &token, 0);
+        let mut draft = restoration::response(&context.request, &tag, &own, "S-CSCF is silent");
+        draft.finish().ok()
     }
 
     fn pass_upstream(&mut self, actions: &mut Actions<'_>, upstream: Upstream) {
@@ -402,8 +433,7 @@ impl Pcscf {
                 context, response, ..
             } => (context, response),
             Upstream::Failure { context, status } => {
-                let status = self.no_answer_status(context, status);
-                let Some(response) = self.proxy.failure(actions, context, status) else {
+                let Some(response) = self.failure(actions, context, status) else {
                     return;
                 };
                 (context, response)
@@ -421,7 +451,7 @@ impl Pcscf {
                 let (leg, side) = (*leg, from.other());
                 self.pass_call_response(actions, leg, id, response, side);
             }
-            Proxied::Other => self.proxy.respond(actions, id, response),
+            Proxied::Other { .. } => self.proxy.respond(actions, id, response),
         }
     }
 }

@@ -6,7 +6,7 @@ use sip::{Draft, HeaderName, Message, NameAddr, Scheme, Uri};
 use super::registrar::Binding;
 use super::{DIALOG, ORIGINATING, Scscf};
 use crate::config::Role;
-use crate::entity::Actions;
+use crate::entity::{Actions, restoration};
 use crate::identity;
 use crate::proxy::{BRANCHES_MAX, ContextId, Upstream};
 use crate::stack::NextHop;
@@ -83,9 +83,20 @@ impl Scscf {
             .map(|address| identity::public_identity(address.uri))
             .find_map(|uri| Some((self.registrar.find(&uri)?.1, uri)));
         let Some((set, uri)) = served else {
-            return actions
-                .stack
-                .reject(actions.now, server, &request, 403, "Not registered here");
+            if !request.has(HeaderName::PAssertedIdentity) {
+                return actions.stack.reject(
+                    actions.now,
+                    server,
+                    &request,
+                    403,
+                    "Nobody is asserted",
+                );
+            }
+            // The P-CSCF says that it registered here, and has our Service-Route: we have lost it.
+            let tag = actions.stack.token();
+            let own = actions.stack.addresses().uri(Role::Scscf, ORIGINATING, 0);
+            let mut draft = restoration::response(&request, &tag, &own, "Not registered here");
+            return actions.stack.respond(actions.now, server, &mut draft);
         };
         if set.identity(&uri).is_none_or(|identity| identity.barred) {
             return actions

@@ -83,13 +83,17 @@ fn a_call_from_a_user_to_elsewhere_follows_its_routes() {
 #[test]
 fn who_is_not_registered_or_barred_calls_nobody() {
     let (mut kit, _) = registered();
-    for asserted in ["<sip:bob@ims.test>", "<sip:temporary@ims.test>"] {
+    // Of whom the P-CSCF says that he registered here is to do so anew (TS 24.229 5.4.3.2).
+    for (asserted, status) in [
+        ("<sip:bob@ims.test>", 504),
+        ("<sip:temporary@ims.test>", 403),
+    ] {
         let mut draft = outgoing("sip:carol@ims.test");
         kit.receive(
             PCSCF,
             draft.replace(HeaderName::PAssertedIdentity, asserted),
         );
-        kit.response(403);
+        kit.response(status);
     }
     let mut nobody = outgoing("sip:carol@ims.test");
     kit.receive(PCSCF, nobody.remove_all(HeaderName::PAssertedIdentity));
