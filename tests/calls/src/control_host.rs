@@ -1,4 +1,5 @@
-//! A control process in the simulated network: the node as it is, its sockets and its store made of values.
+//! A control process in the simulated network: the node as it is, its sockets and its store made of
+//! values.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -33,6 +34,16 @@ impl ControlHost {
         for subscriber in subscribers {
             put(&mut store, subscriber.clone());
         }
+        Self::with_store(config, store, now, seed)
+    }
+
+    /// The same process after its end: its store is what is left of it.
+    #[must_use]
+    pub fn restarted(self, now: Instant, seed: u64) -> Self {
+        Self::with_store(self.config, self.store, now, seed)
+    }
+
+    fn with_store(config: ControlConfig, store: MemoryStore, now: Instant, seed: u64) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         Self {

@@ -55,6 +55,7 @@ pub struct World {
     phones: Vec<NodeId>,
     audible: bool,
     rough: bool,
+    restarts: u64,
 }
 
 impl World {
@@ -121,6 +122,7 @@ impl World {
             phones: Vec::new(),
             audible: setup.audible,
             rough: setup.rough,
+            restarts: 0,
         };
         // Diameter connections come up.
         world.network.run_for(Duration::from_secs(1));
@@ -407,6 +409,18 @@ impl World {
     /// The card of a user, as the network dealt it out.
     pub fn usim(user: usize) -> Usim {
         Usim::new(key(user), OPC)
+    }
+
+    /// Ends a control process and starts it anew at once, with its store and without anything else.
+    pub fn restart(&mut self, node: NodeId) {
+        let before = self.network.crash(node);
+        let Some(Host::Control(before)) = before else {
+            unreachable!("control processes are control processes");
+        };
+        self.restarts += 1;
+        let seed = self.network.seed() ^ (self.restarts << 48);
+        let after = before.restarted(self.network.now(), seed);
+        self.network.restart(node, Host::Control(Box::new(after)));
     }
 
     /// Runs until every transaction and dialog must be over, and asserts that nothing is left.

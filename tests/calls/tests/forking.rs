@@ -1,4 +1,5 @@
-//! A user with several telephones: all ring, one answers; by preference; and what the caller hears when none does.
+//! A user with several telephones: all ring, one answers; by preference; and what the caller hears
+//! when none does.
 
 use std::time::Duration;
 
