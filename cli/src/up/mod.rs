@@ -133,7 +133,11 @@ fn serve(
     // Media first, so that its controller hears that it leaves.
     media.stop();
     control.stop();
-    say("stopped");
+    say(match (args.once, code == ExitCode::SUCCESS) {
+        (true, true) => "stopped; the call was good",
+        (true, false) => "stopped; the call was not good",
+        (false, _) => "stopped",
+    });
     Ok(code)
 }
 
