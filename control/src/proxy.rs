@@ -598,3 +598,6 @@ pub fn object(
     }
     actions.stack.respond(actions.now, server, &mut draft);
 }
+
+#[cfg(test)]
+mod tests;

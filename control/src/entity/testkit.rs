@@ -231,7 +231,8 @@ impl<E: Entity> Kit<E> {
         self.settle();
     }
 
-    fn act(&mut self, act: impl FnOnce(&mut E, &mut Actions<'_>)) {
+    /// Does something to the entity; what it sends is seen after the next event.
+    pub fn act<T>(&mut self, act: impl FnOnce(&mut E, &mut Actions<'_>) -> T) -> T {
         let mut actions = Actions {
             now: self.now,
             entropy: &mut self.entropy,
@@ -243,7 +244,7 @@ impl<E: Entity> Kit<E> {
             cx: &mut self.cx,
             cx_answers: &mut self.cx_answers,
         };
-        act(&mut self.entity, &mut actions);
+        act(&mut self.entity, &mut actions)
     }
 
     fn next_timeout(&self) -> Option<Instant> {

@@ -300,3 +300,6 @@ fn unquote(text: &str) -> &str {
         .and_then(|text| text.strip_suffix('"'))
         .unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests;
