@@ -44,6 +44,8 @@ counters! {
     DatagramUnsent = "datagram.unsent",
     /// Streams closed because there were too many.
     StreamRefused = "stream.refused",
+    /// Streams given up because the peer did not read.
+    StreamSlow = "stream.slow",
     /// Streams closed because what came was not a message.
     StreamMalformed = "stream.malformed",
     /// Registrations accepted, refreshes included.

@@ -6,15 +6,19 @@
 //! asks. Sockets that still have something to read keep their place for the next turn, which then
 //! does not wait.
 
+mod ready;
 mod stream;
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
+use base::Instant;
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use tracing::{info, warn};
@@ -23,6 +27,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::node::{Input, Node, Output, Payload, Service, Socket, StreamId};
 use crate::store::{Outcome, Refusal, StoreThread};
+use ready::Ready;
 use stream::Stream;
 
 /// Datagrams read from one socket before the others have their turn.
@@ -38,6 +43,9 @@ const STREAMS_MAX: usize = 65_536;
 const READ_BYTES_MAX: usize = 65_535;
 /// Receive buffer asked for on UDP sockets: bursts of calls must not be lost while one is handled.
 const UDP_RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+
+/// How long a stream that is to be closed may take to send what waits on it.
+const CLOSING_MAX: Duration = Duration::from_secs(30);
 
 const WAKER: Token = Token(0);
 const FIRST_FREE: usize = 1;
@@ -151,7 +159,14 @@ pub struct EventLoop {
     streams: HashMap<StreamId, Stream>,
     tokens: HashMap<Token, StreamId>,
     token_next: usize,
-    readable: VecDeque<Token>,
+    readable: Ready,
+    /// Streams that still send before they close, and how long they may.
+    closing: VecDeque<(Instant, StreamId)>,
+    /// Given up for a moment when the process has no more descriptors, so that peers are turned
+    /// away rather than left waiting.
+    spare: Option<File>,
+    /// The other threads may have sent more than was taken.
+    has_messages: bool,
     buffer: Box<[u8]>,
     store: Option<StoreThread>,
     admin: Receiver<admin::Envelope>,
@@ -204,7 +219,10 @@ impl EventLoop {
             streams: HashMap::new(),
             tokens: HashMap::new(),
             token_next,
-            readable: VecDeque::new(),
+            readable: Ready::default(),
+            closing: VecDeque::new(),
+            spare: spare(),
+            has_messages: false,
             buffer: vec![0; READ_BYTES_MAX].into(),
             store,
             admin,
@@ -243,19 +261,20 @@ impl EventLoop {
                     self.handle_writable(event.token());
                 }
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    self.readable.push_back(event.token());
+                    self.readable.push(event.token());
                 }
             }
             self.take_messages()?;
             for _ in 0..self.readable.len() {
-                let Some(token) = self.readable.pop_front() else {
+                let Some(token) = self.readable.pop() else {
                     break;
                 };
                 if self.read(token) {
-                    self.readable.push_back(token);
+                    self.readable.push(token);
                 }
             }
             let now = self.clock.now();
+            self.give_up_closing(now);
             self.node.handle_timeout(now);
             self.perform_outputs();
         }
@@ -264,11 +283,12 @@ impl EventLoop {
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = if self.readable.is_empty() {
-            let now = self.clock.now();
-            self.node.next_timeout().map(|at| at - now)
+        let timeout = if self.readable.is_empty() && !self.has_messages {
+            let closing = self.closing.front().map(|&(at, _)| at);
+            let next = self.node.next_timeout().into_iter().chain(closing).min();
+            next.map(|at| at - self.clock.now())
         } else {
-            Some(std::time::Duration::ZERO)
+            Some(Duration::ZERO)
         };
         match self.poll.poll(events, timeout) {
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => Ok(()),
@@ -278,21 +298,34 @@ impl EventLoop {
 
     /// Takes what the store and admin threads sent.
     fn take_messages(&mut self) -> io::Result<()> {
+        self.has_messages = self.take_outcomes()? | self.take_requests();
+        Ok(())
+    }
+
+    /// True when more may be waiting.
+    fn take_outcomes(&mut self) -> io::Result<bool> {
         for _ in 0..MESSAGES_PER_TURN_MAX {
-            let Some(store) = &mut self.store else { break };
+            let Some(store) = &mut self.store else {
+                return Ok(false);
+            };
             let Some((id, outcome)) = store.poll_outcome() else {
-                if store.is_dead() {
-                    return Err(io::Error::other(
-                        "the store thread ended; see its error above",
-                    ));
-                }
-                break;
+                return if store.is_dead() {
+                    let text = "the store thread ended; see its error above";
+                    Err(io::Error::other(text))
+                } else {
+                    Ok(false)
+                };
             };
             self.feed(Input::Store { id, outcome });
         }
+        Ok(true)
+    }
+
+    /// True when more may be waiting.
+    fn take_requests(&mut self) -> bool {
         for _ in 0..MESSAGES_PER_TURN_MAX {
             let Ok(envelope) = self.admin.try_recv() else {
-                break;
+                return false;
             };
             let id = self.admin_next;
             self.admin_next += 1;
@@ -302,7 +335,7 @@ impl EventLoop {
                 request: envelope.request,
             });
         }
-        Ok(())
+        true
     }
 
     /// Reads one socket; true when more may be waiting.
@@ -360,14 +393,26 @@ impl EventLoop {
                     self.adopt(id, Stream::accepted(socket));
                     self.perform_outputs();
                 }
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(fault) => {
-                    warn!(error = %fault, "a connection could not be accepted");
-                    return false;
-                }
+                Err(fault) => match fault.kind() {
+                    io::ErrorKind::WouldBlock => return false,
+                    // The peer has thought better of it; the next one has not.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => {
+                        warn!(error = %fault, "a connection could not be accepted");
+                        self.turn_away(index);
+                    }
+                },
             }
         }
         true
+    }
+
+    /// Closes the connection that waits first, for which there is no descriptor.
+    fn turn_away(&mut self, index: usize) {
+        if self.spare.take().is_some() && self.listeners[index].1.accept().is_ok() {
+            self.node.count_stream_refused();
+        }
+        self.spare = spare();
     }
 
     fn adopt(&mut self, id: StreamId, mut stream: Stream) {
@@ -396,7 +441,7 @@ impl EventLoop {
             };
             match stream.read(&mut self.buffer) {
                 Ok(0) => {
-                    self.drop_stream(id);
+                    self.end_stream(id);
                     return false;
                 }
                 Ok(length) => {
@@ -428,10 +473,21 @@ impl EventLoop {
         if stream.handle_writable(self.poll.registry(), token).is_err() {
             self.drop_stream(id);
         } else if stream.is_finished() {
+            stream.finish();
             self.forget(id);
         } else if !was_open && stream.is_open() {
             self.feed(Input::Connected(id));
         }
+    }
+
+    /// The peer sends nothing more; it may still read what waits for it.
+    fn end_stream(&mut self, id: StreamId) {
+        let stream = self.streams.get(&id);
+        if stream.is_none_or(|stream| stream.is_closing()) {
+            return;
+        }
+        self.close(id);
+        self.feed(Input::Closed(id));
     }
 
     fn drop_stream(&mut self, id: StreamId) {
@@ -439,6 +495,17 @@ impl EventLoop {
             && !stream.is_closing()
         {
             self.feed(Input::Closed(id));
+        }
+    }
+
+    /// Streams whose peers do not read what is to be sent before the end.
+    fn give_up_closing(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.closing.front() {
+            if at > now {
+                break;
+            }
+            self.closing.pop_front();
+            self.forget(id);
         }
     }
 
@@ -502,8 +569,9 @@ impl EventLoop {
     }
 
     fn connect(&mut self, id: StreamId, _service: Service, peer: SocketAddr) {
-        match Stream::connect(peer) {
-            Ok(stream) if self.streams.len() < STREAMS_MAX => self.adopt(id, stream),
+        let has_room = self.streams.len() < STREAMS_MAX;
+        match has_room.then(|| Stream::connect(peer)) {
+            Some(Ok(stream)) => self.adopt(id, stream),
             _ => {
                 let now = self.clock.now();
                 self.node.handle_input(now, Input::Closed(id));
@@ -515,7 +583,11 @@ impl EventLoop {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        if stream.send(self.poll.registry(), bytes).is_err()
+        let has_room = stream.has_room(&bytes);
+        if !has_room {
+            self.node.count_stream_slow();
+        }
+        if (!has_room || stream.send(self.poll.registry(), bytes).is_err())
             && let Some(stream) = self.forget(id)
             && !stream.is_closing()
         {
@@ -529,9 +601,17 @@ impl EventLoop {
             return;
         };
         if stream.close_when_sent() {
+            stream.finish();
             self.forget(id);
+        } else {
+            self.closing.push_back((self.clock.now() + CLOSING_MAX, id));
         }
     }
+}
+
+/// A descriptor to give up when there are no more.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 /// Registers the waker of the other threads.
@@ -541,3 +621,6 @@ impl EventLoop {
 pub fn waker(registry: &Registry) -> io::Result<Arc<Waker>> {
     Ok(Arc::new(Waker::new(registry, WAKER)?))
 }
+
+#[cfg(test)]
+mod tests;

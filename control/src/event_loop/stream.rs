@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -11,6 +11,9 @@ use crate::node::Payload;
 
 /// Bytes that may wait for a slow peer; beyond it the connection is given up.
 const BACKLOG_BYTES_MAX: usize = 4 << 20;
+
+/// Reads of what a peer still sends to a connection that ends.
+const IGNORED_READS_MAX: usize = 64;
 
 /// A connection and its backlog.
 pub struct Stream {
@@ -85,20 +88,23 @@ impl Stream {
         self.state == State::Closing && self.backlog.is_empty()
     }
 
+    /// Reads what came; `Ok(0)` says that nothing more will.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.state == State::Connecting {
-            return Err(io::ErrorKind::WouldBlock.into());
+        match self.state {
+            State::Connecting => Err(io::ErrorKind::WouldBlock.into()),
+            State::Open | State::Closing => self.socket.read(buffer),
         }
-        self.socket.read(buffer)
+    }
+
+    /// False when the peer reads so slowly that no more may wait for it.
+    pub fn has_room(&self, bytes: &Payload) -> bool {
+        self.backlog_bytes + bytes.as_ref().len() <= BACKLOG_BYTES_MAX
     }
 
     /// Sends now what can be sent now and keeps the rest.
     pub fn send(&mut self, registry: &Registry, bytes: Payload) -> io::Result<()> {
         if self.state == State::Closing {
             return Ok(());
-        }
-        if self.backlog_bytes + bytes.as_ref().len() > BACKLOG_BYTES_MAX {
-            return Err(io::Error::other("the peer does not read"));
         }
         self.backlog_bytes += bytes.as_ref().len();
         self.backlog.push_back(bytes);
@@ -130,6 +136,20 @@ impl Stream {
         let connecting = self.state == State::Connecting;
         self.state = State::Closing;
         connecting || self.backlog.is_empty()
+    }
+
+    /// Ends a connection on which everything has left, so that the peer reads it to its end.
+    pub fn finish(&mut self) {
+        // What the peer sent and nobody reads would make the kernel reset the connection.
+        let mut ignored = [0; 4096];
+        for _ in 0..IGNORED_READS_MAX {
+            match self.socket.read(&mut ignored) {
+                Ok(1..) => {}
+                _ => break,
+            }
+        }
+        // Not connected, or already gone: either way it ends here.
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     fn flush(&mut self) -> io::Result<()> {

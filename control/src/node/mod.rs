@@ -225,6 +225,11 @@ impl Node {
         self.counters.count(Counter::StreamRefused);
     }
 
+    /// A stream was given up because its peer does not read.
+    pub fn count_stream_slow(&mut self) {
+        self.counters.count(Counter::StreamSlow);
+    }
+
     /// The system would not send a datagram.
     pub fn count_datagram_unsent(&mut self) {
         self.counters.count(Counter::DatagramUnsent);
