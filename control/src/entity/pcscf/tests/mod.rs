@@ -1,5 +1,6 @@
 //! The P-CSCF with a test in the place of its UEs and of the network behind it.
 
+mod media;
 mod reg_event;
 mod register;
 
