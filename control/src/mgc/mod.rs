@@ -1,9 +1,11 @@
-//! The media gateway controller (H.248.1 3.12): the only way from a functional entity to the media process.
+//! The media gateway controller (H.248.1 3.12): the only way from a functional entity to the media
+//! process.
 //!
-//! An entity states what it wants of a call's media as a [`Plan`]; the controller keeps the difference to what the
-//! gateway has and sends it as commands. Gateways announce themselves by ServiceChange; calls go to the one in
-//! service that carries the fewest. One that does not answer is out of service until it does again or announces
-//! itself anew, and its calls are lost; what it may still hold of them is subtracted before it serves again.
+//! An entity states what it wants of a call's media as a [`Plan`]; the controller keeps the
+//! difference to what the gateway has and sends it as commands. Gateways announce themselves by
+//! ServiceChange; calls go to the one in service that carries the fewest. One that does not answer
+//! is out of service until it does again or announces itself anew, and its calls are lost; what it
+//! may still hold of them is subtracted before it serves again.
 
 mod anchor;
 mod compile;
@@ -32,13 +34,13 @@ use gateway::{Gateway, GatewayId, Gateways};
 use replies::Configured;
 use requests::Asker;
 
-/// Contexts at once over all gateways, those being subtracted included: more than the calls of the largest
-/// configuration, so that the limit is the P-CSCF's.
+/// Contexts at once over all gateways, those being subtracted included: more than the calls of the
+/// largest configuration, so that the limit is the P-CSCF's.
 const CONTEXTS_MAX: usize = 500_000;
 /// Gateways known at once.
 const GATEWAYS_MAX: usize = 1024;
-/// Transaction numbers that a millisecond of life takes at most: a restart begins past those of the life before,
-/// as long as no more are used on average. A call takes about four.
+/// Transaction numbers that a millisecond of life takes at most: a restart begins past those of the
+/// life before, as long as no more are used on average. A call takes about four.
 const TRANSACTIONS_PER_MS: u64 = 16;
 
 /// What a controller is told once.
@@ -132,8 +134,8 @@ impl Mgc {
 
     // ---- for entities ----
 
-    /// Reserves what `plan` needs at some gateway; [`AnchorEvent::Applied`] or `Failed` follows. After `Failed`
-    /// there is no anchor any more.
+    /// Reserves what `plan` needs at some gateway; [`AnchorEvent::Applied`] or `Failed` follows.
+    /// After `Failed` there is no anchor any more.
     ///
     /// # Errors
     /// `NoGateway`, `Limit`.
@@ -159,8 +161,8 @@ impl Mgc {
         sent.map(|()| id)
     }
 
-    /// Brings another plan into force; unless refused at once, [`AnchorEvent::Applied`], `Failed` or `Lost`
-    /// follows. Streams keep their places: `plan` has as many as the one before, or more.
+    /// Brings another plan into force; unless refused at once, [`AnchorEvent::Applied`], `Failed`
+    /// or `Lost` follows. Streams keep their places: `plan` has as many as the one before, or more.
     ///
     /// # Errors
     /// `Busy` while another is on its way, `Lost` when there is no such anchor, `Limit`.
@@ -188,8 +190,8 @@ impl Mgc {
         Ok(())
     }
 
-    /// Lets go of an anchor: its context is subtracted, now or as soon as what is on its way is there. Nothing
-    /// more is heard of it.
+    /// Lets go of an anchor: its context is subtracted, now or as soon as what is on its way is
+    /// there. Nothing more is heard of it.
     pub fn release(&mut self, now: Instant, id: AnchorId) {
         let Some(anchor) = self.anchors.get_mut(id) else {
             return;
@@ -500,7 +502,8 @@ impl Mgc {
         }
     }
 
-    /// Nothing is under way any more: the owner hears of it, or the anchor goes as its owner wished.
+    /// Nothing is under way any more: the owner hears of it, or the anchor goes as its owner
+    /// wished.
     fn settle(&mut self, now: Instant, id: AnchorId, event: AnchorEvent) {
         let Some(anchor) = self.anchors.get(id) else {
             return;
@@ -513,7 +516,8 @@ impl Mgc {
         }
     }
 
-    /// Nobody can tell what an anchor's context is like, or it is no use: it is subtracted, and the owner told.
+    /// Nobody can tell what an anchor's context is like, or it is no use: it is subtracted, and the
+    /// owner told.
     fn lose_anchor(&mut self, now: Instant, id: AnchorId) {
         let Some(anchor) = self.end(now, id) else {
             return;

@@ -396,8 +396,8 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
-    /// Takes back [`Endpoint::set_association`]: the peer is a stranger again, and is forgotten when
-    /// there is nothing to remember of it.
+    /// Takes back [`Endpoint::set_association`]: the peer is a stranger again, and is forgotten
+    /// when there is nothing to remember of it.
     pub fn end_association(&mut self, peer: PeerAddress) {
         let config = &self.config;
         if let Some(known) = self.peers.get_mut(&peer)

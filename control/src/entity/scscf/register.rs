@@ -133,7 +133,8 @@ impl Scscf {
         })
     }
 
-    /// Decides by the credentials: a challenge, a refusal, or the registration (TS 24.229 5.4.1.2.1 to 5.4.1.2.3).
+    /// Decides by the credentials: a challenge, a refusal, or the registration (TS 24.229 5.4.1.2.1
+    /// to 5.4.1.2.3).
     fn authenticate(&mut self, actions: &mut Actions<'_>, registering: Registering) {
         let verdict = match &registering.credentials {
             None => Verdict::Unknown,

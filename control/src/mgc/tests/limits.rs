@@ -119,7 +119,8 @@ fn gateways_past_the_limit_are_refused_unless_one_is_gone() {
     assert_eq!(world.states(), ["does not answer", "in service"]);
 }
 
-/// Numbers of the transactions that a controller uses from `start` on, at `per_second` for `seconds`.
+/// Numbers of the transactions that a controller uses from `start` on, at `per_second` for
+/// `seconds`.
 fn numbers(start: Instant, seconds: u64, per_second: u64) -> BTreeSet<u32> {
     let mut mgc = Mgc::new(Config::new(address(MGC)), start, Entropy::from_u64(1));
     let mut counters = crate::counters::Counters::default();

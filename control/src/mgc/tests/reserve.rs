@@ -172,7 +172,8 @@ fn a_reply_that_does_not_fit_is_nonsense_and_what_it_made_is_subtracted() {
         (format!("C=9{{{},{core}}}", good("ROOT", 10_002)), Some(9)),
         // No Local.
         (format!("C=9{{{access},A=ip/2}}"), Some(9)),
-        // A Local without address, without port, that cannot be read, of another stream, of the wrong family.
+        // A Local without address, without port, that cannot be read, of another stream, of the
+        // wrong family.
         (
             format!("C=9{{{access},{}}}", core.replace("198.51.100.4", "$")),
             Some(9),
