@@ -122,13 +122,6 @@ impl ConnectionModel {
         }
     }
 
-    /// The termination with this name.
-    fn find(&self, name: &TerminationId) -> Option<TerminationKey> {
-        let number = name.as_str().rsplit('/').next()?.parse().ok()?;
-        let termination = self.terminations.get(&TerminationKey(number))?;
-        (termination.name == *name).then_some(termination.key)
-    }
-
     fn name_of(&self, target: Target) -> TerminationId {
         match target {
             Target::Root => TerminationId::Root,

@@ -2,27 +2,25 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use base::{Instant, TimerQueue};
 use h248::error::ErrorCode;
 use h248::message::{
-    AmmDescriptors, ContextId, MediaDescriptor, ObservedEvent, ObservedEventsDescriptor, Parameter,
-    ServiceChangeParms, StatisticsDescriptor, StreamId, TerminationId,
+    AmmDescriptors, ContextId, MediaDescriptor, ServiceChangeParms, StatisticsDescriptor, StreamId,
+    StreamMode, TerminationId,
 };
-use h248::package::{adid, g, hangterm, ipnapt};
 
 use crate::context::Context;
+use crate::detection::{Notice, heartbeat};
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, MediaEvent, MediaPlane};
-use crate::port_pool::PortPool;
+use crate::plane::{Leg, MediaPlane};
+use crate::port_pool::{PortPool, RealmIndex};
 use crate::profile::Profile;
-use crate::reserver::Reserver;
+use crate::reserver::{Changes, Reserver};
 use crate::root::Root;
 use crate::statistics;
 use crate::termination::{Termination, TerminationKey};
-use crate::time_stamp::time_stamp;
-use crate::watch::{Direction, Watch};
+use crate::watch::Direction;
 
 /// Contexts and terminations of one gateway.
 #[derive(Debug)]
@@ -35,26 +33,17 @@ pub(crate) struct ConnectionModel {
     pub root: Root,
     /// New contexts are refused: the gateway is to leave service.
     pub is_draining: bool,
-    by_local: HashMap<SocketAddr, TerminationKey>,
+    pub by_local: HashMap<SocketAddr, TerminationKey>,
     next_context: u32,
     next_termination: u32,
     latch: u32,
-    heartbeats: TimerQueue<TerminationKey>,
-    notices: VecDeque<Notice>,
+    pub heartbeats: TimerQueue<TerminationKey>,
+    pub notices: VecDeque<Notice>,
+    /// Events beyond [`NOTICES_MAX`].
+    pub notices_lost: u64,
     /// ServiceChange of ROOT by the MGC, to be followed when its reply is on the way.
     pub directed: Option<ServiceChangeParms>,
 }
-
-/// Events to be notified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
-    pub context: ContextId,
-    pub termination: TerminationId,
-    pub observed: ObservedEventsDescriptor,
-}
-
-/// Most events waiting to be notified; beyond, they are lost.
-const NOTICES_MAX: usize = 4096;
 
 impl ConnectionModel {
     /// An empty model. Context numbers go up from `first_context`.
@@ -78,6 +67,7 @@ impl ConnectionModel {
             latch: 0,
             heartbeats: TimerQueue::new(),
             notices: VecDeque::new(),
+            notices_lost: 0,
             directed: None,
         }
     }
@@ -126,9 +116,11 @@ impl ConnectionModel {
         descriptors: &AmmDescriptors,
     ) -> Result<(TerminationKey, MediaDescriptor)> {
         self.check_room(context)?;
+        let realm = self.realm_of(pattern)?;
         let key = self.next_key();
         let mut termination = Termination::new(now, key, pattern.clone(), context);
         let mut reserver = self.reserver(now, plane);
+        reserver.realm = realm;
         let chosen = match termination.apply(descriptors, &mut reserver) {
             Ok(chosen) => chosen,
             Err(fault) => {
@@ -136,14 +128,16 @@ impl ConnectionModel {
                 return Err(fault);
             }
         };
-        let changes = reserver.commit();
-        let realm = termination
-            .streams
-            .first()
-            .and_then(|stream| stream.properties.realm);
-        let interface = realm.map_or(1, |realm| realm.0 + 1);
-        let prefix = self.profile.termination_prefix;
+        let first = termination.streams.first();
+        let own = first.and_then(|stream| stream.properties.realm);
+        let interface = own.or(realm).map_or(1, |realm| realm.0 + 1);
+        let prefix = reserver.profile.termination_prefix;
         termination.name = TerminationId::new(format!("{prefix}/{interface}/{}", key.0));
+        if !pattern.matches(&termination.name) {
+            reserver.undo();
+            return Err(about(ErrorCode::CONFLICTING_VALUES, "ipdc/realm"));
+        }
+        let changes = reserver.commit();
         if let Some(context) = self.contexts.get_mut(&context) {
             context.terminations.push(key);
         }
@@ -291,188 +285,11 @@ impl ConnectionModel {
         }
     }
 
-    /// Something happened at one of our addresses.
-    pub fn handle_event(&mut self, now: Instant, plane: &dyn MediaPlane, event: &MediaEvent) {
-        if let MediaEvent::Closed { local, free_at } = event {
-            self.pool.closed(*local, *free_at);
-            return;
-        }
-        let Some(&key) = self.by_local.get(&event.local()) else {
-            return;
-        };
-        match event {
-            MediaEvent::Latched { local, .. } => self.latched(now, key, *local),
-            _ => self.fell_silent(now, plane, key),
-        }
-    }
-
-    /// A stream latched: its signal is complete.
-    fn latched(&mut self, now: Instant, key: TerminationKey, local: SocketAddr) {
-        let Some(termination) = self.terminations.get_mut(&key) else {
-            return;
-        };
-        let Some(id) = termination.stream_at(local).map(|stream| stream.id) else {
-            return;
-        };
-        let waited = termination.latching.len();
-        termination.latching.retain(|&waiting| waiting != id);
-        let was_asked = waited != termination.latching.len();
-        if was_asked && termination.watches.contains(&Watch::SignalCompletion) {
-            let mut event = ObservedEvent::new(g::SIGNAL_COMPLETION);
-            event.stream = Some(id);
-            let signal = format!("{}/{}", ipnapt::LATCH.package, ipnapt::LATCH.name);
-            event.parameters = vec![
-                Parameter::new(g::SIGNAL_ID, signal.as_str()),
-                Parameter::new(g::TERMINATION_METHOD, "TO"),
-            ];
-            self.notify(now, key, event);
-        }
-    }
-
-    /// A termination receives nothing: whoever of its context waits for that may now have it.
-    fn fell_silent(&mut self, now: Instant, plane: &dyn MediaPlane, key: TerminationKey) {
-        let Some(silent) = self.terminations.get(&key) else {
-            return;
-        };
-        let members = self
-            .contexts
-            .get(&silent.context)
-            .map(|c| c.terminations.clone());
-        for member in members.unwrap_or_default() {
-            let Some(termination) = self.terminations.get(&member) else {
-                continue;
-            };
-            let stopped: Vec<Option<StreamId>> = termination
-                .watches
-                .iter()
-                .filter_map(|watch| match *watch {
-                    Watch::IpStop {
-                        stream,
-                        time,
-                        direction,
-                    } => self
-                        .has_stopped(now, plane, termination, stream, time, direction)
-                        .then_some(stream),
-                    _ => None,
-                })
-                .collect();
-            for stream in stopped {
-                let mut event = ObservedEvent::new(adid::IP_STOP);
-                event.stream = stream;
-                self.notify(now, member, event);
-            }
-        }
-    }
-
-    /// True when nothing passed a termination for `time` in a direction: in what it receives, out
-    /// what the others of its context receive for it.
-    fn has_stopped(
-        &self,
-        now: Instant,
-        plane: &dyn MediaPlane,
-        termination: &Termination,
-        stream: Option<StreamId>,
-        time: Duration,
-        direction: Direction,
-    ) -> bool {
-        let context = self.contexts.get(&termination.context);
-        let keys = context
-            .map(|context| context.terminations.as_slice())
-            .unwrap_or_default();
-        keys.iter()
-            .filter_map(|key| self.terminations.get(key))
-            .all(|member| {
-                let is_own = member.key == termination.key;
-                let counts = match direction {
-                    Direction::In => is_own,
-                    Direction::Out => !is_own,
-                    Direction::Both => true,
-                };
-                let streams = member.streams.iter();
-                let mut watched = streams.filter(|other| stream.is_none_or(|id| id == other.id));
-                !counts
-                    || watched.all(|stream| {
-                        let last = stream
-                            .reservation
-                            .and_then(|l| plane.statistics(l).last_arrival);
-                        // What was admitted since is the media plane's own measure of the time.
-                        last.is_none_or(|last| now.since(last) + SLACK >= time)
-                    })
-            })
-    }
-
-    /// Puts an event in the queue of notices.
-    fn notify(&mut self, now: Instant, key: TerminationKey, mut event: ObservedEvent) {
-        let Some(termination) = self.terminations.get(&key) else {
-            return;
-        };
-        let Some(request_id) = termination.events.request_id else {
-            return;
-        };
-        event.time = Some(time_stamp(now));
-        let notice = Notice {
-            context: ContextId::Id(termination.context),
-            termination: termination.name.clone(),
-            observed: ObservedEventsDescriptor {
-                request_id,
-                events: vec![event],
-            },
-        };
-        self.queue(notice);
-    }
-
-    /// Puts events in the queue of notices.
-    pub fn queue(&mut self, notice: Notice) {
-        if self.notices.len() < NOTICES_MAX {
-            self.notices.push_back(notice);
-        }
-    }
-
-    /// The next events to be notified.
-    pub fn poll_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
-    }
-
-    /// A command names a termination: it does not hang.
-    pub fn name(&mut self, now: Instant, key: TerminationKey) {
-        if let Some(termination) = self.terminations.get_mut(&key) {
-            termination.named_at = now;
-        }
-    }
-
-    /// When [`ConnectionModel::handle_timeout`] is to be called.
-    pub fn next_timeout(&self) -> Option<Instant> {
-        self.heartbeats.next_timeout()
-    }
-
-    /// Notifies terminations that no command named for long.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(key) = self.heartbeats.pop_due(now) {
-            let Some(termination) = self.terminations.get_mut(&key) else {
-                continue;
-            };
-            termination.heartbeat = None;
-            let time = heartbeat(termination);
-            if time.is_some_and(|time| termination.named_at + time <= now) {
-                termination.named_at = now;
-                self.notify(now, key, ObservedEvent::new(hangterm::HEARTBEAT));
-            }
-            self.set_heartbeat(key);
-        }
-    }
-
-    /// Sets the timer of `hangterm/thb` anew. It is not moved when a command names the termination:
-    /// it finds that out when it is due.
-    fn set_heartbeat(&mut self, key: TerminationKey) {
-        let Some(termination) = self.terminations.get_mut(&key) else {
-            return;
-        };
-        if let Some(timer) = termination.heartbeat.take() {
-            self.heartbeats.cancel(timer);
-        }
-        if let Some(time) = heartbeat(termination) {
-            termination.heartbeat = Some(self.heartbeats.set(termination.named_at + time, key));
-        }
+    /// The termination with this name.
+    pub fn find(&self, name: &TerminationId) -> Option<TerminationKey> {
+        let number = name.as_str().rsplit('/').next()?.parse().ok()?;
+        let termination = self.terminations.get(&TerminationKey(number))?;
+        (termination.name == *name).then_some(termination.key)
     }
 
     /// Puts a changed termination in the place of what it was, with the addresses it has now.
@@ -481,15 +298,16 @@ impl ConnectionModel {
         now: Instant,
         plane: &mut dyn MediaPlane,
         mut termination: Termination,
-        (opened, released): (Vec<SocketAddr>, Vec<SocketAddr>),
+        changes: Changes,
     ) {
         let (key, context) = (termination.key, termination.context);
-        for local in opened {
+        for local in changes.opened {
             self.by_local.insert(local, key);
         }
-        for local in released {
+        for local in changes.released {
             self.by_local.remove(&local);
         }
+        termination.passed.add(&changes.passed);
         termination.named_at = now;
         let before = self.terminations.get(&key).and_then(heartbeat);
         let after = heartbeat(&termination);
@@ -498,6 +316,30 @@ impl ConnectionModel {
             self.set_heartbeat(key);
         }
         self.connect(plane, context);
+    }
+
+    /// The realm that a name with CHOOSE in it asks for: `$` or `ip/$` any, `ip/2/$` the second.
+    fn realm_of(&self, pattern: &TerminationId) -> Result<Option<RealmIndex>> {
+        let unknown = || about(ErrorCode::UNKNOWN_TERMINATION, pattern);
+        let mut parts = pattern.as_str().split('/');
+        let prefix = self.profile.termination_prefix;
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some("$"), None, None, None) => Ok(None),
+            (Some(kind), Some("$"), None | Some("$"), None)
+                if kind.eq_ignore_ascii_case(prefix) =>
+            {
+                Ok(None)
+            }
+            (Some(kind), Some(number), Some("$"), None) if kind.eq_ignore_ascii_case(prefix) => {
+                let interfaces = self.pool.realms().len().max(1);
+                let number: usize = number.parse().map_err(|_| unknown())?;
+                match number.checked_sub(1) {
+                    Some(index) if index < interfaces => Ok(Some(RealmIndex(index))),
+                    _ => Err(unknown()),
+                }
+            }
+            _ => Err(unknown()),
+        }
     }
 
     fn check_room(&self, context: u32) -> Result<()> {
@@ -523,19 +365,6 @@ impl ConnectionModel {
     fn reserver<'a>(&'a mut self, now: Instant, plane: &'a mut dyn MediaPlane) -> Reserver<'a> {
         Reserver::new(now, self.profile, &mut self.pool, plane, &mut self.latch)
     }
-}
-
-/// The media plane's clock for silence is coarser than ours.
-const SLACK: Duration = Duration::from_millis(100);
-
-/// The time of `hangterm/thb`, if it is watched.
-fn heartbeat(termination: &Termination) -> Option<Duration> {
-    let watches = termination.watches.iter();
-    let times = watches.filter_map(|watch| match watch {
-        Watch::Heartbeat(time) => Some(*time),
-        _ => None,
-    });
-    times.min()
 }
 
 /// Connects the legs of one stream as the topology says. Between two terminations a way that is
@@ -579,11 +408,10 @@ fn connect_stream(
     }
 }
 
-fn without_sending(mode: h248::message::StreamMode) -> h248::message::StreamMode {
-    use h248::message::StreamMode::{Inactive, ReceiveOnly, SendOnly, SendReceive};
+fn without_sending(mode: StreamMode) -> StreamMode {
     match mode {
-        SendReceive => ReceiveOnly,
-        SendOnly => Inactive,
+        StreamMode::SendReceive => StreamMode::ReceiveOnly,
+        StreamMode::SendOnly => StreamMode::Inactive,
         other => other,
     }
 }

@@ -20,7 +20,8 @@ use h248::transaction::{self, Endpoint, Output as Out, RequestHandle};
 use crate::association::{
     Announcement, Association, AssociationConfig, AssociationEvent, Outcome, Step,
 };
-use crate::connection_model::{ConnectionModel, Notice};
+use crate::connection_model::ConnectionModel;
+use crate::detection::Notice;
 use crate::execute::Run;
 use crate::plane::{MediaEvent, MediaPlane};
 use crate::port_pool::{PortPool, RealmAddress};
@@ -107,7 +108,7 @@ pub struct Counters {
     pub unauthorized: u64,
     /// Notify commands sent.
     pub notifications: u64,
-    /// Events that found no MGC, or too many waiting.
+    /// Events that found too many waiting.
     pub notifications_lost: u64,
     /// Messages and transactions that could not be read.
     pub malformed: u64,
@@ -275,6 +276,7 @@ impl MediaGateway {
         Counters {
             malformed: endpoint.messages_malformed + endpoint.transactions_malformed,
             timeouts: endpoint.timeouts,
+            notifications_lost: self.counters.notifications_lost + self.model.notices_lost,
             ..self.counters
         }
     }
@@ -292,8 +294,10 @@ impl MediaGateway {
             while let Some(output) = self.next_output() {
                 self.handle_output(now, plane, output);
             }
-            match self.model.poll_notice() {
-                Some(notice) => self.send_notice(now, notice),
+            // Without an MGC, events wait.
+            let mgc = self.association.controller().map(|mgc| mgc.address);
+            match mgc.and_then(|mgc| Some((mgc, self.model.poll_notice()?))) {
+                Some((mgc, notice)) => self.send_notice(now, mgc, notice),
                 None => break,
             }
         }
@@ -482,18 +486,13 @@ impl MediaGateway {
         self.take(now, plane, step);
     }
 
-    fn send_notice(&mut self, now: Instant, notice: Notice) {
-        let Some(controller) = self.association.controller() else {
-            self.counters.notifications_lost += 1;
-            return;
-        };
+    fn send_notice(&mut self, now: Instant, to: SocketAddr, notice: Notice) {
         let command = Command::Notify(NotifyRequest {
             terminations: [notice.termination].into_iter().collect(),
             observed: Some(notice.observed),
             error: None,
         });
         let action = ActionRequest::new(notice.context, vec![command.into()]);
-        let to = controller.address;
         match self
             .endpoint
             .send_request(now, to, vec![action], Purpose::Notify)

@@ -42,6 +42,7 @@ mod audit;
 mod command;
 mod connection_model;
 mod context;
+mod detection;
 mod error;
 mod execute;
 mod gateway;

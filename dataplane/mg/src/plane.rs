@@ -163,3 +163,17 @@ pub struct Statistics {
     /// When the last packet was admitted.
     pub last_arrival: Option<Instant>,
 }
+
+impl Statistics {
+    /// Takes what passed elsewhere into account: sums, and the worse jitter.
+    pub fn add(&mut self, other: &Statistics) {
+        self.packets_sent += other.packets_sent;
+        self.packets_received += other.packets_received;
+        self.octets_sent += other.octets_sent;
+        self.octets_received += other.octets_received;
+        self.packets_expected += other.packets_expected;
+        self.packets_lost += other.packets_lost;
+        self.jitter_ticks = self.jitter_ticks.max(other.jitter_ticks);
+        self.last_arrival = self.last_arrival.max(other.last_arrival);
+    }
+}

@@ -7,8 +7,8 @@ use base::Instant;
 use h248::error::ErrorCode;
 
 use crate::error::{Result, error};
-use crate::plane::{MediaPlane, OpenError};
-use crate::port_pool::{PortPool, Wanted};
+use crate::plane::{MediaPlane, OpenError, Statistics};
+use crate::port_pool::{PortPool, RealmIndex, Wanted};
 use crate::profile::Profile;
 
 /// Ports tried for one reservation when others hold them outside this process.
@@ -16,6 +16,17 @@ const TRIES_MAX: usize = 16;
 
 /// How long a port that somebody else holds is not tried again.
 const TAKEN_FOR: Duration = Duration::from_secs(60);
+
+/// What a command changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Addresses that are open now.
+    pub opened: Vec<SocketAddr>,
+    /// Addresses that are closed now.
+    pub released: Vec<SocketAddr>,
+    /// What passed at these.
+    pub passed: Statistics,
+}
 
 /// What one command needs to change streams, and what it changed in the pool.
 pub(crate) struct Reserver<'a> {
@@ -25,6 +36,8 @@ pub(crate) struct Reserver<'a> {
     pub plane: &'a mut dyn MediaPlane,
     /// Number of the last demand to latch.
     pub latch: &'a mut u32,
+    /// The realm of streams that name none.
+    pub realm: Option<RealmIndex>,
     opened: Vec<SocketAddr>,
     released: Vec<SocketAddr>,
 }
@@ -43,6 +56,7 @@ impl<'a> Reserver<'a> {
             pool,
             plane,
             latch,
+            realm: None,
             opened: Vec::new(),
             released: Vec::new(),
         }
@@ -100,13 +114,19 @@ impl<'a> Reserver<'a> {
         }
     }
 
-    /// The command succeeded: returns what was opened and what is closed now.
-    pub fn commit(self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+    /// The command succeeded: what it released is closed.
+    pub fn commit(self) -> Changes {
+        let mut passed = Statistics::default();
         for &local in &self.released {
+            passed.add(&self.plane.statistics(local));
             self.pool.closing(local);
             self.plane.close(local);
         }
-        (self.opened, self.released)
+        Changes {
+            opened: self.opened,
+            released: self.released,
+            passed,
+        }
     }
 
     /// Opens a pair taken from the pool; false when somebody else holds it.

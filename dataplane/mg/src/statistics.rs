@@ -15,9 +15,9 @@ pub(crate) fn of(
     plane: &dyn MediaPlane,
     termination: &Termination,
 ) -> StatisticsDescriptor {
-    let mut total = Statistics::default();
+    let mut total = termination.passed;
     for local in termination.reservations() {
-        add(&mut total, &plane.statistics(local));
+        total.add(&plane.statistics(local));
     }
     let duration = now.since(termination.added_at);
     let is_kept = |item: &Item| {
@@ -47,17 +47,6 @@ pub(crate) fn sum(into: &mut StatisticsDescriptor, more: StatisticsDescriptor) {
             }
         }
     }
-}
-
-fn add(total: &mut Statistics, one: &Statistics) {
-    total.packets_sent += one.packets_sent;
-    total.packets_received += one.packets_received;
-    total.octets_sent += one.octets_sent;
-    total.octets_received += one.octets_received;
-    total.packets_expected += one.packets_expected;
-    total.packets_lost += one.packets_lost;
-    total.jitter_ticks = total.jitter_ticks.max(one.jitter_ticks);
-    total.last_arrival = total.last_arrival.max(one.last_arrival);
 }
 
 fn value(item: Item, total: &Statistics, duration_ms: u128) -> Value {

@@ -151,8 +151,9 @@ impl Stream {
             self.reservation = None;
             return Ok(());
         }
+        let realm = self.properties.realm.or(reserver.realm);
         let wanted = |is_ipv6| Wanted {
-            realm: self.properties.realm,
+            realm,
             ip: place.ip,
             is_ipv6,
         };

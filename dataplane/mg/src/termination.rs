@@ -13,7 +13,7 @@ use h248::message::{
 use h248::package::ipnapt;
 
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, LegLatch};
+use crate::plane::{Leg, LegLatch, Statistics};
 use crate::profile::{Kind, Profile};
 use crate::reserver::Reserver;
 use crate::stream::Stream;
@@ -39,6 +39,8 @@ pub(crate) struct Termination {
     pub streams: Vec<Stream>,
     pub events: EventsDescriptor,
     pub watches: Vec<Watch>,
+    /// What passed at addresses that it has no more.
+    pub passed: Statistics,
     /// Statistics that are kept; `None`: all there are.
     pub statistics: Option<Vec<PkgdName>>,
     /// Signal that ends when the stream has latched, per stream.
@@ -58,6 +60,7 @@ impl Termination {
             streams: Vec::new(),
             events: EventsDescriptor::default(),
             watches: Vec::new(),
+            passed: Statistics::default(),
             statistics: None,
             latching: Vec::new(),
         }
@@ -251,6 +254,7 @@ impl Termination {
                 stream,
                 time,
                 direction,
+                ..
             } if stream.is_none_or(|stream| stream == id) && directions.contains(direction) => {
                 Some(*time)
             }

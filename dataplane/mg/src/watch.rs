@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base::Instant;
 use h248::error::ErrorCode;
 use h248::message::{EventsDescriptor, NotifyBehaviour, RequestedEvent, StreamId, Value};
 use h248::package::{adid, g, hangterm, it};
@@ -17,6 +18,8 @@ pub(crate) enum Watch {
         stream: Option<StreamId>,
         time: Duration,
         direction: Direction,
+        /// When it was notified last: once for each silence.
+        notified_at: Option<Instant>,
     },
     /// `hangterm/thb`: no command names the termination for the time.
     Heartbeat(Duration),
@@ -76,6 +79,7 @@ fn parse_event(profile: &Profile, event: &RequestedEvent, is_root: bool) -> Resu
             stream: event.stream,
             time: Duration::from_secs(number(event, adid::DETECTION_TIME.name, IP_STOP_S)?.max(1)),
             direction: direction(event)?,
+            notified_at: None,
         },
         hangterm::HEARTBEAT => match number(event, hangterm::TIMER_X.name, 0)? {
             0 => Watch::Quiet,
@@ -163,12 +167,14 @@ mod tests {
             stream: None,
             time: Duration::from_secs(5),
             direction: Direction::Both,
+            notified_at: None,
         };
         assert_eq!(parsed("adid/ipstop", &[], false), Ok(both));
         let given = Watch::IpStop {
             stream: None,
             time: Duration::from_secs(30),
             direction: Direction::In,
+            notified_at: None,
         };
         assert_eq!(
             parsed("ADID/ipstop", &[("dt", "30"), ("dir", "in")], false),

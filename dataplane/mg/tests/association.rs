@@ -52,11 +52,24 @@ fn in_service(rig: &Rig) -> Option<std::net::SocketAddr> {
 
 /// Makes the gateway send something.
 fn provoke(rig: &mut Rig) {
-    let (context, [one, _]) = rig.call();
+    let (context, _) = rig.call();
     rig.say(&format!(
-        "Context = {context} {{ Modify = ip/1/* {{ Events = 1 {{ adid/ipstop }} }} }}"
+        "Context = {context} {{ Modify = * {{ Events = 1 {{ adid/ipstop {{ dir = IN }} }} }} }}"
     ));
-    rig.event(MediaEvent::Inactive { local: one });
+    fall_silent(rig);
+}
+
+/// Media come and stop at every address.
+fn fall_silent(rig: &mut Rig) {
+    rig.pass(MOMENT);
+    for local in rig.plane.open.clone() {
+        let spoke = mg::Statistics {
+            last_arrival: Some(rig.now),
+            ..mg::Statistics::default()
+        };
+        rig.plane.statistics.insert(local, spoke);
+        rig.event(MediaEvent::Inactive { local });
+    }
 }
 
 #[test]
@@ -91,7 +104,7 @@ fn messages_follow_the_version_that_was_agreed() {
     ));
     provoke(&mut rig);
     rig.pass(MOMENT);
-    assert_eq!(rig.mgcs[0].notified.len(), 1);
+    assert_eq!(rig.mgcs[0].notified.len(), 2);
 }
 
 #[test]
@@ -242,17 +255,11 @@ fn an_mgc_may_name_another_and_rings_of_them_end() {
 #[test]
 fn an_mgc_that_does_not_answer_is_lost_and_found_again() {
     let mut rig = started(rig::config());
-    let open = {
-        provoke(&mut rig);
-        rig.pass(MOMENT);
-        rig.plane.open.clone()
-    };
+    provoke(&mut rig);
+    rig.pass(MOMENT);
+    let open = rig.plane.open.clone();
     rig.mgcs[0].is_alive = false;
-    let local = *open.iter().next().expect("a port");
-    rig.event(MediaEvent::Inactive { local });
-    for &local in &open {
-        rig.event(MediaEvent::Inactive { local });
-    }
+    fall_silent(&mut rig);
     rig.pass(Duration::from_secs(25));
     assert_eq!(in_service(&rig), None);
     assert!(
@@ -270,15 +277,30 @@ fn an_mgc_that_does_not_answer_is_lost_and_found_again() {
 }
 
 #[test]
+fn events_wait_for_an_mgc() {
+    let mut rig = started(rig::config());
+    provoke(&mut rig);
+    rig.pass(MOMENT);
+    assert_eq!(rig.mgcs[0].notified.len(), 2);
+    rig.mgcs[0].is_alive = false;
+    fall_silent(&mut rig);
+    rig.pass(Duration::from_secs(25));
+    assert_eq!(in_service(&rig), None);
+    fall_silent(&mut rig);
+    rig.mgcs[0].is_alive = true;
+    rig.pass(MINUTE);
+    assert_eq!(in_service(&rig), Some(at(MGC)));
+    // Two went out to nobody.
+    assert_eq!(rig.mgcs[0].notified.len(), 4);
+}
+
+#[test]
 fn the_others_are_tried_by_failover_first() {
     let mut rig = started(two_mgcs());
     provoke(&mut rig);
     rig.pass(MOMENT);
     rig.mgcs[0].is_alive = false;
-    let open = rig.plane.open.clone();
-    for &local in &open {
-        rig.event(MediaEvent::Inactive { local });
-    }
+    fall_silent(&mut rig);
     rig.pass(Duration::from_secs(25));
     assert_eq!(in_service(&rig), Some(at(MGC_2)));
     assert_eq!(heard(&rig, 1), [("Failover", 909)]);

@@ -253,6 +253,50 @@ fn realms_are_kept_to() {
 }
 
 #[test]
+fn a_name_may_choose_the_realm() {
+    let mut rig = Rig::new();
+    let named = |name: &str, realm: &str| {
+        let local = local(AUDIO_4).replace("SendReceive", &format!("SendReceive{realm}"));
+        add(&local).replace("Add = $", &format!("Add = {name}"))
+    };
+    for (name, ip) in [("ip/1/$", CORE_4), ("IP/2/$", ACCESS_4)] {
+        let reply = rig.ask(0, &named(name, ""));
+        assert_eq!(locals(&reply)[0].ip().to_string(), ip);
+    }
+    accepted(&mut rig, &named("ip/$", ", ipdc/realm = \"access\""));
+    accepted(&mut rig, &named("ip/$/$", ""));
+    for name in ["ip/3/$", "ip/0/$", "ip/x/$", "tdm/$", "ip/$/7", "ip/1/1/$"] {
+        refused(&mut rig, &named(name, ""), 430);
+    }
+    refused(&mut rig, &named("ip/1/$", ", ipdc/realm = \"access\""), 473);
+    assert_eq!(rig.plane.open.len(), 4);
+}
+
+#[test]
+fn what_passed_at_an_address_given_up_still_counts() {
+    let mut rig = Rig::new();
+    let (context, [one, _]) = rig.call();
+    let statistics = Statistics {
+        packets_received: 7,
+        ..Statistics::default()
+    };
+    rig.plane.statistics.insert(one, statistics);
+    let other = "Local { v=0\nc=IN IP6 $\nm=audio $ RTP/AVP 8\n }";
+    let reply = rig.ask(
+        0,
+        &format!(
+            "Context = {context} {{ Modify = ip/1/1 {{ Media {{ Stream = 1 {{ {other} }} }} }} }}"
+        ),
+    );
+    rig.plane.statistics.insert(locals(&reply)[0], statistics);
+    let reply = accepted(
+        &mut rig,
+        &format!("Context = {context} {{ Subtract = ip/1/1 }}"),
+    );
+    assert!(reply.contains("rtp/pr = 14"), "{reply}");
+}
+
+#[test]
 fn properties_and_other_items_have_their_codes() {
     let mut rig = Rig::new();
     let control = |property: &str| {
