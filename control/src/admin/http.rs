@@ -6,9 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread;
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,13 +19,20 @@ use axum::routing::get;
 use mio::Waker;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use super::{Envelope, Reply, Request};
 use crate::store::{Entry, Impi, Operation, Outcome, PAGE_MAX, PutMode, Refusal, Subscriber};
 
 /// The largest request body: an import of [`PAGE_MAX`] subscribers with small service profiles.
 const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Questions that may wait for the event loop and the store at once; beyond: 503.
+const ASKED_MAX: usize = 128;
+
+/// How long an answer may take. A disk that stalls for longer is down.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A bound admin address, not yet serving.
 pub struct Server {
@@ -50,6 +60,7 @@ struct Gate {
     requests: SyncSender<Envelope>,
     waker: Arc<Waker>,
     token: Arc<str>,
+    asked: Arc<Semaphore>,
 }
 
 impl Server {
@@ -75,6 +86,7 @@ impl Server {
             requests,
             waker,
             token: token.into(),
+            asked: Arc::new(Semaphore::new(ASKED_MAX)),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -98,12 +110,17 @@ fn router(gate: Gate) -> Router {
         .route("/metrics", get(metrics))
         .route("/subscribers", get(list).post(import))
         .route("/subscribers/{impi}", get(show).put(put).delete(remove))
+        .fallback(nothing_there)
+        .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(gate)
 }
 
 impl Gate {
     async fn ask(&self, request: Request) -> Result<Reply, Box<Response>> {
+        let Ok(_permit) = self.asked.try_acquire() else {
+            return Err(refusal("control is busy, try again"));
+        };
         let (reply, answer) = oneshot::channel();
         match self.requests.try_send(Envelope { request, reply }) {
             Ok(()) => {}
@@ -117,22 +134,32 @@ impl Gate {
         if self.waker.wake().is_err() {
             return Err(refusal("control is stopping"));
         }
-        answer
-            .await
-            .map_err(|_| refusal("control stopped meanwhile"))
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) => Err(refusal("control stopped meanwhile")),
+            Err(_) => Err(refusal("control does not answer")),
+        }
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
+            .and_then(|value| value.split_once(' '))
+            // The name of a scheme has no case (RFC 9110 11.1).
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
         match given {
-            Some(token) if same(token.as_bytes(), self.token.as_bytes()) => Ok(()),
-            _ => Err(Box::new(fault(
-                StatusCode::UNAUTHORIZED,
-                "send Authorization: Bearer with the token in admin.token of the state directory",
-            ))),
+            Some((_, token)) if same(token.trim().as_bytes(), self.token.as_bytes()) => Ok(()),
+            _ => {
+                let text = "send Authorization: Bearer with the token in admin.token of the state \
+                            directory";
+                let mut refusal = fault(StatusCode::UNAUTHORIZED, text);
+                let scheme = header::HeaderValue::from_static("Bearer");
+                refusal
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, scheme);
+                Err(Box::new(refusal))
+            }
         }
     }
 }
@@ -213,6 +240,16 @@ fn view(entry: &Entry) -> Value {
     shown
 }
 
+async fn nothing_there() -> Response {
+    let text = "there is /status, /metrics and /subscribers";
+    fault(StatusCode::NOT_FOUND, text)
+}
+
+async fn not_so() -> Response {
+    let text = "the header Allow names the methods there are";
+    fault(StatusCode::METHOD_NOT_ALLOWED, text)
+}
+
 async fn status(State(gate): State<Gate>) -> Response {
     gate.ask(Request::Status)
         .await
@@ -221,7 +258,10 @@ async fn status(State(gate): State<Gate>) -> Response {
 
 async fn metrics(State(gate): State<Gate>) -> Response {
     match gate.ask(Request::Status).await {
-        Ok(Reply::Status(status)) => status.to_prometheus().into_response(),
+        Ok(Reply::Status(status)) => {
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], status.to_prometheus()).into_response()
+        }
         Ok(reply) => respond(reply),
         Err(refused) => *refused,
     }
@@ -243,7 +283,11 @@ struct Page {
     limit: Option<usize>,
 }
 
-async fn list(State(gate): State<Gate>, Query(page): Query<Page>) -> Response {
+async fn list(State(gate): State<Gate>, page: Result<Query<Page>, QueryRejection>) -> Response {
+    let Query(page) = match page {
+        Ok(page) => page,
+        Err(why) => return fault(why.status(), &why.body_text()),
+    };
     let after = page.after.filter(|after| !after.is_empty());
     let limit = page.limit.unwrap_or(100).clamp(1, PAGE_MAX);
     gate.store(Operation::List {
@@ -265,11 +309,15 @@ async fn put(
     State(gate): State<Gate>,
     Path(impi): Path<String>,
     headers: HeaderMap,
-    body: axum::body::Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     if let Err(refused) = gate.authorize(&headers) {
         return *refused;
     }
+    let body = match body {
+        Ok(body) => body,
+        Err(why) => return fault(why.status(), &why.body_text()),
+    };
     let subscriber: Subscriber = match serde_json::from_slice(&body) {
         Ok(subscriber) => subscriber,
         Err(why) => return fault(StatusCode::BAD_REQUEST, &format!("not a subscriber: {why}")),
@@ -295,10 +343,18 @@ async fn put(
     .await
 }
 
-async fn import(State(gate): State<Gate>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
+async fn import(
+    State(gate): State<Gate>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     if let Err(refused) = gate.authorize(&headers) {
         return *refused;
     }
+    let body = match body {
+        Ok(body) => body,
+        Err(why) => return fault(why.status(), &why.body_text()),
+    };
     let subscribers: Vec<Subscriber> = match serde_json::from_slice(&body) {
         Ok(subscribers) => subscribers,
         Err(why) => return fault(StatusCode::BAD_REQUEST, &format!("not subscribers: {why}")),
@@ -329,3 +385,6 @@ async fn remove(
         Err(why) => fault(StatusCode::BAD_REQUEST, &format!("{impi:?}: {why}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

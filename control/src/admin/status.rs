@@ -103,6 +103,21 @@ impl Status {
         gauge("contexts", self.contexts);
         gauge("terminations", self.terminations);
         gauge("timers", self.timers);
+        labelled(
+            &mut text,
+            "media_gateway_contexts",
+            &self.media_gateways,
+            |it| (vec![("mid", &it.mid), ("state", &it.state)], it.contexts),
+        );
+        labelled(
+            &mut text,
+            "diameter_peer_open",
+            &self.diameter_peers,
+            |it| {
+                let open = usize::from(it.state.to_ascii_lowercase().contains("open"));
+                (vec![("host", &it.host), ("state", &it.state)], open)
+            },
+        );
         for (name, value) in &self.counters {
             let name: String = name
                 .chars()
@@ -117,6 +132,27 @@ impl Status {
     }
 }
 
+/// A gauge with one line for each of `items`, which `line` gives as labels and value.
+fn labelled<'a, T>(
+    text: &mut String,
+    name: &str,
+    items: &'a [T],
+    line: impl Fn(&'a T) -> (Vec<(&'static str, &'a String)>, usize),
+) {
+    if items.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "# TYPE strowger_{name} gauge");
+    for (labels, value) in items.iter().map(line) {
+        let labels = labels.into_iter().map(|(label, of)| {
+            let escaped = of.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("{label}=\"{}\"", escaped.replace('\n', "\\n"))
+        });
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let _ = writeln!(text, "strowger_{name}{{{labels}}} {value}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +164,14 @@ mod tests {
             ..Status::default()
         };
         status.counters.insert("sip.malformed".into(), 7);
+        status.media_gateways.push(MediaGatewayStatus {
+            mid: "a\"b\\c\n".into(),
+            state: "in service".into(),
+            contexts: 4,
+        });
         let text = status.to_prometheus();
+        let line = r#"strowger_media_gateway_contexts{mid="a\"b\\c\n",state="in service"} 4"#;
+        assert!(text.contains(&format!("{line}\n")), "{text}");
         assert!(text.contains("strowger_dialogs 3\n"));
         assert!(text.contains("strowger_sip_malformed_total 7\n"));
     }
