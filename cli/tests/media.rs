@@ -376,6 +376,8 @@ fn what_cannot_be_had_at_the_start_is_named_with_what_to_do() {
         text.contains(&admin.to_string()) && text.contains("--admin"),
         "{text}"
     );
+    let text = refused(&format!("media --mid {mid} --cores 4095"));
+    assert!(text.contains("core 4095"), "{text}");
     let text = refused("media --ports 80-90");
     assert!(text.contains("1024"), "{text}");
 }

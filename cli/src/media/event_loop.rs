@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -103,6 +104,7 @@ impl EventLoop {
         let waker = Waker::new(poll.registry(), WAKER);
         let waker = Arc::new(waker.map_err(|fault| cannot("start").because(fault))?);
         check_addresses(config)?;
+        check_cores(&config.cores)?;
         let clock = Clock::start();
         let started = clock.now();
         let mut entropy = entropy().map_err(|fault| cannot("read /dev/urandom").because(fault))?;
@@ -364,6 +366,18 @@ fn check_addresses(config: &MediaConfig) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Tells at the start that a core to pin a worker to is not there.
+fn check_cores(cores: &[usize]) -> Result<(), Failure> {
+    let system = Path::new("/sys/devices/system/cpu");
+    let is_there = |core: &usize| system.join(format!("cpu{core}")).exists();
+    match cores.iter().find(|core| system.exists() && !is_there(core)) {
+        Some(core) => Err(Failure::new(format!("cannot pin a worker to core {core}"))
+            .because("this host has no such core")
+            .remedy("Give cores that it has with --cores, or leave them out.")),
+        None => Ok(()),
+    }
 }
 
 fn mg_config(config: &GatewayConfig) -> MgConfig {
