@@ -2,7 +2,7 @@
 //!
 //! An entity is a state machine: `handle(event, &mut actions)`. It does no I/O and reads no clock;
 //! what it wants done it asks of [`Actions`]. Entities never call each other: a SIP message for
-//! another entity goes through the [`Stack`](crate::stack::Stack), which passes it as a value when
+//! another entity goes through the [`Stack`], which passes it as a value when
 //! that entity plays in the same process and as bytes when it does not, and so does a Cx request.
 
 pub mod hss;

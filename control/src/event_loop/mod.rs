@@ -1,8 +1,8 @@
 //! The event loop: one thread that owns every socket of the control process and drives the
 //! [`Node`].
 //!
-//! Each turn: wait for readiness or the next timer, feed at most [`DATAGRAMS_PER_TURN_MAX`]
-//! datagrams and [`READS_PER_TURN_MAX`] reads a socket, fire due timers, then do what the node
+//! Each turn: wait for readiness or the next timer, feed at most `DATAGRAMS_PER_TURN_MAX`
+//! datagrams and `READS_PER_TURN_MAX` reads a socket, fire due timers, then do what the node
 //! asks. Sockets that still have something to read keep their place for the next turn, which then
 //! does not wait.
 

@@ -3,7 +3,7 @@
 //!
 //! It writes itself into the path of registrations and the routes of dialogs, says on the UE's
 //! behalf who it is, anchors media in a TrGW, and ends calls that can go on no longer. Every dialog
-//! it is in is a [`leg::Leg`]; the messages of a leg pass one after the other, also while they wait
+//! it is in is a *leg*; the messages of a leg pass one after the other, also while they wait
 //! for the media gateway.
 
 mod call;
