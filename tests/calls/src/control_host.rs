@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use control::ControlConfig;
-use control::admin::Status;
+use control::admin::{self, Status};
 use control::node::{Input, Node, Output, Service, Socket, StreamId};
 use control::store::{MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
 use sim::{StreamEvent, Transmit};
@@ -80,6 +80,12 @@ impl ControlHost {
     /// Something for the store, past the node: what an operator does while no HSS runs.
     pub fn store(&mut self, operation: Operation) -> Outcome {
         self.store.execute(vec![operation]).swap_remove(0)
+    }
+
+    /// Something for the store, by way of the HSS: what an operator does while it runs.
+    pub fn administer(&mut self, now: Instant, operation: Operation) {
+        let request = admin::Request::Store(Box::new(operation));
+        self.feed(now, Input::Admin { id: 1, request });
     }
 
     fn feed(&mut self, now: Instant, input: Input<'_>) {

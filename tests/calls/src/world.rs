@@ -406,6 +406,14 @@ impl World {
         })
     }
 
+    /// Something for the store of the HSS, by way of the HSS, which tells those whom it concerns.
+    pub fn administer(&mut self, operation: Operation) {
+        self.network.with(self.hss, |host, now| match host {
+            Host::Control(control) => control.administer(now, operation),
+            Host::Phone(_) | Host::Wire(_) => unreachable!("the HSS is a control process"),
+        });
+    }
+
     /// The card of a user, as the network dealt it out.
     pub fn usim(user: usize) -> Usim {
         Usim::new(key(user), OPC)
