@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
@@ -114,10 +114,17 @@ fn bind(config: &ControlConfig) -> io::Result<Sockets> {
     Ok(sockets)
 }
 
-/// The name servers of the system; none where it names none.
+/// The name servers of the system, in address families that it has; none where it names none.
 fn system_nameservers() -> Vec<SocketAddr> {
     let text = fs::read_to_string(dns::RESOLV_CONF).unwrap_or_default();
-    dns::nameservers(&text)
+    let mut servers = dns::nameservers(&text);
+    servers.retain(|server| {
+        let local = dns::local_addresses(&[*server]);
+        local
+            .first()
+            .is_some_and(|local| UdpSocket::bind(local).is_ok())
+    });
+    servers
 }
 
 fn open_store(path: &Path) -> io::Result<RedbStore> {

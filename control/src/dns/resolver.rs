@@ -188,13 +188,9 @@ impl<W> Resolver<W> {
     }
 
     /// Questions under way.
-    pub fn queries(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn queries(&self) -> usize {
         self.queries.len()
-    }
-
-    /// Answers kept.
-    pub fn cached(&self) -> usize {
-        self.cache.len()
     }
 
     /// Answers at once, or `None`: then the answer for `waiter` comes from
