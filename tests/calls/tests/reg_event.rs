@@ -33,6 +33,8 @@ fn counts(world: &World) -> [usize; 4] {
 /// User 1, at a port of telephone 1 and by hand.
 struct Watcher {
     user: ByHand,
+    /// The 200 to its SUBSCRIBE.
+    accepted: Message,
     /// NOTIFYs read so far.
     read: usize,
 }
@@ -51,7 +53,30 @@ impl Watcher {
             .append(HeaderName::Expires, "600000");
         let accepted = user.ask(world, &mut subscribe);
         assert_eq!(accepted.status(), Some(200), "{}", accepted.to_text());
-        Self { user, read: 0 }
+        Self {
+            user,
+            accepted,
+            read: 0,
+        }
+    }
+
+    /// Asks for another duration, in the dialog.
+    fn refresh(&mut self, world: &mut World, expires: u32) {
+        let target = self.accepted.contact().expect("a Contact").uri;
+        let mut subscribe = self.user.request(&Method::Subscribe, target.as_str());
+        let to = self.accepted.header(HeaderName::To).expect("To");
+        let contact = self.user.contact();
+        subscribe
+            .replace(HeaderName::To, to)
+            .append(HeaderName::Contact, &contact)
+            .append(HeaderName::Event, "reg")
+            .append(HeaderName::Expires, &expires.to_string());
+        let recorded: Vec<&str> = self.accepted.values(HeaderName::RecordRoute).collect();
+        for route in recorded.iter().rev() {
+            subscribe.append(HeaderName::Route, route);
+        }
+        let accepted = self.user.ask(world, &mut subscribe);
+        assert_eq!(accepted.status(), Some(200), "{}", accepted.to_text());
     }
 
     /// The next NOTIFY, which is answered.
@@ -119,6 +144,24 @@ fn a_ue_learns_of_the_end_that_it_asked_for() {
         assert_eq!(state, "terminated;reason=noresource");
         assert_eq!(last.registrations[0].state, State::Terminated);
         assert_eq!(counts(world), [0; 4]);
+    });
+}
+
+#[test]
+fn a_ue_refreshes_its_subscription_and_ends_it() {
+    in_both(&pair(), |world| {
+        let mut watcher = Watcher::new(world);
+        watcher.told(world);
+        watcher.refresh(world, 600);
+        let (state, again) = watcher.told(world);
+        assert!(state.starts_with("active;expires="), "{state}");
+        assert_eq!((again.version, again.full), (1, true));
+        watcher.refresh(world, 0);
+        let (state, last) = watcher.told(world);
+        assert_eq!(state, "terminated;reason=timeout");
+        assert_eq!(last.registrations[0].state, State::Active);
+        // That of the P-CSCF is left.
+        assert_eq!(counts(world), [1, 1, 1, 1]);
     });
 }
 

@@ -407,7 +407,10 @@ impl Pcscf {
         let context = self.proxy.get(id)?;
         let silent = !context.was_heard() && !context.is_cancelled();
         let sender = match &context.state {
-            Proxied::Register(_) if silent => return self.proxy.failure(actions, id, 504),
+            // Also where the I-CSCF said that it was trying: no 408 may be sent (RFC 4320 4.2).
+            Proxied::Register(_) if silent || status == 408 => {
+                return self.proxy.failure(actions, id, 504);
+            }
             Proxied::Call { leg, .. } if !context.request.is_in_dialog() => {
                 let leg = self.legs.get(leg);
                 leg.filter(|leg| leg.kind == LegKind::Originating)

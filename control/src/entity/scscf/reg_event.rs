@@ -68,7 +68,7 @@ pub(super) struct Notifier {
 struct Subscription {
     set: SetId,
     dialog: Dialog,
-    /// Event as the subscriber named it, its `id` included.
+    /// Event, with the `id` that the subscriber gave it.
     event: String,
     expires_at: Instant,
     /// No NOTIFY of changes before.
@@ -117,7 +117,7 @@ impl Notifier {
         let own = actions.stack.addresses().own(uri);
         own.is_some_and(|own| own.role == Role::Scscf)
             || (!request.is_in_dialog()
-                && is_reg(request)
+                && event(request).is_some()
                 && registrar.find(&identity::public_identity(uri)).is_some())
     }
 
@@ -165,9 +165,7 @@ impl Notifier {
         server: ServerId,
         request: &Message,
     ) -> Result<(), Refusal> {
-        if !is_reg(request) {
-            return Err(Refusal::BadEvent);
-        }
+        let event = event(request).ok_or(Refusal::BadEvent)?;
         let uri = request.uri().map_err(|_| Refusal::Status(400, ""))?;
         let (set_id, set) = registrar
             .find(&identity::public_identity(uri))
@@ -198,10 +196,7 @@ impl Notifier {
         let subscription = Subscription {
             set: set_id,
             dialog,
-            event: request
-                .header(HeaderName::Event)
-                .unwrap_or(EVENT)
-                .to_owned(),
+            event,
             expires_at: actions.now + expires,
             quiet_until: actions.now,
             timer: None,
@@ -227,7 +222,7 @@ impl Notifier {
         let known = self.by_dialog.get(&dialog).copied();
         let found = known.and_then(|id| Some((id, self.subscriptions.get_mut(&id)?)));
         let (id, subscription) = found.ok_or(Refusal::Status(481, ""))?;
-        if request.header(HeaderName::Event) != Some(&subscription.event) {
+        if event(request).as_ref() != Some(&subscription.event) {
             return Err(Refusal::BadEvent);
         }
         subscription
@@ -521,9 +516,16 @@ impl Due {
     }
 }
 
-fn is_reg(request: &Message) -> bool {
-    let event = request.event().ok().flatten();
-    event.is_some_and(|event| event.token.eq_ignore_ascii_case(EVENT))
+/// Event of a request of this package, with its `id` (RFC 6665 8.2.1); `None` for other packages.
+fn event(request: &Message) -> Option<String> {
+    let event = request.event().ok()??;
+    if !event.token.eq_ignore_ascii_case(EVENT) {
+        return None;
+    }
+    Some(match event.params.get("id") {
+        Some(id) => format!("{EVENT};id={id}"),
+        None => EVENT.to_owned(),
+    })
 }
 
 /// The users of the set, and the P-CSCFs by which they registered (TS 24.229 5.4.2.1.1).

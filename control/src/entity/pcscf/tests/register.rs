@@ -98,6 +98,21 @@ fn the_keys_of_a_challenge_are_not_for_the_ue() {
 }
 
 #[test]
+fn a_register_that_nobody_answers_is_answered_by_us() {
+    for trying in [false, true] {
+        let (mut kit, mut ue) = (kit(), Ue::new("alice", "192.0.2.101:5060"));
+        kit.receive(ue.at, &mut ue.draft(3600));
+        let sent = kit.sent();
+        if trying {
+            kit.reply(&sent, 100);
+        }
+        kit.run_for(seconds(33));
+        let last = std::iter::from_fn(|| kit.poll_sent()).last();
+        assert_eq!(last.and_then(|sent| sent.message.status()), Some(504));
+    }
+}
+
+#[test]
 fn a_registration_is_kept_for_its_time_and_a_little_longer() {
     let (mut kit, mut ue) = registered();
     kit.run_for(seconds(3000));

@@ -9,8 +9,10 @@ use super::Due;
 use crate::entity::scscf::registrar::{Binding, Change, RegistrationSet};
 use crate::reginfo::{Contact, ContactEvent, Reginfo, Registration, State};
 
-/// Contacts in one document, counted at each identity: what a message holds (64 KB).
-const CONTACTS_MAX: usize = 128;
+/// Octets of a document, about: a message holds 64 KB with its head.
+const DOCUMENT_BYTES_MAX: usize = 48 * 1024;
+/// Octets of an element beside what was registered, about.
+const ELEMENT_BYTES: usize = 200;
 
 /// The state of a set that lives.
 pub(super) fn of_set(now: Instant, version: u32, set: &RegistrationSet, due: &Due) -> Reginfo {
@@ -122,11 +124,25 @@ fn unknown_params(binding: &Binding) -> Vec<(String, String)> {
 
 /// As many registrations as a message holds, whole ones, the default identity's first.
 fn fitting(registrations: impl Iterator<Item = Registration>) -> Vec<Registration> {
-    let mut contacts = 0;
+    let mut total = 0;
     registrations
         .take_while(|registration| {
-            contacts += registration.contacts.len().max(1);
-            contacts <= CONTACTS_MAX
+            total += size(registration);
+            total <= DOCUMENT_BYTES_MAX
         })
         .collect()
+}
+
+fn size(registration: &Registration) -> usize {
+    let params = |contact: &Contact| -> usize {
+        let params = contact.unknown_params.iter();
+        params
+            .map(|(name, value)| ELEMENT_BYTES + name.len() + value.len())
+            .sum()
+    };
+    let contacts = registration.contacts.iter().map(|contact| {
+        let call_id = contact.call_id.as_ref().map_or(0, String::len);
+        ELEMENT_BYTES + contact.id.len() + contact.uri.len() + call_id + params(contact)
+    });
+    ELEMENT_BYTES + 2 * registration.aor.len() + contacts.sum::<usize>()
 }

@@ -490,6 +490,26 @@ fn a_refresh_that_does_not_fit_its_dialog_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_document_is_no_longer_than_a_message_holds() {
+    let (mut kit, _) = registered();
+    let many: Vec<String> = (0..200).map(|n| format!("sip:alice{n}@ims.test")).collect();
+    let many: Vec<&str> = ALICE[..1]
+        .iter()
+        .copied()
+        .chain(many.iter().map(String::as_str))
+        .collect();
+    kit.ask_cx(cx::Request::PushProfile(Ppr {
+        user_name: "alice@ims.test".into(),
+        user_data: Some(profile("alice@ims.test", &many)),
+        ..Ppr::default()
+    }));
+    let notify = Watcher::new(ALICE[0]).subscribe(&mut kit, 600);
+    let length = notify.message.body().len();
+    assert!((20_000..50_000).contains(&length), "{length}");
+    assert_eq!(summary(&document(&notify))[0].0, ALICE[0]);
+}
+
+#[test]
 fn a_subscriber_that_moves_is_notified_where_it_is() {
     let (mut kit, _, mut watcher) = watched();
     let mut moved = watcher.draft(600);
