@@ -82,6 +82,8 @@ counters! {
     H248Malformed = "h248.malformed",
     /// H.248 transactions that were never answered.
     H248Timeout = "h248.timeout",
+    /// Diameter requests refused because too many wait for an answer.
+    DiameterRefusedFull = "diameter.refused.full",
     /// Diameter messages that could not be parsed.
     DiameterMalformed = "diameter.malformed",
     /// Diameter requests that were never answered.

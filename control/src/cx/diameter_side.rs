@@ -2,24 +2,29 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use base::{Entropy, Instant};
 use diameter::cx::{Answer, Envelope, Outcome, Request};
 use diameter::endpoint::{
-    Config, ConnectionId, Endpoint, Incoming, Local, Output as Out, PeerConfig, PeerId, RequestId,
+    Config, ConnectionId, Endpoint, Failure, Incoming, Local, Output as Out, PeerConfig, PeerId,
+    RequestId,
 };
-use diameter::{Message, Origin, dictionary};
+use diameter::{Message, Origin, ResultCode, dictionary};
 
 use super::host;
 use crate::admin::PeerStatus;
 use crate::config::{ControlConfig, HssAddress, Role};
+use crate::counters::Counter;
 use crate::entity::CxCommand;
 use crate::node::{Output, Payload, Service, StreamId};
 
 /// Peers that an HSS serves without knowing them by name.
 const GUESTS_MAX: usize = 256;
-/// Requests of peers that wait for an answer of ours.
+/// Requests of peers that wait for an answer of ours; beyond: DIAMETER_TOO_BUSY.
 const INCOMING_MAX: usize = 65_536;
+/// Pause between attempts to reach the HSS: without it nobody registers.
+const RECONNECT: Duration = Duration::from_secs(1);
 
 /// What the Diameter side has for the node.
 #[derive(Debug)]
@@ -46,20 +51,49 @@ pub enum CxEvent {
     },
     /// A request of the HSS is answered.
     HssAnswered(Box<Answer>),
+    /// To be counted.
+    Counted(Counter),
 }
 
 /// Diameter of one process.
 #[derive(Debug)]
 pub struct DiameterSide {
     endpoint: Endpoint,
+    /// Which requests are for this process to answer.
+    asked_as: AskedAs,
     origin: Origin,
     sent: HashMap<RequestId, Sent>,
     incoming: HashMap<u64, Incoming>,
+    incoming_max: usize,
     incoming_next: u64,
     streams: HashMap<StreamId, ConnectionId>,
     connections: HashMap<ConnectionId, StreamId>,
     streams_opened: u64,
+    malformed: u64,
     events: VecDeque<CxEvent>,
+}
+
+/// As whom others ask this process (TS 29.228 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedAs {
+    Hss,
+    Scscf,
+    /// An I-CSCF only asks.
+    Nobody,
+}
+
+impl AskedAs {
+    const fn answers(self, request: &Request) -> bool {
+        match request {
+            Request::UserAuthorization(_)
+            | Request::ServerAssignment(_)
+            | Request::LocationInfo(_)
+            | Request::MultimediaAuth(_) => matches!(self, AskedAs::Hss),
+            Request::RegistrationTermination(_) | Request::PushProfile(_) => {
+                matches!(self, AskedAs::Scscf)
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -110,16 +144,24 @@ impl DiameterSide {
             .collect();
         let mut limits = Config::new(local, peers);
         limits.guests_max = if serves { GUESTS_MAX } else { 0 };
-        limits.reconnect = std::time::Duration::from_secs(1);
+        limits.reconnect = RECONNECT;
+        let asked_as = match () {
+            () if serves => AskedAs::Hss,
+            () if config.plays(Role::Scscf) => AskedAs::Scscf,
+            () => AskedAs::Nobody,
+        };
         Some(Self {
+            asked_as,
             endpoint: Endpoint::new(now, limits, entropy),
             origin,
             sent: HashMap::new(),
             incoming: HashMap::new(),
+            incoming_max: INCOMING_MAX,
             incoming_next: 0,
             streams: HashMap::new(),
             connections: HashMap::new(),
             streams_opened: 0,
+            malformed: 0,
             events: VecDeque::new(),
         })
     }
@@ -134,7 +176,7 @@ impl DiameterSide {
                 .events
                 .push_back(CxEvent::Output(Output::Close(stream))),
         }
-        self.drain();
+        self.drain(now);
     }
 
     /// A connection that we asked for is made.
@@ -142,7 +184,7 @@ impl DiameterSide {
         if let Some(&connection) = self.streams.get(&stream) {
             self.endpoint.handle_connected(now, connection);
         }
-        self.drain();
+        self.drain(now);
     }
 
     /// Bytes came.
@@ -150,7 +192,7 @@ impl DiameterSide {
         if let Some(&connection) = self.streams.get(&stream) {
             self.endpoint.handle_received(now, connection, bytes);
         }
-        self.drain();
+        self.drain(now);
     }
 
     /// A connection is gone, or could not be made.
@@ -161,7 +203,7 @@ impl DiameterSide {
             self.endpoint.handle_connect_failed(now, connection);
             self.endpoint.handle_closed(now, connection);
         }
-        self.drain();
+        self.drain(now);
     }
 
     /// When it wants attention.
@@ -172,7 +214,7 @@ impl DiameterSide {
     /// Lets time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.endpoint.handle_timeout(now);
-        self.drain();
+        self.drain(now);
     }
 
     /// Takes what is to be done or known.
@@ -230,7 +272,7 @@ impl DiameterSide {
             }
             Err(()) => self.give(asker, request.answer(Outcome::UNABLE_TO_DELIVER)),
         }
-        self.drain();
+        self.drain(now);
     }
 
     /// Answers a peer's request.
@@ -246,7 +288,7 @@ impl DiameterSide {
             }
             Err(fault) => tracing::error!(?fault, "a Diameter answer could not be written"),
         }
-        self.drain();
+        self.drain(now);
     }
 
     fn give(&mut self, asker: Option<(Role, u64)>, answer: Answer) {
@@ -268,7 +310,7 @@ impl DiameterSide {
         self.connections.insert(connection, stream);
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, now: Instant) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Out::Connect {
@@ -302,11 +344,26 @@ impl DiameterSide {
                 }
                 Out::PeerUp { peer } => self.tell(peer, "Diameter peer is up"),
                 Out::PeerDown { peer } => self.tell(peer, "Diameter peer is down"),
-                Out::Request { incoming, message } => self.take_request(incoming, &message),
+                Out::Request { incoming, message } => self.take_request(now, incoming, &message),
                 Out::Answer { request, message } => self.take_answer(request, Some(&message)),
-                Out::Failed { request, .. } => self.take_answer(request, None),
+                Out::Failed { request, failure } => {
+                    if failure == Failure::Timeout {
+                        self.count(Counter::DiameterTimeout);
+                    }
+                    self.take_answer(request, None);
+                }
             }
         }
+        let counted = self.endpoint.counters();
+        let malformed = counted.streams_broken + counted.faulty_requests + counted.faulty_answers;
+        for _ in self.malformed..malformed {
+            self.count(Counter::DiameterMalformed);
+        }
+        self.malformed = malformed;
+    }
+
+    fn count(&mut self, counter: Counter) {
+        self.events.push_back(CxEvent::Counted(counter));
     }
 
     fn tell(&self, peer: PeerId, what: &str) {
@@ -319,35 +376,45 @@ impl DiameterSide {
         tracing::info!(host, "{what}");
     }
 
-    fn take_request(&mut self, incoming: Incoming, message: &[u8]) {
+    fn take_request(&mut self, now: Instant, incoming: Incoming, message: &[u8]) {
         let read = Message::parse(message).and_then(|message| Request::from_message(&message));
-        match read {
-            Ok((envelope, request)) if self.incoming.len() < INCOMING_MAX => {
+        let refusal = match read {
+            Ok((_, request)) if !self.asked_as.answers(&request) => {
+                self.refusal(&incoming, ResultCode::COMMAND_UNSUPPORTED)
+            }
+            Ok(_) if self.incoming.len() >= self.incoming_max => {
+                self.count(Counter::DiameterRefusedFull);
+                self.refusal(&incoming, ResultCode::TOO_BUSY)
+            }
+            Ok((envelope, request)) => {
                 self.incoming_next += 1;
                 let token = self.incoming_next;
                 self.incoming.insert(token, incoming);
                 let origin = envelope.origin;
                 let request = Box::new(request);
-                self.events.push_back(CxEvent::Request {
+                return self.events.push_back(CxEvent::Request {
                     token,
                     origin,
                     request,
                 });
             }
-            // The endpoint has held the request against its grammar; what is left is our own limit.
-            Ok(_) => tracing::warn!("too many Diameter requests wait for the HSS"),
+            // The endpoint has held the request against its grammar; what is left are values that
+            // mean nothing.
             Err(fault) => {
-                let answer = incoming.reply_to.error(
-                    &self.origin,
-                    &fault,
-                    Some(&dictionary::cx::DICTIONARY),
-                );
-                if let Ok(answer) = answer {
-                    // The connection may be gone; then nobody waits.
-                    let _ = self.endpoint.send_answer(Instant::ZERO, &incoming, answer);
-                }
+                self.count(Counter::DiameterMalformed);
+                let dictionary = Some(&dictionary::cx::DICTIONARY);
+                incoming.reply_to.error(&self.origin, &fault, dictionary)
             }
+        };
+        if let Ok(refusal) = refusal {
+            // The connection may be gone; then nobody waits.
+            let _ = self.endpoint.send_answer(now, &incoming, refusal);
         }
+    }
+
+    fn refusal(&self, incoming: &Incoming, result: ResultCode) -> Result<Vec<u8>, diameter::Error> {
+        let dictionary = Some(&dictionary::cx::DICTIONARY);
+        incoming.reply_to.result(&self.origin, result, dictionary)
     }
 
     fn take_answer(&mut self, id: RequestId, message: Option<&[u8]>) {
@@ -361,3 +428,6 @@ impl DiameterSide {
         self.give(asker, answer);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -496,6 +496,7 @@ impl Node {
             } => {
                 self.dispatch(now, from, Event::Cx { token, answer });
             }
+            CxEvent::Counted(counter) => self.counters.count(counter),
             CxEvent::HssAnswered(answer) => {
                 self.hss_event(now, hss::Event::Answered { answer: *answer })
             }
