@@ -10,8 +10,8 @@ use interop::{Capture, Folder, Namespace, Process, Run, sipp, strowger};
 const SCSCF: &str = "127.0.0.4:9080";
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
-/// Starts a name server that has an S-CSCF by NAPTR and SRV, the latter's target by an alias, and so
-/// many more NAPTR records that they do not fit into a datagram.
+/// Starts a name server that has an S-CSCF by NAPTR and SRV, the latter's target by an alias, and
+/// so many more NAPTR records that they do not fit into a datagram.
 fn start_dnsmasq(namespace: &Namespace, folder: &Folder) -> Process {
     let mut configuration = "keep-in-foreground\nuser=root\npid-file\nlog-facility=-\nno-resolv\n\
         no-hosts\nbind-interfaces\nlisten-address=127.0.0.53\nlocal=/test/\nlocal-ttl=300\n\
