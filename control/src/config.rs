@@ -180,6 +180,9 @@ pub struct MediaFile {
     pub access_realm: Option<String>,
     /// IP realm (`ipdc/realm`) on the core's side.
     pub core_realm: Option<String>,
+    /// False when UEs cannot send to addresses of the core's realm: a call between two UEs of this
+    /// P-CSCF then takes a context for each.
+    pub realms_connected: Option<bool>,
     /// IP family on the core's side where the core has not said what it wants: `ipv4` or `ipv6`;
     /// that of the first SIP address by default.
     pub core_family: Option<IpFamily>,
@@ -316,6 +319,8 @@ pub struct MediaPolicy {
     pub access_realm: String,
     /// Realm of the core's side.
     pub core_realm: String,
+    /// Whether UEs can send to addresses of the core's realm.
+    pub realms_connected: bool,
     /// Family of the core's side while the core has not said what it wants.
     pub core_family: IpFamily,
     /// Whether contexts of emergency calls are marked.
@@ -730,6 +735,7 @@ fn media(file: MediaFile, sip: Option<&SocketAddr>) -> Result<MediaPolicy, Confi
         anchor: file.anchor.unwrap_or(true),
         access_realm: realm("media.access_realm", file.access_realm, "access")?,
         core_realm: realm("media.core_realm", file.core_realm, "core")?,
+        realms_connected: file.realms_connected.unwrap_or(true),
         core_family: file.core_family.unwrap_or(family),
         mark_emergency: file.mark_emergency.unwrap_or(true),
         inactivity: (!inactivity.is_zero()).then_some(inactivity),

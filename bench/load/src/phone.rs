@@ -40,7 +40,12 @@ pub struct Phone {
 struct Line {
     local: SocketAddr,
     stream: Option<Stream>,
+    /// What came before the answer did: who offers is ready to receive (RFC 3264 5.1).
+    early: Vec<(Instant, Vec<u8>)>,
 }
+
+/// Datagrams kept of a call that is not answered yet, 1 s of them.
+const EARLY_MAX: usize = 50;
 
 /// Something to do for the driver.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,8 +145,8 @@ impl Phone {
     pub fn handle_media(&mut self, now: Instant, local: SocketAddr, datagram: &[u8]) {
         let even = SocketAddr::new(local.ip(), local.port() & !1);
         let line = self.lines.values_mut().find(|line| line.local == even);
-        if let Some(stream) = line.and_then(|line| line.stream.as_mut()) {
-            stream.handle_input(now, datagram);
+        if let Some(line) = line {
+            line.handle_input(now, datagram);
         }
         self.settle(now);
     }
@@ -200,9 +205,13 @@ impl Phone {
     fn follow(&mut self, now: Instant, event: &Event) {
         match event {
             Event::Port { call, local } => {
-                let (rtp, stream) = (*local, None);
-                self.lines.insert(*call, Line { local: rtp, stream });
-                self.outputs.push_back(Output::Open { rtp });
+                let line = Line {
+                    local: *local,
+                    stream: None,
+                    early: Vec::new(),
+                };
+                self.lines.insert(*call, line);
+                self.outputs.push_back(Output::Open { rtp: *local });
             }
             Event::Media { call, agreed, .. } => {
                 let config = media::Config::agreed(agreed, self.voices.own);
@@ -212,7 +221,7 @@ impl Phone {
                 config.expected_voice = self.voices.other;
                 match &mut line.stream {
                     Some(stream) => stream.update(now, config),
-                    None => line.stream = Some(Stream::new(now, config, &mut self.entropy)),
+                    None => line.open(Stream::new(now, config, &mut self.entropy)),
                 }
             }
             Event::Ended { call, .. } => self.close(now, *call),
@@ -239,6 +248,21 @@ impl Phone {
 }
 
 impl Line {
+    fn open(&mut self, mut stream: Stream) {
+        for (came, datagram) in self.early.drain(..) {
+            stream.handle_input(came, &datagram);
+        }
+        self.stream = Some(stream);
+    }
+
+    fn handle_input(&mut self, now: Instant, datagram: &[u8]) {
+        match &mut self.stream {
+            Some(stream) => stream.handle_input(now, datagram),
+            None if self.early.len() < EARLY_MAX => self.early.push((now, datagram.to_vec())),
+            None => {}
+        }
+    }
+
     fn drain(&mut self, outputs: &mut VecDeque<Output>) {
         let Some(stream) = &mut self.stream else {
             return;

@@ -153,6 +153,12 @@ impl Anchors {
         self.by_context.get(&(gateway, context)).copied()
     }
 
+    /// The owner's name for the anchor that receives at this address.
+    pub fn owner_of(&self, address: SocketAddr) -> Option<u64> {
+        let id = *self.by_local.get(&address)?;
+        Some(self.get(id)?.owner)
+    }
+
     /// Whether the media of an anchor is received at `address`.
     pub fn is_local(&self, address: SocketAddr) -> bool {
         self.by_local.contains_key(&address)

@@ -207,6 +207,11 @@ impl Mgc {
         self.anchors.is_local(address)
     }
 
+    /// The owner's name for the call of which one of our gateways receives media at this address.
+    pub fn owner_of(&self, address: SocketAddr) -> Option<u64> {
+        self.anchors.owner_of(address)
+    }
+
     // ---- for the node ----
 
     /// A datagram came from a gateway.

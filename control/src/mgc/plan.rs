@@ -142,6 +142,18 @@ impl Mode {
             (false, false) => Mode::Inactive,
         }
     }
+
+    /// The same, and sends.
+    #[must_use]
+    pub const fn and_sending(self) -> Mode {
+        Mode::new(true, matches!(self, Mode::SendReceive | Mode::ReceiveOnly))
+    }
+
+    /// The same, and receives.
+    #[must_use]
+    pub const fn and_receiving(self) -> Mode {
+        Mode::new(matches!(self, Mode::SendReceive | Mode::SendOnly), true)
+    }
 }
 
 /// Where the gateway receives, per stream and side, in the order of [`Side::BOTH`].

@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod control_host;
+mod media_host;
 mod phone_host;
 mod setup;
 mod wire_host;
@@ -13,9 +14,10 @@ mod world;
 
 pub use by_hand::ByHand;
 pub use control_host::ControlHost;
+pub use media_host::{MediaConfig, MediaHost};
 pub use phone_host::{BY_HAND, PhoneHost};
 pub use setup::{
-    GOOD, Layout, Media, ROUGH, ROUGH_CORE, ROUGH_SEEDS, Setup, User, everywhere, in_both,
+    Access, GOOD, Layout, Media, ROUGH, ROUGH_CORE, ROUGH_SEEDS, Setup, User, everywhere, in_both,
 };
 pub use wire_host::WireHost;
 pub use world::{Host, REALM, World, identity, number};

@@ -1,9 +1,10 @@
 //! A telephone in the simulated network.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base::{Entropy, Instant};
+use load::media::Report;
 use load::phone::{Output, Phone, Voices};
 use load::ua::{CallId, Config, Event};
 use sim::{StreamEvent, Transmit};
@@ -22,6 +23,8 @@ const SILENCE: Voices = Voices {
 pub struct PhoneHost {
     phone: Phone,
     signalling: SocketAddr,
+    /// Where it thinks it receives media: elsewhere than it does when behind a NAT.
+    media_ip: IpAddr,
     /// Its calls are without audio, which tests of signalling are faster for.
     mute: bool,
     events: Vec<Event>,
@@ -36,11 +39,12 @@ pub struct PhoneHost {
 impl PhoneHost {
     /// A telephone that does nothing yet.
     pub fn new(config: Config, voices: Option<Voices>, entropy: Entropy) -> Self {
-        let signalling = config.local;
+        let (signalling, media_ip) = (config.local, config.media_ip);
         let (mute, voices) = (voices.is_none(), voices.unwrap_or(SILENCE));
         Self {
             phone: Phone::new(config, voices, entropy),
             signalling,
+            media_ip,
             mute,
             events: Vec::new(),
             read: 0,
@@ -53,6 +57,14 @@ impl PhoneHost {
     /// The telephone.
     pub fn phone(&self) -> &Phone {
         &self.phone
+    }
+
+    /// How the audio of a call fares, or fared.
+    ///
+    /// # Panics
+    /// When there never was any.
+    pub fn report(&self, call: CallId) -> Report {
+        self.phone.report(call).expect("a call with audio")
     }
 
     /// What it was told so far.
@@ -132,7 +144,8 @@ impl PhoneHost {
                     });
                 }
                 Output::Media { from, to, bytes } => {
-                    let (local, remote) = (from, to);
+                    let local = SocketAddr::new(self.signalling.ip(), from.port());
+                    let remote = to;
                     self.transmits.push_back(Transmit::Datagram {
                         local,
                         remote,
@@ -165,6 +178,7 @@ impl sim::Host for PhoneHost {
         } else if local.port() == BY_HAND {
             self.hear(now, bytes);
         } else {
+            let local = SocketAddr::new(self.media_ip, local.port());
             self.phone.handle_media(now, local, bytes);
         }
         self.drain(now);

@@ -26,6 +26,19 @@ impl Layout {
 pub enum Media {
     /// The telephones send to each other.
     Direct,
+    /// A media gateway, through which the P-CSCF has it go.
+    Anchored,
+}
+
+/// How a telephone reaches the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By IPv4.
+    Ip4,
+    /// By IPv6.
+    Ip6,
+    /// By IPv4, its media from behind a NAT that its session descriptions know nothing of.
+    Nat,
 }
 
 /// How a user proves who it is.
@@ -85,8 +98,12 @@ pub struct Setup {
     pub media: Media,
     /// Whether telephones talk.
     pub audible: bool,
+    /// Whether the first two compare what they hear with what the other says: it takes long.
+    pub compared: bool,
     /// The n-th is `userN@ims.test`, with a telephone.
     pub users: Vec<User>,
+    /// How the telephone of the n-th reaches the network; those not listed do by IPv4.
+    pub access: Vec<Access>,
     /// Over [`ROUGH`] and [`ROUGH_CORE`] in place of [`GOOD`] links.
     pub rough: bool,
     /// Laid over the configuration of every control process.
@@ -101,7 +118,9 @@ impl Setup {
             layout: Layout::OneProcess,
             media: Media::Direct,
             audible: false,
+            compared: false,
             users: users.to_vec(),
+            access: Vec::new(),
             rough: false,
             control: ControlFile::default(),
         }
@@ -111,6 +130,34 @@ impl Setup {
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut ControlFile)) -> Self {
         change(&mut self.control);
+        self
+    }
+
+    /// The same with media through a gateway.
+    #[must_use]
+    pub fn anchored(mut self) -> Self {
+        self.media = Media::Anchored;
+        self
+    }
+
+    /// The same with telephones that talk.
+    #[must_use]
+    pub fn audible(mut self) -> Self {
+        self.audible = true;
+        self
+    }
+
+    /// The same with telephones that talk, of which the first two compare what they hear.
+    #[must_use]
+    pub fn compared(mut self) -> Self {
+        self.compared = true;
+        self.audible()
+    }
+
+    /// The same with telephones that reach the network in these ways.
+    #[must_use]
+    pub fn access(mut self, access: &[Access]) -> Self {
+        self.access = access.to_vec();
         self
     }
 

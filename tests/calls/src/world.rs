@@ -1,5 +1,6 @@
 //! A home network, its users, and what happens between them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use sip::Message;
 use sip::digest::Algorithm;
 
 use crate::{
-    ControlHost, GOOD, Layout, Media, PhoneHost, ROUGH, ROUGH_CORE, Setup, User, WireHost,
+    Access, ControlHost, GOOD, Layout, Media, MediaConfig, MediaHost, PhoneHost, ROUGH, ROUGH_CORE,
+    Setup, User, WireHost,
 };
 
 /// Home network domain of every world.
@@ -35,6 +37,8 @@ pub enum Host {
     Control(Box<ControlHost>),
     /// A telephone.
     Phone(Box<PhoneHost>),
+    /// A media process.
+    Media(Box<MediaHost>),
     /// What the test sends and gets by hand.
     Wire(Box<WireHost>),
 }
@@ -53,7 +57,9 @@ pub struct World {
     /// Where the P-CSCF receives SIP.
     pub proxy: SocketAddr,
     phones: Vec<NodeId>,
+    gateways: Vec<NodeId>,
     audible: bool,
+    compared: bool,
     rough: bool,
     restarts: u64,
 }
@@ -77,14 +83,18 @@ impl World {
         };
         let mut add = |name: &str, number: u8, file: ControlFile, people: &[Subscriber]| {
             let file = ControlFile {
-                sip: Some(vec![address(number, 5060)]),
+                sip: Some(vec![
+                    address(number, 5060),
+                    SocketAddr::new(ip6(number), 5060),
+                ]),
                 media: Some(media.clone()),
                 ..file
             };
             let file = file.overridden_by(setup.control.clone());
             let config: ControlConfig = file.validate().expect("the test's configuration");
             let host = ControlHost::new(config, now, seed ^ u64::from(number), people);
-            network.add(name, &[ip(number)], Host::Control(Box::new(host)))
+            let ips = [ip(number), ip6(number)];
+            network.add(name, &ips, Host::Control(Box::new(host)))
         };
         let (pcscf, scscf, hss) = match setup.layout {
             Layout::OneProcess => {
@@ -120,20 +130,83 @@ impl World {
             wire,
             proxy: address(1, 5060),
             phones: Vec::new(),
+            gateways: Vec::new(),
             audible: setup.audible,
+            compared: setup.compared,
             rough: setup.rough,
             restarts: 0,
         };
-        // Diameter connections come up.
+        if setup.media == Media::Anchored {
+            world.add_gateway();
+        }
+        // Diameter connections come up, and the gateway registers.
         world.network.run_for(Duration::from_secs(1));
         if setup.rough {
             world.network.set_link(ROUGH_CORE);
         }
         for (index, user) in setup.users.iter().enumerate() {
             let place = u8::try_from(index).expect("few users");
-            world.add_phone(index, *user, place, |_| {});
+            let access = setup.access.get(index).copied().unwrap_or(Access::Ip4);
+            world.add_phone_by(access, index, *user, place, |_| {});
         }
         world
+    }
+
+    /// Adds a media gateway; it is in service after the second it takes to register.
+    pub fn add_gateway(&mut self) -> usize {
+        let number = u8::try_from(self.gateways.len()).expect("few gateways");
+        let config = gateway_config(number);
+        let mut ips = vec![config.mid.ip()];
+        ips.extend(config.addresses.iter().map(|(ip, _)| *ip));
+        let seed = self.network.seed() ^ (u64::from(number) << 40);
+        let host = MediaHost::new(&config, self.network.now(), seed);
+        let host = Host::Media(Box::new(host));
+        let node = self.network.add(&format!("gateway{number}"), &ips, host);
+        self.gateways.push(node);
+        self.gateways.len() - 1
+    }
+
+    /// Ends a media process at once.
+    pub fn stop_gateway(&mut self, gateway: usize) {
+        drop(self.network.crash(self.gateways[gateway]));
+    }
+
+    /// Starts a media process anew that was ended.
+    pub fn start_gateway(&mut self, gateway: usize) {
+        let config = gateway_config(u8::try_from(gateway).expect("few gateways"));
+        self.restarts += 1;
+        let seed = self.network.seed() ^ (self.restarts << 48);
+        let host = MediaHost::new(&config, self.network.now(), seed);
+        let host = Host::Media(Box::new(host));
+        self.network.restart(self.gateways[gateway], host);
+    }
+
+    /// A media process.
+    pub fn gateway(&self, gateway: usize) -> &MediaHost {
+        match self.network.host(self.gateways[gateway]) {
+            Host::Media(media) => media,
+            _ => unreachable!("gateways are gateways"),
+        }
+    }
+
+    /// Datagrams that the media processes dropped, by reason.
+    pub fn drops(&self) -> BTreeMap<&'static str, u64> {
+        let mut drops = BTreeMap::new();
+        for &node in &self.gateways {
+            if self.network.is_up(node)
+                && let Host::Media(host) = self.network.host(node)
+            {
+                for (reason, count) in host.drops() {
+                    *drops.entry(reason).or_default() += count;
+                }
+            }
+        }
+        drops
+    }
+
+    /// The node of a media process.
+    pub fn gateway_node(&self, gateway: usize) -> NodeId {
+        self.gateways[gateway]
     }
 
     /// Adds a telephone of user `user` in place `place`; a user may have several.
@@ -144,12 +217,31 @@ impl World {
         place: u8,
         change: impl FnOnce(&mut Config),
     ) -> usize {
-        let local = address(100 + place, 5060);
+        self.add_phone_by(Access::Ip4, user, kind, place, change)
+    }
+
+    /// The same by another kind of access.
+    pub fn add_phone_by(
+        &mut self,
+        access: Access,
+        user: usize,
+        kind: User,
+        place: u8,
+        change: impl FnOnce(&mut Config),
+    ) -> usize {
+        let (local, proxy) = match access {
+            Access::Ip4 | Access::Nat => (ip(100 + place), self.proxy),
+            Access::Ip6 => (ip6(100 + place), SocketAddr::new(ip6(1), 5060)),
+        };
+        let local = SocketAddr::new(local, 5060);
         let secret = match kind {
             User::Aka => Secret::Aka(Box::new(World::usim(user))),
             User::Digest | User::Sha256 => Secret::Password(password(user)),
         };
-        let mut config = Config::new(&identity(user), secret, local, self.proxy);
+        let mut config = Config::new(&identity(user), secret, local, proxy);
+        if access == Access::Nat {
+            config.media_ip = IpAddr::from([10, 0, 0, place]);
+        }
         config.timers = self.control(self.pcscf).config().gm;
         config.expires = 3600;
         if kind == User::Sha256 {
@@ -158,7 +250,8 @@ impl World {
         change(&mut config);
         let voices = self.audible.then_some(Voices {
             own: u32::from(place),
-            other: None,
+            // Of the first two, who call each other.
+            other: (self.compared && place < 2).then(|| u32::from(1 - place)),
         });
         let seed = self.network.seed() ^ (u64::from(place) << 32);
         let host = PhoneHost::new(config, voices, Entropy::from_u64(seed));
@@ -184,8 +277,17 @@ impl World {
         self.network
             .with(self.phones[phone], |host, now| match host {
                 Host::Phone(phone) => phone.act(now, |agent| act(agent, now)),
-                Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
+                _ => unreachable!("telephones are telephones"),
             })
+    }
+
+    /// Has a telephone talk in a call or fall silent, without a word of it in signalling.
+    pub fn set_talking(&mut self, phone: usize, call: CallId, talking: bool) {
+        self.network
+            .with(self.phones[phone], |host, now| match host {
+                Host::Phone(phone) => phone.set_talking(now, call, talking),
+                _ => unreachable!("telephones are telephones"),
+            });
     }
 
     /// Changes how a telephone behaves.
@@ -197,7 +299,7 @@ impl World {
     pub fn phone(&self, phone: usize) -> &PhoneHost {
         match self.network.host(self.phones[phone]) {
             Host::Phone(phone) => phone,
-            Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
+            _ => unreachable!("telephones are telephones"),
         }
     }
 
@@ -210,9 +312,7 @@ impl World {
     pub fn control(&self, node: NodeId) -> &ControlHost {
         match self.network.host(node) {
             Host::Control(control) => control,
-            Host::Phone(_) | Host::Wire(_) => {
-                unreachable!("control processes are control processes")
-            }
+            _ => unreachable!("control processes are control processes"),
         }
     }
 
@@ -220,7 +320,7 @@ impl World {
     pub fn wire<T>(&mut self, act: impl FnOnce(&mut WireHost) -> T) -> T {
         self.network.with(self.wire, |host, _| match host {
             Host::Wire(wire) => act(wire),
-            Host::Control(_) | Host::Phone(_) => unreachable!("the wire is the wire"),
+            _ => unreachable!("the wire is the wire"),
         })
     }
 
@@ -232,7 +332,7 @@ impl World {
         let node = self.phones[phone];
         self.network.with(node, |host, _| match host {
             Host::Phone(phone) => phone.send_by_hand(port, proxy, message.as_bytes()),
-            Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
+            _ => unreachable!("telephones are telephones"),
         });
     }
 
@@ -245,7 +345,7 @@ impl World {
         let node = self.phones[phone];
         let answer = |network: &Network<Host>| match network.host(node) {
             Host::Phone(phone) => final_response(phone, request),
-            Host::Control(_) | Host::Wire(_) => None,
+            _ => None,
         };
         let came = self
             .network
@@ -264,7 +364,7 @@ impl World {
         let read = self.phone(phone).read;
         let told = |network: &Network<Host>| match network.host(node) {
             Host::Phone(phone) => phone.events()[read..].iter().position(&is_it),
-            Host::Control(_) | Host::Wire(_) => None,
+            _ => None,
         };
         let met = |network: &Network<Host>| told(network).is_some();
         if !self.network.run_until_met(PATIENCE, met) {
@@ -283,7 +383,7 @@ impl World {
                 phone.read = at + 1;
                 phone.events()[at].clone()
             }
-            Host::Control(_) | Host::Wire(_) => unreachable!("telephones are telephones"),
+            _ => unreachable!("telephones are telephones"),
         })
     }
 
@@ -402,7 +502,7 @@ impl World {
     pub fn store(&mut self, operation: Operation) -> Outcome {
         self.network.with(self.hss, |host, _| match host {
             Host::Control(control) => control.store(operation),
-            Host::Phone(_) | Host::Wire(_) => unreachable!("the HSS is a control process"),
+            _ => unreachable!("the HSS is a control process"),
         })
     }
 
@@ -410,7 +510,9 @@ impl World {
     pub fn administer(&mut self, operation: Operation) {
         self.network.with(self.hss, |host, now| match host {
             Host::Control(control) => control.administer(now, operation),
-            Host::Phone(_) | Host::Wire(_) => unreachable!("the HSS is a control process"),
+            Host::Phone(_) | Host::Media(_) | Host::Wire(_) => {
+                unreachable!("the HSS is a control process")
+            }
         });
     }
 
@@ -467,6 +569,14 @@ impl World {
             ];
             let some = counts.iter().filter(|(_, count)| *count > 0);
             left.extend(some.map(|(what, count)| format!("{count} {what} of {:?}", status.roles)));
+        }
+        for &node in &self.gateways {
+            if self.network.is_up(node)
+                && let Host::Media(host) = self.network.host(node)
+                && host.status().contexts + host.status().terminations > 0
+            {
+                left.push(format!("{:?}", host.status()));
+            }
         }
         for (phone, &node) in self.phones.iter().enumerate() {
             if let Host::Phone(host) = self.network.host(node)
@@ -563,6 +673,24 @@ fn address(number: u8, port: u16) -> SocketAddr {
     SocketAddr::new(ip(number), port)
 }
 
+fn ip6(number: u8) -> IpAddr {
+    IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number)])
+}
+
+fn gateway_config(number: u8) -> MediaConfig {
+    let address6 = IpAddr::from([0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 1 + u16::from(number)]);
+    MediaConfig {
+        mid: address(40 + number, 2944),
+        mgc: address(1, 2944),
+        addresses: vec![
+            (IpAddr::from([203, 0, 113, 1 + number]), "access"),
+            (address6, "access"),
+            (IpAddr::from([198, 51, 100, 1 + number]), "core"),
+        ],
+        ports: 20_000..=20_199,
+    }
+}
+
 impl sim::Host for Host {
     fn handle_datagram(
         &mut self,
@@ -606,6 +734,7 @@ impl Host {
         match self {
             Host::Control(host) => host.as_ref(),
             Host::Phone(host) => host.as_ref(),
+            Host::Media(host) => host.as_ref(),
             Host::Wire(host) => host.as_ref(),
         }
     }
@@ -614,6 +743,7 @@ impl Host {
         match self {
             Host::Control(host) => host.as_mut(),
             Host::Phone(host) => host.as_mut(),
+            Host::Media(host) => host.as_mut(),
             Host::Wire(host) => host.as_mut(),
         }
     }

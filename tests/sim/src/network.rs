@@ -144,6 +144,11 @@ impl<H: Host> Network<H> {
         self.counters
     }
 
+    /// Whether a node is up.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.nodes[node.0].host.is_some()
+    }
+
     /// A node that is up.
     ///
     /// # Panics

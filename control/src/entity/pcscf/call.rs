@@ -126,7 +126,8 @@ impl Pcscf {
             caller_tag,
             media: Media::default(),
             anchor: None,
-            alone: false,
+            anchored_at: None,
+            far_sources: Vec::new(),
             waiting: None,
             tasks: VecDeque::new(),
             session_timer: None,
@@ -410,15 +411,26 @@ impl Pcscf {
         let Some(leg) = self.legs.get_mut(&key) else {
             return Step::Keep;
         };
-        if actions.mgc.is_none() || leg.alone {
+        let side = task.side();
+        if let Some(anchoring) = leg.anchored_at {
+            self.tell_source(key, anchoring, side, negotiation);
             return Step::Keep;
         }
-        let side = task.side();
-        let nat = signalling_address(leg, side);
+        if actions.mgc.is_none() {
+            return Step::Keep;
+        }
+        let nat = match negotiation {
+            Negotiation::Offer(session) | Negotiation::Answer(session) => {
+                media_ip(session).and_then(|described| leg.signalling_ip(side, described))
+            }
+            Negotiation::None => None,
+        };
         match negotiation {
             Negotiation::Offer(session) => {
-                if leg.anchor.is_none() && anchored_elsewhere(actions, leg, side, session) {
-                    leg.alone = true;
+                if leg.anchor.is_none()
+                    && let Some(anchoring) = anchored_elsewhere(actions, leg, side, session)
+                {
+                    leg.anchored_at = Some(anchoring);
                     return Step::Keep;
                 }
                 leg.media.offer(side, session, nat)
@@ -436,6 +448,27 @@ impl Pcscf {
                 step
             }
             Negotiation::None => self.media_step_without_description(key, task),
+        }
+    }
+
+    /// A UE behind a NAT describes its media to the leg where that is anchored.
+    fn tell_source(
+        &mut self,
+        key: LegKey,
+        anchoring: LegKey,
+        side: Side,
+        negotiation: &Negotiation,
+    ) {
+        let (Negotiation::Offer(session) | Negotiation::Answer(session)) = negotiation else {
+            return;
+        };
+        let source = self.legs.get(&key).map(|leg| leg.flow.peer().ip());
+        let described = media_ip(session).filter(|_| side == Side::Access);
+        if let (Some(described), Some(source)) = (described, source)
+            && described != source
+            && let Some(leg) = self.legs.get_mut(&anchoring)
+        {
+            leg.note_far_source(described, source);
         }
     }
 
@@ -834,32 +867,33 @@ fn is_reliable(response: &Message) -> bool {
         || response.has_token(HeaderName::Require, "100rel")
 }
 
-/// The IP address from which a side's signalling comes, where that is a UE's own.
-fn signalling_address(leg: &Leg, side: Side) -> Option<IpAddr> {
-    (side == Side::Access).then(|| leg.flow.peer().ip())
+/// Where an end wants its media, by the first of its streams that is in use.
+fn media_ip(session: &Session) -> Option<IpAddr> {
+    let used = (0..session.media.len()).filter(|index| !session.media[*index].is_rejected());
+    used.filter_map(|index| session.rtp_address(index))
+        .map(|rtp| rtp.ip())
+        .next()
 }
 
-/// True when an offer from the core names addresses that the other leg of this P-CSCF put there,
-/// and the UE can use them: the media is anchored once.
-fn anchored_elsewhere(actions: &Actions<'_>, leg: &Leg, side: Side, session: &Session) -> bool {
-    let Some(mgc) = actions.mgc.as_deref() else {
-        return false;
-    };
-    if side != Side::Core {
-        return false;
-    }
+/// The other leg of this P-CSCF that put the addresses into an offer from the core, when the UE can
+/// use all of them: the media is anchored once.
+fn anchored_elsewhere(
+    actions: &Actions<'_>,
+    leg: &Leg,
+    side: Side,
+    session: &Session,
+) -> Option<LegKey> {
+    let reachable = side == Side::Core && actions.config.media.realms_connected;
+    let mgc = actions.mgc.as_deref().filter(|_| reachable)?;
     let family = Family::of(leg.flow.peer());
-    let mut used = session
-        .media
-        .iter()
-        .enumerate()
-        .filter(|(_, media)| !media.is_rejected());
-    let anchored = |(index, _): (usize, &sdp::Media)| {
-        session
-            .rtp_address(index)
-            .is_some_and(|rtp| Family::of(rtp) == family && mgc.is_local(rtp))
-    };
-    used.clone().next().is_some() && used.all(anchored)
+    let used = (0..session.media.len()).filter(|index| !session.media[*index].is_rejected());
+    let mut owners = used.map(|index| {
+        let rtp = session.rtp_address(index)?;
+        mgc.owner_of(rtp).filter(|_| Family::of(rtp) == family)
+    });
+    let owner = owners.next()??;
+    let same = owners.all(|other| other == Some(owner));
+    same.then_some(LegKey(owner))
 }
 
 /// A side that has described its media is of the family of that; else the UE's is of the family of
@@ -896,7 +930,7 @@ fn is_emergency(invite: &Message) -> bool {
 
 /// Puts the gateway's addresses into a description that came from `side`.
 fn rewrite_body(leg: &Leg, side: Side, message: &Message, draft: &mut Draft) {
-    if leg.alone || leg.anchor.is_none() || message.body().is_empty() {
+    if leg.anchor.is_none() || message.body().is_empty() {
         return;
     }
     let Ok(mut session) = Session::parse(message.body()) else {

@@ -1,6 +1,7 @@
 //! A leg: one call's passage through the P-CSCF, with the media it anchors.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use base::TimerId;
 use sip::Message;
@@ -15,6 +16,9 @@ use crate::stack::Flow;
 
 /// Messages of one leg that may wait for its media gateway; a UE that sends more is not obeyed.
 pub const TASKS_MAX: usize = 32;
+
+/// Far ends behind NATs that a leg knows of; those beyond are heard where they say they are.
+const FAR_SOURCES_MAX: usize = 16;
 
 /// Names a leg, and is written into Record-Route: unguessable, so that it also proves who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +56,11 @@ pub struct Leg {
     pub media: Media,
     /// Where its media is anchored, if anywhere.
     pub anchor: Option<AnchorId>,
-    /// The media is anchored at the other leg of this P-CSCF: descriptions pass as they are.
-    pub alone: bool,
+    /// The media is anchored at this other leg of the P-CSCF: descriptions pass as they are.
+    pub anchored_at: Option<LegKey>,
+    /// Where the media of far ends comes from whose own address is behind a NAT, by what they
+    /// describe: told by the legs that are anchored here.
+    pub far_sources: Vec<(IpAddr, IpAddr)>,
     /// What waits for the media gateway.
     pub waiting: Option<(Task, Plan)>,
     /// What comes after it.
@@ -133,6 +140,27 @@ impl Leg {
             caller
         } else {
             caller.other()
+        }
+    }
+
+    /// The address from which the signalling of the end comes that describes its media as at
+    /// `described`; media may come from there in place of it.
+    pub fn signalling_ip(&self, side: Side, described: IpAddr) -> Option<IpAddr> {
+        let mut far = self.far_sources.iter();
+        match side {
+            Side::Access => Some(self.flow.peer().ip()),
+            Side::Core => far
+                .find(|(address, _)| *address == described)
+                .map(|(_, source)| *source),
+        }
+    }
+
+    /// Notes that a far end's signalling comes from elsewhere than it says its media does.
+    pub fn note_far_source(&mut self, described: IpAddr, source: IpAddr) {
+        self.far_sources
+            .retain(|(address, _)| *address != described);
+        if self.far_sources.len() < FAR_SOURCES_MAX {
+            self.far_sources.push((described, source));
         }
     }
 }

@@ -40,11 +40,19 @@ impl Media {
 
     /// Takes an offer from `side`. `nat` is the address from which the side's signalling comes,
     /// where the media may come from elsewhere than the description says.
+    ///
+    /// Who offers to receive is ready to (RFC 3264 5.1): the other end may send before its answer
+    /// has come this far.
     pub fn offer(&mut self, side: Side, description: &Session, nat: Option<IpAddr>) -> Step {
         self.offered_by = Some(side);
         let mut plan = self.applied.clone();
         for index in 0..description.media.len() {
-            let described = describe(description, index, side, nat, plan.streams.get(index));
+            let mut described = describe(description, index, side, nat, plan.streams.get(index));
+            if description.direction(index).receives() {
+                let (near, far) = (side.index(), side.other().index());
+                described.sides[near].mode = described.sides[near].mode.and_sending();
+                described.sides[far].mode = described.sides[far].mode.and_receiving();
+            }
             match plan.streams.get_mut(index) {
                 Some(stream) => *stream = described,
                 None => plan.streams.push(described),

@@ -1,0 +1,183 @@
+//! A media process in the simulated network: a gateway of the house, its TrGW, and workers whose
+//! packets the network carries.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ::sim::{StreamEvent, Transmit};
+use base::{Entropy, Instant};
+use dataplane::io::sim::{self, Network};
+use dataplane::{DropReason, Function, LocalAddress, LocalAddresses, Turn, Worker, runtime};
+use mg::{GatewayConfig, GatewayStatus, MediaGateway, Output, RealmAddress};
+use trgw::{Relay, Trgw};
+
+const WORKERS: usize = 2;
+const FRAMES: usize = 512;
+/// How often workers that receive nothing look at the time.
+const TICK: Duration = Duration::from_secs(1);
+/// Turns after which workers that never rest are taken to spin.
+const TURNS_MAX: usize = 10_000;
+
+/// What a media process is.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// Where it receives H.248.
+    pub mid: SocketAddr,
+    /// Its controller.
+    pub mgc: SocketAddr,
+    /// Its addresses for media, and the IP realm of each.
+    pub addresses: Vec<(IpAddr, &'static str)>,
+    /// Its ports for media, of each address.
+    pub ports: RangeInclusive<u16>,
+}
+
+/// A media process.
+pub struct MediaHost {
+    mid: SocketAddr,
+    network: Network,
+    workers: Vec<Worker>,
+    trgw: Trgw,
+    mg: MediaGateway,
+    tick: Instant,
+    transmits: VecDeque<Transmit>,
+}
+
+impl MediaHost {
+    /// A process that announces itself to its controller.
+    pub fn new(config: &MediaConfig, now: Instant, seed: u64) -> Self {
+        let locals = config.addresses.iter();
+        let locals: Vec<LocalAddress> = locals
+            .map(|(ip, _)| LocalAddress::new(*ip, config.ports.clone()))
+            .collect();
+        let addresses = LocalAddresses::new(&locals).expect("the test's addresses");
+        let (backend, network) = sim::backend(&addresses, WORKERS, FRAMES);
+        let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn Function>;
+        let settings = dataplane::Config::default();
+        let (control, workers) = runtime(&settings, backend, relay).expect("workers of a test");
+        let mut gateway = GatewayConfig::new(config.mid, &mg::TRGW);
+        gateway.association.mgcs = vec![config.mgc];
+        gateway.association.restart_wait_max = Duration::ZERO;
+        gateway.ports = config.ports.clone();
+        gateway.addresses = config
+            .addresses
+            .iter()
+            .map(|(ip, realm)| RealmAddress {
+                realm: Some((*realm).to_owned()),
+                ip: *ip,
+            })
+            .collect();
+        let mut host = Self {
+            mid: config.mid,
+            network,
+            workers,
+            trgw: Trgw::new(control),
+            mg: MediaGateway::new(gateway, now, Entropy::from_u64(seed)),
+            tick: now + TICK,
+            transmits: VecDeque::new(),
+        };
+        host.mg.start(now, &mut host.trgw);
+        host.settle(now);
+        host
+    }
+
+    /// What the gateway says of itself.
+    pub fn status(&self) -> GatewayStatus {
+        self.mg.status()
+    }
+
+    /// Datagrams that the workers dropped, by reason.
+    pub fn drops(&self) -> BTreeMap<&'static str, u64> {
+        let mut drops = BTreeMap::new();
+        for worker in self.trgw.control().worker_stats() {
+            for &reason in DropReason::ALL {
+                *drops.entry(reason.name()).or_default() += worker.drops.of(reason);
+            }
+        }
+        drops.retain(|_, count| *count > 0);
+        drops
+    }
+
+    /// Lets everything happen that needs no time.
+    fn settle(&mut self, now: Instant) {
+        for _ in 0..TURNS_MAX {
+            let mut rests = true;
+            for worker in &mut self.workers {
+                rests &= worker.turn(now) == Turn::Idle;
+            }
+            while let Some(event) = self.trgw.poll_event(now) {
+                self.mg.handle_event(now, &mut self.trgw, &event);
+                rests = false;
+            }
+            if rests && !self.trgw.is_behind() {
+                return self.drain();
+            }
+        }
+        panic!("the workers do not come to rest");
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.mg.poll_output() {
+            if let Output::Transmit { to, bytes } = output {
+                let (local, remote) = (self.mid, to);
+                self.transmits.push_back(Transmit::Datagram {
+                    local,
+                    remote,
+                    bytes,
+                });
+            }
+        }
+        while let Some(packet) = self.network.receive() {
+            self.transmits.push_back(Transmit::Datagram {
+                local: packet.source,
+                remote: packet.destination,
+                bytes: packet.payload,
+            });
+        }
+    }
+}
+
+impl ::sim::Host for MediaHost {
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) {
+        if local == self.mid {
+            self.mg.handle_input(now, &mut self.trgw, remote, bytes);
+        } else {
+            // As a NIC would: by the addresses, so that one flow stays with one worker.
+            let worker = usize::from((local.port() / 2) ^ (remote.port() / 2)) % WORKERS;
+            self.network.send(worker, remote, local, bytes);
+        }
+        self.settle(now);
+    }
+
+    fn handle_stream(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, _: StreamEvent<'_>) {}
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.mg.next_timeout().is_some_and(|at| at <= now) {
+            self.mg.handle_timeout(now, &mut self.trgw);
+        }
+        if self.tick <= now {
+            self.tick = now + TICK;
+        }
+        self.settle(now);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let next = self.mg.next_timeout();
+        Some(next.map_or(self.tick, |at| at.min(self.tick)))
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn listens(&self, _: SocketAddr) -> bool {
+        false
+    }
+}
