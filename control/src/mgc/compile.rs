@@ -104,14 +104,23 @@ pub fn probe() -> ActionRequest {
     ActionRequest::new(ContextId::Null, vec![Command::AuditValue(audit).into()])
 }
 
-/// Whether `adid/ipstop` (H.248.40) is asked for: while media flows both ways, not while the call
-/// rings or is on hold.
-pub fn is_watched(spec: &AnchorSpec, plan: &Plan) -> bool {
+/// The stream whose silence `adid/ipstop` (H.248.40) tells: one of RTP, audio if there is any, on
+/// which media flows both ways, so not while the call rings or is on hold. One is enough: others
+/// may well be silent for long.
+pub fn watched(spec: &AnchorSpec, plan: &Plan) -> Option<StreamId> {
     let flows = |stream: &StreamPlan| {
         let mut sides = stream.sides.iter();
-        stream.used && sides.all(|side| side.mode == Mode::SendReceive && side.remote.is_some())
+        let is_rtp = stream.used && stream.protocol.contains("RTP/");
+        is_rtp && sides.all(|side| side.mode == Mode::SendReceive && side.remote.is_some())
     };
-    spec.inactivity.is_some() && plan.streams.iter().any(flows)
+    let streams = || {
+        let streams = plan.streams.iter().enumerate();
+        streams.filter(|(_, stream)| flows(stream))
+    };
+    spec.inactivity?;
+    let audio = streams().find(|(_, stream)| &*stream.kind == "audio");
+    let (index, _) = audio.or_else(|| streams().next())?;
+    Some(stream_id(index))
 }
 
 fn subtract_all(optional: bool) -> CommandRequest {
@@ -149,7 +158,7 @@ fn descriptors(
         }
         signals.extend(napt(side, old, new).map(|napt| latch(id, napt)));
     }
-    let changes_events = is_watched(spec, before) != is_watched(spec, after);
+    let changes_events = watched(spec, before) != watched(spec, after);
     AmmDescriptors {
         media: (!streams.is_empty()).then_some(MediaDescriptor {
             termination_state: None,
@@ -342,8 +351,9 @@ fn events(spec: &AnchorSpec, side: Side, plan: &Plan) -> Option<EventsDescriptor
         request_id: Some(IDLE),
         events: vec![heartbeat],
     };
-    if let Some(inactivity) = spec.inactivity.filter(|_| is_watched(spec, plan)) {
+    if let (Some(inactivity), Some(stream)) = (spec.inactivity, watched(spec, plan)) {
         let mut stopped = RequestedEvent::new(PkgdName::new("adid", "ipstop"));
+        stopped.stream = Some(stream);
         let seconds = inactivity.as_secs().max(1);
         stopped.parameters.push(Parameter::new("dt", seconds));
         stopped.parameters.push(Parameter::new("dir", "IN"));

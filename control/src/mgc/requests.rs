@@ -263,8 +263,8 @@ impl Mgc {
                     return Ok(());
                 };
                 // It may have crossed with a Modify that asks for something else.
-                let is_current = observed.request_id == WATCHED
-                    && compile::is_watched(&anchor.spec, &anchor.applied);
+                let watched = compile::watched(&anchor.spec, &anchor.applied);
+                let is_current = observed.request_id == WATCHED && watched.is_some();
                 if is_current && has("adid", "ipstop") && !anchor.is_released {
                     let owner = anchor.owner;
                     self.tell(anchor_id, owner, AnchorEvent::Inactive);

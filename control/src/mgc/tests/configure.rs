@@ -4,6 +4,7 @@ use h248::message::StreamMode;
 
 use super::gateway_model::{Answer, Kind, ModelStream, body};
 use super::world::*;
+use crate::mgc::compile;
 use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Mode, Plan, Side};
 
 fn failed(error: AnchorError) -> Vec<AnchorEvent> {
@@ -56,7 +57,7 @@ fn an_answer_changes_the_other_side_only() {
     };
     assert_eq!(
         first,
-        "C=1{MF=ip/1{E=2{hangterm/thb{timerx=3600},adid/ipstop{dt=300,dir=IN}}}"
+        "C=1{MF=ip/1{E=2{hangterm/thb{timerx=3600},adid/ipstop{ST=1,dt=300,dir=IN}}}"
     );
     let remote = "ip/2{M{ST=1{R{\nv=0\r\nc=IN IP4 198.51.100.77";
     assert!(second.starts_with(remote), "{second}");
@@ -127,6 +128,42 @@ fn hold_and_resume_change_modes_and_what_is_watched() {
         let asked = world.asked();
         assert!(!asked[0].contains("L{"), "{asked:?}");
     }
+}
+
+#[test]
+fn the_audio_is_watched_where_there_is_some_and_never_what_is_not_rtp() {
+    let mut video = stream(Some("203.0.113.5:40010"), Some("198.51.100.77:50010"));
+    video.kind = "video".into();
+    let audio = answered().streams.remove(0);
+    let mut fax = audio.clone();
+    (fax.kind, fax.protocol) = ("image".into(), "udptl".into());
+    let mut held = audio.clone();
+    held.sides[0].mode = Mode::SendOnly;
+    for (streams, expected) in [
+        (vec![video.clone(), audio.clone()], Some(2)),
+        (vec![fax.clone(), video.clone()], Some(2)),
+        (vec![held, video.clone()], Some(2)),
+        (vec![fax], None),
+        (vec![video, audio], Some(2)),
+    ] {
+        let plan = Plan { streams };
+        let watched = compile::watched(&spec(), &plan).map(|stream| usize::from(stream.0));
+        assert_eq!(watched, expected);
+    }
+    // Another stream is watched when the first is gone.
+    let mut world = World::new();
+    let mut two = answered();
+    two.streams.push(stream(
+        Some("203.0.113.5:40010"),
+        Some("198.51.100.77:50010"),
+    ));
+    let (id, _) = world.opened(two.clone());
+    two.streams[0].used = false;
+    world.asked();
+    world.apply(id, two);
+    world.settle();
+    let asked = world.asked().concat();
+    assert!(asked.contains("adid/ipstop{ST=2,dt=300,dir=IN}"), "{asked}");
 }
 
 #[test]
