@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use base::{Entropy, Instant};
+use base::Entropy;
 use sip::locate::{Answer, Locator, Next, request_transport};
 use sip::transaction::{ClientId, Timers};
 use sip::{Draft, Message, Transport, Uri};
 
 use super::Stack;
-use super::address::{self, Located};
+use super::address::Located;
 use super::hop::{Flow, Hop};
 use crate::config::Role;
 
@@ -404,55 +404,6 @@ impl Target {
 }
 
 impl Stack {
-    /// Where a next hop leads. A way without targets and locator leads nowhere.
-    pub(super) fn way(&mut self, now: Instant, role: Role, next: &NextHop<'_>) -> Way {
-        let timers = self.core;
-        let entity = |to| Target::Entity {
-            from: role,
-            to,
-            timers,
-        };
-        let at = |located| Target::Located { located, timers };
-        match *next {
-            NextHop::Entity(to) if self.addresses.plays(to) => entity(to).into(),
-            NextHop::Entity(Role::Icscf) => Way {
-                targets: self.addresses.icscf().map(at).into_iter().collect(),
-                ..Way::default()
-            },
-            NextHop::Entity(_) => Way::default(),
-            NextHop::Flow(flow) => Target::Flow {
-                flow,
-                timers: self.gm,
-            }
-            .into(),
-            NextHop::Uri(uri) => {
-                if let Some(own) = self.addresses.own(uri) {
-                    return entity(own.role).into();
-                }
-                if let Some(mut listed) = self.addresses.listed(uri) {
-                    listed.sort_by_key(|located| self.avoided.contains(now, located));
-                    return Way {
-                        targets: listed.into_iter().map(at).collect(),
-                        ..Way::default()
-                    };
-                }
-                let Ok(mut locator) = Locator::of_uri(uri, self.addresses.capabilities()) else {
-                    return Way::default();
-                };
-                if address::is_numeric(uri) {
-                    return match locator.poll_next() {
-                        Next::Target(target) => at(target.into()).into(),
-                        _ => Way::default(),
-                    };
-                }
-                Way {
-                    locator: Some(Box::new(locator)),
-                    ..Way::default()
-                }
-            }
-        }
-    }
-
     /// Via for a request to this target, with a new branch.
     pub(super) fn via(&mut self, target: &Target) -> String {
         let (transport, listener) = match target {

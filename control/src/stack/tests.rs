@@ -78,10 +78,10 @@ fn target(n: u8, port: u16) -> SocketAddr {
 fn request(method: &str) -> Draft {
     let text = format!(
         "{method} sip:bob@scscf.test SIP/2.0\r\n\
-         From: <sip:alice@test>;tag=1\r\nTo: <sip:bob@test>\r\nCall-ID: 1@test\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+         Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKup\r\n\
+         From: <sip:alice@test>;tag=1\r\nTo: <sip:bob@test>\r\n\
+         Call-ID: 1@test\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     );
-    let via = "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKup\r\n";
-    let text = text.replacen("From", &format!("{via}From"), 1);
     Message::parse(text.into_bytes()).expect("a request").edit()
 }
 
