@@ -84,6 +84,10 @@ counters! {
     H248Timeout = "h248.timeout",
     /// Diameter requests refused because too many wait for an answer.
     DiameterRefusedFull = "diameter.refused.full",
+    /// Diameter connections refused because too many have not said who they are.
+    DiameterRefusedStranger = "diameter.refused.stranger",
+    /// Diameter connections refused because their peer is not known.
+    DiameterRefusedPeer = "diameter.refused.peer",
     /// Diameter messages that could not be parsed.
     DiameterMalformed = "diameter.malformed",
     /// Diameter requests that were never answered.

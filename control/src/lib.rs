@@ -14,6 +14,7 @@ pub mod dns;
 pub mod entity;
 pub mod event_loop;
 pub mod identity;
+pub mod journal;
 pub mod mgc;
 pub mod node;
 mod process;

@@ -69,7 +69,7 @@ pub struct DiameterSide {
     streams: HashMap<StreamId, ConnectionId>,
     connections: HashMap<ConnectionId, StreamId>,
     streams_opened: u64,
-    malformed: u64,
+    counted: Counted,
     events: VecDeque<CxEvent>,
 }
 
@@ -80,6 +80,14 @@ enum AskedAs {
     Scscf,
     /// An I-CSCF only asks.
     Nobody,
+}
+
+/// What the endpoint had counted when it was last asked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    malformed: u64,
+    strangers: u64,
+    peers: u64,
 }
 
 impl AskedAs {
@@ -161,7 +169,7 @@ impl DiameterSide {
             streams: HashMap::new(),
             connections: HashMap::new(),
             streams_opened: 0,
-            malformed: 0,
+            counted: Counted::default(),
             events: VecDeque::new(),
         })
     }
@@ -354,12 +362,27 @@ impl DiameterSide {
                 }
             }
         }
+        self.count_faults();
+    }
+
+    /// Counts what the endpoint has counted since the last time.
+    fn count_faults(&mut self) {
         let counted = self.endpoint.counters();
-        let malformed = counted.streams_broken + counted.faulty_requests + counted.faulty_answers;
-        for _ in self.malformed..malformed {
+        let now = Counted {
+            malformed: counted.streams_broken + counted.faulty_requests + counted.faulty_answers,
+            strangers: counted.strangers_refused,
+            peers: counted.unknown_peers,
+        };
+        let before = std::mem::replace(&mut self.counted, now);
+        for _ in before.malformed..now.malformed {
             self.count(Counter::DiameterMalformed);
         }
-        self.malformed = malformed;
+        for _ in before.strangers..now.strangers {
+            self.count(Counter::DiameterRefusedStranger);
+        }
+        for _ in before.peers..now.peers {
+            self.count(Counter::DiameterRefusedPeer);
+        }
     }
 
     fn count(&mut self, counter: Counter) {

@@ -23,6 +23,7 @@ use sip::transaction::ServerId;
 
 use crate::config::{ControlConfig, Role};
 use crate::counters::Counters;
+use crate::journal::Journal;
 use crate::mgc::{AnchorEvent, AnchorId, Mgc};
 use crate::stack::{BranchId, Origin, Stack};
 
@@ -130,6 +131,8 @@ pub struct Actions<'a> {
     pub mgc: Option<&'a mut Mgc>,
     /// Counters.
     pub counters: &'a mut Counters,
+    /// What a restart must not lose.
+    pub journal: &'a mut Journal,
     pub(crate) timers: &'a mut TimerQueue<Timer>,
     pub(crate) cx: &'a mut VecDeque<CxCommand>,
     pub(crate) cx_answers: &'a mut VecDeque<(u64, cx::Answer)>,

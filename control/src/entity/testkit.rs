@@ -15,6 +15,7 @@ use super::scscf::Scscf;
 use super::{Actions, CxCommand, Event, Timer};
 use crate::config::{ControlConfig, ControlFile, Role};
 use crate::counters::{Counter, Counters};
+use crate::journal::Journal;
 use crate::node::{Output, StreamId};
 use crate::stack::Stack;
 
@@ -41,6 +42,7 @@ pub struct Kit<E> {
     pub now: Instant,
     /// What was counted.
     pub counters: Counters,
+    journal: Journal,
     config: ControlConfig,
     stack: Stack,
     entropy: Entropy,
@@ -93,6 +95,7 @@ impl<E: Entity> Kit<E> {
             entity: make(&config, &stack),
             now: Instant::from_secs(1_000_000),
             counters: Counters::default(),
+            journal: Journal::default(),
             config,
             stack,
             entropy: Entropy::from_u64(2),
@@ -240,6 +243,7 @@ impl<E: Entity> Kit<E> {
             stack: &mut self.stack,
             mgc: None,
             counters: &mut self.counters,
+            journal: &mut self.journal,
             timers: &mut self.timers,
             cx: &mut self.cx,
             cx_answers: &mut self.cx_answers,

@@ -549,6 +549,7 @@ impl EventLoop {
                         self.node.handle_input(now, Input::Store { id, outcome });
                     }
                 }
+                Output::Journal(_) => {}
                 Output::Admin { id, reply } => {
                     if let Some(sender) = self.admin_replies.remove(&id) {
                         // The asker may have gone away meanwhile.

@@ -162,6 +162,8 @@ pub enum Output {
         /// What to do.
         operation: store::Operation,
     },
+    /// Write these records of the [`Journal`](crate::journal::Journal) behind those before.
+    Journal(Vec<u8>),
     /// Answer an admin request.
     Admin {
         /// Its identifier.

@@ -24,6 +24,7 @@ use crate::entity::icscf::Icscf;
 use crate::entity::pcscf::Pcscf;
 use crate::entity::scscf::Scscf;
 use crate::entity::{Actions, CxCommand, Event, Timer};
+use crate::journal::Journal;
 use crate::mgc::{self, Mgc, MgcOutput};
 use crate::stack::Stack;
 use crate::store;
@@ -40,6 +41,7 @@ pub struct Node {
     started: Instant,
     entropy: Entropy,
     counters: Counters,
+    journal: Journal,
     timers: TimerQueue<Timer>,
     stack: Stack,
     mgc: Option<Mgc>,
@@ -76,6 +78,7 @@ impl Node {
         Self {
             started: now,
             counters: Counters::default(),
+            journal: Journal::default(),
             timers: TimerQueue::new(),
             mgc,
             diameter,
@@ -297,6 +300,10 @@ impl Node {
             }
             self.outputs.push_back(output);
         }
+        // Before what the peers hear of it.
+        if let Some(records) = self.journal.take() {
+            self.outputs.push_front(Output::Journal(records));
+        }
     }
 
     fn dispatch(&mut self, now: Instant, role: Role, event: Event) {
@@ -380,6 +387,7 @@ impl Node {
             stack: &mut self.stack,
             mgc: self.mgc.as_mut(),
             counters: &mut self.counters,
+            journal: &mut self.journal,
             timers: &mut self.timers,
             cx: &mut self.cx_commands,
             cx_answers: &mut self.cx_answers,

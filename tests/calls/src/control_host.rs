@@ -19,6 +19,7 @@ pub struct ControlHost {
     node: Node,
     config: ControlConfig,
     store: MemoryStore,
+    journal: Vec<u8>,
     streams: HashMap<(SocketAddr, SocketAddr), StreamId>,
     ends: HashMap<StreamId, (SocketAddr, SocketAddr)>,
     connecting: VecDeque<(StreamId, SocketAddr)>,
@@ -50,6 +51,7 @@ impl ControlHost {
             node: Node::new(config.clone(), now, bytes),
             config,
             store,
+            journal: Vec::new(),
             streams: HashMap::new(),
             ends: HashMap::new(),
             connecting: VecDeque::new(),
@@ -181,6 +183,7 @@ impl ControlHost {
                     let outcome = self.store.execute(vec![operation]).swap_remove(0);
                     self.node.handle_input(now, Input::Store { id, outcome });
                 }
+                Output::Journal(records) => self.journal.extend(records),
                 Output::Admin { .. } => {}
             }
         }

@@ -1,0 +1,141 @@
+//! The form of a record: length, checksum, operation, kind, key, value.
+//!
+//! | octets | what |
+//! |---|---|
+//! | 4 | length of what follows the checksum, little-endian |
+//! | 4 | CRC-32 (IEEE 802.3) of the length and of what follows |
+//! | 1 | operation: 1 put, 2 remove |
+//! | 1 | kind |
+//! | 8 | key, little-endian |
+//! | rest | value in the postcard form; nothing for a removal |
+
+use serde::Serialize;
+
+use super::Kind;
+
+/// Octets before the operation.
+const PREFIX: usize = 8;
+/// Octets of operation, kind and key.
+const HEAD: usize = 10;
+/// Most octets of a value: more is no record.
+pub const VALUE_MAX: usize = 1 << 20;
+
+/// What a record does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Put = 1,
+    Remove = 2,
+}
+
+/// A record as read; the kind may be of another version.
+#[derive(Debug)]
+pub struct Record<'a> {
+    pub operation: Operation,
+    pub kind: u8,
+    pub id: u64,
+    pub value: &'a [u8],
+}
+
+/// Appends a record; false, and nothing appended, where the value is too large.
+pub fn write<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    operation: Operation,
+    kind: Kind,
+    id: u64,
+    value: &T,
+) -> bool {
+    // Only types without a length of their own cannot be encoded, and records have none of these.
+    let Ok(value) = postcard::to_allocvec(value) else {
+        return false;
+    };
+    let Some(length) = length(value.len()) else {
+        return false;
+    };
+    let start = out.len();
+    out.extend(length.to_le_bytes());
+    out.extend([0; 4]);
+    out.extend([operation as u8, kind as u8]);
+    out.extend(id.to_le_bytes());
+    out.extend(value);
+    let sum = checksum(length, &out[start + PREFIX..]);
+    out[start + 4..start + PREFIX].copy_from_slice(&sum.to_le_bytes());
+    true
+}
+
+/// The record that `bytes` begin with, and what is behind it; `None` where it is cut off or
+/// damaged.
+pub fn read(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (sum, rest) = rest.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length);
+    let (body, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    if body.len() > HEAD + VALUE_MAX || checksum(length, body) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let (&[operation, kind], rest) = body.split_first_chunk()?;
+    let (id, value) = rest.split_first_chunk()?;
+    let operation = match operation {
+        1 => Operation::Put,
+        2 => Operation::Remove,
+        _ => return None,
+    };
+    let record = Record {
+        operation,
+        kind,
+        id: u64::from_le_bytes(*id),
+        value,
+    };
+    Some((record, after))
+}
+
+/// The length field of a record with so long a value.
+fn length(value: usize) -> Option<u32> {
+    let fits = value <= VALUE_MAX;
+    u32::try_from(HEAD + value).ok().filter(|_| fits)
+}
+
+fn checksum(length: u32, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length.to_le_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_at_the_limit_is_taken_and_one_past_it_is_not() {
+        let mut out = Vec::new();
+        // The form of octets begins with their number, here in three octets.
+        let largest = vec![7_u8; VALUE_MAX - 3];
+        assert!(write(&mut out, Operation::Put, Kind::Leg, 1, &largest));
+        let (record, rest) = read(&out).expect("whole");
+        assert_eq!((record.value.len(), rest.len()), (VALUE_MAX, 0));
+        let length = out.len();
+        let larger = vec![7_u8; VALUE_MAX - 2];
+        assert!(!write(&mut out, Operation::Put, Kind::Leg, 1, &larger));
+        assert_eq!(out.len(), length);
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let mut out = Vec::new();
+        assert!(write(
+            &mut out,
+            Operation::Put,
+            Kind::Context,
+            u64::MAX,
+            "x"
+        ));
+        assert!(write(&mut out, Operation::Remove, Kind::Leg, 3, &()));
+        let (put, rest) = read(&out).expect("whole");
+        assert_eq!((put.operation, put.kind), (Operation::Put, 2));
+        assert_eq!((put.id, put.value), (u64::MAX, &b"\x01x"[..]));
+        let (remove, rest) = read(rest).expect("whole");
+        assert_eq!((remove.operation, remove.kind), (Operation::Remove, 4));
+        assert_eq!((remove.id, remove.value), (3, &[][..]));
+        assert!(rest.is_empty());
+    }
+}

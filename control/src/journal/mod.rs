@@ -1,0 +1,224 @@
+//! The journal: what a control process must not lose in a restart, and the HSS's store does not
+//! hold.
+//!
+//! It is a log of records, each of which puts or removes one value under a key. An entity puts what
+//! it has confirmed and removes what has ended; after a restart it is given the values that were
+//! put last. The [`Journal`] of a node only encodes; the event loop carries the bytes to where they
+//! are written.
+
+mod frame;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use frame::Operation;
+
+/// What a value is of; the numbers are on disk and keep their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A media gateway that the MGC controls.
+    Gateway = 1,
+    /// A context at a gateway, of a call that the MGC is to keep.
+    Context = 2,
+    /// A contact registered through the P-CSCF.
+    Registration = 3,
+    /// A confirmed call at the P-CSCF.
+    Leg = 4,
+    /// An implicit registration set at the S-CSCF.
+    RegistrationSet = 5,
+    /// A subscription to registrations at the S-CSCF.
+    Subscription = 6,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [
+        Kind::Gateway,
+        Kind::Context,
+        Kind::Registration,
+        Kind::Leg,
+        Kind::RegistrationSet,
+        Kind::Subscription,
+    ];
+
+    fn of(number: u8) -> Option<Kind> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// The recording side, of a node: encodes what the entities keep.
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// Encoded and not taken yet.
+    pending: Vec<u8>,
+    records: u64,
+    refused: u64,
+}
+
+impl Journal {
+    /// Keeps `value` under this key, in place of what was kept there before. Beyond a mebibyte it
+    /// is refused, and nothing is kept.
+    pub fn put<T: Serialize + ?Sized>(&mut self, kind: Kind, id: u64, value: &T) {
+        self.records += 1;
+        if !frame::write(&mut self.pending, Operation::Put, kind, id, value) {
+            self.refused += 1;
+            self.remove(kind, id);
+        }
+    }
+
+    /// Nothing is kept under this key any more.
+    pub fn remove(&mut self, kind: Kind, id: u64) {
+        self.records += 1;
+        frame::write(&mut self.pending, Operation::Remove, kind, id, &());
+    }
+
+    /// Records made since the start.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Values that were too large to keep.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// What was recorded since it was asked last: whole records, to be written behind those before.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
+        (!self.pending.is_empty()).then(|| std::mem::take(&mut self.pending))
+    }
+}
+
+/// What a journal holds: the value that was put last under each key and not removed.
+#[derive(Debug, Default)]
+pub struct Replay {
+    values: BTreeMap<Kind, BTreeMap<u64, Vec<u8>>>,
+    skipped: usize,
+    unreadable: usize,
+}
+
+impl Replay {
+    /// Reads records behind those read before.
+    ///
+    /// From a damaged record on nothing is read: so ends a file whose writer was killed.
+    pub fn read(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((record, after)) = frame::read(rest) {
+            rest = after;
+            // A kind of a later version has no entity here.
+            let Some(kind) = Kind::of(record.kind) else {
+                continue;
+            };
+            let values = self.values.entry(kind).or_default();
+            match record.operation {
+                Operation::Put => values.insert(record.id, record.value.to_vec()),
+                Operation::Remove => values.remove(&record.id),
+            };
+        }
+        self.skipped += rest.len();
+    }
+
+    /// Takes the values of a kind, in the order of their keys. One that this version cannot read is
+    /// left out and counted.
+    pub fn take<T: DeserializeOwned>(&mut self, kind: Kind) -> Vec<(u64, T)> {
+        let values = self.values.remove(&kind).unwrap_or_default();
+        let mut readable = Vec::with_capacity(values.len());
+        for (id, bytes) in values {
+            match postcard::from_bytes(&bytes) {
+                Ok(value) => readable.push((id, value)),
+                Err(_) => self.unreadable += 1,
+            }
+        }
+        readable
+    }
+
+    /// Octets that were no records.
+    pub const fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Values taken that could not be read.
+    pub const fn unreadable(&self) -> usize {
+        self.unreadable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replay(bytes: &[u8]) -> Replay {
+        let mut replay = Replay::default();
+        replay.read(bytes);
+        replay
+    }
+
+    fn recorded(record: impl FnOnce(&mut Journal)) -> Vec<u8> {
+        let mut journal = Journal::default();
+        record(&mut journal);
+        journal.take().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_value_put_last_is_what_a_restart_finds() {
+        let bytes = recorded(|journal| {
+            journal.put(Kind::Leg, 7, "first");
+            journal.put(Kind::Leg, 8, "other");
+            journal.put(Kind::Context, 7, &17_u32);
+            journal.put(Kind::Leg, 7, "second");
+            journal.remove(Kind::Leg, 8);
+            journal.remove(Kind::Leg, 9);
+        });
+        let mut replay = replay(&bytes);
+        let legs: Vec<(u64, String)> = replay.take(Kind::Leg);
+        assert_eq!(legs, [(7, "second".into())]);
+        let contexts: Vec<(u64, u32)> = replay.take(Kind::Context);
+        assert_eq!(contexts, [(7, 17)]);
+        assert_eq!((replay.skipped(), replay.unreadable()), (0, 0));
+    }
+
+    #[test]
+    fn a_value_of_another_shape_is_left_out_and_counted() {
+        let bytes = recorded(|journal| {
+            journal.put(Kind::Leg, 1, &300_u32);
+            journal.put(Kind::Leg, 2, &(1_u8, "text"));
+        });
+        let mut replay = replay(&bytes);
+        let legs: Vec<(u64, (u8, String))> = replay.take(Kind::Leg);
+        assert_eq!(legs, [(2, (1, "text".into()))]);
+        assert_eq!(replay.unreadable(), 1);
+    }
+
+    #[test]
+    fn what_is_cut_off_anywhere_leaves_the_records_before_it() {
+        let first = recorded(|journal| journal.put(Kind::Leg, 1, "kept"));
+        let both = recorded(|journal| {
+            journal.put(Kind::Leg, 1, "kept");
+            journal.put(Kind::Leg, 2, "cut");
+        });
+        for length in 0..both.len() {
+            let mut replay = replay(&both[..length]);
+            let legs: Vec<(u64, String)> = replay.take(Kind::Leg);
+            let whole = usize::from(length >= first.len());
+            assert_eq!(legs.len(), whole, "cut at {length}");
+            assert_eq!(replay.skipped(), length - whole * first.len());
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_found() {
+        let bytes = recorded(|journal| {
+            journal.put(Kind::Leg, 1, "kept");
+            journal.put(Kind::Leg, 2, "damaged");
+        });
+        let first = recorded(|journal| journal.put(Kind::Leg, 1, "kept")).len();
+        for bit in first * 8..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let mut replay = replay(&damaged);
+            let legs: Vec<(u64, String)> = replay.take(Kind::Leg);
+            assert_eq!(legs, [(1, "kept".into())], "bit {bit}");
+        }
+    }
+}
