@@ -36,7 +36,7 @@ pub fn prepare(folder: &Folder, name: &str, sources: &[PathBuf], seed: u64) -> P
     println!("garbage {name}: seed {seed}");
     let place = folder.file(name);
     std::fs::create_dir_all(&place).expect("the folder is ours");
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     let mut count = 0;
     for source in sources.iter().flat_map(|source| files(source)) {
         let bytes = std::fs::read(&source).expect("a file of the checkout");
@@ -65,7 +65,8 @@ fn files(path: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn damage(bytes: &mut Vec<u8>, mutation: u64, random: &mut Random) {
+/// Damages a message, each time in another way; the first of four leaves it as it is.
+pub fn damage(bytes: &mut Vec<u8>, mutation: u64, random: &mut Random) {
     if bytes.is_empty() {
         return;
     }
@@ -112,10 +113,16 @@ pub fn start_sending(
 }
 
 /// Numbers from a seed (xorshift64).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Random(seed | 1)
+    }
+
+    /// One less than `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -15,6 +15,7 @@ mod folder;
 pub mod garbage;
 mod namespace;
 pub mod network;
+pub mod peer;
 mod process;
 pub mod sipp;
 pub mod strowger;

@@ -1,7 +1,12 @@
 //! A network of its own for each test.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -50,6 +55,21 @@ impl Namespace {
         command.args(["netns", "exec", &self.name]);
         command.args(["setpriv", "--pdeathsig", "KILL", program]);
         command
+    }
+
+    /// Runs `work` on a thread of its own that is inside: so are the sockets that it opens.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let path = format!("/run/netns/{}", self.name);
+        let enter = || {
+            let place = File::open(&path).unwrap_or_else(|fault| panic!("no {path}: {fault}"));
+            move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))
+                .unwrap_or_else(|fault| panic!("cannot enter {path}: {fault}"));
+            work()
+        };
+        thread::scope(|scope| match scope.spawn(enter).join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
     }
 }
 

@@ -16,6 +16,8 @@ pub const CONTROL: &str = "127.0.0.1:9080";
 pub const MEDIA: &str = "127.0.0.2:9081";
 /// Admin address of the process that plays I- and S-CSCF.
 pub const CORE: &str = "127.0.0.3:9080";
+/// Where the HSS accepts Diameter peers when it is a process of its own.
+pub const CX: &str = "127.0.0.6:3868";
 /// Admin address of the process that plays the HSS.
 pub const HSS: &str = "127.0.0.6:9080";
 
@@ -284,6 +286,14 @@ impl Network {
     pub fn figure(&self, admin: &str, name: &str) -> u64 {
         let status = strowger::status(&self.namespace, &self.folder, admin);
         status.and_then(|status| status[name].as_u64()).unwrap_or(0)
+    }
+
+    /// A counter of a process.
+    pub fn counter(&self, admin: &str, name: &str) -> u64 {
+        let status = strowger::status(&self.namespace, &self.folder, admin);
+        status
+            .and_then(|status| status["counters"][name].as_u64())
+            .unwrap_or(0)
     }
 
     /// Everybody registers, calls somebody, is called by somebody, and deregisters.

@@ -596,8 +596,11 @@ fn more_guests_than_allowed_are_turned_away() {
             panic!("no CEA")
         };
         guest.handle_received(now, own, bytes.as_ref());
-        let closed = std::iter::from_fn(|| hss.poll_event())
-            .any(|event| matches!(event, CxEvent::Output(Output::Close(_))));
+        let after: Vec<CxEvent> = std::iter::from_fn(|| hss.poll_event()).collect();
+        let has = |what: fn(&CxEvent) -> bool| after.iter().any(what);
+        let closed = has(|event| matches!(event, CxEvent::Output(Output::Close(_))));
+        let counted = has(|event| matches!(event, CxEvent::Counted(Counter::DiameterRefusedPeer)));
+        assert_eq!(counted, closed);
         if closed {
             turned_away.push(number);
         }
