@@ -73,6 +73,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "base", "sip", "sdp", "rtp", "h248", "diameter", "codecs", "control", "load", "sim",
         ],
     ),
+    // Measures processes from outside, with the generators and the counterparts.
+    (
+        "measure",
+        &["base", "sip", "sdp", "h248", "load", "interop"],
+    ),
     ("xtask", &[]),
 ];
 

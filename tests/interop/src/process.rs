@@ -70,6 +70,11 @@ impl Process {
         drop(self.child.stdin.take());
     }
 
+    /// Its process identifier: `ip`, `setpriv` and the like replace themselves by what they start.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has written so far.
     pub fn output(&self) -> String {
         std::fs::read(&self.log)

@@ -23,25 +23,34 @@ const SOURCES: [&str; 7] = [
     "trgw",
 ];
 
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
 /// The path of the `strowger` binary, built when a source is newer.
 ///
 /// A test run of the whole workspace has built it already, with its own choice of features; to
 /// build it again for itself would take a minute and change nothing.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        // A test binary is TARGET/PROFILE/deps/NAME; what cargo builds for users lies two up.
-        let test = std::env::current_exe().expect("a test has a path");
-        let profile = test
-            .ancestors()
-            .nth(2)
-            .expect("a test lies in a target folder");
+        // A test binary is TARGET/PROFILE/deps/NAME, what cargo builds for users one up.
+        let this = std::env::current_exe().expect("a program has a path");
+        let folder = this.parent().expect("a program lies in a target folder");
+        let profile = folder
+            .parent()
+            .filter(|_| folder.ends_with("deps"))
+            .unwrap_or(folder);
         let binary = profile.join("strowger");
         if is_stale(&binary) {
             build(profile);
         }
         binary
     })
+}
+
+/// Has [`binary`] be this one, whatever its age: to measure what was built before.
+///
+/// Without effect once [`binary`] was asked for.
+pub fn use_binary(path: PathBuf) {
+    let _ = BINARY.set(path);
 }
 
 fn is_stale(binary: &Path) -> bool {

@@ -1,0 +1,393 @@
+//! Calls of SIPp between registered users, through processes that are watched all the while.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use interop::{Folder, Process};
+use serde::Serialize;
+
+use crate::rig::{Layout, PCSCF, Plan, REALM, Rig, Sample};
+use crate::status;
+
+/// Where the callers are; registrations of one side leave one address.
+const CALLERS: &str = "127.0.1.1";
+/// Where the called are.
+const CALLED: &str = "127.0.1.2";
+/// Registrations a second.
+const REGISTER_RATE: u32 = 100;
+/// Time beyond what the calls need by their rate: retransmissions and the end of the last ones.
+const GRACE: Duration = Duration::from_secs(90);
+/// How often the processes are looked at.
+const PERIOD: Duration = Duration::from_millis(500);
+/// From answer to BYE.
+const TALK_MS: u32 = 2_000;
+/// Growth of resident memory allowed between half of the calls and all of them.
+const GROWTH_MAX: f64 = 0.01;
+
+/// Flags of `load`.
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Calls in all
+    #[arg(long, default_value_t = 20_000)]
+    calls: u32,
+    /// Calls begun a second
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
+    /// Users on each side
+    #[arg(long, default_value_t = 500)]
+    users: u32,
+    /// Processes
+    #[arg(long, value_enum, default_value_t = Layout::Together)]
+    layout: Layout,
+    /// Without a media process: calls are not anchored
+    #[arg(long)]
+    no_media: bool,
+    /// Seconds from the last BYE until nothing may be left over
+    #[arg(long, default_value_t = 150)]
+    settle: u64,
+    /// What the processes log
+    #[arg(long, default_value = "warn")]
+    log: String,
+    /// Also allow resident memory to grow by so many KiB between half of the calls and all: what
+    /// one per cent of a small process in a short run is less than a page or two of
+    #[arg(long, default_value_t = 0)]
+    slack_kib: u64,
+    /// Write the figures here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    calls: u32,
+    rate: u32,
+    layout: Layout,
+    succeeded: u64,
+    failed: u64,
+    retransmissions: u64,
+    seconds: f64,
+    processes: Vec<ProcessOutcome>,
+    left_over: Vec<String>,
+}
+
+/// What became of one process.
+#[derive(Debug, Serialize)]
+struct ProcessOutcome {
+    name: &'static str,
+    /// Before the first call, at half of them, at the last, and after the pause.
+    rss_kib: [u64; 4],
+    /// Over all calls.
+    cpu_us_per_call: f64,
+    descriptors: [usize; 2],
+}
+
+/// Runs it and says how it went; fails when a call did, or when something is left over or grew.
+pub fn run(args: &LoadArgs) -> ExitCode {
+    let mut rig = Rig::start(Plan {
+        layout: args.layout,
+        media: !args.no_media,
+        core: 0,
+        log: args.log.clone(),
+    });
+    let route = register_users(&rig, args.users);
+    println!(
+        "{} users registered on each side; route {route}",
+        args.users
+    );
+
+    let before = rig.usage();
+    let started = Instant::now();
+    let called = start_called(&rig, args);
+    let mut callers = start_callers(&rig, args, &route);
+    let limit = GRACE + Duration::from_secs(u64::from(args.calls / args.rate.max(1)));
+    let mut half = None;
+    let mut shown = 0;
+    while callers.is_running() {
+        assert!(started.elapsed() < limit, "the calls take too long");
+        thread::sleep(PERIOD);
+        rig.assert_running();
+        let begun = begun(&rig);
+        let now = rig.usage();
+        if half.is_none() && begun >= u64::from(args.calls / 2) {
+            half = Some(now.clone());
+        }
+        if begun * 10 / u64::from(args.calls) > shown {
+            shown = begun * 10 / u64::from(args.calls);
+            print_progress(&rig, begun, &now);
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let at_end = rig.usage();
+    let callers = callers.wait(GRACE);
+    // The called see the last BYE before the callers see its answer.
+    drop(called);
+    let (succeeded, failed, retransmissions) = sipp_counts(&rig.folder().file("callers.csv"));
+    println!(
+        "{succeeded} succeeded, {failed} failed, {retransmissions} retransmissions in \
+         {seconds:.0} s; SIPp ended with {}",
+        callers.status
+    );
+
+    thread::sleep(Duration::from_secs(args.settle));
+    rig.assert_running();
+    let after = rig.usage();
+    let left_over = left_over(&rig);
+    let half = half.unwrap_or_else(|| before.clone());
+    let processes = outcomes(args, [&before, &half, &at_end, &after]);
+    let outcome = Outcome {
+        calls: args.calls,
+        rate: args.rate,
+        layout: args.layout,
+        succeeded,
+        failed,
+        retransmissions,
+        seconds,
+        processes,
+        left_over,
+    };
+    report(rig, args, &outcome)
+}
+
+fn outcomes(args: &LoadArgs, at: [&[Sample]; 4]) -> Vec<ProcessOutcome> {
+    let [before, _, at_end, after] = at;
+    (0..before.len())
+        .map(|index| ProcessOutcome {
+            name: before[index].name,
+            rss_kib: at.map(|samples| samples[index].usage.rss_kib),
+            cpu_us_per_call: (at_end[index].usage.cpu - before[index].usage.cpu).as_secs_f64()
+                * 1e6
+                / f64::from(args.calls),
+            descriptors: [before, after].map(|samples| samples[index].usage.descriptors),
+        })
+        .collect()
+}
+
+/// Prints the outcome, and what is wrong with it.
+fn report(rig: Rig, args: &LoadArgs, outcome: &Outcome) -> ExitCode {
+    println!(
+        "process    RSS before, half, last, after (KiB)      growth  CPU µs/call  descriptors"
+    );
+    let mut faults = Vec::new();
+    for process in &outcome.processes {
+        let [before, half, last, after] = process.rss_kib;
+        let growth = (last as f64 - half as f64) / half as f64;
+        println!(
+            "{:10} {before:9} {half:9} {last:9} {after:9} {:+9.2} % {:12.1}  {} -> {}",
+            process.name,
+            growth * 100.0,
+            process.cpu_us_per_call,
+            process.descriptors[0],
+            process.descriptors[1],
+        );
+        if growth > GROWTH_MAX && last > half + args.slack_kib {
+            faults.push(format!("{} grew by {:.2} %", process.name, growth * 100.0));
+        }
+    }
+    if outcome.succeeded != u64::from(args.calls) || outcome.failed > 0 {
+        faults.push(format!("{} calls failed", outcome.failed));
+    }
+    faults.extend(
+        outcome
+            .left_over
+            .iter()
+            .map(|what| format!("left over: {what}")),
+    );
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(outcome).expect("it is plain data");
+        if let Err(fault) = fs::write(path, text + "\n") {
+            faults.push(format!("cannot write {}: {fault}", path.display()));
+        }
+    }
+    if faults.is_empty() {
+        println!("nothing left over, nothing grew");
+        rig.stop();
+        return ExitCode::SUCCESS;
+    }
+    for (name, status) in rig.statuses() {
+        println!("{name}: {status:#}");
+    }
+    let kept = PathBuf::from(format!("/tmp/measure-load-{}", std::process::id()));
+    keep(rig.folder(), &kept);
+    println!("FAILED: {}; logs in {}", faults.join("; "), kept.display());
+    ExitCode::FAILURE
+}
+
+/// Copies the logs of a run.
+fn keep(folder: &Folder, to: &Path) {
+    let Ok(()) = fs::create_dir_all(to) else {
+        return;
+    };
+    for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+        if file.path().is_file() {
+            // What cannot be copied is missing where it is looked for.
+            let _ = fs::copy(file.path(), to.join(file.file_name()));
+        }
+    }
+}
+
+fn print_progress(rig: &Rig, begun: u64, now: &[Sample]) {
+    let status = rig.status(rig.pcscf()).unwrap_or_default();
+    let mut line = format!("{begun:7} calls begun;");
+    for name in ["/dialogs", "/contexts", "/transactions/client", "/timers"] {
+        let _ = write!(line, " {} {}", &name[1..], status::figure(&status, name));
+    }
+    for sample in now {
+        let _ = write!(line, "; {} {} KiB", sample.name, sample.usage.rss_kib);
+    }
+    println!("{line}");
+}
+
+/// Calls that the P-CSCF has seen: a leg at either end.
+fn begun(rig: &Rig) -> u64 {
+    let status = rig.status(rig.pcscf()).unwrap_or_default();
+    status::counter(&status, "call.attempted") / 2
+}
+
+/// What is left in each process, said in words.
+fn left_over(rig: &Rig) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, status) in rig.statuses() {
+        for (what, count) in status::leftovers(&status) {
+            all.push(format!("{count} {what} in {name}"));
+        }
+    }
+    all
+}
+
+/// Adds users to the HSS and registers them; the Service-Route, which is the same for all.
+fn register_users(rig: &Rig, users: u32) -> String {
+    let mut subscribers = String::from("impi,impus,password\n");
+    let sides = [("caller", CALLERS), ("called", CALLED)];
+    for (side, _) in sides {
+        for number in 0..users {
+            let user = format!("{side}{number:06}@{REALM}");
+            let _ = writeln!(subscribers, "{user},sip:{user},secret{number}");
+        }
+    }
+    rig.import(&rig.folder().write("subscribers.csv", subscribers));
+    let mut route = None;
+    for (side, address) in sides {
+        let mut rows = String::from("SEQUENTIAL\n");
+        for number in 0..users {
+            let user = format!("{side}{number:06}");
+            let _ = writeln!(
+                rows,
+                "{user};{REALM};[authentication username={user}@{REALM} password=secret{number}]"
+            );
+        }
+        let name = format!("register-{side}");
+        let mut sipp = Sipp::new(rig, &name, "register.xml", address);
+        sipp.inject(&rows);
+        sipp.arguments(&["-key", "expires", "600000", "-auth_uri", REALM]);
+        sipp.arguments(&["-m", &users.to_string(), "-r", &REGISTER_RATE.to_string()]);
+        let log = rig.folder().file(&format!("{name}.txt"));
+        sipp.arguments(&["-trace_logs", "-log_file"]).path(&log);
+        let limit = GRACE + Duration::from_secs(u64::from(users / REGISTER_RATE));
+        sipp.start().wait(limit).expect_success(&name);
+        route = fs::read_to_string(&log).ok().and_then(|log| {
+            let line = log
+                .lines()
+                .find_map(|line| line.strip_prefix("service-route "));
+            line.map(|line| line.trim().to_owned())
+        });
+    }
+    route.expect("the registrations have a Service-Route")
+}
+
+fn start_called(rig: &Rig, args: &LoadArgs) -> Process {
+    let mut sipp = Sipp::new(rig, "called", "callee.xml", CALLED);
+    sipp.arguments(&["-m", &args.calls.to_string()]);
+    sipp.start()
+}
+
+fn start_callers(rig: &Rig, args: &LoadArgs, route: &str) -> Process {
+    let mut rows = String::from("SEQUENTIAL\n");
+    for number in 0..args.users {
+        let _ = writeln!(
+            rows,
+            "caller{number:06};{REALM};sip:called{number:06}@{REALM}"
+        );
+    }
+    let mut sipp = Sipp::new(rig, "callers", "caller.xml", CALLERS);
+    sipp.inject(&rows);
+    sipp.arguments(&["-key", "service_route", route]);
+    sipp.arguments(&["-m", &args.calls.to_string(), "-r", &args.rate.to_string()]);
+    // Slow calls must not slow the rate.
+    sipp.arguments(&["-l", &(args.rate * 60).to_string()]);
+    sipp.arguments(&["-d", &TALK_MS.to_string(), "-recv_timeout", "60000"]);
+    sipp.arguments(&["-trace_stat", "-fd", "1", "-stf"]);
+    sipp.path(&rig.folder().file("callers.csv"));
+    sipp.start()
+}
+
+/// Calls that succeeded and failed, and retransmissions: the last line of SIPp's statistics.
+fn sipp_counts(file: &Path) -> (u64, u64, u64) {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut lines = text.lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split(';').collect();
+    let values: Vec<&str> = lines.last().unwrap_or_default().split(';').collect();
+    let of = |name: &str| {
+        let index = names.iter().position(|it| *it == name);
+        index
+            .and_then(|index| values.get(index)?.parse().ok())
+            .unwrap_or(0)
+    };
+    (
+        of("SuccessfulCall(C)"),
+        of("FailedCall(C)"),
+        of("Retransmissions(C)"),
+    )
+}
+
+/// One run of SIPp being put together.
+struct Sipp<'a> {
+    rig: &'a Rig,
+    name: &'a str,
+    command: std::process::Command,
+}
+
+impl<'a> Sipp<'a> {
+    fn new(rig: &'a Rig, name: &'a str, scenario: &str, address: &str) -> Self {
+        // The other core: ours is for what is measured.
+        let mut command = rig.namespace().command("taskset");
+        command.args(["-c", "1", "sipp", PCSCF, "-sf"]);
+        command.arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("sipp")
+                .join(scenario),
+        );
+        command.args(["-t", "u1", "-i", address, "-p", "5060", "-mi", address]);
+        command.args(["-mp", "6000", "-nostdin", "-buff_size", "4194304"]);
+        command.args(["-trace_err", "-error_file"]);
+        command.arg(rig.folder().file(&format!("{name}.errors")));
+        Sipp { rig, name, command }
+    }
+
+    fn arguments(&mut self, arguments: &[&str]) -> &mut Self {
+        self.command.args(arguments);
+        self
+    }
+
+    fn path(&mut self, path: &Path) -> &mut Self {
+        self.command.arg(path);
+        self
+    }
+
+    fn inject(&mut self, rows: &str) {
+        let file = self
+            .rig
+            .folder()
+            .write(&format!("{}.users", self.name), rows);
+        self.command.arg("-inf").arg(file);
+    }
+
+    fn start(mut self) -> Process {
+        Process::start(self.name, &mut self.command, self.rig.folder().path())
+    }
+}

@@ -1,0 +1,41 @@
+//! Long runs and process-level figures: our processes in a network namespace, pinned to one core,
+//! under the load of SIPp and of our own generators, which have another core.
+
+mod load;
+mod rig;
+mod status;
+mod usage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use interop::strowger;
+
+/// Measures our processes under load.
+#[derive(Debug, Parser)]
+#[command(name = "measure")]
+struct Arguments {
+    /// The binary to measure; by default one built as this program was
+    #[arg(long, global = true, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Calls of SIPp between registered users: none may fail, and nothing may be left over or grow
+    Load(load::LoadArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(binary) = arguments.binary {
+        let binary = std::path::absolute(&binary).unwrap_or(binary);
+        strowger::use_binary(binary);
+    }
+    match arguments.command {
+        Command::Load(load) => load::run(&load),
+    }
+}

@@ -1,0 +1,76 @@
+//! What a process uses: CPU of all its threads, memory, descriptors.
+
+use std::fs;
+use std::time::Duration;
+
+/// CPU and memory of one process at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time on a CPU, user and system, summed over the threads there are: `schedstat` counts it in
+    /// nanoseconds as the scheduler does, where `stat` counts ticks.
+    pub cpu: Duration,
+    /// Resident set.
+    pub rss_kib: u64,
+    /// Open file descriptors.
+    pub descriptors: usize,
+}
+
+impl Usage {
+    /// That of process `pid`; `None` when there is none.
+    pub fn of(pid: u32) -> Option<Usage> {
+        let mut cpu = Duration::ZERO;
+        for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+            // A thread may end between the two calls.
+            let Ok(schedstat) = fs::read_to_string(task.path().join("schedstat")) else {
+                continue;
+            };
+            cpu += on_cpu(&schedstat)?;
+        }
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+        Some(Usage {
+            cpu,
+            rss_kib: rss_kib(&status)?,
+            descriptors,
+        })
+    }
+}
+
+/// The first field of `schedstat`: nanoseconds spent on a CPU.
+fn on_cpu(schedstat: &str) -> Option<Duration> {
+    let nanoseconds = schedstat.split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+fn rss_kib(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_of_the_kernel_are_read() {
+        let cpu = on_cpu("1234567890 42 7\n").expect("three fields");
+        assert_eq!(cpu, Duration::from_nanos(1_234_567_890));
+        assert_eq!(on_cpu(""), None);
+        let status = "Name:\tstrowger\nVmHWM:\t   14000 kB\nVmRSS:\t   13820 kB\n";
+        assert_eq!(rss_kib(status), Some(13_820));
+    }
+
+    #[test]
+    fn a_process_that_works_uses_cpu_and_memory() {
+        let pid = std::process::id();
+        let before = Usage::of(pid).expect("this process runs");
+        assert!(before.rss_kib > 100 && before.descriptors > 2, "{before:?}");
+        let mut sum = 0_u64;
+        while Usage::of(pid).expect("this process runs").cpu <= before.cpu {
+            sum = (0..1_000_000_u64).fold(sum, u64::wrapping_add);
+        }
+        std::hint::black_box(sum);
+    }
+}
