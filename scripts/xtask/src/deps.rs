@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sip", &["base"]),
     ("sdp", &["base"]),
     ("rtp", &["base"]),
+    ("inet", &[]),
     ("h248", &["base"]),
     ("diameter", &["base"]),
     ("codecs", &[]),

@@ -1,0 +1,255 @@
+//! IPv4, RFC 791.
+
+use crate::checksum::{self, Sum};
+use crate::ethernet::be16;
+use crate::{Error, ipv6};
+use std::net::Ipv4Addr;
+
+mod field {
+    use std::ops::Range;
+
+    pub(super) const VERSION_IHL: usize = 0;
+    pub(super) const DSCP_ECN: usize = 1;
+    pub(super) const TOTAL_LENGTH: Range<usize> = 2..4;
+    pub(super) const FRAGMENT: Range<usize> = 6..8;
+    pub(super) const TTL: usize = 8;
+    pub(super) const PROTOCOL: usize = 9;
+    pub(super) const CHECKSUM: Range<usize> = 10..12;
+    pub(super) const SOURCE: Range<usize> = 12..16;
+    pub(super) const DESTINATION: Range<usize> = 16..20;
+}
+
+/// Bytes of a header without options.
+pub const HEADER_BYTES: usize = field::DESTINATION.end;
+/// The protocol number of ICMP.
+pub const PROTOCOL_ICMP: u8 = 1;
+/// The protocol number of UDP, here and as the next header of IPv6.
+pub const PROTOCOL_UDP: u8 = 17;
+/// Hops that a datagram of ours may take, RFC 1700.
+pub const TTL: u8 = 64;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3fff;
+
+/// A received packet whose lengths and header checksum are right.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    bytes: &'a [u8],
+    header_bytes: usize,
+}
+
+impl<'a> Packet<'a> {
+    /// Checks the header; what is behind the packet's end is padding of the link and left out.
+    ///
+    /// # Errors
+    /// `Truncated`, `Malformed` for another version or an impossible length, `Checksum`.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.len() < HEADER_BYTES {
+            return Err(Error::Truncated);
+        }
+        let header_bytes = usize::from(bytes[field::VERSION_IHL] & 0xf) * 4;
+        let total = usize::from(be16(bytes, field::TOTAL_LENGTH.start));
+        if bytes[field::VERSION_IHL] >> 4 != 4 || header_bytes < HEADER_BYTES {
+            return Err(Error::Malformed);
+        }
+        if total < header_bytes {
+            return Err(Error::Malformed);
+        }
+        let bytes = bytes.get(..total).ok_or(Error::Truncated)?;
+        if checksum::of(&bytes[..header_bytes]) != 0 {
+            return Err(Error::Checksum);
+        }
+        Ok(Self {
+            bytes,
+            header_bytes,
+        })
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub fn source(&self) -> Ipv4Addr {
+        address(&self.bytes[field::SOURCE])
+    }
+
+    /// Whom it is for.
+    #[must_use]
+    pub fn destination(&self) -> Ipv4Addr {
+        address(&self.bytes[field::DESTINATION])
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.bytes[field::PROTOCOL]
+    }
+
+    /// The former TOS octet: DSCP (RFC 2474) and ECN.
+    #[must_use]
+    pub fn traffic_class(&self) -> u8 {
+        self.bytes[field::DSCP_ECN]
+    }
+
+    /// True for every piece of a fragmented datagram, the first included.
+    #[must_use]
+    pub fn is_fragment(&self) -> bool {
+        be16(self.bytes, field::FRAGMENT.start) & MORE_FRAGMENTS_OR_OFFSET != 0
+    }
+
+    /// Bytes before the payload, options included.
+    #[must_use]
+    pub fn header_bytes(&self) -> usize {
+        self.header_bytes
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.bytes[self.header_bytes..]
+    }
+}
+
+/// A header without options, to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Who sends.
+    pub source: Ipv4Addr,
+    /// Whom it is for.
+    pub destination: Ipv4Addr,
+    /// What follows.
+    pub protocol: u8,
+    /// DSCP and ECN.
+    pub traffic_class: u8,
+    /// Bytes that follow, at most 65 515.
+    pub payload_bytes: u16,
+}
+
+impl Header {
+    /// The header. It forbids fragmentation, so that it needs no identification (RFC 6864 4.1).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[field::VERSION_IHL] = 0x45;
+        bytes[field::DSCP_ECN] = self.traffic_class;
+        bytes[field::FRAGMENT].copy_from_slice(&DONT_FRAGMENT.to_be_bytes());
+        bytes[field::TTL] = TTL;
+        bytes[field::PROTOCOL] = self.protocol;
+        bytes[field::SOURCE].copy_from_slice(&self.source.octets());
+        bytes[field::DESTINATION].copy_from_slice(&self.destination.octets());
+        let sum = Sum::ZERO.bytes(&bytes);
+        set_length(&mut bytes, sum, self.payload_bytes);
+        bytes
+    }
+}
+
+/// Sets the length of a header and its checksum; `sum` is that of the other fields.
+pub(crate) fn set_length(header: &mut [u8], sum: Sum, payload_bytes: u16) {
+    let total = payload_bytes.saturating_add(HEADER_BYTES as u16);
+    let checksum = sum.u16(total).checksum();
+    header[field::TOTAL_LENGTH].copy_from_slice(&total.to_be_bytes());
+    header[field::CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// The sum over the pseudo-header of RFC 768, without the length.
+#[must_use]
+pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8) -> Sum {
+    Sum::ZERO
+        .bytes(&source.octets())
+        .bytes(&destination.octets())
+        .u16(u16::from(protocol))
+}
+
+fn address(bytes: &[u8]) -> Ipv4Addr {
+    Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])
+}
+
+// Both families count UDP's hops and number alike.
+const _: () = assert!(TTL == ipv6::HOP_LIMIT);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet() -> Vec<u8> {
+        let header = Header {
+            source: Ipv4Addr::new(192, 0, 2, 1),
+            destination: Ipv4Addr::new(198, 51, 100, 7),
+            protocol: PROTOCOL_UDP,
+            traffic_class: 0xb8,
+            payload_bytes: 4,
+        };
+        [&header.to_bytes()[..], b"data"].concat()
+    }
+
+    #[test]
+    fn the_checksum_of_a_known_header() {
+        // From RFC 1071's companion example, as tshark confirms it: 45 00 00 73 00 00 40 00 40 11
+        // b8 61 c0 a8 00 01 c0 a8 00 c7.
+        let header = Header {
+            source: Ipv4Addr::new(192, 168, 0, 1),
+            destination: Ipv4Addr::new(192, 168, 0, 199),
+            protocol: PROTOCOL_UDP,
+            traffic_class: 0,
+            payload_bytes: 95,
+        };
+        let expected = [
+            0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8,
+            0x00, 0x01, 0xc0, 0xa8, 0x00, 0xc7,
+        ];
+        assert_eq!(header.to_bytes(), expected);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut bytes = packet();
+        bytes.extend([0; 9]);
+        let packet = Packet::new(&bytes).unwrap();
+        assert_eq!(packet.source(), Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(packet.destination(), Ipv4Addr::new(198, 51, 100, 7));
+        assert_eq!((packet.protocol(), packet.traffic_class()), (17, 0xb8));
+        assert!(!packet.is_fragment());
+        assert_eq!(packet.payload(), b"data");
+    }
+
+    #[test]
+    fn options_are_skipped() {
+        let mut bytes = packet();
+        bytes[0] = 0x46;
+        bytes.splice(20..20, [1, 1, 1, 0]);
+        let length = bytes.len() as u16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        bytes[10..12].fill(0);
+        let checksum = checksum::of(&bytes[..24]);
+        bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
+        let packet = Packet::new(&bytes).unwrap();
+        assert_eq!(
+            (packet.header_bytes(), packet.payload()),
+            (24, &b"data"[..])
+        );
+    }
+
+    #[test]
+    fn every_truncation_and_every_flipped_bit_of_the_header_is_noticed() {
+        let bytes = packet();
+        for length in 0..bytes.len() {
+            assert!(Packet::new(&bytes[..length]).is_err(), "{length}");
+        }
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Packet::new(&bytes).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn fragments_are_told() {
+        for fragment in [0x2000_u16, 0x2001, 0x0001, 0x1fff] {
+            let mut bytes = packet();
+            let old = be16(&bytes, 6);
+            let before = be16(&bytes, 10);
+            bytes[6..8].copy_from_slice(&fragment.to_be_bytes());
+            let updated = checksum::update(before, old, fragment);
+            bytes[10..12].copy_from_slice(&updated.to_be_bytes());
+            assert!(Packet::new(&bytes).unwrap().is_fragment());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! UDP, RFC 768; over IPv6 also RFC 8200 8.1.
+
+use crate::Error;
+use crate::checksum::Sum;
+use crate::ethernet::be16;
+
+mod field {
+    use std::ops::Range;
+
+    pub(super) const SOURCE: Range<usize> = 0..2;
+    pub(super) const DESTINATION: Range<usize> = 2..4;
+    pub(super) const LENGTH: Range<usize> = 4..6;
+    pub(super) const CHECKSUM: Range<usize> = 6..8;
+}
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = field::CHECKSUM.end;
+
+/// A received datagram whose length is right.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a>(&'a [u8]);
+
+/// What the checksum of a datagram is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Validity {
+    /// It is right.
+    Valid,
+    /// There is none, which IPv4 allows and IPv6 forbids.
+    Absent,
+    /// It covers the pseudo-header only: the sender left the rest to its interface, and that is a
+    /// virtual one which passed the frame on in memory.
+    Partial,
+    /// It is wrong.
+    Wrong,
+}
+
+impl<'a> Datagram<'a> {
+    /// Checks the length; what is behind the datagram's end is left out.
+    ///
+    /// # Errors
+    /// `Truncated`, `Malformed` for a length below that of the header.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.len() < HEADER_BYTES {
+            return Err(Error::Truncated);
+        }
+        let length = usize::from(be16(bytes, field::LENGTH.start));
+        if length < HEADER_BYTES {
+            return Err(Error::Malformed);
+        }
+        Ok(Self(bytes.get(..length).ok_or(Error::Truncated)?))
+    }
+
+    /// The port it came from; 0 when it expects no answer.
+    #[must_use]
+    pub fn source_port(&self) -> u16 {
+        be16(self.0, field::SOURCE.start)
+    }
+
+    /// The port it is for.
+    #[must_use]
+    pub fn destination_port(&self) -> u16 {
+        be16(self.0, field::DESTINATION.start)
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.0[HEADER_BYTES..]
+    }
+
+    /// Judges the checksum; `pseudo` is the sum over the pseudo-header without the length.
+    #[must_use]
+    pub fn validity(&self, pseudo: Sum) -> Validity {
+        let field = be16(self.0, field::CHECKSUM.start);
+        if field == 0 {
+            return Validity::Absent;
+        }
+        let pseudo = pseudo.u16(self.0.len() as u16);
+        if pseudo.bytes(self.0).checksum() == 0 {
+            return Validity::Valid;
+        }
+        if pseudo.folded() == field {
+            return Validity::Partial;
+        }
+        Validity::Wrong
+    }
+}
+
+/// Writes the header of a datagram in front of its payload: `bytes` is both. `pseudo` is the sum
+/// over the pseudo-header without the length.
+///
+/// False, and nothing written, when `bytes` is shorter than the header or longer than UDP allows.
+#[must_use]
+pub fn write_header(bytes: &mut [u8], source: u16, destination: u16, pseudo: Sum) -> bool {
+    let Ok(length) = u16::try_from(bytes.len()) else {
+        return false;
+    };
+    if bytes.len() < HEADER_BYTES {
+        return false;
+    }
+    bytes[field::SOURCE].copy_from_slice(&source.to_be_bytes());
+    bytes[field::DESTINATION].copy_from_slice(&destination.to_be_bytes());
+    bytes[field::LENGTH].copy_from_slice(&length.to_be_bytes());
+    bytes[field::CHECKSUM].fill(0);
+    let checksum = pseudo.u16(length).bytes(bytes).checksum();
+    // RFC 768: a computed 0 is sent as ones, since 0 means that there is none.
+    let checksum = if checksum == 0 { 0xffff } else { checksum };
+    bytes[field::CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipv4;
+    use std::net::Ipv4Addr;
+
+    fn pseudo() -> Sum {
+        let (from, to) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(198, 51, 100, 7));
+        ipv4::pseudo_header(from, to, ipv4::PROTOCOL_UDP)
+    }
+
+    fn datagram(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0xee; HEADER_BYTES];
+        bytes.extend(payload);
+        assert!(write_header(&mut bytes, 4000, 5000, pseudo()));
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for payload in [&b""[..], b"1", b"22", &[0x80; 172]] {
+            let mut bytes = datagram(payload);
+            bytes.push(0);
+            let datagram = Datagram::new(&bytes).unwrap();
+            assert_eq!(
+                (datagram.source_port(), datagram.destination_port()),
+                (4000, 5000)
+            );
+            assert_eq!(datagram.payload(), payload);
+            assert_eq!(datagram.validity(pseudo()), Validity::Valid);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_makes_the_checksum_wrong() {
+        let bytes = datagram(b"some payload of odd length.");
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let validity = Datagram::new(&bytes).map(|datagram| datagram.validity(pseudo()));
+            assert!(
+                matches!(validity, Err(_) | Ok(Validity::Wrong)),
+                "bit {bit}"
+            );
+        }
+    }
+
+    #[test]
+    fn absent_and_partial_checksums_are_told() {
+        let mut bytes = datagram(b"payload");
+        bytes[6..8].fill(0);
+        let absent = Datagram::new(&bytes).unwrap().validity(pseudo());
+        assert_eq!(absent, Validity::Absent);
+        let partial = pseudo().u16(bytes.len() as u16).folded();
+        bytes[6..8].copy_from_slice(&partial.to_be_bytes());
+        let partial = Datagram::new(&bytes).unwrap().validity(pseudo());
+        assert_eq!(partial, Validity::Partial);
+    }
+
+    #[test]
+    fn a_checksum_of_zero_is_sent_as_ones() {
+        // The payload that makes the sum all ones.
+        let mut bytes = datagram(&[0, 0]);
+        let checksum = be16(&bytes, 6);
+        bytes[8..].copy_from_slice(&checksum.to_be_bytes());
+        assert!(write_header(&mut bytes, 4000, 5000, pseudo()));
+        assert_eq!(be16(&bytes, 6), 0xffff);
+        let validity = Datagram::new(&bytes).unwrap().validity(pseudo());
+        assert_eq!(validity, Validity::Valid);
+    }
+
+    #[test]
+    fn impossible_lengths_are_refused() {
+        let bytes = datagram(b"data");
+        for length in 0..bytes.len() {
+            assert_eq!(
+                Datagram::new(&bytes[..length]).err(),
+                Some(Error::Truncated)
+            );
+        }
+        let mut bytes = bytes;
+        bytes[4..6].copy_from_slice(&7_u16.to_be_bytes());
+        assert_eq!(Datagram::new(&bytes).err(), Some(Error::Malformed));
+        assert!(!write_header(&mut [0; 7], 1, 2, pseudo()));
+        assert!(!write_header(&mut vec![0; 65_536], 1, 2, pseudo()));
+    }
+}
