@@ -1,8 +1,11 @@
 //! Long runs and process-level figures: our processes in a network namespace, pinned to one core,
 //! under the load of SIPp and of our own generators, which have another core.
 
-mod load;
+mod crowd;
+mod endurance;
+mod report;
 mod rig;
+mod signalling;
 mod status;
 mod usage;
 
@@ -26,7 +29,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Calls of SIPp between registered users: none may fail, and nothing may be left over or grow
-    Load(load::LoadArgs),
+    Load(endurance::LoadArgs),
+    /// CPU of control for each AKA registration, 401 and 200
+    Registration(signalling::SignallingArgs),
+    /// CPU of control and media for each anchored call, INVITE to BYE
+    Call(signalling::SignallingArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +43,8 @@ fn main() -> ExitCode {
         strowger::use_binary(binary);
     }
     match arguments.command {
-        Command::Load(load) => load::run(&load),
+        Command::Load(load) => endurance::run(&load),
+        Command::Registration(args) => signalling::run(signalling::Operation::Registration, &args),
+        Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
 }

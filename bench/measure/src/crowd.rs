@@ -1,0 +1,312 @@
+//! Many user agents behind two sockets: they register, and call each other in pairs.
+//!
+//! The agents are those of `load`, so that what arrives at our processes is what a UE sends. All
+//! callers share one address and all called another; whose a message is, its user part says.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use base::{Entropy, Instant};
+use load::ua::{Cause, Config, Event, Output, Secret, UserAgent};
+use load::usim::Usim;
+use sip::Transport;
+use sip::transaction::Timers;
+
+use crate::rig::REALM;
+
+/// Where the callers are.
+pub const CALLERS: &str = "127.0.1.1:5060";
+/// Where the called are.
+pub const CALLED: &str = "127.0.1.2:5060";
+/// Longest SIP message received.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// Datagrams read from one socket before timers are looked at.
+const DATAGRAMS_PER_TURN_MAX: usize = 64;
+/// Digits of the number in a user's name.
+const DIGITS: usize = 7;
+
+/// Which side of a call a user is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Calls.
+    Caller,
+    /// Is called.
+    Called,
+}
+
+/// What has happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Registrations, again or for the first time.
+    pub registered: u64,
+    /// Registrations that came to nothing.
+    pub registrations_failed: u64,
+    /// Calls that were answered.
+    pub established: u64,
+    /// Calls that ended as the caller wanted.
+    pub ended: u64,
+    /// Calls that ended otherwise.
+    pub failed: u64,
+}
+
+/// The user agents of both sides.
+pub struct Crowd {
+    callers: Half,
+    called: Half,
+    started: std::time::Instant,
+    tally: Tally,
+}
+
+struct Half {
+    side: Side,
+    socket: UdpSocket,
+    agents: Vec<UserAgent>,
+    /// When an agent wants attention; an entry may be out of date, none is missing.
+    due: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// The earliest entry of each agent.
+    next: Vec<Option<Instant>>,
+}
+
+/// Name of a user without its domain.
+pub fn user(side: Side, number: usize) -> String {
+    match side {
+        Side::Caller => format!("a{number:0DIGITS$}"),
+        Side::Called => format!("b{number:0DIGITS$}"),
+    }
+}
+
+/// Subscriber key and OPc of a user.
+fn keys(side: Side, number: usize) -> ([u8; 16], [u8; 16]) {
+    let mut k = [0x5a; 16];
+    k[..8].copy_from_slice(&(number as u64).to_be_bytes());
+    k[15] = side as u8;
+    let opc = k.map(|octet| octet ^ 0xa5);
+    (k, opc)
+}
+
+/// The subscribers in the form that `strowger subscriber import` reads.
+pub fn import_file(users: usize) -> String {
+    let mut text = String::from("impi,impus,k,opc\n");
+    let hex = |octets: [u8; 16]| octets.map(|octet| format!("{octet:02x}")).concat();
+    for side in [Side::Caller, Side::Called] {
+        for number in 0..users {
+            let identity = format!("{}@{REALM}", user(side, number));
+            let (k, opc) = keys(side, number);
+            let (k, opc) = (hex(k), hex(opc));
+            text.push_str(&format!("{identity},sip:{identity},{k},{opc}\n"));
+        }
+    }
+    text
+}
+
+impl Half {
+    fn open(side: Side, address: &str, proxy: SocketAddr, users: usize) -> io::Result<Self> {
+        let local: SocketAddr = address.parse().expect("a socket address");
+        let socket = UdpSocket::bind(local)?;
+        socket.set_nonblocking(true)?;
+        let agent = |number| {
+            let (k, opc) = keys(side, number);
+            let secret = Secret::Aka(Box::new(Usim::new(k, opc)));
+            let identity = format!("{}@{REALM}", user(side, number));
+            let mut config = Config::new(&identity, secret, local, proxy);
+            config.timers = Timers::GM;
+            config.access_network =
+                Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000001".to_owned());
+            let seed = 2 * number as u64 + side as u64 + 1;
+            UserAgent::new(config, Entropy::from_u64(seed))
+        };
+        Ok(Half {
+            side,
+            socket,
+            agents: (0..users).map(agent).collect(),
+            due: BinaryHeap::new(),
+            next: vec![None; users],
+        })
+    }
+
+    fn read(&mut self, now: Instant, tally: &mut Tally) -> bool {
+        let mut buffer = [0; DATAGRAM_BYTES_MAX];
+        for _ in 0..DATAGRAMS_PER_TURN_MAX {
+            let (length, from) = match self.socket.recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return false,
+                // What the network says of datagrams sent earlier.
+                Err(_) => continue,
+            };
+            let datagram = &buffer[..length];
+            let Some(index) = addressee(datagram).filter(|&index| index < self.agents.len()) else {
+                continue;
+            };
+            self.agents[index].handle_input(now, Transport::Udp, from, datagram);
+            self.settle(now, index, tally);
+        }
+        true
+    }
+
+    fn fire(&mut self, now: Instant, tally: &mut Tally) {
+        while let Some(&Reverse((at, index))) = self.due.peek() {
+            if at > now {
+                return;
+            }
+            self.due.pop();
+            if self.next[index] == Some(at) {
+                self.next[index] = None;
+                self.agents[index].handle_timeout(now);
+                self.settle(now, index, tally);
+            }
+        }
+    }
+
+    /// Does what an agent asks for after something happened to it.
+    fn settle(&mut self, now: Instant, index: usize, tally: &mut Tally) {
+        while let Some(output) = self.agents[index].poll_output() {
+            match output {
+                // What does not leave is sent again by timer.
+                Output::Transmit { to, bytes, .. } => drop(self.socket.send_to(&bytes, to)),
+                Output::Event(event) => self.note(now, index, &event, tally),
+            }
+        }
+        if let Some(at) = self.agents[index].next_timeout()
+            && self.next[index].is_none_or(|next| at < next)
+        {
+            self.next[index] = Some(at);
+            self.due.push(Reverse((at, index)));
+        }
+    }
+
+    fn note(&mut self, now: Instant, index: usize, event: &Event, tally: &mut Tally) {
+        match event {
+            Event::Registered { .. } => tally.registered += 1,
+            Event::RegistrationFailed { .. } => tally.registrations_failed += 1,
+            Event::Established { call } if self.side == Side::Caller => {
+                tally.established += 1;
+                if self.agents[index].hang_up(now, *call).is_err() {
+                    tally.failed += 1;
+                }
+            }
+            Event::Ended { cause, .. } if self.side == Side::Caller => match cause {
+                Cause::HungUp => tally.ended += 1,
+                _ => tally.failed += 1,
+            },
+            _ => {}
+        }
+    }
+}
+
+impl Crowd {
+    /// `users` on each side, none of them registered; `proxy` is their P-CSCF.
+    ///
+    /// # Errors
+    /// A socket cannot be opened.
+    pub fn open(proxy: SocketAddr, users: usize) -> io::Result<Self> {
+        Ok(Crowd {
+            callers: Half::open(Side::Caller, CALLERS, proxy, users)?,
+            called: Half::open(Side::Called, CALLED, proxy, users)?,
+            started: std::time::Instant::now(),
+            tally: Tally::default(),
+        })
+    }
+
+    fn now(&self) -> Instant {
+        // User agents begin at some time after zero, as if they had run before.
+        Instant::from_secs(1_000) + self.started.elapsed()
+    }
+
+    /// What has happened so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Has a user register.
+    pub fn register(&mut self, side: Side, number: usize) {
+        let now = self.now();
+        let half = self.half(side);
+        // One that is under way goes on.
+        let _ = half.agents[number].register(now);
+        self.settle(side, number);
+    }
+
+    /// Has a caller call the user of the same number, who answers at once; the caller hangs up when
+    /// he hears that.
+    pub fn call(&mut self, number: usize) {
+        let now = self.now();
+        let target = format!("sip:{}@{REALM}", user(Side::Called, number));
+        if self.callers.agents[number].call(now, &target).is_err() {
+            self.tally.failed += 1;
+        }
+        self.settle(Side::Caller, number);
+    }
+
+    fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Caller => &mut self.callers,
+            Side::Called => &mut self.called,
+        }
+    }
+
+    fn settle(&mut self, side: Side, number: usize) {
+        let now = self.now();
+        let mut tally = self.tally;
+        self.half(side).settle(now, number, &mut tally);
+        self.tally = tally;
+    }
+
+    /// Takes what came and does what is due; rests a little when nothing came.
+    pub fn turn(&mut self) {
+        let now = self.now();
+        let mut busy = false;
+        for half in [&mut self.callers, &mut self.called] {
+            busy |= half.read(now, &mut self.tally);
+            half.fire(now, &mut self.tally);
+        }
+        if !busy {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+    }
+}
+
+/// The number of the user that a message is for: in the Request-URI of a request, in From of a
+/// response.
+fn addressee(message: &[u8]) -> Option<usize> {
+    let is_response = message.starts_with(b"SIP/2.0 ");
+    let line = if is_response {
+        let mut lines = message.split(|&octet| octet == b'\n');
+        lines.find(|line| line.starts_with(b"From:") || line.starts_with(b"f:"))?
+    } else {
+        message.split(|&octet| octet == b'\n').next()?
+    };
+    let at = line.windows(4).position(|four| four == b"sip:")? + 4;
+    // The letter of the side, then digits.
+    let digits = line.get(at + 1..at + 1 + DIGITS)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_is_in_the_request_uri_or_in_from() {
+        let invite = b"INVITE sip:b0000042@127.0.1.2:5060 SIP/2.0\r\nFrom: <sip:a0000007@x>\r\n";
+        assert_eq!(addressee(invite), Some(42));
+        let ok =
+            b"SIP/2.0 200 OK\r\nVia: x\r\nFrom: <sip:a0000007@x>;tag=1\r\nTo: <sip:b0000042@x>";
+        assert_eq!(addressee(ok), Some(7));
+        assert_eq!(addressee(b"\r\n\r\n"), None);
+        assert_eq!(addressee(b"NOTIFY sip:x SIP/2.0\r\n"), None);
+    }
+
+    #[test]
+    fn every_subscriber_has_a_line_and_keys_of_its_own() {
+        let text = import_file(3);
+        assert_eq!(text.lines().count(), 7);
+        let keys: std::collections::BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.split(',').nth(2))
+            .collect();
+        assert_eq!(keys.len(), 7);
+    }
+}
