@@ -95,7 +95,7 @@ impl Journal {
 pub struct Replay {
     values: BTreeMap<Kind, BTreeMap<u64, Vec<u8>>>,
     skipped: usize,
-    unreadable: usize,
+    unreadable: Vec<(Kind, u64)>,
 }
 
 impl Replay {
@@ -127,7 +127,7 @@ impl Replay {
         for (id, bytes) in values {
             match postcard::from_bytes(&bytes) {
                 Ok(value) => readable.push((id, value)),
-                Err(_) => self.unreadable += 1,
+                Err(_) => self.unreadable.push((kind, id)),
             }
         }
         readable
@@ -138,9 +138,9 @@ impl Replay {
         self.skipped
     }
 
-    /// Values taken that could not be read.
-    pub const fn unreadable(&self) -> usize {
-        self.unreadable
+    /// The keys of values that were to be taken and could not be read, once.
+    pub fn take_unreadable(&mut self) -> Vec<(Kind, u64)> {
+        std::mem::take(&mut self.unreadable)
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(legs, [(7, "second".into())]);
         let contexts: Vec<(u64, u32)> = replay.take(Kind::Context);
         assert_eq!(contexts, [(7, 17)]);
-        assert_eq!((replay.skipped(), replay.unreadable()), (0, 0));
+        assert_eq!((replay.skipped(), replay.take_unreadable()), (0, vec![]));
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         let mut replay = replay(&bytes);
         let legs: Vec<(u64, (u8, String))> = replay.take(Kind::Leg);
         assert_eq!(legs, [(2, (1, "text".into()))]);
-        assert_eq!(replay.unreadable(), 1);
+        assert_eq!(replay.take_unreadable(), [(Kind::Leg, 1)]);
     }
 
     #[test]

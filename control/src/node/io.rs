@@ -35,6 +35,9 @@ pub enum Service {
 pub struct StreamId(u64);
 
 impl StreamId {
+    /// A connection that ended with an earlier life of the process; names none of this one.
+    pub(crate) const OF_EARLIER_LIFE: StreamId = StreamId(0);
+
     /// The n-th stream that a peer opened.
     pub(crate) const fn accepted(n: u64) -> Self {
         StreamId(4 * n)

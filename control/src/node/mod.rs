@@ -24,7 +24,7 @@ use crate::entity::icscf::Icscf;
 use crate::entity::pcscf::Pcscf;
 use crate::entity::scscf::Scscf;
 use crate::entity::{Actions, CxCommand, Event, Timer};
-use crate::journal::Journal;
+use crate::journal::{Journal, Replay};
 use crate::mgc::{self, Mgc, MgcOutput};
 use crate::stack::Stack;
 use crate::store;
@@ -96,6 +96,21 @@ impl Node {
             entropy,
             config,
         }
+    }
+
+    /// Takes up what an earlier life of this process has kept; to be called once, before any input.
+    ///
+    /// What is restored counts as kept: it is put again only when it changes. What an entity cannot
+    /// take up, or what has ended meanwhile, it removes.
+    pub fn restore(&mut self, now: Instant, replay: &mut Replay) {
+        let (entities, mut actions) = self.split(now);
+        if let Some(pcscf) = entities.pcscf {
+            pcscf.restore(replay, &mut actions);
+        }
+        for (kind, id) in replay.take_unreadable() {
+            actions.journal.remove(kind, id);
+        }
+        self.settle(now);
     }
 
     /// Takes what happened outside.
@@ -302,7 +317,10 @@ impl Node {
         }
         // Before what the peers hear of it.
         if let Some(records) = self.journal.take() {
-            self.outputs.push_front(Output::Journal(records));
+            match self.outputs.front_mut() {
+                Some(Output::Journal(waiting)) => waiting.extend(records),
+                _ => self.outputs.push_front(Output::Journal(records)),
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use sip::{Host, Scheme, Uri};
 use crate::config::{ControlConfig, Role};
 
 /// Port of SIP where none is given (RFC 3261 19.1.2).
-const SIP_PORT: u16 = 5060;
+pub(crate) const SIP_PORT: u16 = 5060;
 
 /// Transports that this process speaks, most wanted first.
 const TRANSPORTS: &[Transport] = &[Transport::Udp, Transport::Tcp];
@@ -78,6 +78,12 @@ impl Addresses {
     /// The n-th SIP address.
     pub fn listener(&self, index: u16) -> Option<SocketAddr> {
         self.listeners.get(usize::from(index)).copied()
+    }
+
+    /// The index of one of our SIP addresses.
+    pub fn index_of(&self, address: SocketAddr) -> Option<u16> {
+        let index = self.listeners.iter().position(|own| *own == address)?;
+        u16::try_from(index).ok()
     }
 
     /// The first SIP address of the family of `peer`, or the first of all.

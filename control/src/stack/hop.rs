@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
 use sip::transaction::{self, Timers};
 
+use super::address::Addresses;
 use crate::config::Role;
 use crate::node::StreamId;
 
@@ -41,6 +43,48 @@ impl Flow {
         match self {
             Flow::Udp { listener, .. } | Flow::Stream { listener, .. } => *listener,
         }
+    }
+}
+
+/// A [`Flow`] as the journal has it: with our address in place of its index, which the next
+/// configuration may deal otherwise, and without the connection, which ends with the process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct KeptFlow {
+    is_stream: bool,
+    local: SocketAddr,
+    peer: SocketAddr,
+}
+
+impl KeptFlow {
+    /// What is kept of a flow.
+    pub fn of(flow: Flow, addresses: &Addresses) -> Option<Self> {
+        Some(Self {
+            is_stream: matches!(flow, Flow::Stream { .. }),
+            local: addresses.listener(flow.listener())?,
+            peer: flow.peer(),
+        })
+    }
+
+    /// The peer's address.
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The flow again; `None` where we no longer listen at that address.
+    ///
+    /// A connection is opened to `listening`, where that is known: what the UE opened it from is
+    /// no address to connect to (RFC 3261 18.1.1).
+    pub fn restored(self, addresses: &Addresses, listening: Option<SocketAddr>) -> Option<Flow> {
+        let listener = addresses.index_of(self.local)?;
+        let peer = self.peer;
+        Some(match self.is_stream {
+            false => Flow::Udp { listener, peer },
+            true => Flow::Stream {
+                stream: StreamId::OF_EARLIER_LIFE,
+                listener,
+                peer: listening.unwrap_or(peer),
+            },
+        })
     }
 }
 

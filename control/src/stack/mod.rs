@@ -20,9 +20,10 @@ use sip::locate::{ResponseRoute, ResponseTarget, mark_source};
 use sip::transaction::{self, ClientId, Layer, Received, Refusal, ServerId, Timers};
 use sip::{Draft, HeaderName, Message, Method, ParseError, Transport};
 
-pub use address::Own;
+pub(crate) use address::SIP_PORT;
+pub use address::{Addresses, Own};
 pub use branch::{BranchId, NextHop};
-pub use hop::{Flow, Hop, Origin};
+pub use hop::{Flow, Hop, KeptFlow, Origin};
 
 use crate::admin::TransactionStatus;
 use crate::config::{ControlConfig, Role};
@@ -30,7 +31,6 @@ use crate::counters::{Counter, Counters};
 use crate::dns::{self, Resolver};
 use crate::entity::Event;
 use crate::node::{Output, Payload, Service, Socket, StreamId};
-use address::Addresses;
 use avoided::Avoided;
 use branch::{Answered, Branches, Cancel};
 use streams::Streams;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use base::Instant;
 use control::ControlConfig;
 use control::admin::{self, Status};
+use control::journal::Replay;
 use control::node::{Input, Node, Output, Service, Socket, StreamId};
 use control::store::{MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
 use sim::{StreamEvent, Transmit};
@@ -38,9 +39,22 @@ impl ControlHost {
         Self::with_store(config, store, now, seed)
     }
 
-    /// The same process after its end: its store is what is left of it.
+    /// The same process after its end: its store and its journal are what is left of it.
     #[must_use]
     pub fn restarted(self, now: Instant, seed: u64) -> Self {
+        let mut replay = Replay::default();
+        replay.read(&self.journal);
+        assert_eq!(replay.skipped(), 0, "the journal is whole");
+        let mut host = Self::with_store(self.config, self.store, now, seed);
+        host.journal = self.journal;
+        host.node.restore(now, &mut replay);
+        host.drain(now);
+        host
+    }
+
+    /// The same process after its end, its state directory lost.
+    #[must_use]
+    pub fn restarted_without_state(self, now: Instant, seed: u64) -> Self {
         Self::with_store(self.config, self.store, now, seed)
     }
 

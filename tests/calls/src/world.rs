@@ -521,15 +521,28 @@ impl World {
         Usim::new(key(user), OPC)
     }
 
-    /// Ends a control process and starts it anew at once, with its store and without anything else.
+    /// Ends a control process and starts it anew at once, with its store and its journal.
     pub fn restart(&mut self, node: NodeId) {
+        self.start_anew(node, ControlHost::restarted);
+    }
+
+    /// Ends a control process and starts it anew at once, with its store and without anything else.
+    pub fn restart_without_state(&mut self, node: NodeId) {
+        self.start_anew(node, ControlHost::restarted_without_state);
+    }
+
+    fn start_anew(
+        &mut self,
+        node: NodeId,
+        start: impl FnOnce(ControlHost, Instant, u64) -> ControlHost,
+    ) {
         let before = self.network.crash(node);
         let Some(Host::Control(before)) = before else {
             unreachable!("control processes are control processes");
         };
         self.restarts += 1;
         let seed = self.network.seed() ^ (self.restarts << 48);
-        let after = before.restarted(self.network.now(), seed);
+        let after = start(*before, self.network.now(), seed);
         self.network.restart(node, Host::Control(Box::new(after)));
     }
 

@@ -295,13 +295,13 @@ fn without_an_s_cscf_calls_fail_and_the_telephone_is_told_to_register() {
 }
 
 #[test]
-fn after_a_p_cscf_restarts_telephones_register_and_call_again() {
+fn after_a_p_cscf_loses_its_state_telephones_register_and_call_again() {
     for layout in Layout::ALL {
         let mut world = pair().layout(layout).build();
         world.register(&[0, 1]);
         world.call(0, 1);
         world.established(0, 1);
-        world.restart(world.pcscf);
+        world.restart_without_state(world.pcscf);
         // Its call is unknown, and so is the telephone.
         let calls: Vec<_> = world.phone(0).phone().agent().calls().collect();
         world.act(0, |agent, now| {
@@ -323,10 +323,10 @@ fn after_a_p_cscf_restarts_telephones_register_and_call_again() {
 }
 
 #[test]
-fn after_an_s_cscf_restarts_telephones_register_and_call_again() {
+fn after_an_s_cscf_loses_its_state_telephones_register_and_call_again() {
     let mut world = pair().layout(Layout::ThreeProcesses).build();
     world.register(&[0, 1]);
-    world.restart(world.scscf);
+    world.restart_without_state(world.scscf);
     world.network.run_for(Duration::from_secs(60));
     world.call(0, 1);
     assert_eq!(world.expect_refusal(0), 504);

@@ -14,6 +14,7 @@ mod reg_event;
 mod register;
 mod registration;
 mod release;
+mod restore;
 
 use std::collections::HashMap;
 

@@ -475,10 +475,14 @@ impl Pcscf {
             let Some(registration) = self.registrations.get_mut(member) else {
                 continue;
             };
-            let News { ended, by_network } = registration.learn(document, is_over);
-            if !ended {
+            let news: News = registration.learn(document, is_over);
+            if !news.ended {
+                if news.changed {
+                    self.keep_registration(actions, member);
+                }
                 continue;
             }
+            let by_network = news.by_network;
             info!(identity = %Pii(&registration.registered), by_network, "deregistered");
             self.forget(actions, member);
             if by_network {

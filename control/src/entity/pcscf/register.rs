@@ -12,6 +12,7 @@ use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::identity;
+use crate::journal::Kind;
 use crate::proxy::ContextId;
 use crate::stack::{NextHop, Origin};
 
@@ -140,15 +141,22 @@ impl Pcscf {
             service_route: values(response, HeaderName::ServiceRoute),
             call_id: response.call_id().unwrap_or_default().to_owned(),
             cseq: response.cseq().map_or(0, |cseq| cseq.number),
+            ends_at: actions.now + lifetime,
             timer: Some(timer),
         };
         match self.registrations.put(registering.key, registration) {
             Some(replaced) => {
+                self.keep_registration(actions, registering.key);
                 actions.cancel_timer(replaced);
                 let granted = Duration::from_secs(seconds.into());
                 self.subscribe(actions, registering.key, granted);
             }
-            None => actions.cancel_timer(Some(timer)),
+            None => {
+                actions.cancel_timer(Some(timer));
+                actions
+                    .journal
+                    .remove(Kind::Registration, registering.key.0);
+            }
         }
     }
 
@@ -165,6 +173,7 @@ impl Pcscf {
         let until = actions.now + actions.config.gm.t1 * DEPARTURE;
         if let Some(gone) = self.registrations.depart(actions.now, key, until) {
             actions.cancel_timer(gone.timer);
+            actions.journal.remove(Kind::Registration, key.0);
             self.unsubscribe(actions, key);
         }
     }

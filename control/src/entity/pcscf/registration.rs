@@ -39,7 +39,9 @@ pub struct Registration {
     pub call_id: String,
     /// CSeq number of that REGISTER.
     pub cseq: u32,
-    /// Fires when it ends.
+    /// When it ends.
+    pub ends_at: Instant,
+    /// Fires then.
     pub timer: Option<TimerId>,
 }
 
@@ -63,6 +65,8 @@ pub struct News {
     pub ended: bool,
     /// The network wants it so.
     pub by_network: bool,
+    /// The identities that the UE may use are others now.
+    pub changed: bool,
 }
 
 /// All registrations of the P-CSCF.
@@ -245,20 +249,25 @@ impl Registration {
                 ended.push(aor);
             }
         }
+        let mut changed = false;
         let default = self.default_identity();
         let is_whole = document.full || is_last || ended.contains(&default);
         for aor in ended.iter().filter(|aor| !active.contains(aor)) {
+            let before = self.identities.len();
             self.identities.retain(|value| !names(value, aor));
+            changed |= self.identities.len() < before;
         }
         for aor in &active {
             if !self.may_use(aor) && self.identities.len() < IDENTITIES_MAX {
                 self.identities.push(format!("<{aor}>"));
+                changed = true;
             }
         }
         let is_over = active.is_empty() && !ended.is_empty();
         News {
             ended: is_over && (is_whole || self.identities.is_empty()),
             by_network,
+            changed,
         }
     }
 

@@ -1,0 +1,98 @@
+//! What the P-CSCF keeps in the journal, and takes up again after a restart.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use base::Instant;
+use serde::{Deserialize, Serialize};
+use sip::Uri;
+
+use super::registration::{Registration, RegistrationKey};
+use super::{Pcscf, Timer};
+use crate::entity::{self, Actions};
+use crate::journal::{Kind, Replay};
+use crate::stack::{KeptFlow, SIP_PORT};
+
+/// A [`Registration`] in the journal, under its key.
+#[derive(Serialize, Deserialize)]
+struct KeptRegistration<'a> {
+    flow: KeptFlow,
+    contact: Cow<'a, str>,
+    registered: Cow<'a, str>,
+    identities: Cow<'a, [String]>,
+    service_route: Cow<'a, [String]>,
+    call_id: Cow<'a, str>,
+    cseq: u32,
+    ends_at_ns: u64,
+}
+
+impl Pcscf {
+    /// Takes up what an earlier life has kept.
+    pub(crate) fn restore(&mut self, replay: &mut Replay, actions: &mut Actions<'_>) {
+        for (key, kept) in replay.take(Kind::Registration) {
+            self.restore_registration(actions, RegistrationKey(key), kept);
+        }
+    }
+
+    /// Keeps a registration as it is now.
+    pub(super) fn keep_registration(&self, actions: &mut Actions<'_>, key: RegistrationKey) {
+        let Some(registration) = self.registrations.get(key) else {
+            return;
+        };
+        let Some(flow) = KeptFlow::of(registration.flow, actions.stack.addresses()) else {
+            return;
+        };
+        let kept = KeptRegistration {
+            flow,
+            contact: Cow::Borrowed(&registration.contact),
+            registered: Cow::Borrowed(&registration.registered),
+            identities: Cow::Borrowed(&registration.identities),
+            service_route: Cow::Borrowed(&registration.service_route),
+            call_id: Cow::Borrowed(&registration.call_id),
+            cseq: registration.cseq,
+            ends_at_ns: registration.ends_at.as_nanos(),
+        };
+        actions.journal.put(Kind::Registration, key.0, &kept);
+    }
+
+    /// A registration of an earlier life goes on. One that has ended meanwhile ends by its timer,
+    /// at once; one to an address where we no longer listen cannot go on.
+    fn restore_registration(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: RegistrationKey,
+        kept: KeptRegistration<'static>,
+    ) {
+        let listening = listening_address(&kept.contact, kept.flow.peer());
+        let flow = kept.flow.restored(actions.stack.addresses(), listening);
+        let Some(flow) = flow else {
+            return actions.journal.remove(Kind::Registration, key.0);
+        };
+        let ends_at = Instant::from_nanos(kept.ends_at_ns);
+        let timer = entity::Timer::Pcscf(Timer::Registration(key));
+        let timer = actions.set_timer(ends_at - actions.now, timer);
+        let registration = Registration {
+            flow,
+            contact: kept.contact.into_owned(),
+            registered: kept.registered.into_owned(),
+            identities: kept.identities.into_owned(),
+            service_route: kept.service_route.into_owned(),
+            call_id: kept.call_id.into_owned(),
+            cseq: kept.cseq,
+            ends_at,
+            timer: Some(timer),
+        };
+        if self.registrations.put(key, registration).is_none() {
+            actions.cancel_timer(Some(timer));
+            actions.journal.remove(Kind::Registration, key.0);
+        }
+    }
+}
+
+/// Where a UE listens for connections: the address of its Contact, when that is its own and not
+/// one behind a NAT.
+fn listening_address(contact: &str, peer: SocketAddr) -> Option<SocketAddr> {
+    let uri = Uri::parse(contact)?;
+    let ip = uri.host()?.ip().filter(|ip| *ip == peer.ip())?;
+    Some(SocketAddr::new(ip, uri.port().unwrap_or(SIP_PORT)))
+}
