@@ -185,4 +185,9 @@ impl transaction::Hop for Hop {
             }
         }
     }
+
+    fn is_peer(&self, received: &Self) -> bool {
+        let address = |hop: &Self| hop.origin().flow().map(|flow| flow.peer().ip());
+        address(self) == address(received)
+    }
 }

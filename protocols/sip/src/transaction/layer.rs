@@ -63,11 +63,12 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     /// Takes a message from the transport.
     ///
     /// `hop` of a request is where its responses go: `received` and `rport` of its top Via, as the
-    /// transport set them (RFC 3261 18.2.2, RFC 3581 4). It is not read for a response.
+    /// transport set them (RFC 3261 18.2.2, RFC 3581 4). That of a response or an ACK only tells
+    /// where it came from ([`Hop::is_peer`]).
     pub fn handle_message(&mut self, now: Instant, hop: H, message: Message) -> Received<U> {
         let result = match message.method() {
-            None => self.handle_response(now, &message),
-            Some(Method::Ack) => self.handle_ack(now, &message),
+            None => self.handle_response(now, &hop, &message),
+            Some(Method::Ack) => self.handle_ack(now, &hop, &message),
             Some(_) => self.handle_request(now, hop, &message),
         };
         result.unwrap_or_else(|why| {
@@ -349,7 +350,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             Method::Cancel => self
                 .index
                 .get(&server_key(message, &Method::Invite)?)
-                .copied(),
+                .copied()
+                .filter(|&id| self.is_from_client(id, &hop)),
             _ => None,
         };
         let server = ServerId(self.start_server(now, hop, message, key));
@@ -365,7 +367,12 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         })
     }
 
-    fn handle_ack(&mut self, now: Instant, message: &Message) -> Result<Received<U>, Refusal> {
+    fn handle_ack(
+        &mut self,
+        now: Instant,
+        hop: &H,
+        message: &Message,
+    ) -> Result<Received<U>, Refusal> {
         if message.cseq()?.method != Method::Ack {
             return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
         }
@@ -374,7 +381,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             .index
             .get(&key)
             .copied()
-            .filter(|&id| self.is_ack_of(id, message));
+            .filter(|&id| self.is_ack_of(id, message) && self.is_from_client(id, hop));
         let Some(id) = found else {
             return Ok(Received::Ack {
                 server: None,
@@ -400,14 +407,30 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         })
     }
 
-    fn handle_response(&mut self, now: Instant, message: &Message) -> Result<Received<U>, Refusal> {
+    fn is_from_client(&self, id: Id, hop: &H) -> bool {
+        let server = self.servers.find(id);
+        server.is_some_and(|server| server.hop.is_peer(hop))
+    }
+
+    fn is_from_server(&self, id: Id, hop: &H) -> bool {
+        let client = self.clients.find(id);
+        client.is_some_and(|client| client.hop.is_peer(hop))
+    }
+
+    fn handle_response(
+        &mut self,
+        now: Instant,
+        hop: &H,
+        message: &Message,
+    ) -> Result<Received<U>, Refusal> {
         let key = client_key(message)?;
         let event = match message.status().unwrap_or_default() {
             100..200 => client::Event::Provisional,
             200..300 => client::Event::Success,
             _ => client::Event::Failure,
         };
-        let Some(&id) = self.index.get(&key) else {
+        let found = self.index.get(&key).copied();
+        let Some(id) = found.filter(|&id| self.is_from_server(id, hop)) else {
             self.counters.responses_stray += 1;
             return Ok(Received::StrayResponse {
                 message: message.clone(),

@@ -41,6 +41,14 @@ pub trait Hop: Clone {
     fn timers(&self) -> Timers {
         Timers::CORE
     }
+
+    /// Whether what came on `received` may belong to a transaction of this hop: a response comes
+    /// from where its request went (RFC 3581 4), CANCEL and ACK from where the INVITE came from.
+    /// What may not is stray.
+    fn is_peer(&self, received: &Self) -> bool {
+        let _ = received;
+        true
+    }
 }
 
 impl Hop for Transport {

@@ -221,6 +221,44 @@ fn timers_on_gm_are_four_times_as_long() {
 }
 
 #[test]
+fn what_comes_from_elsewhere_belongs_to_no_transaction() {
+    #[derive(Clone)]
+    struct From(u8);
+    impl Hop for From {
+        fn is_reliable(&self) -> bool {
+            false
+        }
+        fn is_peer(&self, received: &Self) -> bool {
+            self.0 == received.0
+        }
+    }
+    let (peer, stranger) = (From(1), From(2));
+    let mut layer = Layer::new(Config::default(), &mut Entropy::from_u64(1));
+    let now = Instant::from_secs(1);
+    let invite = message(&request("INVITE", 1));
+    layer.send_request(now, peer.clone(), invite, ()).unwrap();
+    for (status, is_heard) in [(180, true), (200, true), (200, false)] {
+        let hop = if is_heard { &peer } else { &stranger };
+        let answer = message(&response("INVITE", 1, status));
+        let received = layer.handle_message(now, hop.clone(), answer);
+        match received {
+            Received::Response { .. } => assert!(is_heard),
+            Received::StrayResponse { .. } => assert!(!is_heard),
+            other => panic!("{other:?}"),
+        }
+    }
+    for (number, hop) in [(2, &peer), (3, &stranger)] {
+        let invite = message(&request("INVITE", number));
+        layer.handle_message(now, peer.clone(), invite);
+        let cancel = message(&request("CANCEL", number));
+        let Received::Cancel { invite, .. } = layer.handle_message(now, hop.clone(), cancel) else {
+            panic!("a CANCEL");
+        };
+        assert_eq!(invite.is_some(), number == 2);
+    }
+}
+
+#[test]
 fn invite_error_response_is_repeated_until_the_ack_or_timer_h() {
     let mut rig = Rig::new(Transport::Udp);
     let server = rig.receive_request(&request("INVITE", 1));
