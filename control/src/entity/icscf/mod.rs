@@ -174,7 +174,9 @@ impl Icscf {
             return;
         };
         context.state.capabilities = capabilities;
-        let name = name.filter(|name| !context.state.tried.contains(name));
+        // Nor can one be used that is no SIP URI, whoever assigned it.
+        let is_usable = |name: &String| Uri::parse(name).is_some_and(|uri| uri.is_sip());
+        let name = name.filter(|name| is_usable(name) && !context.state.tried.contains(name));
         let name = name.or_else(|| {
             self.selection
                 .choose(context.state.capabilities.as_ref(), &context.state.tried)

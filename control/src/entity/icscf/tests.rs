@@ -264,14 +264,14 @@ fn an_answer_is_an_answer_whatever_it_is() {
 }
 
 #[test]
-fn a_name_that_is_no_uri_leads_nowhere() {
+fn where_the_name_is_no_uri_another_scscf_is_taken() {
     let mut kit = kit();
     routed(
         &mut kit,
         &mut register(),
         uaa(Outcome::SUCCESS, Some("scscf")),
     );
-    kit.response(500);
+    assert_eq!(kit.sent().message.request_uri(), FIRST);
 }
 
 #[test]

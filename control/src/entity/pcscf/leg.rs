@@ -12,7 +12,7 @@ use super::media::Media;
 use super::registration::RegistrationKey;
 use crate::mgc::{AnchorId, Plan, Side};
 use crate::proxy::ContextId;
-use crate::stack::Flow;
+use crate::stack::{Flow, Origin};
 
 /// Messages of one leg that may wait for its media gateway; a UE that sends more is not obeyed.
 pub const TASKS_MAX: usize = 32;
@@ -140,6 +140,19 @@ impl Leg {
             caller
         } else {
             caller.other()
+        }
+    }
+
+    /// Whether a request of the dialog on `side` may come from there: the UE's only from where it
+    /// is registered (TS 24.229 5.2.6.3.1), be it over another connection; nobody else's from
+    /// there.
+    pub fn is_expected(&self, side: Side, origin: &Origin) -> bool {
+        let peer = origin.flow().map(|from| (from, from.peer()));
+        match (side, peer) {
+            (Side::Access, Some((Flow::Udp { .. }, peer))) => peer == self.flow.peer(),
+            (Side::Access, Some((Flow::Stream { .. }, peer))) => peer.ip() == self.flow.peer().ip(),
+            (Side::Access, None) => false,
+            (Side::Core, peer) => peer.is_none_or(|(_, peer)| peer != self.flow.peer()),
         }
     }
 

@@ -177,7 +177,7 @@ impl Pcscf {
             } => {
                 self.handle_request(actions, &origin, server, request);
             }
-            Event::Ack { request, .. } => self.handle_ack(actions, request),
+            Event::Ack { origin, request } => self.handle_ack(actions, &origin, request),
             Event::Cancel { server } => self.handle_cancel(actions, server),
             Event::Response { branch, response } => {
                 if self.handle_subscribe_response(actions, branch, &response) {
@@ -233,7 +233,9 @@ impl Pcscf {
             return self.handle_notify(actions, server, &request, key);
         }
         match own_token(actions, &request) {
-            Some(Token::Leg(key)) => self.handle_in_dialog(actions, server, request, key),
+            Some(Token::Leg(key)) => {
+                self.handle_in_dialog(actions, origin, server, request, key);
+            }
             Some(Token::Registration(key)) => {
                 self.handle_towards_ue(actions, origin, server, request, key);
             }

@@ -1,6 +1,7 @@
 //! Registration, and who a UE may say it is (TS 24.229 5.2.2, 5.2.6.3).
 
 use super::*;
+use crate::counters::Counter;
 
 /// A registered UE and the P-CSCF; what it sends to the S-CSCF about that has been passed over.
 fn registered() -> (Kit<Pcscf>, Ue) {
@@ -147,6 +148,49 @@ fn who_is_not_registered_is_not_served() {
         kit.receive(stranger.at, &mut draft);
         kit.response(403);
     }
+}
+
+#[test]
+fn who_has_overheard_a_call_is_not_of_it() {
+    let (mut kit, ue) = registered();
+    let mut invite = ue.request(&Method::Invite, "sip:bob@ims.test");
+    invite.append(HeaderName::Contact, &format!("<{}>", ue.contact()));
+    kit.receive(ue.at, &mut invite);
+    let forwarded = kit.sent();
+    kit.reply_with(&forwarded, 200, |draft| {
+        draft
+            .copy(HeaderName::RecordRoute)
+            .append(HeaderName::Contact, "<sip:bob@192.0.2.77>");
+    });
+    let answer = kit.response(200);
+    let of_the_call = |method: &Method, is_callers: bool| {
+        let [from, to] = [HeaderName::From, HeaderName::To].map(|name| answer.header(name));
+        let (from, to) = if is_callers { (from, to) } else { (to, from) };
+        let mut draft = request(method, "sip:bob@192.0.2.77");
+        draft
+            .replace(HeaderName::From, from.expect("From"))
+            .replace(HeaderName::To, to.expect("To"))
+            .replace(
+                HeaderName::CallId,
+                answer.header(HeaderName::CallId).expect("Call-ID"),
+            )
+            .append(
+                HeaderName::Route,
+                answer.header(HeaderName::RecordRoute).expect("a route"),
+            );
+        draft
+    };
+    let stranger = "192.0.2.66:5060";
+    kit.receive(stranger, &mut of_the_call(&Method::Bye, true));
+    kit.response(403);
+    kit.receive(stranger, &mut of_the_call(&Method::Ack, true));
+    // Nor does the UE speak for the other end.
+    kit.receive(ue.at, &mut of_the_call(&Method::Bye, false));
+    kit.response(403);
+    kit.assert_silent();
+    assert_eq!(kit.counters.value(Counter::SipSourceForeign), 3);
+    kit.receive(ue.at, &mut of_the_call(&Method::Bye, true));
+    assert!(kit.sent().message.is_method(&Method::Bye));
 }
 
 #[test]
