@@ -193,6 +193,9 @@ pub struct MediaFile {
     /// 0 lets it be, 300 by default. Emergency calls, calls on hold and calls that ring are never
     /// released so.
     pub inactivity_s: Option<u32>,
+    /// Media of a call is taken only from the address that its end describes (`gm/saf`, H.248.43),
+    /// or that a latch has found; true by default. For gateways that cannot, false.
+    pub source_filter: Option<bool>,
 }
 
 /// A version of IP.
@@ -327,6 +330,8 @@ pub struct MediaPolicy {
     pub mark_emergency: bool,
     /// Without media from the UE for so long a call is released.
     pub inactivity: Option<Duration>,
+    /// Whether media is taken only from where it is described to come from.
+    pub source_filter: bool,
 }
 
 /// A value that cannot be used.
@@ -739,6 +744,7 @@ fn media(file: MediaFile, sip: Option<&SocketAddr>) -> Result<MediaPolicy, Confi
         core_family: file.core_family.unwrap_or(family),
         mark_emergency: file.mark_emergency.unwrap_or(true),
         inactivity: (!inactivity.is_zero()).then_some(inactivity),
+        source_filter: file.source_filter.unwrap_or(true),
     })
 }
 

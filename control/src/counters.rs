@@ -38,6 +38,8 @@ counters! {
     SipResponseStray = "sip.response.stray",
     /// ACKs that belong to no dialog.
     SipAckStray = "sip.ack.stray",
+    /// Requests of a dialog that did not come from where its UE is.
+    SipSourceForeign = "sip.source.foreign",
     /// Requests refused because a table is full.
     SipRefusedFull = "sip.refused.full",
     /// Datagrams that the system would not send.
@@ -80,6 +82,8 @@ counters! {
     MediaLost = "media.lost",
     /// H.248 messages that could not be parsed.
     H248Malformed = "h248.malformed",
+    /// H.248 requests in the name of a gateway that is elsewhere.
+    H248Foreign = "h248.foreign",
     /// H.248 transactions that were never answered.
     H248Timeout = "h248.timeout",
     /// Diameter requests refused because too many wait for an answer.

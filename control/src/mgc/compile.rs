@@ -196,12 +196,16 @@ fn added(
     let own = &stream.sides[side.index()];
     let realm = PkgdName::new("ipdc", "realm");
     let name = Value::quoted(&spec.realms[side.index()]);
+    let mut properties = vec![PropertyParm::new(realm, name)];
+    if spec.source_filter && !own.latch {
+        properties.push(source_filter(true));
+    }
     StreamParms {
         local_control: Some(LocalControl {
             mode: Some(mode(own.mode)),
             reserve_value: has_alternatives(stream).then_some(true),
             reserve_group: None,
-            properties: vec![PropertyParm::new(realm, name)],
+            properties,
         }),
         local: Some(local_text(spec, side, stream, local)),
         remote: own.remote.map(|remote| remote_text(stream, remote)),
@@ -239,6 +243,9 @@ fn changed(
     if has_alternatives(old) != has_alternatives(new) {
         control.reserve_value = Some(has_alternatives(new));
     }
+    if spec.source_filter && was.latch != own.latch {
+        control.properties.push(source_filter(!own.latch));
+    }
     let is_described_anew =
         (&old.kind, &old.protocol, &old.formats) != (&new.kind, &new.protocol, &new.formats);
     StreamParms {
@@ -253,6 +260,12 @@ fn changed(
         },
         statistics: None,
     }
+}
+
+/// `gm/saf` (H.248.43): only what comes from the address in the Remote descriptor is taken. A latch
+/// looks at the source itself.
+fn source_filter(is_on: bool) -> PropertyParm {
+    PropertyParm::new(PkgdName::new("gm", "saf"), Value::from(is_on))
 }
 
 /// ReserveValue (H.248.1 7.1.7): without it the gateway may keep one of several formats only.

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
-use h248::message::{ActionRequest, Mid, ReplyBody, TransactionId};
+use h248::message::{ActionRequest, ErrorDescriptor, Mid, ReplyBody, TransactionId};
 use h248::transaction::{Config as EndpointConfig, Endpoint, Failure, Output as Out};
 
 pub use plan::{
@@ -293,7 +293,13 @@ impl Mgc {
                         mid: &mid,
                         version,
                     };
-                    let body = self.execute(now, &asker, &actions);
+                    let body = if self.is_impostor(&asker) {
+                        counters.count(Counter::H248Foreign);
+                        let code = ErrorCode::COMMAND_FROM_UNAUTHORIZED;
+                        ReplyBody::Error(ErrorDescriptor::new(code))
+                    } else {
+                        self.execute(now, &asker, &actions)
+                    };
                     // Unknown means that its peer was forgotten meanwhile.
                     let _ = self.endpoint.reply(now, handle, body);
                     // What a gateway is told on its registration goes out behind the reply.

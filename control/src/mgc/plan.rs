@@ -69,6 +69,8 @@ pub struct AnchorSpec {
     /// Without media from the UE for so long, [`AnchorEvent::Inactive`] is told; not at all if
     /// `None`.
     pub inactivity: Option<Duration>,
+    /// Media is taken only from the described address, or from where a latch has found it.
+    pub source_filter: bool,
 }
 
 /// The desired state of a context: replaces what was desired before.

@@ -1,6 +1,6 @@
 //! What gateways ask: ServiceChange and Notify (H.248.1 7.2.7, 7.2.8).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base::Instant;
@@ -26,6 +26,29 @@ pub(super) struct Asker<'a> {
 }
 
 impl Mgc {
+    /// Whether a message comes from elsewhere than the gateway that it names as its sender, and
+    /// that gateway is served: one that has moved is heard when the silence at its old address has
+    /// been noticed.
+    pub(super) fn is_impostor(&self, asker: &Asker<'_>) -> bool {
+        let gateway = self
+            .gateways
+            .with_mid(asker.mid)
+            .map(|id| &self.gateways[id]);
+        gateway.is_some_and(|gateway| {
+            let is_gone = matches!(
+                gateway.state,
+                GatewayState::Lost | GatewayState::OutOfService
+            );
+            let own = match *asker.mid {
+                Mid::Ipv4(ip, _) => Some(IpAddr::from(ip)),
+                Mid::Ipv6(ip, _) => Some(IpAddr::from(ip)),
+                _ => None,
+            };
+            let ip = asker.source.ip();
+            !is_gone && gateway.address.ip() != ip && own != Some(ip)
+        })
+    }
+
     /// Executes a transaction up to the first command that fails.
     pub(super) fn execute(
         &mut self,

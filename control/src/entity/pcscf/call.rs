@@ -23,7 +23,7 @@ use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
 use crate::proxy::ContextId;
-use crate::stack::{Flow, NextHop};
+use crate::stack::{Flow, NextHop, Origin};
 
 const SDP: &str = "application/sdp";
 
@@ -185,10 +185,18 @@ impl Pcscf {
     pub(super) fn handle_in_dialog(
         &mut self,
         actions: &mut Actions<'_>,
+        origin: &Origin,
         server: ServerId,
         request: Message,
         key: LegKey,
     ) {
+        let foreign = |leg: &Leg| !leg.is_expected(leg.side_of(&request), origin);
+        if self.legs.get(&key).is_some_and(foreign) {
+            actions.counters.count(Counter::SipSourceForeign);
+            return actions
+                .stack
+                .reject(actions.now, server, &request, 403, "Not from there");
+        }
         let passage = match request.method() {
             Some(Method::Invite | Method::Update) => {
                 match self.judge_interval(actions, server, &request) {
@@ -230,7 +238,12 @@ impl Pcscf {
         );
     }
 
-    pub(super) fn handle_ack(&mut self, actions: &mut Actions<'_>, request: Message) {
+    pub(super) fn handle_ack(
+        &mut self,
+        actions: &mut Actions<'_>,
+        origin: &Origin,
+        request: Message,
+    ) {
         let Some(Token::Leg(key)) = own_token(actions, &request) else {
             return actions.counters.count(Counter::SipAckStray);
         };
@@ -238,6 +251,9 @@ impl Pcscf {
             return actions.counters.count(Counter::SipAckStray);
         };
         let side = leg.side_of(&request);
+        if !leg.is_expected(side, origin) {
+            return actions.counters.count(Counter::SipSourceForeign);
+        }
         let mut draft = request.edit();
         remove_own_routes(actions, &request, &mut draft);
         if let Ok(request) = draft.finish() {
@@ -917,6 +933,7 @@ fn anchor_spec(config: &ControlConfig, leg: &Leg, plan: &Plan) -> AnchorSpec {
         emergency: leg.is_emergency && media.mark_emergency,
         // Whoever called for help is not to be cut off for being silent.
         inactivity: media.inactivity.filter(|_| !leg.is_emergency),
+        source_filter: media.source_filter,
     }
 }
 

@@ -181,6 +181,28 @@ fn nothing_is_watched_where_nobody_wants_it() {
 }
 
 #[test]
+fn a_source_is_filtered_where_no_latch_looks_at_it() {
+    let mut world = World::new();
+    let spec = AnchorSpec {
+        source_filter: true,
+        ..spec()
+    };
+    let (id, _) = world.open_as(spec, offered());
+    world.settle();
+    let asked = world.asked().concat();
+    assert_eq!(asked.matches("gm/saf=ON").count(), 2, "{asked}");
+    for (latch, wanted) in [(true, "gm/saf=OFF"), (false, "gm/saf=ON")] {
+        let mut plan = answered();
+        plan.streams[0].sides[0].latch = latch;
+        world.apply(id, plan);
+        world.settle();
+        let asked = world.asked().concat();
+        assert_eq!(asked.matches("gm/saf").count(), 1, "{asked}");
+        assert!(asked.contains(wanted), "{asked}");
+    }
+}
+
+#[test]
 fn streams_are_added_removed_and_added_again() {
     let mut world = World::new();
     let (id, before) = world.opened(offered());

@@ -4,7 +4,8 @@ use base::Entropy;
 
 use super::gateway_model::{Answer, Kind, body};
 use super::world::*;
-use crate::mgc::{AnchorError, AnchorEvent, Config, Mgc};
+use crate::counters::{Counter, Counters};
+use crate::mgc::{AnchorError, AnchorEvent, Config, Mgc, MgcOutput};
 
 fn lost(count: usize) -> Vec<AnchorEvent> {
     vec![AnchorEvent::Lost; count]
@@ -64,6 +65,33 @@ fn whoever_has_not_registered_is_told_505() {
         );
         assert_eq!(world.states(), ["in service"]);
     }
+}
+
+#[test]
+fn nobody_takes_a_gateways_name_while_it_serves() {
+    let mut world = World::new();
+    let elsewhere = address("192.0.2.99:2944");
+    let text = "!/3 [192.0.2.10]:2944 T=77{C=-{SC=ROOT{SV{MT=RS,RE=\"901 Cold Boot\"}}}}";
+    let mut counters = Counters::default();
+    let (now, mgc) = (world.now, &mut world.mgc);
+    mgc.handle_datagram(now, &mut counters, elsewhere, text.as_bytes());
+    assert_eq!(counters.value(Counter::H248Foreign), 1);
+    let sent = std::iter::from_fn(|| mgc.poll_output());
+    let refused = sent.filter(|output| match output {
+        MgcOutput::Transmit { to, bytes } => {
+            *to == elsewhere && String::from_utf8_lossy(bytes).contains("ER=504")
+        }
+        MgcOutput::Anchor { .. } => false,
+    });
+    assert_eq!(refused.count(), 1);
+    assert_eq!(world.states(), ["in service"]);
+    // When the true one is not heard any more, it may have moved.
+    world.gateways[0].is_deaf = true;
+    world.run(secs(300));
+    assert_ne!(world.states(), ["in service"]);
+    let (now, mgc) = (world.now, &mut world.mgc);
+    mgc.handle_datagram(now, &mut counters, elsewhere, text.as_bytes());
+    assert_eq!(counters.value(Counter::H248Foreign), 1);
 }
 
 #[test]

@@ -96,6 +96,7 @@ fn reserve_emergency() -> ActionRequest {
         realms: ["access v6".into(), "core".into()],
         emergency: true,
         inactivity: None,
+        source_filter: true,
     };
     compile::reserve(&spec, &plan)
 }

@@ -243,6 +243,7 @@ pub fn spec() -> AnchorSpec {
         families: [Family::V4, Family::V4],
         realms: ["access".into(), "core".into()],
         emergency: false,
+        source_filter: false,
         inactivity: Some(secs(300)),
     }
 }
