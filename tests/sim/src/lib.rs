@@ -63,7 +63,7 @@ mod stream;
 
 pub use host::{Host, StreamEvent, Transmit};
 pub use link::Link;
-pub use network::{Counters, Network, NodeId};
+pub use network::{Counters, Network, NodeId, Recorded};
 
 /// The seeds a test runs with: `0..count`, or the one in the environment variable `SIM_SEED`.
 pub fn seeds(count: u64) -> impl Iterator<Item = u64> {

@@ -36,6 +36,7 @@ pub struct Network<H: Host> {
     steps: usize,
     counters: Counters,
     log: VecDeque<String>,
+    recording: Option<Vec<Recorded>>,
 }
 
 struct Node<H> {
@@ -55,6 +56,21 @@ pub struct Counters {
     pub lost: u64,
     /// Sent to nobody, to a node that is down, or into a cut.
     pub unreachable: u64,
+}
+
+/// Something that a node sent, as it was before the links did anything to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// When.
+    pub at: Instant,
+    /// From.
+    pub local: SocketAddr,
+    /// To.
+    pub remote: SocketAddr,
+    /// On a stream, else as a datagram.
+    pub is_stream: bool,
+    /// A datagram, or what was written to a stream at once.
+    pub bytes: Vec<u8>,
 }
 
 /// An arrival, ordered by time and then by when it was sent.
@@ -107,6 +123,7 @@ impl<H: Host> Network<H> {
             steps: 0,
             counters: Counters::default(),
             log: VecDeque::new(),
+            recording: None,
         }
     }
 
@@ -142,6 +159,37 @@ impl<H: Host> Network<H> {
     /// What happened to datagrams so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Records from now on what nodes send.
+    pub fn record(&mut self) {
+        self.recording.get_or_insert_default();
+    }
+
+    /// What was recorded so far; recording goes on anew.
+    pub fn take_recorded(&mut self) -> Vec<Recorded> {
+        self.recording
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Has a datagram arrive now that says it comes from `source`, whoever has that address.
+    pub fn inject(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let Some(to) = self.node_of(destination) else {
+            panic!("{destination} is nobody's address");
+        };
+        let from = self.node_of(source).unwrap_or(to);
+        let content = Content::Datagram(bytes.to_vec());
+        self.push(self.now, from, source, destination, content);
+    }
+
+    /// Has octets follow what the node at `local` has written to its open stream with `remote`.
+    pub fn inject_on_stream(&mut self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
+        let open = self.streams.end((local, remote)).filter(|end| end.is_open);
+        if let Some(stream) = open.map(|end| end.id) {
+            self.send_bytes((local, remote), stream, bytes);
+        }
     }
 
     /// Whether a node is up.
@@ -340,6 +388,7 @@ impl<H: Host> Network<H> {
     }
 
     fn transmit(&mut self, node: NodeId, transmit: Transmit) {
+        self.take_down(&transmit);
         match transmit {
             Transmit::Datagram {
                 local,
@@ -365,6 +414,31 @@ impl<H: Host> Network<H> {
                     self.streams.remove(key);
                 }
             }
+        }
+    }
+
+    fn take_down(&mut self, transmit: &Transmit) {
+        let (local, remote, bytes, is_stream) = match transmit {
+            Transmit::Datagram {
+                local,
+                remote,
+                bytes,
+            } => (local, remote, bytes, false),
+            Transmit::Stream {
+                local,
+                remote,
+                bytes,
+            } => (local, remote, bytes, true),
+            Transmit::Connect { .. } | Transmit::Close { .. } => return,
+        };
+        if let Some(recording) = &mut self.recording {
+            recording.push(Recorded {
+                at: self.now,
+                local: *local,
+                remote: *remote,
+                is_stream,
+                bytes: bytes.clone(),
+            });
         }
     }
 

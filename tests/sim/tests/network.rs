@@ -268,6 +268,40 @@ fn timeouts_come_when_they_are_due_and_conditions_stop_the_clock() {
     assert_eq!(network.now(), start + Duration::from_secs(67));
 }
 
+#[test]
+fn what_nodes_send_is_recorded_as_they_sent_it() {
+    let (mut network, a, b) = network(1, Link::BAD);
+    send(&mut network, a, datagram(b"before"));
+    network.record();
+    for bytes in [&b"one"[..], b"two"] {
+        send(&mut network, a, datagram(bytes));
+    }
+    send(&mut network, a, connect());
+    network.run_for(Duration::from_secs(1));
+    send(&mut network, a, octets(b"three"));
+    let recorded = network.take_recorded();
+    let bytes: Vec<_> = recorded
+        .iter()
+        .map(|sent| (sent.is_stream, sent.bytes.as_slice()))
+        .collect();
+    assert_eq!(
+        bytes,
+        [(false, &b"one"[..]), (false, b"two"), (true, b"three")]
+    );
+    assert!(network.take_recorded().is_empty());
+    // What is thrown in is nobody's, arrives at once and, on a stream, in order.
+    let at = network.now();
+    network.inject_on_stream(a_address(), b_address(), b"four");
+    network.inject(([198, 51, 100, 9], 9).into(), b_address(), b"five");
+    network.run_for(Duration::from_secs(1));
+    assert!(network.take_recorded().is_empty());
+    assert_eq!(
+        network.host(b).datagrams.last(),
+        Some(&(at, b"five".to_vec()))
+    );
+    assert_eq!(network.host(b).received, b"threefour");
+}
+
 /// Always wants to be woken at once.
 struct Spinner;
 
