@@ -2,6 +2,8 @@
 //!
 //! - [`message`]: the abstract syntax (A.2), one value for every encoding.
 //! - [`text`]: the text encoding (Annex B), with errors that say what is wrong and where.
+//! - [`binary`]: the binary encoding (Annex A), likewise.
+//! - [`encoding`]: what both have in common.
 //! - [`transaction`]: at-most-once, repetition, Pending, acknowledgement (clause 8, Annex D.1).
 //! - [`package`]: names, numbers and types of package items (clause 12).
 //! - [`error`]: error codes (H.248.8).
@@ -26,6 +28,8 @@
 //! commands do to them are for the gateway; associations, ServiceChange and who may command are for
 //! both sides. Nothing is segmented when sent; segmented replies are put together when received.
 
+pub mod binary;
+pub mod encoding;
 pub mod error;
 pub mod message;
 pub mod package;

@@ -15,6 +15,12 @@
 //! ```
 
 pub mod adid;
+pub mod al;
+pub mod cd;
+pub mod cg;
+pub mod ct;
+pub mod dd;
+pub mod dg;
 pub mod ds;
 pub mod g;
 pub mod gm;
@@ -28,6 +34,8 @@ pub mod root;
 pub mod rtp;
 pub mod tdmc;
 pub mod tman;
+pub mod tonedet;
+pub mod tonegen;
 
 use crate::message::{Name, PackagesItem, PkgdName};
 
@@ -101,6 +109,14 @@ pub enum Type {
 pub const ALL: &[&Package] = &[
     &g::PACKAGE,
     &root::PACKAGE,
+    &tonegen::PACKAGE,
+    &tonedet::PACKAGE,
+    &dg::PACKAGE,
+    &dd::PACKAGE,
+    &cg::PACKAGE,
+    &cd::PACKAGE,
+    &al::PACKAGE,
+    &ct::PACKAGE,
     &nt::PACKAGE,
     &rtp::PACKAGE,
     &tdmc::PACKAGE,
@@ -122,7 +138,69 @@ pub fn find(name: &str) -> Option<&'static Package> {
         .copied()
 }
 
+/// The package with this number.
+pub fn find_id(id: u16) -> Option<&'static Package> {
+    let at = ALL.binary_search_by_key(&id, |package| package.id).ok()?;
+    ALL.get(at).copied()
+}
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Property, clause 12.1.2.
+    Property,
+    /// Event, clause 12.1.3.
+    Event,
+    /// Signal, clause 12.1.4.
+    Signal,
+    /// Statistic, clause 12.1.5.
+    Statistic,
+}
+
+/// Number of an item or parameter in binary where none is confirmed: of the upper half, which
+/// published packages do not use, so that both sides of this crate understand one another.
+pub const fn private_id(name: &str) -> u16 {
+    let octets = name.as_bytes();
+    let mut hash = 0x811c_9dc5_u32;
+    let mut at = 0;
+    while at < octets.len() {
+        hash = (hash ^ octets[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    0x8000 | (hash ^ hash >> 16) as u16
+}
+
 impl Package {
+    /// Its items of `kind`, without those of the package it extends.
+    pub fn items(&self, kind: Kind) -> &'static [Item] {
+        match kind {
+            Kind::Property => self.properties,
+            Kind::Event => self.events,
+            Kind::Signal => self.signals,
+            Kind::Statistic => self.statistics,
+        }
+    }
+
+    /// The item `name`, perhaps inherited from the package that it extends.
+    pub fn item(&'static self, kind: Kind, name: &str) -> Option<&'static Item> {
+        self.lookup(kind, |item| item.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The item with this number, perhaps inherited.
+    pub fn item_by_id(&'static self, kind: Kind, id: u16) -> Option<&'static Item> {
+        self.lookup(kind, |item| item.binary_id() == id)
+    }
+
+    fn lookup(&'static self, kind: Kind, is_it: impl Fn(&Item) -> bool) -> Option<&'static Item> {
+        let mut package = self;
+        loop {
+            if let Some(item) = package.items(kind).iter().find(|item| is_it(item)) {
+                return Some(item);
+            }
+            package = package.extends?;
+        }
+    }
+
     const fn new(name: &'static str, id: u16, version: u8) -> Self {
         Self {
             name,
@@ -167,6 +245,27 @@ impl Item {
         }
     }
 
+    /// Its number in binary: the confirmed one, else [`private_id`].
+    pub const fn binary_id(&self) -> u16 {
+        match self.id {
+            Some(id) => id,
+            None => private_id(self.name),
+        }
+    }
+
+    /// Its parameter `name`.
+    pub fn parameter(&self, name: &str) -> Option<&'static ParameterId> {
+        let is_it = |parameter: &&ParameterId| parameter.name.eq_ignore_ascii_case(name);
+        self.parameters.iter().find(is_it)
+    }
+
+    /// Its parameter with this number.
+    pub fn parameter_by_id(&self, id: u16) -> Option<&'static ParameterId> {
+        self.parameters
+            .iter()
+            .find(|parameter| parameter.binary_id() == id)
+    }
+
     const fn acting(
         package: &'static str,
         name: &'static str,
@@ -189,6 +288,14 @@ impl ParameterId {
             name,
             id: Some(id),
             value,
+        }
+    }
+
+    /// Its number in binary: the confirmed one, else [`private_id`].
+    pub const fn binary_id(&self) -> u16 {
+        match self.id {
+            Some(id) => id,
+            None => private_id(self.name),
         }
     }
 
@@ -238,13 +345,15 @@ mod tests {
                     "{}",
                     package.name
                 );
-                let mut ids: Vec<_> = items.iter().filter_map(|item| item.id).collect();
+                let mut ids: Vec<_> = items.iter().map(Item::binary_id).collect();
                 ids.sort_unstable();
                 ids.dedup();
-                assert_eq!(
-                    ids.len(),
-                    items.iter().filter(|item| item.id.is_some()).count()
-                );
+                assert_eq!(ids.len(), items.len(), "{}", package.name);
+                for item in items {
+                    let ids = item.parameters.iter().map(ParameterId::binary_id);
+                    let ids: std::collections::BTreeSet<_> = ids.collect();
+                    assert_eq!(ids.len(), item.parameters.len(), "{}", item.name);
+                }
             }
         }
         assert!(ALL.windows(2).all(|pair| pair[0].id < pair[1].id));
@@ -254,5 +363,22 @@ mod tests {
     fn packages_are_found_whatever_the_case() {
         assert_eq!(find("RTP"), Some(&rtp::PACKAGE));
         assert_eq!(find("x"), None);
+        assert_eq!(find_id(0x000c), Some(&rtp::PACKAGE));
+        assert_eq!(find_id(0xffff), None);
+    }
+
+    #[test]
+    fn items_of_extended_packages_are_found() {
+        let packets_lost = rtp::PACKAGE.item(Kind::Statistic, "PL");
+        assert_eq!(packets_lost, Some(&rtp::PACKET_LOSS));
+        let octets = rtp::PACKAGE.item_by_id(Kind::Statistic, 2);
+        assert_eq!(octets, Some(&nt::OCTETS_SENT));
+        assert_eq!(nt::PACKAGE.item(Kind::Statistic, "pl"), None);
+        assert_eq!(
+            gm::PACKAGE
+                .item(Kind::Property, "saf")
+                .map(|item| item.binary_id() >> 15),
+            Some(1)
+        );
     }
 }

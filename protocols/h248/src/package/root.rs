@@ -13,6 +13,10 @@ pub const PACKAGE: Package = Package {
         MGC_PROVISIONAL_RESPONSE_TIMER,
         MGC_ORIGINATED_PENDING_LIMIT,
         MG_ORIGINATED_PENDING_LIMIT,
+        MG_SEGMENTATION_TIMER,
+        MGC_SEGMENTATION_TIMER,
+        MG_MAX_PDU_SIZE,
+        MGC_MAX_PDU_SIZE,
     ],
     ..Package::new("root", 0x0002, 2)
 };
@@ -55,3 +59,17 @@ pub const MGC_ORIGINATED_PENDING_LIMIT: Item =
 /// Pendings that the MGC may receive for a request.
 pub const MG_ORIGINATED_PENDING_LIMIT: Item =
     Item::valued("root", "MGOriginatedPendingLimit", 0x0008, Type::Integer);
+
+/// Time in ms within which the MGC can expect the next segment of a reply.
+pub const MG_SEGMENTATION_TIMER: Item =
+    Item::valued("root", "MGSegmentationTimerValue", 0x0009, Type::Integer);
+
+/// Time in ms within which the MG can expect the next segment of a reply.
+pub const MGC_SEGMENTATION_TIMER: Item =
+    Item::valued("root", "MGCSegmentationTimerValue", 0x000a, Type::Integer);
+
+/// Octets of a message that the MG receives at most.
+pub const MG_MAX_PDU_SIZE: Item = Item::valued("root", "MGMaxPDUSize", 0x000b, Type::Integer);
+
+/// Octets of a message that the MGC receives at most.
+pub const MGC_MAX_PDU_SIZE: Item = Item::valued("root", "MGCMaxPDUSize", 0x000c, Type::Integer);

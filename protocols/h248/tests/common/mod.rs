@@ -1,16 +1,21 @@
-//! Random messages that Annex B can express, for round trips and for the judgement of others.
+//! Random messages that Annex B, and if asked Annex A too, can express, for round trips and for the
+//! judgement of others.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use base::Entropy;
 use h248::error::ErrorCode;
 use h248::message::*;
+use h248::package::{self, Item, Kind, Type};
 
 /// Makes messages from a seed.
 pub struct Generator {
     entropy: Entropy,
     /// Leaves out what Erlang/OTP 25 cannot read although Annex B has it.
     otp: bool,
+    /// Makes what the binary encoding has room for with its default names, and in the form in which
+    /// it is read.
+    binary: bool,
 }
 
 impl Generator {
@@ -18,6 +23,15 @@ impl Generator {
         Self {
             entropy: Entropy::from_u64(seed),
             otp,
+            binary: false,
+        }
+    }
+
+    #[allow(dead_code, reason = "only the tests of the binary encoding use it")]
+    pub fn binary(seed: u64) -> Self {
+        Self {
+            binary: true,
+            ..Self::new(seed, false)
         }
     }
 
@@ -97,16 +111,63 @@ impl Generator {
         Name::new(self.word())
     }
 
-    fn pkgd_name(&mut self) -> PkgdName {
-        let (package, item) = (self.word(), self.word());
-        PkgdName::new(&package, &item)
+    fn pkgd_name(&mut self, kind: Kind) -> PkgdName {
+        self.item(kind).0
     }
 
-    fn value(&mut self) -> Value {
+    /// An item of a package, with what is known of it.
+    fn item(&mut self, kind: Kind) -> (PkgdName, Option<&'static Item>) {
+        if !self.binary {
+            let (package, item) = (self.word(), self.word());
+            return (PkgdName::new(&package, &item), None);
+        }
+        let package = self.pick(package::ALL);
+        let items = package.items(kind);
+        if items.is_empty() || self.chance(100) {
+            let (package, item) = (self.number_name(), self.number_name());
+            return (PkgdName::new(package.as_str(), item.as_str()), None);
+        }
+        let at = self.below(items.len() as u64) as usize;
+        (PkgdName::from(items[at]), Some(&items[at]))
+    }
+
+    /// The name of something that has a number only.
+    fn number_name(&mut self) -> Name {
+        Name::new(format!("x{:04x}", 0x4000 | self.u16() >> 2))
+    }
+
+    fn package_name(&mut self) -> Name {
+        if !self.binary {
+            self.name()
+        } else if self.boolean() {
+            self.number_name()
+        } else {
+            Name::new(self.pick(package::ALL).name)
+        }
+    }
+
+    fn digit_map_name(&mut self) -> Name {
+        if self.binary {
+            self.number_name()
+        } else {
+            self.name()
+        }
+    }
+
+    fn value(&mut self, value_type: Option<Type>) -> Value {
+        match value_type {
+            Some(Type::List(inner)) => return self.value(Some(*inner)),
+            Some(Type::Boolean) => return Value::from(self.boolean()),
+            Some(Type::Integer) => return Value::from(self.u32()),
+            Some(Type::Double) => return Value::from(self.entropy.next_u64() >> 1),
+            Some(Type::Enumeration(names)) => return Value::symbol(self.pick(names).0),
+            Some(Type::OctetString) => return Value::symbol(format!("{:04x}", self.u16())),
+            Some(Type::String) | None => (),
+        }
         match self.below(4) {
-            0 => Value::from(self.u32()),
+            0 if value_type.is_none() => Value::from(self.u32()),
             1 => Value::symbol(self.word()),
-            2 => Value::choose(),
+            2 if value_type.is_none() => Value::choose(),
             _ => {
                 let rest = b"abc XYZ ;[]{}:,#<>=+-&!_/'?@^`~*$\\()%|.012";
                 let len = self.below(20);
@@ -116,41 +177,51 @@ impl Generator {
         }
     }
 
-    fn parm_value(&mut self) -> ParmValue {
+    fn values(&mut self, value_type: Option<Type>) -> Vec<Value> {
+        let len = 1 + self.below(3);
+        (0..len).map(|_| self.value(value_type)).collect()
+    }
+
+    fn parm_value(&mut self, value_type: Option<Type>) -> ParmValue {
         match self.below(10) {
-            0 => ParmValue::NotEqual(self.value()),
-            1 => ParmValue::Less(self.value()),
-            2 => ParmValue::Greater(self.value()),
-            3 => ParmValue::OneOf(self.list(1, 3, Self::value)),
-            4 => ParmValue::List(self.list(1, 3, Self::value)),
-            5 => ParmValue::Range(self.value(), self.value()),
-            _ => ParmValue::Equal(self.value()),
+            0 => ParmValue::NotEqual(self.value(value_type)),
+            1 => ParmValue::Less(self.value(value_type)),
+            2 => ParmValue::Greater(self.value(value_type)),
+            3 => ParmValue::OneOf(self.values(value_type)),
+            4 => ParmValue::List(self.values(value_type)),
+            5 => ParmValue::Range(self.value(value_type), self.value(value_type)),
+            _ => ParmValue::Equal(self.value(value_type)),
         }
     }
 
     fn properties(&mut self, min: u64) -> Vec<PropertyParm> {
         let mut list: Vec<PropertyParm> = Vec::new();
         for _ in 0..min + self.below(3) {
-            let property = PropertyParm {
-                name: self.pkgd_name(),
-                value: self.parm_value(),
-            };
-            if list.iter().all(|other| other.name != property.name) {
-                list.push(property);
+            let (name, item) = self.item(Kind::Property);
+            let value = self.parm_value(item.and_then(|item| item.value));
+            if list.iter().all(|other| other.name != name) {
+                list.push(PropertyParm { name, value });
             }
         }
         list
     }
 
-    fn parameters(&mut self, min: u64) -> Vec<Parameter> {
+    /// Parameters of an event or signal of which `item` is known.
+    fn parameters(&mut self, min: u64, item: Option<&'static Item>) -> Vec<Parameter> {
         let mut list: Vec<Parameter> = Vec::new();
         for _ in 0..min + self.below(3) {
-            let parameter = Parameter {
-                name: self.name(),
-                value: self.parm_value(),
+            let known = item.map_or(&[][..], |item| item.parameters);
+            let (name, value_type) = match known.is_empty() {
+                false => {
+                    let parameter = self.pick(known);
+                    (Name::from(parameter), Some(parameter.value))
+                }
+                true if self.binary => (self.number_name(), None),
+                true => (self.name(), None),
             };
-            if list.iter().all(|other| other.name != parameter.name) {
-                list.push(parameter);
+            let value = self.parm_value(value_type);
+            if list.iter().all(|other| other.name != name) {
+                list.push(Parameter { name, value });
             }
         }
         list
@@ -164,7 +235,7 @@ impl Generator {
         if !self.otp && self.boolean() {
             text.push_str("a=odd:{\"}\\ \\} ;{{}\r\n");
         }
-        if !self.otp && self.chance(200) {
+        if !self.otp && !self.binary && self.chance(200) {
             text.push_str("i=ends in a backslash \\");
         }
         OctetString::new(text)
@@ -189,6 +260,20 @@ impl Generator {
     }
 
     fn termination(&mut self) -> TerminationId {
+        if self.binary {
+            let (interface, number) = (self.u16(), self.u32());
+            return TerminationId::new(match self.below(9) {
+                0 => "ROOT".to_owned(),
+                1 => "*".to_owned(),
+                2 => "$".to_owned(),
+                3 => "tdm/*".to_owned(),
+                4 => format!("ip/{interface}/$"),
+                5 => format!("ip/*/{number}"),
+                6 => format!("b-00{interface:04x}"),
+                7 => format!("a_1/{interface}"),
+                _ => format!("ip/{interface}/{number}"),
+            });
+        }
         match self.below(8) {
             0 => TerminationId::Root,
             1 => TerminationId::All,
@@ -333,14 +418,14 @@ impl Generator {
             emergency: self.boolean(),
             priority: self.boolean(),
             ieps: self.boolean(),
-            properties: self.list(0, 2, |g| IndexedProperty {
-                name: g.pkgd_name(),
-                select: if g.otp {
-                    None
-                } else {
-                    g.maybe(Self::parm_value)
-                },
-            }),
+            properties: if self.otp {
+                self.list(0, 2, |g| IndexedProperty {
+                    name: g.pkgd_name(Kind::Property),
+                    select: None,
+                })
+            } else {
+                self.indexed_properties()
+            },
             select_priority: self.maybe(|g| g.below(16) as u8),
             select_emergency: self.maybe(Self::boolean),
             select_ieps: self.maybe(Self::boolean),
@@ -353,6 +438,8 @@ impl Generator {
     fn command_request(&mut self) -> CommandRequest {
         let terminations = self.terminations();
         let audit = self.maybe(Self::audit);
+        // Annex A has no audit request without Audit descriptor.
+        let asked = audit.clone().or(self.binary.then(AuditDescriptor::default));
         let command = match self.below(8) {
             0 => Command::Add(self.amm_request()),
             1 => Command::Modify(self.amm_request()),
@@ -363,11 +450,11 @@ impl Generator {
             }),
             4 => Command::AuditValue(AuditRequest {
                 terminations,
-                audit,
+                audit: asked,
             }),
             5 => Command::AuditCapability(AuditRequest {
                 terminations,
-                audit,
+                audit: asked,
             }),
             6 => Command::Notify(NotifyRequest {
                 terminations,
@@ -463,7 +550,7 @@ impl Generator {
             7 => AuditReturn::ObservedEvents(self.observed()),
             8 => AuditReturn::Statistics(self.list(1, 3, Self::statistic)),
             9 => AuditReturn::Packages(self.list(1, 3, |g| PackagesItem {
-                name: g.name(),
+                name: g.package_name(),
                 version: g.u8(),
             })),
             _ => {
@@ -543,12 +630,13 @@ impl Generator {
     }
 
     fn requested_event(&mut self, depth: u8) -> RequestedEvent {
-        let mut event = RequestedEvent::new(self.pkgd_name());
+        let (name, item) = self.item(Kind::Event);
+        let mut event = RequestedEvent::new(name);
         event.stream = self.maybe(Self::stream_id);
-        event.parameters = self.parameters(0);
+        event.parameters = self.parameters(0, item);
         event.digit_map = self.maybe(|g| {
             if g.boolean() {
-                EventDigitMap::Name(g.name())
+                EventDigitMap::Name(g.digit_map_name())
             } else {
                 EventDigitMap::Value(g.digit_map_value())
             }
@@ -586,21 +674,27 @@ impl Generator {
     }
 
     fn event_buffer(&mut self) -> EventBufferDescriptor {
-        self.list(0, 2, |g| EventSpec {
-            name: g.pkgd_name(),
-            stream: g.maybe(Self::stream_id),
-            parameters: g.parameters(0),
+        self.list(0, 2, |g| {
+            let (name, item) = g.item(Kind::Event);
+            EventSpec {
+                name,
+                stream: g.maybe(Self::stream_id),
+                parameters: g.parameters(0, item),
+            }
         })
     }
 
     fn observed(&mut self) -> ObservedEventsDescriptor {
         ObservedEventsDescriptor {
             request_id: self.request_id(),
-            events: self.list(1, 3, |g| ObservedEvent {
-                name: g.pkgd_name(),
-                stream: g.maybe(Self::stream_id),
-                time: g.maybe(Self::time),
-                parameters: g.parameters(0),
+            events: self.list(1, 3, |g| {
+                let (name, item) = g.item(Kind::Event);
+                ObservedEvent {
+                    name,
+                    stream: g.maybe(Self::stream_id),
+                    time: g.maybe(Self::time),
+                    parameters: g.parameters(0, item),
+                }
             }),
         }
     }
@@ -621,7 +715,8 @@ impl Generator {
     }
 
     fn signal(&mut self) -> Signal {
-        let mut signal = Signal::new(self.pkgd_name());
+        let (name, item) = self.item(Kind::Signal);
+        let mut signal = Signal::new(name);
         signal.stream = self.maybe(Self::stream_id);
         signal.signal_type =
             self.maybe(|g| g.pick(&[SignalType::OnOff, SignalType::TimeOut, SignalType::Brief]));
@@ -640,12 +735,12 @@ impl Generator {
         });
         signal.request_id = self.maybe(Self::request_id);
         signal.intersignal_delay = self.maybe(Self::u16);
-        signal.parameters = self.parameters(0);
+        signal.parameters = self.parameters(0, item);
         signal
     }
 
     fn digit_map(&mut self) -> DigitMapDescriptor {
-        let name = self.boolean().then(|| self.name());
+        let name = self.boolean().then(|| self.digit_map_name());
         let value = (name.is_none() || self.boolean()).then(|| self.digit_map_value());
         DigitMapDescriptor { name, value }
     }
@@ -667,15 +762,19 @@ impl Generator {
     }
 
     fn statistic(&mut self) -> Statistic {
+        let (name, item) = self.item(Kind::Statistic);
+        let value_type = item.and_then(|item| item.value);
         let value = match self.below(4) {
             0 => StatisticValue::None,
-            1 if !self.otp => StatisticValue::List(self.list(1, 3, Self::value)),
-            _ => StatisticValue::Single(self.value()),
+            1 if !self.otp => {
+                let mut values = self.values(value_type);
+                // Annex A has no sub-list of one.
+                values.push(self.value(value_type));
+                StatisticValue::List(values)
+            }
+            _ => StatisticValue::Single(self.value(value_type)),
         };
-        Statistic {
-            name: self.pkgd_name(),
-            value,
-        }
+        Statistic { name, value }
     }
 
     fn audit(&mut self) -> AuditDescriptor {
@@ -697,19 +796,30 @@ impl Generator {
             0 => IndexedAudit::Media(self.indexed_media()),
             1 => IndexedAudit::Events {
                 request_id: self.maybe(Self::request_id),
-                name: self.pkgd_name(),
+                name: self.pkgd_name(Kind::Event),
+            },
+            2 if self.binary => IndexedAudit::EventBuffer {
+                name: self.pkgd_name(Kind::Event),
+                stream: self.maybe(Self::stream_id),
+                parameter: None,
             },
             2 => IndexedAudit::EventBuffer {
-                name: self.pkgd_name(),
+                name: self.pkgd_name(Kind::Event),
                 stream: None,
                 parameter: self.maybe(Self::name),
             },
+            3 if self.binary => {
+                let mut signal = Signal::new(self.pkgd_name(Kind::Signal));
+                signal.stream = self.maybe(Self::stream_id);
+                signal.request_id = self.maybe(Self::request_id);
+                IndexedAudit::Signals(Some(SignalRequest::Signal(signal)))
+            }
             3 => IndexedAudit::Signals(self.maybe(|g| SignalRequest::Signal(g.signal()))),
             4 => IndexedAudit::SignalList(self.u16()),
-            5 => IndexedAudit::DigitMap(self.name()),
-            6 => IndexedAudit::Statistics(self.pkgd_name()),
+            5 => IndexedAudit::DigitMap(self.digit_map_name()),
+            6 => IndexedAudit::Statistics(self.pkgd_name(Kind::Statistic)),
             _ => IndexedAudit::Packages(PackagesItem {
-                name: self.name(),
+                name: self.package_name(),
                 version: self.u8(),
             }),
         }
@@ -718,13 +828,8 @@ impl Generator {
     fn indexed_media(&mut self) -> IndexedMedia {
         let mut media = IndexedMedia {
             termination_state: Some(IndexedTerminationState {
-                service_state: self.maybe(|g| {
-                    g.pick(&[
-                        Selection::Value,
-                        Selection::Equal(ServiceState::Test),
-                        Selection::NotEqual(ServiceState::InService),
-                    ])
-                }),
+                service_state: self
+                    .maybe(|g| g.selection(ServiceState::Test, ServiceState::InService)),
                 event_buffer: true,
                 properties: self.indexed_properties(),
             }),
@@ -741,25 +846,32 @@ impl Generator {
     fn indexed_stream_parms(&mut self) -> IndexedStreamParms {
         IndexedStreamParms {
             local_control: Some(IndexedLocalControl {
-                mode: Some(self.pick(&[
-                    Selection::Value,
-                    Selection::Equal(StreamMode::SendOnly),
-                    Selection::NotEqual(StreamMode::Inactive),
-                ])),
+                mode: Some(self.selection(StreamMode::SendOnly, StreamMode::Inactive)),
                 reserve_value: self.boolean(),
                 reserve_group: self.boolean(),
                 properties: self.indexed_properties(),
             }),
             local: self.maybe(Self::octets),
             remote: self.maybe(Self::octets),
-            statistics: self.maybe(Self::pkgd_name),
+            statistics: self.maybe(|g| g.pkgd_name(Kind::Statistic)),
+        }
+    }
+
+    fn selection<T: Clone>(&mut self, equal: T, other: T) -> Selection<T> {
+        match self.below(3) {
+            0 => Selection::Equal(equal),
+            // Annex A selects by equality only.
+            1 if !self.binary => Selection::NotEqual(other),
+            _ => Selection::Value,
         }
     }
 
     fn indexed_properties(&mut self) -> Vec<IndexedProperty> {
-        self.list(0, 2, |g| IndexedProperty {
-            name: g.pkgd_name(),
-            select: g.maybe(Self::parm_value),
+        self.list(0, 2, |g| {
+            let (name, item) = g.item(Kind::Property);
+            let value_type = item.and_then(|item| item.value);
+            let select = g.chance(300).then(|| g.parm_value(value_type));
+            IndexedProperty { name, select }
         })
     }
 
@@ -794,8 +906,11 @@ impl Generator {
                 items: g.list(0, 2, Self::indexed_audit),
             });
             parms.extensions = self.list(0, 1, |g| Parameter {
-                name: Name::new("X-strow"),
-                value: g.parm_value(),
+                name: Name::new("X-strowg"),
+                value: match g.binary {
+                    true => ParmValue::Equal(g.value(None)),
+                    false => g.parm_value(None),
+                },
             });
         }
         parms

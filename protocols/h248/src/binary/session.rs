@@ -1,0 +1,149 @@
+//! Local and Remote descriptors: groups of properties (C.11) and the lines of session descriptions
+//! they stand for.
+
+use super::naming::{self, ValueForm};
+use super::value;
+use super::{ber, ber::Contents, ber::universal};
+use crate::message::{PkgdName, Value};
+use crate::package::Kind;
+
+/// Tags of C.11, each with the letter of its line; their numbers go up from [`FIRST_TAG`].
+const LETTERS: &[u8; 15] = b"vosiuepcbzkatrm";
+
+/// SDP_V.
+const FIRST_TAG: u16 = 0xb001;
+
+/// What starts a line that stands for a property of another kind (H.248.15).
+const ITEM: &[u8] = b"a=h248item:";
+
+/// The property of a line: its name, and its value as far as it is text.
+pub(super) struct Line<'a> {
+    pub(super) name: [u8; 4],
+    pub(super) value: LineValue<'a>,
+}
+
+/// What stands behind the name.
+pub(super) enum LineValue<'a> {
+    /// Text of a line.
+    Text(&'a [u8]),
+    /// Octets of another property.
+    Octets(Vec<u8>),
+}
+
+/// The lines of session descriptions, without empty ones.
+pub(super) fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    octets
+        .split(|octet| matches!(octet, b'\r' | b'\n'))
+        .filter(|line| !line.trim_ascii().is_empty())
+}
+
+/// True when `line` begins a session description, clause 7.1.8.
+pub(super) fn begins_group(line: &[u8]) -> bool {
+    line.starts_with(b"v=")
+}
+
+/// The property that stands for `line`; `None` when there is none.
+pub(super) fn property(line: &[u8]) -> Option<Line<'_>> {
+    if let Some(item) = line.strip_prefix(ITEM)
+        && let Some(property) = other_property(item)
+    {
+        return Some(property);
+    }
+    let (&letter, rest) = line.split_first()?;
+    let text = match rest {
+        [] => rest,
+        [b'=', text @ ..] => text,
+        _ => return None,
+    };
+    let at = LETTERS.iter().position(|&known| known == letter)?;
+    let [high, low] = (FIRST_TAG + at as u16).to_be_bytes();
+    Some(Line {
+        name: [0, 0, high, low],
+        value: LineValue::Text(text),
+    })
+}
+
+/// `package/item=value`, as [`write_line`] writes it.
+fn other_property(text: &[u8]) -> Option<Line<'_>> {
+    let equal = text.iter().position(|&octet| octet == b'=')?;
+    let name = PkgdName::from_text(&text[..equal])?;
+    let (name, item) = naming::encode_item(Kind::Property, &name)?;
+    let value_type = item.and_then(|item| item.value);
+    let value = match &text[equal + 1..] {
+        [b'"', inner @ .., b'"'] => Value::from_wire(inner, true),
+        plain => Value::from_wire(plain, false),
+    };
+    let mut octets = Vec::new();
+    value::write(&value, value_type, &mut octets);
+    Some(Line {
+        name,
+        value: LineValue::Octets(octets),
+    })
+}
+
+impl LineValue<'_> {
+    /// Writes the octet string of the value.
+    pub(super) fn write(&self, tag: u8, form: ValueForm, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) if form == ValueForm::Typed => {
+                out.push(tag);
+                ber::write_length(ber::element_len(text.len()), out);
+                ber::primitive(universal::OCTET_STRING, text, out);
+            }
+            Self::Text(text) => ber::primitive(tag, text, out),
+            Self::Octets(octets) => ber::primitive(tag, octets, out),
+        }
+    }
+}
+
+/// Prints the line that `name` and `octets` stand for, with its end.
+pub(super) fn write_line(name: [u8; 4], octets: Option<&[u8]>, out: &mut Vec<u8>) {
+    let [package_high, package_low, high, low] = name;
+    let number = u16::from_be_bytes([high, low]);
+    let letter = (package_high == 0 && package_low == 0)
+        .then(|| number.checked_sub(FIRST_TAG))
+        .flatten()
+        .and_then(|at| LETTERS.get(usize::from(at)));
+    match letter {
+        Some(&letter) => {
+            out.push(letter);
+            if let Some(octets) = octets {
+                out.push(b'=');
+                let is_carried = |octet: &&u8| !matches!(octet, 0 | b'\r' | b'\n');
+                out.extend(text(octets).iter().filter(is_carried));
+            }
+        }
+        None => {
+            let package = u16::from_be_bytes([package_high, package_low]);
+            let (name, item) = naming::item_name(Kind::Property, package, number);
+            out.extend_from_slice(ITEM);
+            out.extend_from_slice(name.as_str().as_bytes());
+            if let Some(octets) = octets {
+                let value = value::read(octets, item.and_then(|item| item.value));
+                let quote: &[u8] = if value.is_quoted() { b"\"" } else { b"" };
+                out.push(b'=');
+                out.extend_from_slice(quote);
+                out.extend_from_slice(value.as_bytes());
+                out.extend_from_slice(quote);
+            }
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The text of a line, wrapped as a string or bare.
+fn text(octets: &[u8]) -> &[u8] {
+    let is_string = |tag| {
+        matches!(
+            tag,
+            universal::OCTET_STRING | universal::UTF8_STRING | universal::IA5_STRING
+        )
+    };
+    match octets.first() {
+        Some(&tag) if is_string(tag) => match Contents::new(octets).only("a string") {
+            Ok(element) => element.octets,
+            Err(_) => octets,
+        },
+        _ => octets,
+    }
+}
