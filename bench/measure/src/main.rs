@@ -3,6 +3,7 @@
 
 mod crowd;
 mod endurance;
+mod gateway;
 mod report;
 mod rig;
 mod signalling;
@@ -34,6 +35,8 @@ enum Command {
     Registration(signalling::SignallingArgs),
     /// CPU of control and media for each anchored call, INVITE to BYE
     Call(signalling::SignallingArgs),
+    /// CPU of media for each call set-up: 2 Adds, 1 Modify, 1 Subtract
+    Gateway(gateway::GatewayArgs),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Load(load) => endurance::run(&load),
         Command::Registration(args) => signalling::run(signalling::Operation::Registration, &args),
+        Command::Gateway(args) => gateway::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use interop::{Folder, Namespace, Process, strowger};
@@ -17,6 +18,11 @@ pub const REALM: &str = "ims.test";
 pub const PCSCF: &str = "127.0.0.1:5060";
 /// Where media gateways register.
 pub const MGC: &str = "127.0.0.1:2944";
+
+/// The media process.
+const MEDIA: &str = "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
+                     --address 127.0.0.2 --ports 20000-49999 --io udp";
+const MEDIA_ADMIN: &str = "127.0.0.2:9081";
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -126,14 +132,7 @@ impl Rig {
             }
         }
         if anchor {
-            rig.start_one(
-                "media",
-                "127.0.0.2:9081",
-                &format!(
-                    "media --functions trgw --mgc {MGC} --mid 127.0.0.2:2944 \
-                     --address 127.0.0.2 --ports 20000-49999 --io udp"
-                ),
-            );
+            rig.start_one("media", MEDIA_ADMIN, MEDIA);
             rig.wait_until("the gateway registers", |rig| {
                 let Some(status) = rig.status(rig.pcscf()) else {
                     return false;
@@ -146,10 +145,7 @@ impl Rig {
     }
 
     fn start_one(&mut self, name: &'static str, admin: &str, line: &str) {
-        let binary = strowger::binary().to_str().expect("the path is text");
-        let mut command = self.namespace.command("taskset");
-        command.args(["-c", &self.plan.core.to_string(), binary]);
-        command.args(line.split_whitespace());
+        let mut command = pinned(&self.namespace, self.plan.core, line);
         command.args(["--log", &self.plan.log, "--admin", admin]);
         let process = Process::start(name, &mut command, self.folder.path());
         let admin = admin.parse().expect("a socket address");
@@ -253,4 +249,46 @@ impl Rig {
                 .expect_success(running.name);
         }
     }
+}
+
+/// A media process without a controller of ours.
+pub struct MediaRig {
+    // Dropped in this order.
+    media: Process,
+    namespace: Namespace,
+    _folder: Folder,
+}
+
+impl MediaRig {
+    /// Starts it on a core; it looks for its controller at [`MGC`].
+    pub fn start(core: usize) -> Self {
+        let (namespace, folder) = (Namespace::new(), Folder::new());
+        let mut command = pinned(&namespace, core, MEDIA);
+        command.args(["--log", "warn", "--admin", MEDIA_ADMIN]);
+        let media = Process::start("media", &mut command, folder.path());
+        MediaRig {
+            media,
+            namespace,
+            _folder: folder,
+        }
+    }
+
+    /// Where it runs.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.media.id()).expect("the media process runs")
+    }
+}
+
+/// A command of ours on one core.
+fn pinned(namespace: &Namespace, core: usize, line: &str) -> Command {
+    let binary = strowger::binary().to_str().expect("the path is text");
+    let mut command = namespace.command("taskset");
+    command.args(["-c", &core.to_string(), binary]);
+    command.args(line.split_whitespace());
+    command
 }

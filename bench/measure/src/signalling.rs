@@ -11,9 +11,9 @@ use crate::report::{self, Figure};
 use crate::rig::{Layout, PCSCF, Plan, Rig, Sample};
 
 /// The core of the generator.
-const GENERATOR_CORE: usize = 1;
+pub const GENERATOR_CORE: usize = 1;
 /// The core of what is measured.
-const MEASURED_CORE: usize = 0;
+pub const MEASURED_CORE: usize = 0;
 /// An operation that takes longer has failed.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 
