@@ -32,9 +32,13 @@ const GROWTH_MAX: f64 = 0.01;
 /// Flags of `load`.
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// Calls in all
+    /// Calls that are counted
     #[arg(long, default_value_t = 20_000)]
     calls: u32,
+    /// Calls before these, until as many transactions end as begin: towards a UE they stay for
+    /// 64 times T1 of Gm, which is 128 s
+    #[arg(long, default_value_t = 0)]
+    warm_up: u32,
     /// Calls begun a second
     #[arg(long, default_value_t = 100)]
     rate: u32,
@@ -66,6 +70,7 @@ pub struct LoadArgs {
 #[derive(Debug, Serialize)]
 struct Outcome {
     calls: u32,
+    warm_up: u32,
     rate: u32,
     layout: Layout,
     succeeded: u64,
@@ -80,7 +85,7 @@ struct Outcome {
 #[derive(Debug, Serialize)]
 struct ProcessOutcome {
     name: &'static str,
-    /// Before the first call, at half of them, at the last, and after the pause.
+    /// Before any call, at half of those that count, at the last, and after the pause.
     rss_kib: [u64; 4],
     /// Over all calls.
     cpu_us_per_call: f64,
@@ -105,7 +110,8 @@ pub fn run(args: &LoadArgs) -> ExitCode {
     let started = Instant::now();
     let called = start_called(&rig, args);
     let mut callers = start_callers(&rig, args, &route);
-    let limit = GRACE + Duration::from_secs(u64::from(args.calls / args.rate.max(1)));
+    let all = args.warm_up + args.calls;
+    let limit = GRACE + Duration::from_secs(u64::from(all / args.rate.max(1)));
     let mut half = None;
     let mut shown = 0;
     while callers.is_running() {
@@ -114,11 +120,11 @@ pub fn run(args: &LoadArgs) -> ExitCode {
         rig.assert_running();
         let begun = begun(&rig);
         let now = rig.usage();
-        if half.is_none() && begun >= u64::from(args.calls / 2) {
+        if half.is_none() && begun >= u64::from(args.warm_up + args.calls / 2) {
             half = Some(now.clone());
         }
-        if begun * 10 / u64::from(args.calls) > shown {
-            shown = begun * 10 / u64::from(args.calls);
+        if begun * 10 / u64::from(all) > shown {
+            shown = begun * 10 / u64::from(all);
             print_progress(&rig, begun, &now);
         }
     }
@@ -142,6 +148,7 @@ pub fn run(args: &LoadArgs) -> ExitCode {
     let processes = outcomes(args, [&before, &half, &at_end, &after]);
     let outcome = Outcome {
         calls: args.calls,
+        warm_up: args.warm_up,
         rate: args.rate,
         layout: args.layout,
         succeeded,
@@ -162,7 +169,7 @@ fn outcomes(args: &LoadArgs, at: [&[Sample]; 4]) -> Vec<ProcessOutcome> {
             rss_kib: at.map(|samples| samples[index].usage.rss_kib),
             cpu_us_per_call: (at_end[index].usage.cpu - before[index].usage.cpu).as_secs_f64()
                 * 1e6
-                / f64::from(args.calls),
+                / f64::from(args.warm_up + args.calls),
             descriptors: [before, after].map(|samples| samples[index].usage.descriptors),
         })
         .collect()
@@ -189,7 +196,7 @@ fn report(rig: Rig, args: &LoadArgs, outcome: &Outcome) -> ExitCode {
             faults.push(format!("{} grew by {:.2} %", process.name, growth * 100.0));
         }
     }
-    if outcome.succeeded != u64::from(args.calls) || outcome.failed > 0 {
+    if outcome.succeeded != u64::from(args.warm_up + args.calls) || outcome.failed > 0 {
         faults.push(format!("{} calls failed", outcome.failed));
     }
     faults.extend(
@@ -302,7 +309,7 @@ fn register_users(rig: &Rig, users: u32) -> String {
 
 fn start_called(rig: &Rig, args: &LoadArgs) -> Process {
     let mut sipp = Sipp::new(rig, "called", "callee.xml", CALLED);
-    sipp.arguments(&["-m", &args.calls.to_string()]);
+    sipp.arguments(&["-m", &(args.warm_up + args.calls).to_string()]);
     sipp.start()
 }
 
@@ -317,7 +324,8 @@ fn start_callers(rig: &Rig, args: &LoadArgs, route: &str) -> Process {
     let mut sipp = Sipp::new(rig, "callers", "caller.xml", CALLERS);
     sipp.inject(&rows);
     sipp.arguments(&["-key", "service_route", route]);
-    sipp.arguments(&["-m", &args.calls.to_string(), "-r", &args.rate.to_string()]);
+    let all = args.warm_up + args.calls;
+    sipp.arguments(&["-m", &all.to_string(), "-r", &args.rate.to_string()]);
     // Slow calls must not slow the rate.
     sipp.arguments(&["-l", &(args.rate * 60).to_string()]);
     sipp.arguments(&["-d", &TALK_MS.to_string(), "-recv_timeout", "60000"]);

@@ -4,6 +4,7 @@
 mod crowd;
 mod endurance;
 mod gateway;
+mod memory;
 mod report;
 mod rig;
 mod signalling;
@@ -35,6 +36,8 @@ enum Command {
     Registration(signalling::SignallingArgs),
     /// CPU of control and media for each anchored call, INVITE to BYE
     Call(signalling::SignallingArgs),
+    /// Memory of control for each registration
+    Memory(memory::MemoryArgs),
     /// CPU of media for each call set-up: 2 Adds, 1 Modify, 1 Subtract
     Gateway(gateway::GatewayArgs),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Load(load) => endurance::run(&load),
         Command::Registration(args) => signalling::run(signalling::Operation::Registration, &args),
+        Command::Memory(args) => memory::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
