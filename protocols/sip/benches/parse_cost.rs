@@ -70,7 +70,12 @@ fn measure(name: &str, mut call: impl FnMut()) {
             word => picked &= name.contains(word),
         }
     }
-    let (rounds, calls) = if bench { (ROUNDS, CALLS) } else { (1, 1) };
+    let (rounds, calls) = if bench {
+        (ROUNDS, CALLS)
+    } else {
+        let calls = std::env::var("CALLS").map_or(Ok(1), |calls| calls.parse());
+        (1, calls.unwrap_or(1))
+    };
     if !picked {
         return;
     }

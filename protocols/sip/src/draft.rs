@@ -1,7 +1,7 @@
 //! Edits of a message, and messages made from parts.
 
 use crate::header::{NameAddr, Params, print_date};
-use crate::index::{Index, Line, Lines, Names, Start, is_request_uri};
+use crate::index::{Index, Line, Names, Start, is_request_uri};
 use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::scan::{is_token, split_outside, trim};
 use crate::span::Span;
@@ -463,12 +463,10 @@ impl Draft {
         let start_end = Span::new(0, bytes.len()).end;
         let mut names = Names::default();
         let lines = write_lines(&self.lines, source_bytes, &self.own, &mut bytes, &mut names);
-        let lines_end = Span::new(0, bytes.len()).end;
         bytes.extend_from_slice(b"\r\n");
         let index = Index {
             start,
             start_end,
-            lines_end,
             body: Span::new(0, bytes.len()).end,
             names,
             lines,
@@ -601,8 +599,8 @@ fn write_lines(
     own: &[u8],
     bytes: &mut Vec<u8>,
     names: &mut Names,
-) -> Lines {
-    let mut out = Lines::with_capacity(lines.len());
+) -> Vec<Line> {
+    let mut out = Vec::with_capacity(lines.len());
     let mut at = 0;
     while at < lines.len() {
         let first = lines[at];
@@ -614,7 +612,7 @@ fn write_lines(
             && usize::from(next.line.span.start) == end
         {
             end = usize::from(next.line.span.end);
-            names.add(next.line.name);
+            names.add(next.line.name, out.len());
             out.push(Line {
                 span: next.line.span.moved(from, to),
                 value: next.line.value.moved(from, to),

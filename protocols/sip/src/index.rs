@@ -1,17 +1,13 @@
 //! The one pass over a head that finds its lines.
 
 use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX};
-use crate::scan::{find, is_blank, is_token};
+use crate::scan::{is_blank, is_token};
 use crate::span::Span;
 use crate::{HeaderName, Malformed, Method};
-use memchr::memchr2;
-use smallvec::SmallVec;
+use simd::{BLOCK, find, matches};
 
-/// Header lines that an index holds without a second allocation.
-const LINES_INLINE: usize = 32;
-
-/// Lines of a head in the order they came.
-pub(crate) type Lines = SmallVec<[Line; LINES_INLINE]>;
+/// Header lines that an index has room for before it grows: what an IMS INVITE has.
+pub(crate) const LINES_USUAL: usize = 32;
 
 /// One header field line. Offsets count from the first octet of the message.
 #[derive(Clone, Copy, Debug)]
@@ -46,34 +42,110 @@ pub(crate) struct Index {
     pub(crate) start: Start,
     /// End of the start line, its CRLF included.
     pub(crate) start_end: u16,
-    /// End of the last header line; the empty line follows.
-    pub(crate) lines_end: u16,
     /// First octet of the body.
     pub(crate) body: u16,
     pub(crate) names: Names,
-    pub(crate) lines: Lines,
+    pub(crate) lines: Vec<Line>,
 }
 
-/// Sets of names, one bit each: those that occur, and those that occur more than once.
-#[derive(Clone, Copy, Debug, Default)]
+/// The names that occur: the place of the first line of each, and one bit for each that occurs more
+/// than once.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Names {
-    present: u128,
+    /// One more than the place, 0 for a name that does not occur. From [`FIRST_MAX`] on the line
+    /// stands there or later.
+    first: [u8; 128],
     repeated: u128,
 }
 
+/// Last place that [`Names`] tells exactly.
+const FIRST_MAX: usize = u8::MAX as usize - 1;
+
+impl Default for Names {
+    fn default() -> Names {
+        Names {
+            first: [0; 128],
+            repeated: 0,
+        }
+    }
+}
+
 impl Names {
+    /// Notes the line at place `at`; lines come in their order.
     #[inline]
-    pub(crate) fn add(&mut self, name: HeaderName) {
-        self.repeated |= self.present & name.bit();
-        self.present |= name.bit();
+    pub(crate) fn add(&mut self, name: HeaderName, at: usize) {
+        let first = &mut self.first[name as usize % 128];
+        if *first == 0 {
+            *first = 1 + at.min(FIRST_MAX) as u8;
+        } else {
+            self.repeated |= name.bit();
+        }
     }
 
-    pub(crate) fn has(self, name: HeaderName) -> bool {
-        self.present & name.bit() != 0
+    #[inline]
+    pub(crate) fn has(&self, name: HeaderName) -> bool {
+        self.first[name as usize % 128] != 0
     }
 
-    pub(crate) fn is_repeated(self, name: HeaderName) -> bool {
+    #[inline]
+    pub(crate) fn is_repeated(&self, name: HeaderName) -> bool {
         self.repeated & name.bit() != 0
+    }
+}
+
+impl Index {
+    /// The first line of this name.
+    #[inline]
+    pub(crate) fn first(&self, name: HeaderName) -> Option<&Line> {
+        let at = usize::from(self.names.first[name as usize % 128]).checked_sub(1)?;
+        let line = self.lines.get(at)?;
+        if line.name == name {
+            return Some(line);
+        }
+        self.lines[at..].iter().find(|line| line.name == name)
+    }
+
+    /// The lines among which all of this name are, from the first of them on.
+    #[inline]
+    pub(crate) fn lines_from(&self, name: HeaderName) -> &[Line] {
+        let Some(at) = usize::from(self.names.first[name as usize % 128]).checked_sub(1) else {
+            return &[];
+        };
+        let lines = self.lines.get(at..).unwrap_or_default();
+        match at < FIRST_MAX && !self.names.is_repeated(name) {
+            true => lines.get(..1).unwrap_or_default(),
+            false => lines,
+        }
+    }
+}
+
+impl Index {
+    /// Leaves out the lines that are no UTF-8, in a head that is none, and overwrites in it what is
+    /// none. Returns where that starts.
+    #[cold]
+    pub(crate) fn drop_unreadable(&mut self, head: &mut [u8]) -> usize {
+        let readable = |span: Span| std::str::from_utf8(&head[span.range()]).is_ok();
+        self.lines.retain(|line| readable(line.span));
+        self.names = Names::default();
+        for (at, line) in self.lines.iter().enumerate() {
+            self.names.add(line.name, at);
+        }
+        match &mut self.start {
+            Start::Request { uri: text, .. } | Start::Response { reason: text, .. } => {
+                if !readable(*text) {
+                    *text = Span::default();
+                }
+            }
+        }
+        let mut start = head.len();
+        let mut at = 0;
+        while let Err(error) = std::str::from_utf8(&head[at..]) {
+            let from = at + error.valid_up_to();
+            start = start.min(from);
+            at = error.error_len().map_or(head.len(), |len| from + len);
+            head[from..at].fill(b'?');
+        }
+        start
     }
 }
 
@@ -85,10 +157,11 @@ pub(crate) type Found = Option<(Malformed, usize)>;
 ///
 /// A faulty line is left out and the first fault returned beside the index of the rest; there is no
 /// index when not even the kind of the start line can be told. `bytes` holds at most
-/// `MESSAGE_BYTES_MAX` octets.
+/// `MESSAGE_BYTES_MAX` octets. That they are text is left to [`Index::drop_unreadable`].
 pub(crate) fn index(bytes: &mut [u8]) -> (Option<Index>, Found) {
     let mut found = None;
-    let Some((start_end, _)) = line_end(bytes, 0, &mut found) else {
+    let mut ends = Ends::default();
+    let Some((start_end, _)) = ends.line_end(bytes, &mut found) else {
         return (None, found.or(Some((Malformed::Unterminated, bytes.len()))));
     };
     let Some(start) = start_line(&bytes[..start_end - 2], &mut found) else {
@@ -100,116 +173,185 @@ pub(crate) fn index(bytes: &mut [u8]) -> (Option<Index>, Found) {
     let mut index = Index {
         start,
         start_end: Span::new(0, start_end).end,
-        lines_end: 0,
         body: 0,
         names: Names::default(),
-        lines: Lines::new(),
+        lines: Vec::with_capacity(LINES_USUAL),
     };
-    let mut at = start_end;
+    index.body = header_lines(bytes, &mut ends, &mut index, &mut found);
+    (Some(index), found)
+}
+
+/// Indexes the lines after the start line, which `ends` has passed. Returns where the body starts.
+fn header_lines(bytes: &mut [u8], ends: &mut Ends, index: &mut Index, found: &mut Found) -> u16 {
+    let mut at = usize::from(index.start_end);
     loop {
         if bytes[at..].starts_with(b"\r\n") {
-            index.lines_end = Span::new(0, at).end;
-            index.body = Span::new(0, at + 2).end;
-            break;
+            return Span::within(0, at + 2).end;
         }
-        let Some((end, line)) = header_line(bytes, at, &mut found) else {
-            note(&mut found, Malformed::Unterminated, bytes.len());
-            index.lines_end = Span::new(0, at).end;
-            index.body = Span::new(0, bytes.len()).end;
-            break;
+        let Some((mut end, mut clean)) = ends.line_end(bytes, found) else {
+            note(found, Malformed::Unterminated, bytes.len());
+            return Span::within(0, bytes.len()).end;
         };
-        if let Some(line) = line {
+        while bytes.get(end).is_some_and(|&byte| is_blank(byte)) {
+            let Some((next, next_clean)) = unfold(bytes, end, ends, found) else {
+                note(found, Malformed::Unterminated, bytes.len());
+                return Span::within(0, bytes.len()).end;
+            };
+            (end, clean) = (next, clean && next_clean);
+        }
+        let usual = if clean && end - at <= LINE_BYTES_MAX {
+            usual_line(bytes, at, end)
+        } else {
+            None
+        };
+        if let Some(line) = usual.or_else(|| any_line(bytes, at, end, clean, found)) {
             if index.lines.len() == HEADERS_MAX {
-                note(&mut found, Malformed::TooManyHeaders, at);
+                note(found, Malformed::TooManyHeaders, at);
             } else {
-                index.names.add(line.name);
+                index.names.add(line.name, index.lines.len());
                 index.lines.push(line);
             }
         }
         at = end;
     }
-    let head = &bytes[..usize::from(index.body)];
-    if !head.is_ascii() {
-        refuse_other_than_utf8(head, &mut index, &mut found);
-    }
-    (Some(index), found)
 }
 
 fn note(found: &mut Found, fault: Malformed, at: usize) {
     found.get_or_insert((fault, at));
 }
 
-#[cold]
-fn refuse_other_than_utf8(head: &[u8], index: &mut Index, found: &mut Found) {
-    let Err(error) = std::str::from_utf8(head) else {
-        return;
-    };
-    note(found, Malformed::Utf8, error.valid_up_to());
-    let readable = |span: Span| std::str::from_utf8(&head[span.range()]).is_ok();
-    index.lines.retain(|line| readable(line.span));
-    index.names = Names::default();
-    for line in &index.lines {
-        index.names.add(line.name);
-    }
-    match &mut index.start {
-        Start::Request { uri: text, .. } | Start::Response { reason: text, .. } => {
-            if !readable(*text) {
-                *text = Span::default();
-            }
-        }
-    }
+/// Walks over the line ends of a text, a block at a time.
+#[derive(Default)]
+struct Ends {
+    /// First octet after the block that the masks tell of.
+    next: usize,
+    /// LFs of that block that follow a CR and have not been walked over; its first octet is the
+    /// lowest bit.
+    ends: u64,
+    /// CRs and LFs of that block that stand alone and have not been walked over.
+    lone: u64,
 }
 
-/// Offset after the CRLF that ends the line at `from`, and whether no lone CR or LF stands before
-/// it; `None` when no CRLF comes.
-#[inline]
-fn line_end(bytes: &[u8], from: usize, found: &mut Found) -> Option<(usize, bool)> {
-    let mut at = from;
-    let mut clean = true;
-    loop {
-        at += memchr2(b'\r', b'\n', bytes.get(at..)?)?;
-        if bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n') {
-            return Some((at + 2, clean));
+impl Ends {
+    /// Offset after the CRLF that ends the line, and whether no lone CR or LF stands before it;
+    /// `None` when no CRLF comes.
+    #[inline]
+    fn line_end(&mut self, bytes: &[u8], found: &mut Found) -> Option<(usize, bool)> {
+        let mut clean = true;
+        while self.ends == 0 {
+            clean &= self.pass_lone(u64::MAX, found);
+            self.load(bytes)?;
         }
-        clean = false;
+        let bit = self.ends.trailing_zeros();
+        if self.lone != 0 {
+            clean &= self.pass_lone((1 << bit) - 1, found);
+        }
+        self.ends &= self.ends - 1;
+        Some((self.next - BLOCK + bit as usize + 1, clean))
+    }
+
+    /// Notes the lone ones among the octets that `mask` picks. True when there is none.
+    fn pass_lone(&mut self, mask: u64, found: &mut Found) -> bool {
+        let passed = self.lone & mask;
+        self.lone &= !mask;
+        if passed == 0 {
+            return true;
+        }
+        let at = self.next - BLOCK + passed.trailing_zeros() as usize;
         note(found, Malformed::LineEnd, at);
-        at += 1;
+        false
+    }
+
+    /// Looks at the next block; `None` when there is none.
+    #[inline]
+    fn load(&mut self, bytes: &[u8]) -> Option<()> {
+        let rest = bytes.get(self.next..)?;
+        let (cr, lf) = match rest.first_chunk() {
+            Some(block) => (matches(block, b'\r'), matches(block, b'\n')),
+            None => last_block(rest)?,
+        };
+        let cr_before = self.next > 0 && bytes[self.next - 1] == b'\r';
+        let lf_after = rest.get(BLOCK) == Some(&b'\n');
+        self.ends = lf & (cr << 1 | u64::from(cr_before));
+        self.lone = lf & !self.ends | cr & !(lf >> 1 | u64::from(lf_after) << (BLOCK - 1));
+        self.next += BLOCK;
+        Some(())
     }
 }
 
-/// The line at `at`: the offset after it, and the line when it is one. `None` when no CRLF ends it.
+/// The CRs and LFs of what is left of a text, less than a block; `None` when nothing is.
+#[cold]
+fn last_block(rest: &[u8]) -> Option<(u64, u64)> {
+    let mut block = [0; BLOCK];
+    block.get_mut(..rest.len())?.copy_from_slice(rest);
+    (!rest.is_empty()).then(|| (matches(&block, b'\r'), matches(&block, b'\n')))
+}
+
+/// Makes blanks of the CRLF before `from`. Returns as [`Ends::line_end`] for the line that goes on
+/// there.
+#[cold]
+fn unfold(
+    bytes: &mut [u8],
+    from: usize,
+    ends: &mut Ends,
+    found: &mut Found,
+) -> Option<(usize, bool)> {
+    bytes[from - 2..from].fill(b' ');
+    ends.line_end(bytes, found)
+}
+
+/// The line from `at` to `end`, its CRLF included, when it is as nearly all are: a name that is
+/// known, the colon, one blank, and a value that is not empty and neither starts nor ends with
+/// blanks.
 #[inline]
-fn header_line(bytes: &mut [u8], at: usize, found: &mut Found) -> Option<(usize, Option<Line>)> {
-    let (mut end, mut clean) = line_end(bytes, at, found)?;
-    while bytes.get(end).is_some_and(|&byte| is_blank(byte)) {
-        bytes[end - 2..end].fill(b' ');
-        let (next, next_clean) = line_end(bytes, end, found)?;
-        (end, clean) = (next, clean && next_clean);
+fn usual_line(bytes: &[u8], at: usize, end: usize) -> Option<Line> {
+    let (name, colon) = HeaderName::before_colon(bytes[at..].first_chunk()?)?;
+    let from = at + colon + 2;
+    let first = *bytes.get(from)?;
+    let last = *bytes.get(end - 3)?;
+    if from + 2 >= end || bytes[from - 1] != b' ' || first <= b' ' || last <= b' ' {
+        return None;
     }
+    Some(Line {
+        span: Span::within(at, end),
+        value: Span::within(from, end - 2),
+        name_len: colon as u16,
+        name,
+    })
+}
+
+/// The line from `at` to `end`, its CRLF included, when it is one.
+#[inline(never)]
+fn any_line(bytes: &[u8], at: usize, end: usize, clean: bool, found: &mut Found) -> Option<Line> {
     let text = &bytes[at..end - 2];
     let Some((name, name_len, colon)) = name(text) else {
         note(found, Malformed::HeaderLine, at);
-        return Some((end, None));
+        return None;
     };
     if text.len() > LINE_BYTES_MAX {
         note(found, Malformed::LineTooLong, at);
-        clean = false;
+        return None;
     }
-    let mut from = colon + 1;
-    let mut to = text.len();
-    while from < to && is_blank(text[from]) {
-        from += 1;
-    }
-    while to > from && is_blank(text[to - 1]) {
-        to -= 1;
-    }
+    let (from, to) = value(text, colon + 1);
     let line = Line {
-        span: Span::new(at, end),
-        value: Span::new(at + from, at + to),
+        span: Span::within(at, end),
+        value: Span::within(at + from, at + to),
         name_len: Span::new(0, name_len).end,
         name,
     };
-    Some((end, clean.then_some(line)))
+    clean.then_some(line)
+}
+
+/// The value without the blanks around it, which starts at `from` or after.
+fn value(line: &[u8], mut from: usize) -> (usize, usize) {
+    let mut to = line.len();
+    while to > from && is_blank(line[to - 1]) {
+        to -= 1;
+    }
+    while from < to && is_blank(line[from]) {
+        from += 1;
+    }
+    (from, to)
 }
 
 /// `token HCOLON`: the name, its length, and the offset of the colon. A name that is known is a
@@ -217,11 +359,11 @@ fn header_line(bytes: &mut [u8], at: usize, found: &mut Found) -> Option<(usize,
 #[inline]
 fn name(line: &[u8]) -> Option<(HeaderName, usize, usize)> {
     let colon = find(line, b':')?;
-    let mut len = colon;
-    while len > 0 && is_blank(line[len - 1]) {
-        len -= 1;
+    let mut text = &line[..colon];
+    while let [name @ .., b' ' | b'\t'] = text {
+        text = name;
     }
-    let text = &line[..len];
+    let len = text.len();
     match HeaderName::of(text) {
         HeaderName::Other if !is_token(text) => None,
         name => Some((name, len, colon)),
@@ -236,7 +378,7 @@ fn start_line(line: &[u8], found: &mut Found) -> Option<Start> {
     if let Some(start) = status_line(line, found) {
         return start;
     }
-    let blank = line.iter().position(|&byte| byte == b' ');
+    let blank = find(line, b' ');
     let method = blank.and_then(|blank| std::str::from_utf8(&line[..blank]).ok());
     let (Some(blank), Some(method)) = (blank, method.and_then(Method::parse)) else {
         note(found, Malformed::StartLine, 0);
@@ -262,7 +404,9 @@ fn start_line(line: &[u8], found: &mut Found) -> Option<Start> {
 
 /// `None` when the line is no status line at all, `Some(None)` when it is a hopeless one.
 fn status_line(line: &[u8], found: &mut Found) -> Option<Option<Start>> {
-    let (version, rest) = line.split_at_checked(line.iter().position(|&byte| byte == b' ')?)?;
+    let is_sip = line.get(..4)?.eq_ignore_ascii_case(b"SIP/");
+    let blank = is_sip.then(|| find(line, b' ')).flatten()?;
+    let (version, rest) = line.split_at_checked(blank)?;
     match version_of(version) {
         Version::None => return None,
         Version::Another => note(found, Malformed::Version, 0),

@@ -4,11 +4,12 @@ use crate::header::{
     AuthParams, CSeq, Contact, ContentType, NameAddr, Params, RAck, RetryAfter, SessionExpires,
     TokenParams, Via,
 };
-use crate::index::{self, Found, Index, Line, Start};
+use crate::index::{self, Found, Index, Start};
 use crate::limits::{LEADING_CRLF_MAX, MESSAGE_BYTES_MAX};
 use crate::scan::{decimal, split_outside, trim};
 use crate::span::Span;
 use crate::{HeaderName, Invalid, Malformed, Method, ParseError, Part, Uri, Why, header};
+use simd::Checked;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ use std::sync::Arc;
 pub struct Message(Arc<Inner>);
 
 struct Inner {
-    bytes: Vec<u8>,
+    /// The message; the head, which is what the index tells of, is text.
+    bytes: Checked,
     index: Index,
 }
 
@@ -70,33 +72,40 @@ impl Message {
 
     /// Joins bytes and index, and cuts the body to Content-Length.
     pub(crate) fn assemble(
-        mut bytes: Vec<u8>,
+        bytes: Vec<u8>,
         index: Option<Index>,
         mut found: Found,
     ) -> Result<Message, ParseError> {
-        let Some(index) = index else {
+        let Some(mut index) = index else {
             let (fault, offset) = found.unwrap_or((Malformed::StartLine, 0));
             return Err(ParseError::new(fault, offset, None));
         };
+        let (mut bytes, unreadable) = check(bytes, &mut index);
+        if let Some(at) = unreadable {
+            found.get_or_insert((Malformed::Utf8, at));
+        }
         let body = usize::from(index.body);
-        match content_length(&bytes, &index) {
-            Ok(Some(length)) if length <= bytes.len() - body => bytes.truncate(body + length),
+        let total = bytes.as_bytes().len();
+        match content_length(bytes.as_bytes(), &index) {
+            Ok(Some(length)) if length <= total - body => bytes.truncate(body + length),
             Ok(None) => {}
             Ok(Some(_)) => {
-                found.get_or_insert((Malformed::BodyShort, bytes.len()));
+                found.get_or_insert((Malformed::BodyShort, total));
             }
             Err(offset) => {
                 found.get_or_insert((Malformed::ContentLength, offset));
             }
         }
-        let message = Message::from_index(bytes, index);
+        let message = Message(Arc::new(Inner { bytes, index }));
         match found {
             None => Ok(message),
             Some((fault, offset)) => Err(ParseError::new(fault, offset, Some(message))),
         }
     }
 
-    pub(crate) fn from_index(bytes: Vec<u8>, index: Index) -> Message {
+    /// Joins bytes and index. Lines that are no text are left out.
+    pub(crate) fn from_index(bytes: Vec<u8>, mut index: Index) -> Message {
+        let (bytes, _) = check(bytes, &mut index);
         Message(Arc::new(Inner { bytes, index }))
     }
 
@@ -106,12 +115,12 @@ impl Message {
 
     /// The message as it goes on the wire.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0.bytes
+        self.0.bytes.as_bytes()
     }
 
     /// The message as text; octets of the body that are no UTF-8 are replaced.
     pub fn to_text(&self) -> String {
-        String::from_utf8_lossy(&self.0.bytes).into_owned()
+        String::from_utf8_lossy(self.as_bytes()).into_owned()
     }
 
     /// True for a request.
@@ -179,8 +188,7 @@ impl Message {
 
     /// The body: Content-Length octets, or all that followed the head of a datagram without it.
     pub fn body(&self) -> &[u8] {
-        self.0
-            .bytes
+        self.as_bytes()
             .get(usize::from(self.0.index.body)..)
             .unwrap_or_default()
     }
@@ -201,17 +209,15 @@ impl Message {
 
     /// Value of the first line of this name, whole: with all its commas.
     pub fn header(&self, name: HeaderName) -> Option<&str> {
-        self.headers(name).next()
+        let line = self.0.index.first(name)?;
+        Some(self.text(line.value))
     }
 
     /// Value of each line of this name.
     pub fn headers(&self, name: HeaderName) -> impl Iterator<Item = &str> {
-        let lines: &[Line] = if self.has(name) {
-            &self.0.index.lines
-        } else {
-            &[]
-        };
-        lines
+        self.0
+            .index
+            .lines_from(name)
             .iter()
             .filter(move |line| line.name == name)
             .map(|line| self.text(line.value))
@@ -524,9 +530,9 @@ impl Message {
     }
 
     /// Text of a span of the head, which is UTF-8 throughout.
+    #[inline]
     pub(crate) fn text(&self, span: Span) -> &str {
-        let bytes = self.0.bytes.get(span.range()).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+        self.0.bytes.str(span.range())
     }
 }
 
@@ -544,6 +550,20 @@ impl PartialEq for Message {
 
 impl Eq for Message {}
 
+/// Tells once and for all that the head is text. Of one that is not the unreadable lines are left
+/// out; the offset of the first fault is beside it.
+#[inline]
+fn check(bytes: Vec<u8>, index: &mut Index) -> (Checked, Option<usize>) {
+    let head = usize::from(index.body);
+    match Checked::new(bytes, head) {
+        Ok(checked) => (checked, None),
+        Err(mut bytes) => {
+            let at = index.drop_unreadable(&mut bytes[..head]);
+            (Checked::new(bytes, head).unwrap_or_default(), Some(at))
+        }
+    }
+}
+
 /// The comma-separated values of one line.
 fn split_values(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text).filter(|text| !text.is_empty());
@@ -557,12 +577,7 @@ fn split_values(text: &str) -> impl Iterator<Item = &str> {
 /// The one Content-Length, or the offset of the line at fault.
 pub(crate) fn content_length(bytes: &[u8], index: &Index) -> Result<Option<usize>, usize> {
     let name = HeaderName::ContentLength;
-    let Some(line) = index
-        .names
-        .has(name)
-        .then(|| index.lines.iter().find(|line| line.name == name))
-        .flatten()
-    else {
+    let Some(line) = index.first(name) else {
         return Ok(None);
     };
     let at = usize::from(line.span.start);

@@ -1,5 +1,6 @@
 //! Names of header fields.
 
+use simd::{equal_where, find_32};
 use std::fmt;
 
 macro_rules! header_names {
@@ -170,19 +171,25 @@ impl HeaderName {
         if let [letter] = text {
             return COMPACT[(letter | 0x20) as usize & 0x7f].unwrap_or(HeaderName::Other);
         }
-        let Some(mut slot) = hash(text) else {
-            return HeaderName::Other;
-        };
-        loop {
-            let entry = usize::from(TABLE[slot]);
-            if entry == EMPTY {
-                return HeaderName::Other;
-            }
-            if same(HeaderName::LONG[entry].as_bytes(), text) {
-                return HeaderName::KNOWN[entry];
-            }
-            slot = (slot + 1) % SLOTS;
+        let mut line = [b':'; NAME_BYTES_MAX];
+        match line.get_mut(..text.len()) {
+            Some(name) => name.copy_from_slice(text),
+            None => return HeaderName::Other,
         }
+        match HeaderName::before_colon(&line) {
+            Some((name, len)) if len == text.len() => name,
+            _ => HeaderName::Other,
+        }
+    }
+
+    /// The known name in its long form that `line` starts with, and its length, when a colon
+    /// follows it at once.
+    #[inline]
+    pub(crate) fn before_colon(line: &[u8; NAME_BYTES_MAX]) -> Option<(HeaderName, usize)> {
+        let colon = find_32(line, b':').filter(|&at| at > 0)?;
+        let entry = usize::from(TABLE[slot(line, colon)]);
+        let spelled = SPELLED.get(entry)?;
+        equal_where(line, &spelled.text, &spelled.counts).then(|| (HeaderName::KNOWN[entry], colon))
     }
 }
 
@@ -196,28 +203,63 @@ impl fmt::Display for HeaderName {
     }
 }
 
-const SLOTS: usize = 512;
-const EMPTY: usize = 255;
+const SLOT_BITS: u32 = 10;
+const EMPTY: u8 = 255;
 
-// `HeaderName::bit` wants every name within 128 bits; the table has a free slot, so every probe
-// ends.
+/// Found by trial: with it no two names have the same slot.
+const MULTIPLIER: u32 = 0xf389_0d0f;
+
+/// Octets of the longest name that is known and its colon, and room to spare.
+const NAME_BYTES_MAX: usize = 32;
+
+// `HeaderName::bit` wants every name within 128 bits.
 const _: () = assert!(HeaderName::KNOWN.len() < 128);
 
-/// Open-addressed table from [`hash`] to the place of a name in [`HeaderName::LONG`].
-static TABLE: [u8; SLOTS] = {
-    let mut table = [EMPTY as u8; SLOTS];
+/// From [`slot`] to the place of the one name it may be.
+static TABLE: [u8; 1 << SLOT_BITS] = {
+    let mut table = [EMPTY; 1 << SLOT_BITS];
     let mut i = 0;
     while i < HeaderName::LONG.len() {
-        let Some(mut slot) = hash(HeaderName::LONG[i].as_bytes()) else {
-            panic!("a header name is empty");
-        };
-        while table[slot] != EMPTY as u8 {
-            slot = (slot + 1) % SLOTS;
-        }
+        let slot = slot(&SPELLED[i].text, HeaderName::LONG[i].len());
+        assert!(table[slot] == EMPTY, "choose another multiplier");
         table[slot] = i as u8;
         i += 1;
     }
     table
+};
+
+/// A name with the colon after it.
+struct Spelled {
+    text: [u8; NAME_BYTES_MAX],
+    /// What of each octet counts: all of a hyphen and the colon, all but the case of a letter,
+    /// nothing after the colon.
+    counts: [u8; NAME_BYTES_MAX],
+}
+
+static SPELLED: [Spelled; HeaderName::KNOWN.len()] = {
+    const NONE: Spelled = Spelled {
+        text: [0; NAME_BYTES_MAX],
+        counts: [0; NAME_BYTES_MAX],
+    };
+    let mut all = [NONE; HeaderName::KNOWN.len()];
+    let mut i = 0;
+    while i < all.len() {
+        let name = HeaderName::LONG[i].as_bytes();
+        let mut at = 0;
+        while at < name.len() {
+            all[i].text[at] = name[at];
+            all[i].counts[at] = if name[at].is_ascii_alphabetic() {
+                !0x20
+            } else {
+                !0
+            };
+            at += 1;
+        }
+        all[i].text[at] = b':';
+        all[i].counts[at] = !0;
+        i += 1;
+    }
+    all
 };
 
 static COMPACT: [Option<HeaderName>; 128] = {
@@ -232,48 +274,14 @@ static COMPACT: [Option<HeaderName>; 128] = {
     table
 };
 
-/// True when `text` spells the name `known`, of letters and hyphens, in any case. Works on words of
-/// eight or four octets, the last one overlapping its neighbour: a third of the cost of
-/// `eq_ignore_ascii_case`.
+/// Length, first, middle and last letter without case, scattered over the table.
 #[inline]
-fn same(known: &[u8], text: &[u8]) -> bool {
-    let len = known.len();
-    if len != text.len() {
-        return false;
-    }
-    // Letters have the bit 0x40, hyphens do not; a letter may differ in the bit 0x20.
-    let same_8 = |at: usize| match (known[at..].first_chunk(), text[at..].first_chunk()) {
-        (Some(known), Some(text)) => {
-            let (known, text) = (u64::from_le_bytes(*known), u64::from_le_bytes(*text));
-            (known ^ text) & !((known & 0x4040_4040_4040_4040) >> 1) == 0
-        }
-        _ => false,
-    };
-    let same_4 = |at: usize| match (known[at..].first_chunk(), text[at..].first_chunk()) {
-        (Some(known), Some(text)) => {
-            let (known, text) = (u32::from_le_bytes(*known), u32::from_le_bytes(*text));
-            (known ^ text) & !((known & 0x4040_4040) >> 1) == 0
-        }
-        _ => false,
-    };
-    match len {
-        0..4 => known.eq_ignore_ascii_case(text),
-        4..8 => same_4(0) && same_4(len - 4),
-        8..16 => same_8(0) && same_8(len - 8),
-        _ => (0..len / 8).all(|word| same_8(8 * word)) && same_8(len - 8),
-    }
-}
-
-/// Length, first, middle and last letter without case.
-#[inline]
-const fn hash(text: &[u8]) -> Option<usize> {
-    if text.is_empty() {
-        return None;
-    }
-    let last = (text[text.len() - 1] | 0x20) as usize;
-    let middle = (text[text.len() / 2] | 0x20) as usize;
-    let first = (text[0] | 0x20) as usize;
-    Some((text.len() * 67 + first * 7 + middle * 13 + last * 29) % SLOTS)
+const fn slot(line: &[u8; NAME_BYTES_MAX], len: usize) -> usize {
+    let middle = line[len / 2 % NAME_BYTES_MAX];
+    let last = line[len.wrapping_sub(1) % NAME_BYTES_MAX];
+    let letters = [len as u8, line[0], middle, last];
+    let word = u32::from_be_bytes(letters) | 0x0020_2020;
+    (word.wrapping_mul(MULTIPLIER) >> (u32::BITS - SLOT_BITS)) as usize
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Ranges of octets in a message, half the size of `Range<u32>`.
 
+use crate::limits::MESSAGE_BYTES_MAX;
 use std::ops::Range;
 
 /// Half-open range of octets within [`crate::MESSAGE_BYTES_MAX`].
@@ -16,6 +17,16 @@ impl Span {
         Span {
             start: offset(start),
             end: offset(end),
+        }
+    }
+
+    /// As [`Span::new`], for ends that are known to be within `MESSAGE_BYTES_MAX`.
+    #[inline]
+    pub(crate) fn within(start: usize, end: usize) -> Span {
+        debug_assert!(start <= end && end <= MESSAGE_BYTES_MAX);
+        Span {
+            start: start as u16,
+            end: end as u16,
         }
     }
 

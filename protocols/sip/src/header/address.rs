@@ -3,7 +3,7 @@
 use super::Params;
 use crate::scan::{decimal, is_blank, is_token_byte, quoted_len, trim, unescape, unquote};
 use crate::{Uri, Why};
-use memchr::memchr;
+use simd::find;
 use std::borrow::Cow;
 
 /// An address with an optional display name (RFC 3261 20.10, 20.20, 20.34, 20.39).
@@ -41,7 +41,7 @@ impl<'a> NameAddr<'a> {
                 params: Params::parse(params)?,
             });
         };
-        let end = memchr(b'>', rest.as_bytes()).ok_or(Why::Syntax)?;
+        let end = find(rest.as_bytes(), b'>').ok_or(Why::Syntax)?;
         let (addr, params) = (&rest[..end], &rest[end + 1..]);
         Ok(NameAddr {
             display: trim(&text[..display_len]),

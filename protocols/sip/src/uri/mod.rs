@@ -6,10 +6,10 @@ mod tests;
 
 use crate::limits::URI_PARAMS_MAX;
 use crate::scan::{
-    UriPart, decimal, find, hex_pair, is_host_byte, is_unreserved, is_uri_text, split_once, uri_run,
+    UriPart, decimal, hex_pair, is_host_byte, is_unreserved, is_uri_text, split_once, uri_run,
 };
 use crate::span::Span;
-use memchr::memchr;
+use simd::find;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -396,7 +396,7 @@ fn sip_parts(text: &str, scheme: Scheme, scheme_end: usize) -> Option<Parts> {
     let mut parts = parts(scheme, scheme_end);
     let bytes = text.as_bytes();
     let mut at = scheme_end;
-    if let Some(len) = memchr(b'@', &bytes[at..]) {
+    if let Some(len) = find(&bytes[at..], b'@') {
         userinfo(bytes, at, at + len, &mut parts)?;
         at += len + 1;
     }
