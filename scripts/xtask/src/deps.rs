@@ -28,7 +28,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("control", &["base", "sip", "sdp", "h248", "diameter"]),
     // Media: the runtime knows packets and no protocol, the gateway knows H.248 and no packets.
     ("udp_batch", &[]),
-    ("dataplane", &["base", "udp_batch"]),
+    ("af_xdp", &[]),
+    ("dataplane", &["base", "inet", "udp_batch", "af_xdp"]),
     ("mg", &["base", "h248", "sdp"]),
     ("trgw", &["base", "h248", "sdp", "rtp", "mg", "dataplane"]),
     ("load", &["base", "sip", "sdp", "rtp", "codecs"]),
