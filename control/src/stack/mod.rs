@@ -521,7 +521,10 @@ impl Stack {
         }
         let tag = self.entropy.token_string();
         let mut draft = request.response(status, reason);
-        draft.to_tag(&tag);
+        // One that lacks what every request has is answered with what is there.
+        if request.has(HeaderName::To) {
+            draft.to_tag(&tag);
+        }
         if status == 503 {
             draft.append(HeaderName::RetryAfter, "5");
         }
