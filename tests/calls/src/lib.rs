@@ -20,4 +20,4 @@ pub use setup::{
     Access, GOOD, Layout, Media, ROUGH, ROUGH_CORE, ROUGH_SEEDS, Setup, User, everywhere, in_both,
 };
 pub use wire_host::WireHost;
-pub use world::{Host, REALM, World, identity, number};
+pub use world::{Host, REALM, STRANGER, World, identity, number};

@@ -87,6 +87,11 @@ impl MediaHost {
         self.mg.status()
     }
 
+    /// What the gateway counted.
+    pub fn counters(&self) -> mg::Counters {
+        self.mg.counters()
+    }
+
     /// Datagrams that the workers dropped, by reason.
     pub fn drops(&self) -> BTreeMap<&'static str, u64> {
         let mut drops = BTreeMap::new();

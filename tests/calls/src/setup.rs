@@ -106,6 +106,8 @@ pub struct Setup {
     pub access: Vec<Access>,
     /// Over [`ROUGH`] and [`ROUGH_CORE`] in place of [`GOOD`] links.
     pub rough: bool,
+    /// Whether the network records what is sent, from the first datagram on.
+    pub recorded: bool,
     /// Laid over the configuration of every control process.
     pub control: ControlFile,
 }
@@ -122,6 +124,7 @@ impl Setup {
             users: users.to_vec(),
             access: Vec::new(),
             rough: false,
+            recorded: false,
             control: ControlFile::default(),
         }
     }
@@ -152,6 +155,13 @@ impl Setup {
     pub fn compared(mut self) -> Self {
         self.compared = true;
         self.audible()
+    }
+
+    /// The same with a network that records what is sent.
+    #[must_use]
+    pub fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
     }
 
     /// The same with telephones that reach the network in these ways.

@@ -1,7 +1,7 @@
 //! A home network, its users, and what happens between them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base::{Entropy, Instant};
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(400);
 const OVER_AFTER: Duration = Duration::from_secs(400);
 /// Number of the wire's address.
 const WIRE: u8 = 99;
+/// Where the wire sends from and listens: nobody has ever heard of it.
+pub const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, WIRE)), 5060);
 
 /// A node of the world.
 pub enum Host {
@@ -70,6 +72,9 @@ impl World {
         let seed = setup.seed;
         let mut network = Network::new(seed);
         network.set_link(GOOD);
+        if setup.recorded {
+            network.record();
+        }
         let subscribers: Vec<Subscriber> = setup
             .users
             .iter()
@@ -385,6 +390,15 @@ impl World {
             }
             _ => unreachable!("telephones are telephones"),
         })
+    }
+
+    /// Reads all that a telephone was told so far.
+    pub fn read_up(&mut self, phone: usize) {
+        let node = self.phones[phone];
+        self.network.with(node, |host, _| match host {
+            Host::Phone(phone) => phone.read = phone.events().len(),
+            _ => unreachable!("telephones are telephones"),
+        });
     }
 
     /// Whether a telephone was ever told something.
