@@ -143,16 +143,14 @@ impl Leg {
         }
     }
 
-    /// Whether a request of the dialog on `side` may come from there: the UE's only from where it
-    /// is registered (TS 24.229 5.2.6.3.1), be it over another connection; nobody else's from
-    /// there.
+    /// Whether a request of the dialog on `side` may come from there: the UE's from its own
+    /// address, whatever port or transport it sends from now; nobody else's from where it is
+    /// registered.
     pub fn is_expected(&self, side: Side, origin: &Origin) -> bool {
-        let peer = origin.flow().map(|from| (from, from.peer()));
-        match (side, peer) {
-            (Side::Access, Some((Flow::Udp { .. }, peer))) => peer == self.flow.peer(),
-            (Side::Access, Some((Flow::Stream { .. }, peer))) => peer.ip() == self.flow.peer().ip(),
-            (Side::Access, None) => false,
-            (Side::Core, peer) => peer.is_none_or(|(_, peer)| peer != self.flow.peer()),
+        let peer = origin.flow().map(|flow| flow.peer());
+        match side {
+            Side::Access => peer.is_some_and(|peer| peer.ip() == self.flow.peer().ip()),
+            Side::Core => peer != Some(self.flow.peer()),
         }
     }
 
