@@ -513,11 +513,12 @@ impl Message {
         name: HeaderName,
         parse: impl FnOnce(&'a str) -> Result<T, Why>,
     ) -> Result<T, Invalid> {
-        let text = self
-            .values(name)
-            .next()
+        let line = self
+            .headers(name)
+            .find(|text| !text.is_empty())
             .ok_or(Invalid::header(name, Why::Missing))?;
-        parse(text).map_err(|why| Invalid::header(name, why))
+        let (text, _) = split_outside(line, b',');
+        parse(trim(text)).map_err(|why| Invalid::header(name, why))
     }
 
     fn each<'a, T>(

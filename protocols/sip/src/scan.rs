@@ -58,7 +58,24 @@ fn has(byte: u8, class: u8) -> bool {
 }
 
 fn all(text: &[u8], class: u8) -> bool {
-    text.iter().all(|&byte| has(byte, class))
+    run(text, class) == text.len()
+}
+
+/// Length of the run of octets of `class` that `text` starts with.
+#[inline]
+fn run(text: &[u8], class: u8) -> usize {
+    let classes = |byte: u8| CLASS[byte as usize];
+    let mut at = 0;
+    while let Some(&[a, b, c, d]) = text[at..].first_chunk() {
+        if classes(a) & classes(b) & classes(c) & classes(d) & class == 0 {
+            break;
+        }
+        at += 4;
+    }
+    while at < text.len() && has(text[at], class) {
+        at += 1;
+    }
+    at
 }
 
 #[inline]
@@ -74,10 +91,6 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 /// A non-empty `word`, the two halves of a Call-ID.
 pub(crate) fn is_word(text: &[u8]) -> bool {
     !text.is_empty() && all(text, WORD)
-}
-
-pub(crate) fn is_host_byte(byte: u8) -> bool {
-    has(byte, HOST)
 }
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {
@@ -103,17 +116,12 @@ pub(crate) fn uri_run(text: &[u8], part: UriPart) -> usize {
         UriPart::Param => PARAM,
         UriPart::Header => HEADER,
     };
-    let mut i = 0;
-    while i < text.len() {
-        if has(text[i], class) {
-            i += 1;
-        } else if text[i] == b'%' && hex_pair(&text[i + 1..]).is_some() {
-            i += 3;
-        } else {
-            break;
-        }
+    let mut at = run(text, class);
+    while text.get(at) == Some(&b'%') && hex_pair(&text[at + 1..]).is_some() {
+        at += 3;
+        at += run(&text[at..], class);
     }
-    i
+    at
 }
 
 /// Only octets of `part` and well-formed escapes.
@@ -124,9 +132,13 @@ pub(crate) fn is_uri_text(text: &[u8], part: UriPart) -> bool {
 /// Length of the run of token octets that `text` starts with.
 #[inline]
 pub(crate) fn token_run(text: &[u8]) -> usize {
-    text.iter()
-        .position(|&byte| !has(byte, TOKEN))
-        .unwrap_or(text.len())
+    run(text, TOKEN)
+}
+
+/// Length of the run of octets of a host name that `text` starts with.
+#[inline]
+pub(crate) fn host_run(text: &[u8]) -> usize {
+    run(text, HOST)
 }
 
 /// Length of the run of blanks that `text` starts with.
@@ -145,18 +157,24 @@ pub(crate) fn value_run(text: &[u8]) -> usize {
     match text.first() {
         Some(b'"') => quoted_len(text).unwrap_or(0),
         Some(b'<') => find(text, b'>').map_or(0, |at| at + 1),
-        _ => text
-            .iter()
-            .position(|&byte| !has(byte, VALUE))
-            .unwrap_or(text.len()),
+        _ => run(text, VALUE),
     }
 }
 
 /// The octet that two leading hexadecimal digits spell.
 pub(crate) fn hex_pair(text: &[u8]) -> Option<u8> {
-    let high = char::from(*text.first()?).to_digit(16)?;
-    let low = char::from(*text.get(1)?).to_digit(16)?;
-    Some((high * 16 + low) as u8)
+    let (high, low) = (hex_digit(*text.first()?)?, hex_digit(*text.get(1)?)?);
+    Some(high << 4 | low)
+}
+
+/// Value of a hexadecimal digit.
+#[inline]
+pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' | b'A'..=b'F' => Some((byte | 0x20) - b'a' + 10),
+        _ => None,
+    }
 }
 
 /// Blank or tab: what remains of LWS once folds are blanks.
@@ -169,6 +187,12 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 #[inline]
 pub(crate) fn trim(text: &str) -> &str {
     let bytes = text.as_bytes();
+    if let ([first, ..], [.., last]) = (bytes, bytes)
+        && *first > b' '
+        && *last > b' '
+    {
+        return text;
+    }
     let (mut from, mut to) = (0, bytes.len());
     while from < to && is_blank(bytes[from]) {
         from += 1;
@@ -222,15 +246,15 @@ pub(crate) fn find_outside(text: &[u8], delimiter: u8) -> Option<usize> {
 /// ends.
 pub(crate) fn quoted_len(text: &[u8]) -> Option<usize> {
     debug_assert_eq!(text.first(), Some(&b'"'));
-    let mut i = 1;
-    while i < text.len() {
-        match text[i] {
-            b'"' => return Some(i + 1),
-            b'\\' => i += 2,
-            _ => i += 1,
+    let mut at = 1;
+    loop {
+        let rest = text.get(at..)?;
+        let len = find_3(rest, b'"', b'\\', b'"')?;
+        if rest[len] == b'"' {
+            return Some(at + len + 1);
         }
+        at += len + 2;
     }
-    None
 }
 
 /// The text inside the quotes of exactly one quoted string, escapes untouched.

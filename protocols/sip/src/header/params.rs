@@ -17,20 +17,21 @@ impl<'a> Params<'a> {
     /// [`Why::Syntax`].
     pub fn parse(text: &'a str) -> Result<Params<'a>, Why> {
         let text = trim(text);
-        let mut rest = text;
-        while !rest.is_empty() {
-            if !rest.starts_with(';') {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            if byte != b';' {
                 return Err(Why::Syntax);
             }
-            (_, rest) = next(rest).ok_or(Why::Syntax)?;
+            at = param(bytes, at).ok_or(Why::Syntax)?.end;
         }
         Ok(Params { text })
     }
 
     /// As [`Params::parse`], for a header that starts with its first parameter.
     pub(crate) fn parse_first(text: &'a str) -> Result<Params<'a>, Why> {
-        let (_, rest) = next(text).ok_or(Why::Syntax)?;
-        Params::parse(rest)?;
+        let first = param(text.as_bytes(), 0).ok_or(Why::Syntax)?;
+        Params::parse(text.get(first.end..).unwrap_or_default())?;
         Ok(Params { text })
     }
 
@@ -56,11 +57,13 @@ impl<'a> Params<'a> {
 
     /// Name and value of each, the value with its quotes.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        let mut rest = self.text;
+        let text = self.text;
+        let mut at = 0;
         std::iter::from_fn(move || {
-            let (param, tail) = next(rest)?;
-            rest = tail;
-            Some(param)
+            let param = param(text.as_bytes(), at)?;
+            at = param.end;
+            let value = param.value.map(|(from, to)| &text[from..to]);
+            Some((&text[param.name.0..param.name.1], value))
         })
     }
 
@@ -75,29 +78,38 @@ impl<'a> Params<'a> {
     }
 }
 
-type Param<'a> = (&'a str, Option<&'a str>);
+/// Where a parameter stands: from and to.
+struct Param {
+    name: (usize, usize),
+    value: Option<(usize, usize)>,
+    /// After it and the blanks that follow.
+    end: usize,
+}
 
-/// `[ SEMI ] token [ EQUAL gen-value ]` and what follows it.
-fn next(text: &str) -> Option<(Param<'_>, &str)> {
-    let bytes = text.as_bytes();
-    let semicolon = usize::from(bytes.first() == Some(&b';'));
-    let name = semicolon + blank_run(&bytes[semicolon..]);
-    let name_end = name + token_run(&bytes[name..]);
-    if name_end == name {
+/// `[ SEMI ] token [ EQUAL gen-value ]` at `at`.
+#[inline]
+fn param(bytes: &[u8], at: usize) -> Option<Param> {
+    let after_blanks = |at: usize| at + blank_run(&bytes[at..]);
+    let semicolon = usize::from(bytes.get(at) == Some(&b';'));
+    let from = after_blanks(at + semicolon);
+    let to = from + token_run(&bytes[from..]);
+    if to == from {
         return None;
     }
-    let end = name_end + blank_run(&bytes[name_end..]);
+    let name = (from, to);
+    let end = after_blanks(to);
     if bytes.get(end) != Some(&b'=') {
-        return Some(((&text[name..name_end], None), &text[end..]));
+        let value = None;
+        return Some(Param { name, value, end });
     }
-    let value = end + 1 + blank_run(&bytes[end + 1..]);
-    let value_end = value + value_run(&bytes[value..]);
-    if value_end == value {
+    let from = after_blanks(end + 1);
+    let to = from + value_run(&bytes[from..]);
+    if to == from {
         return None;
     }
-    let end = value_end + blank_run(&bytes[value_end..]);
-    Some((
-        (&text[name..name_end], Some(&text[value..value_end])),
-        &text[end..],
-    ))
+    Some(Param {
+        name,
+        value: Some((from, to)),
+        end: after_blanks(to),
+    })
 }

@@ -1,12 +1,13 @@
 //! URIs: SIP, SIPS, tel, URN and any other, as views of their text.
 
 mod compare;
+mod ip;
 #[cfg(test)]
 mod tests;
 
 use crate::limits::URI_PARAMS_MAX;
 use crate::scan::{
-    UriPart, decimal, hex_pair, is_host_byte, is_unreserved, is_uri_text, split_once, uri_run,
+    UriPart, decimal, hex_pair, host_run, is_unreserved, is_uri_text, split_once, uri_run,
 };
 use crate::span::Span;
 use simd::find;
@@ -51,26 +52,12 @@ impl<'a> Host<'a> {
             let end = find(text.as_bytes(), b']')?;
             return Some((Host::Ip(IpAddr::V6(ipv6(&text[1..end])?)), end + 1));
         }
-        // A numeric top label makes it an IPv4 address, because no top-level domain is.
-        let (mut starts_label, mut numeric) = (true, false);
-        let mut len = 0;
-        for byte in text.bytes() {
-            match byte {
-                b'.' | b'-' if starts_label => return None,
-                b'.' => starts_label = true,
-                _ if !is_host_byte(byte) => break,
-                _ => {
-                    numeric = byte.is_ascii_digit() && (numeric || starts_label);
-                    starts_label = false;
-                }
-            }
-            len += 1;
-        }
+        let len = host_run(text.as_bytes());
         let name = &text[..len];
-        match numeric {
-            true => Some((Host::Ip(IpAddr::V4(name.parse().ok()?)), len)),
-            false if len == 0 => None,
-            false => Some((Host::Name(name), len)),
+        if has_numeric_top(name.as_bytes())? {
+            Some((Host::Ip(IpAddr::V4(ip::ipv4(name.as_bytes())?)), len))
+        } else {
+            Some((Host::Name(name), len))
         }
     }
 
@@ -83,10 +70,27 @@ impl<'a> Host<'a> {
     }
 }
 
+/// True when the last label of a host name is a number, which makes it an IPv4 address, because no
+/// top-level domain is one. `None` for a name without label, and when a label starts with a hyphen
+/// or is empty; the last may be.
+#[inline]
+fn has_numeric_top(name: &[u8]) -> Option<bool> {
+    let (mut from, mut top) = (0, None);
+    while let Some(rest) = name.get(from..).filter(|rest| !rest.is_empty()) {
+        if matches!(rest[0], b'.' | b'-') {
+            return None;
+        }
+        let len = find(rest, b'.').unwrap_or(rest.len());
+        top = Some(&rest[..len]);
+        from += len + 1;
+    }
+    top.map(|top| top.iter().all(u8::is_ascii_digit))
+}
+
 /// An IPv6 address; a third colon before an IPv4 tail is taken as two (the defect of RFC 3261's
 /// grammar, RFC 5118 4.10).
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    if let Ok(ip) = text.parse() {
+    if let Some(ip) = ip::ipv6(text.as_bytes()) {
         return Some(ip);
     }
     let (hex, v4) = text.split_once(":::")?;
@@ -359,21 +363,23 @@ fn pairs(text: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn scheme_of(name: &str) -> Option<Scheme> {
-    let mut bytes = name.bytes();
-    let starts = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    if !starts || !bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')) {
-        return None;
+    let name = name.as_bytes();
+    let known = match *name {
+        [a, b, c] => match [a | 0x20, b | 0x20, c | 0x20] {
+            [b's', b'i', b'p'] => Some(Scheme::Sip),
+            [b't', b'e', b'l'] => Some(Scheme::Tel),
+            [b'u', b'r', b'n'] => Some(Scheme::Urn),
+            _ => None,
+        },
+        [a, b, c, d] if [a | 0x20, b | 0x20, c | 0x20, d | 0x20] == *b"sips" => Some(Scheme::Sips),
+        _ => None,
+    };
+    if known.is_some() {
+        return known;
     }
-    let known = [
-        ("sip", Scheme::Sip),
-        ("sips", Scheme::Sips),
-        ("tel", Scheme::Tel),
-        ("urn", Scheme::Urn),
-    ];
-    let found = known
-        .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known));
-    Some(found.map_or(Scheme::Other, |&(_, scheme)| scheme))
+    let (first, rest) = name.split_first()?;
+    let good = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    (first.is_ascii_alphabetic() && rest.iter().all(good)).then_some(Scheme::Other)
 }
 
 fn parts(scheme: Scheme, scheme_end: usize) -> Parts {
