@@ -81,7 +81,8 @@ pub fn fetch_with(client: &mut Client) -> Result<Value, Failure> {
 }
 
 /// Figures in the order in which people look for them; what is not listed follows.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 17] = [
+    "draining",
     "roles",
     "realm",
     "mid",
@@ -92,6 +93,8 @@ const ORDER: [&str; 14] = [
     "access_registrations",
     "dialogs",
     "transactions",
+    "waiting",
+    "sojourn_us",
     "contexts",
     "terminations",
     "flows",

@@ -42,6 +42,20 @@ counters! {
     SipSourceForeign = "sip.source.foreign",
     /// Requests refused because a table is full.
     SipRefusedFull = "sip.refused.full",
+    /// New requests refused because they had waited too long, or too many waited.
+    SipRefusedInitial = "sip.refused.overload.initial",
+    /// REGISTERs with credentials refused for the same reason.
+    SipRefusedRefresh = "sip.refused.overload.refresh",
+    /// Requests with a priority refused for the same reason.
+    SipRefusedEmergency = "sip.refused.overload.emergency",
+    /// New requests refused because the process is about to end.
+    SipRefusedDrain = "sip.refused.drain",
+    /// Messages of transactions and dialogs dropped because too many waited.
+    SipDroppedFull = "sip.dropped.full",
+    /// Retransmissions of requests that waited.
+    SipAbsorbed = "sip.absorbed",
+    /// ACKs of what was refused without a transaction.
+    SipAckRefused = "sip.ack.refused",
     /// Datagrams that the system would not send.
     DatagramUnsent = "datagram.unsent",
     /// Streams closed because there were too many.

@@ -19,7 +19,7 @@ mod status;
 use tokio::sync::oneshot;
 
 pub use http::{Server, bind};
-pub use status::{MediaGatewayStatus, PeerStatus, Status, TransactionStatus};
+pub use status::{AdmissionStatus, MediaGatewayStatus, PeerStatus, Status, TransactionStatus};
 
 use crate::store::{Operation, Outcome};
 

@@ -32,6 +32,9 @@ pub struct Status {
     pub dialogs: usize,
     /// SIP transactions.
     pub transactions: TransactionStatus,
+    /// SIP messages received that wait to be served, and whether new requests are refused.
+    #[serde(flatten)]
+    pub admission: AdmissionStatus,
     /// H.248 contexts that the MGC holds.
     pub contexts: usize,
     /// Terminations in these.
@@ -55,6 +58,19 @@ pub struct TransactionStatus {
     pub server: usize,
     /// Timers of both.
     pub timers: usize,
+}
+
+/// SIP messages received that wait to be served, by class: `ongoing`, `emergency`, `refresh`,
+/// `initial`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AdmissionStatus {
+    /// The process is about to end and refuses new requests.
+    #[serde(rename = "draining")]
+    pub is_draining: bool,
+    /// How many wait.
+    pub waiting: BTreeMap<&'static str, usize>,
+    /// The longest wait of the last second or two, microseconds.
+    pub sojourn_us: BTreeMap<&'static str, u64>,
 }
 
 /// One media gateway as the MGC sees it.
@@ -100,6 +116,14 @@ impl Status {
         gauge("dialogs", self.dialogs);
         gauge("transactions_client", self.transactions.client);
         gauge("transactions_server", self.transactions.server);
+        gauge("draining", usize::from(self.admission.is_draining));
+        for (class, &waiting) in &self.admission.waiting {
+            gauge(&format!("sip_waiting_{class}"), waiting);
+        }
+        for (class, &sojourn) in &self.admission.sojourn_us {
+            let sojourn = usize::try_from(sojourn).unwrap_or(usize::MAX);
+            gauge(&format!("sip_sojourn_microseconds_{class}"), sojourn);
+        }
         gauge("contexts", self.contexts);
         gauge("terminations", self.terminations);
         gauge("timers", self.timers);

@@ -127,6 +127,7 @@ impl<E: Entity> Kit<E> {
             Some(stream) => self.stack.handle_received(now, counters, stream, bytes),
             None => self.stack.handle_datagram(now, counters, 0, from, bytes),
         }
+        while self.stack.serve(now, &mut self.counters) {}
         self.settle();
     }
 

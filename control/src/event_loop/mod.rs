@@ -1,10 +1,15 @@
 //! The event loop: one thread that owns every socket of the control process and drives the
 //! [`Node`].
 //!
-//! Each turn: wait for readiness or the next timer, feed at most `DATAGRAMS_PER_TURN_MAX`
-//! datagrams and `READS_PER_TURN_MAX` reads a socket, fire due timers, then do what the node
-//! asks. Sockets that still have something to read keep their place for the next turn, which then
-//! does not wait.
+//! Each turn: wait for readiness or the next timer, take at most `DATAGRAMS_PER_TURN_MAX` datagrams
+//! and `READS_PER_TURN_MAX` reads a socket, serve SIP messages for at most `SERVE_MAX`, refuse what
+//! has waited too long, fire due timers, and do what the node asks in between. Sockets that still
+//! have something to read keep their place for the next turn, which then does not wait.
+//!
+//! SIP is read faster than it can be served, so that what waits does so in the node, which knows
+//! what is worth more, and not in the system's buffers, which do not. Where even the node has no
+//! room, SIP is not read: a stream's peer is held back, datagrams are lost. Media gateways, Diameter
+//! peers, the store and name servers only answer what was begun here, and are served when read.
 
 mod ready;
 mod stream;
@@ -30,8 +35,11 @@ use crate::store::{Outcome, Refusal, StoreThread};
 use ready::Ready;
 use stream::Stream;
 
-/// Datagrams read from one socket before the others have their turn.
-const DATAGRAMS_PER_TURN_MAX: usize = 64;
+/// Datagrams read from one socket before the others have their turn: what comes in the time that
+/// messages are served, at 200 000 a second.
+const DATAGRAMS_PER_TURN_MAX: usize = 256;
+/// How long SIP messages are served before sockets are read again: less than their buffers hold.
+const SERVE_MAX: Duration = Duration::from_millis(1);
 /// Reads from one stream, and connections taken from one listener, before the others have their
 /// turn.
 const READS_PER_TURN_MAX: usize = 16;
@@ -44,6 +52,8 @@ const READ_BYTES_MAX: usize = 65_535;
 /// Receive buffer asked for on UDP sockets: bursts of calls must not be lost while one is handled.
 const UDP_RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
+/// How long a stream on which nothing more comes is kept for what came before to be answered.
+const ENDING_MAX: Duration = Duration::from_secs(1);
 /// How long a stream that is to be closed may take to send what waits on it.
 const CLOSING_MAX: Duration = Duration::from_secs(30);
 
@@ -160,6 +170,8 @@ pub struct EventLoop {
     tokens: HashMap<Token, StreamId>,
     token_next: usize,
     readable: Ready,
+    /// Streams on which nothing more comes, and until when what came may wait to be served.
+    ending: VecDeque<(Instant, StreamId)>,
     /// Streams that still send before they close, and how long they may.
     closing: VecDeque<(Instant, StreamId)>,
     /// Given up for a moment when the process has no more descriptors, so that peers are turned
@@ -220,6 +232,7 @@ impl EventLoop {
             tokens: HashMap::new(),
             token_next,
             readable: Ready::default(),
+            ending: VecDeque::new(),
             closing: VecDeque::new(),
             spare: spare(),
             has_messages: false,
@@ -273,7 +286,9 @@ impl EventLoop {
                     self.readable.push(token);
                 }
             }
+            self.serve();
             let now = self.clock.now();
+            self.end_streams(now);
             self.give_up_closing(now);
             self.node.handle_timeout(now);
             self.perform_outputs();
@@ -282,8 +297,21 @@ impl EventLoop {
         Ok(())
     }
 
+    /// Serves SIP messages, those worth most first, for as long as sockets can be left alone.
+    fn serve(&mut self) {
+        let mut now = self.clock.now();
+        let end = now + SERVE_MAX;
+        while now < end && self.node.serve(now) {
+            self.perform_outputs();
+            now = self.clock.now();
+        }
+        self.node.refuse_late(now);
+        self.perform_outputs();
+    }
+
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let timeout = if self.readable.is_empty() && !self.has_messages {
+        let is_idle = self.readable.is_empty() && !self.node.has_waiting();
+        let timeout = if is_idle && !self.has_messages {
             let closing = self.closing.front().map(|&(at, _)| at);
             let next = self.node.next_timeout().into_iter().chain(closing).min();
             next.map(|at| at - self.clock.now())
@@ -355,12 +383,15 @@ impl EventLoop {
     fn read_datagrams(&mut self, index: usize) -> bool {
         for _ in 0..DATAGRAMS_PER_TURN_MAX {
             let UdpPort { socket, port } = &self.udp[index];
+            if matches!(socket, Socket::Sip(_)) && !self.node.has_room() {
+                return true;
+            }
             match port.recv_from(&mut self.buffer) {
                 Ok((length, source)) => {
                     let socket = *socket;
                     let now = self.clock.now();
                     let bytes = &self.buffer[..length];
-                    self.node.handle_input(
+                    self.node.offer(
                         now,
                         Input::Datagram {
                             socket,
@@ -426,7 +457,7 @@ impl EventLoop {
             Err(fault) => {
                 warn!(error = %fault, "a connection could not be registered");
                 let now = self.clock.now();
-                self.node.handle_input(now, Input::Closed(id));
+                self.node.offer(now, Input::Closed(id));
             }
         }
     }
@@ -436,19 +467,21 @@ impl EventLoop {
             return false;
         };
         for _ in 0..READS_PER_TURN_MAX {
+            if matches!(self.node.service_of(id), Some(Service::Sip(_))) && !self.node.has_room() {
+                return true;
+            }
             let Some(stream) = self.streams.get_mut(&id) else {
                 return false;
             };
             match stream.read(&mut self.buffer) {
                 Ok(0) => {
-                    self.end_stream(id);
+                    self.ending.push_back((self.clock.now() + ENDING_MAX, id));
                     return false;
                 }
                 Ok(length) => {
                     let now = self.clock.now();
                     let bytes = &self.buffer[..length];
-                    self.node
-                        .handle_input(now, Input::Received { stream: id, bytes });
+                    self.node.offer(now, Input::Received { stream: id, bytes });
                     self.perform_outputs();
                 }
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return false,
@@ -477,6 +510,17 @@ impl EventLoop {
             self.forget(id);
         } else if !was_open && stream.is_open() {
             self.feed(Input::Connected(id));
+        }
+    }
+
+    /// Ends streams on which nothing more comes, once what came has been served.
+    fn end_streams(&mut self, now: Instant) {
+        while let Some(&(at, id)) = self.ending.front() {
+            if at > now && self.node.has_waiting() {
+                break;
+            }
+            self.ending.pop_front();
+            self.end_stream(id);
         }
     }
 
@@ -518,7 +562,7 @@ impl EventLoop {
 
     fn feed(&mut self, input: Input<'_>) {
         let now = self.clock.now();
-        self.node.handle_input(now, input);
+        self.node.offer(now, input);
         self.perform_outputs();
     }
 
@@ -546,7 +590,7 @@ impl EventLoop {
                     if !taken {
                         let now = self.clock.now();
                         let outcome = Outcome::Refused(Refusal::Busy);
-                        self.node.handle_input(now, Input::Store { id, outcome });
+                        self.node.offer(now, Input::Store { id, outcome });
                     }
                 }
                 Output::Journal(_) => {}
@@ -575,7 +619,7 @@ impl EventLoop {
             Some(Ok(stream)) => self.adopt(id, stream),
             _ => {
                 let now = self.clock.now();
-                self.node.handle_input(now, Input::Closed(id));
+                self.node.offer(now, Input::Closed(id));
             }
         }
     }
@@ -593,7 +637,7 @@ impl EventLoop {
             && !stream.is_closing()
         {
             let now = self.clock.now();
-            self.node.handle_input(now, Input::Closed(id));
+            self.node.offer(now, Input::Closed(id));
         }
     }
 

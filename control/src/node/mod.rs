@@ -113,8 +113,15 @@ impl Node {
         self.settle(now);
     }
 
-    /// Takes what happened outside.
+    /// Takes what happened outside and serves all that waits.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.offer(now, input);
+        while self.serve(now) {}
+    }
+
+    /// Takes what happened outside; a SIP message waits for [`Node::serve`], all else is served at
+    /// once.
+    pub fn offer(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Datagram {
                 socket: Socket::Sip(listener),
@@ -176,6 +183,31 @@ impl Node {
         self.settle(now);
     }
 
+    /// Serves the SIP message whose turn it is; false when none waits.
+    pub fn serve(&mut self, now: Instant) -> bool {
+        let is_served = self.stack.serve(now, &mut self.counters);
+        if is_served {
+            self.settle(now);
+        }
+        is_served
+    }
+
+    /// Refuses requests that have waited too long, also while others are served before them.
+    pub fn refuse_late(&mut self, now: Instant) {
+        self.stack.refuse_late(now, &mut self.counters);
+        self.settle(now);
+    }
+
+    /// True when SIP messages wait for [`Node::serve`].
+    pub fn has_waiting(&self) -> bool {
+        self.stack.has_waiting()
+    }
+
+    /// False when so many wait that no more SIP should be read.
+    pub fn has_room(&self) -> bool {
+        self.stack.has_room()
+    }
+
     /// A peer opened a stream to one of our listeners; this is its name from now on.
     pub fn handle_accepted(
         &mut self,
@@ -198,6 +230,11 @@ impl Node {
         }
         self.settle(now);
         stream
+    }
+
+    /// What runs over a stream.
+    pub fn service_of(&self, stream: StreamId) -> Option<Service> {
+        self.services.get(&stream).copied()
     }
 
     /// When the node wants attention.
@@ -273,6 +310,7 @@ impl Node {
             access_subscriptions: self.pcscf.as_ref().map_or(0, Pcscf::subscriptions),
             dialogs: self.pcscf.as_ref().map_or(0, Pcscf::dialogs),
             transactions: self.stack.transactions(),
+            admission: self.stack.admission(now),
             contexts,
             terminations: 2 * contexts,
             timers: self.timers.len() + self.stack.transactions().timers,

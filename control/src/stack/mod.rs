@@ -6,8 +6,10 @@
 //! runs both ways.
 
 mod address;
+mod admission;
 mod avoided;
 mod branch;
+mod gate;
 mod hop;
 mod streams;
 mod targets;
@@ -33,6 +35,7 @@ use crate::entity::Event;
 use crate::node::{Output, Payload, Service, Socket, StreamId};
 use avoided::Avoided;
 use branch::{Answered, Branches, Cancel};
+use gate::Gate;
 use streams::Streams;
 
 /// Messages that may wait between entities of this process; more than that is a loop.
@@ -55,6 +58,7 @@ pub struct Stack {
     streams: Streams,
     resolver: Resolver<BranchId>,
     avoided: Avoided,
+    gate: Gate,
     entropy: Entropy,
     gm: Timers,
     core: Timers,
@@ -82,6 +86,7 @@ impl Stack {
             streams: Streams::new(),
             resolver: Resolver::new(&config.dns),
             avoided: Avoided::default(),
+            gate: Gate::new(&mut entropy),
             entropy,
             gm: config.gm,
             core: config.core,
@@ -113,7 +118,7 @@ impl Stack {
 
     // ---- what the node feeds in ----
 
-    /// A datagram came in on the n-th SIP address.
+    /// A datagram came in on the n-th SIP address; the message waits for [`Stack::serve`].
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -138,7 +143,7 @@ impl Stack {
             peer: source,
         };
         match Message::parse(bytes) {
-            Ok(message) => self.receive_from_wire(now, counters, flow, source, message),
+            Ok(message) => self.admit(now, counters, flow, source, message),
             Err(fault) => self.refuse_malformed(counters, &flow, source, &fault),
         }
     }
@@ -148,7 +153,7 @@ impl Stack {
         self.streams.insert(stream, listener, peer);
     }
 
-    /// Bytes came on a stream.
+    /// Bytes came on a stream; messages wait for [`Stack::serve`].
     pub fn handle_received(
         &mut self,
         now: Instant,
@@ -173,7 +178,7 @@ impl Stack {
             match frame {
                 sip::Frame::Message(message) => {
                     counters.count(Counter::SipReceived);
-                    self.receive_from_wire(now, counters, flow, peer, message);
+                    self.admit(now, counters, flow, peer, message);
                 }
                 sip::Frame::Ping => self.outputs.push_back(Output::Send {
                     stream,
@@ -519,14 +524,16 @@ impl Stack {
         if !request.is_request() || request.is_method(&Method::Ack) {
             return;
         }
-        let tag = self.entropy.token_string();
+        // The same for every repetition (RFC 3261 8.2.7), and known again in the ACK.
+        let tag = self.gate.tag_of(request);
         let mut draft = request.response(status, reason);
         // One that lacks what every request has is answered with what is there.
         if request.has(HeaderName::To) {
             draft.to_tag(&tag);
         }
         if status == 503 {
-            draft.append(HeaderName::RetryAfter, "5");
+            let seconds = self.gate.retry_after(&mut self.entropy);
+            draft.append(HeaderName::RetryAfter, &seconds.to_string());
         }
         if let Ok(response) = draft.finish() {
             self.transmit(hop, response);

@@ -200,6 +200,7 @@ impl Bench {
         let bytes = response.as_bytes();
         self.stack
             .handle_datagram(self.now, &mut self.counters, 0, from, bytes);
+        while self.stack.serve(self.now, &mut self.counters) {}
         self.settle();
     }
 

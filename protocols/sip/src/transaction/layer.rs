@@ -80,6 +80,13 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         })
     }
 
+    /// True for a request that belongs to a server transaction there is: a retransmission.
+    pub fn has_server(&self, request: &Message) -> bool {
+        let method = request.method();
+        let key = method.and_then(|method| server_key(request, method).ok());
+        key.is_some_and(|key| self.index.contains_key(&key))
+    }
+
     /// Sends a response of the user's.
     ///
     /// To a request other than INVITE, 408 is swallowed as RFC 4320 4.2 asks: the transaction
