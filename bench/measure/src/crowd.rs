@@ -1,30 +1,37 @@
-//! Many user agents behind two sockets: they register, and call each other in pairs.
+//! Many user agents: they register, and call each other in pairs.
 //!
-//! The agents are those of `load`, so that what arrives at our processes is what a UE sends. All
-//! callers share one address and all called another; whose a message is, its user part says.
+//! The agents are those of `load`, so that what arrives at our processes is what a UE sends. Each
+//! has an address of its own, as far as there are sockets; where some share one, the user part of a
+//! message says whose it is.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base::{Entropy, Instant};
 use load::ua::{Cause, Config, Event, Output, Secret, UserAgent};
 use load::usim::Usim;
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
 use sip::Transport;
 use sip::transaction::Timers;
 
 use crate::rig::REALM;
 
 /// Where the callers are.
-pub const CALLERS: &str = "127.0.1.1:5060";
+const CALLERS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
 /// Where the called are.
-pub const CALLED: &str = "127.0.1.2:5060";
+const CALLED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 2));
+/// The first user's port.
+const PORT: u16 = 10_000;
+/// Sockets of one side; more users than these share them.
+const SOCKETS_MAX: usize = 4_000;
+/// Sockets looked at before timers are.
+const EVENTS_PER_TURN_MAX: usize = 256;
 /// Longest SIP message received.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
-/// Datagrams read from one socket before timers are looked at.
-const DATAGRAMS_PER_TURN_MAX: usize = 64;
 /// Digits of the number in a user's name.
 const DIGITS: usize = 7;
 
@@ -62,7 +69,9 @@ pub struct Crowd {
 
 struct Half {
     side: Side,
-    socket: UdpSocket,
+    sockets: Vec<UdpSocket>,
+    poll: Poll,
+    events: Events,
     agents: Vec<UserAgent>,
     /// When an agent wants attention; an entry may be out of date, none is missing.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -103,14 +112,20 @@ pub fn import_file(users: usize) -> String {
 }
 
 impl Half {
-    fn open(side: Side, address: &str, proxy: SocketAddr, users: usize) -> io::Result<Self> {
-        let local: SocketAddr = address.parse().expect("a socket address");
-        let socket = UdpSocket::bind(local)?;
-        socket.set_nonblocking(true)?;
+    fn open(side: Side, ip: IpAddr, proxy: SocketAddr, users: usize) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut sockets = Vec::new();
+        for index in 0..users.min(SOCKETS_MAX) {
+            let mut socket = UdpSocket::bind(address(ip, index))?;
+            let registry = poll.registry();
+            registry.register(&mut socket, Token(index), Interest::READABLE)?;
+            sockets.push(socket);
+        }
         let agent = |number| {
             let (k, opc) = keys(side, number);
             let secret = Secret::Aka(Box::new(Usim::new(k, opc)));
             let identity = format!("{}@{REALM}", user(side, number));
+            let local = address(ip, number % sockets.len());
             let mut config = Config::new(&identity, secret, local, proxy);
             config.timers = Timers::GM;
             config.access_network =
@@ -120,19 +135,37 @@ impl Half {
         };
         Ok(Half {
             side,
-            socket,
             agents: (0..users).map(agent).collect(),
+            sockets,
+            poll,
+            events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             due: BinaryHeap::new(),
             next: vec![None; users],
         })
     }
 
+    /// Reads what came; false when there was nothing.
     fn read(&mut self, now: Instant, tally: &mut Tally) -> bool {
+        if self
+            .poll
+            .poll(&mut self.events, Some(Duration::ZERO))
+            .is_err()
+        {
+            return false;
+        }
+        let ready: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
+        for &index in &ready {
+            self.read_socket(now, index, tally);
+        }
+        !ready.is_empty()
+    }
+
+    fn read_socket(&mut self, now: Instant, socket: usize, tally: &mut Tally) {
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        for _ in 0..DATAGRAMS_PER_TURN_MAX {
-            let (length, from) = match self.socket.recv_from(&mut buffer) {
+        loop {
+            let (length, from) = match self.sockets[socket].recv_from(&mut buffer) {
                 Ok(received) => received,
-                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return false,
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return,
                 // What the network says of datagrams sent earlier.
                 Err(_) => continue,
             };
@@ -143,7 +176,6 @@ impl Half {
             self.agents[index].handle_input(now, Transport::Udp, from, datagram);
             self.settle(now, index, tally);
         }
-        true
     }
 
     fn fire(&mut self, now: Instant, tally: &mut Tally) {
@@ -165,7 +197,10 @@ impl Half {
         while let Some(output) = self.agents[index].poll_output() {
             match output {
                 // What does not leave is sent again by timer.
-                Output::Transmit { to, bytes, .. } => drop(self.socket.send_to(&bytes, to)),
+                Output::Transmit { to, bytes, .. } => {
+                    let socket = &self.sockets[index % self.sockets.len()];
+                    let _ = socket.send_to(&bytes, to);
+                }
                 Output::Event(event) => self.note(now, index, &event, tally),
             }
         }
@@ -266,6 +301,11 @@ impl Crowd {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
+}
+
+fn address(ip: IpAddr, index: usize) -> SocketAddr {
+    let port = u16::try_from(index).map_or(u16::MAX, |index| PORT.saturating_add(index));
+    SocketAddr::new(ip, port)
 }
 
 /// The number of the user that a message is for: in the Request-URI of a request, in From of a
