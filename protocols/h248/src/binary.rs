@@ -4,8 +4,8 @@
 //! the errors of those that are not; [`fn@write`] writes definite lengths in the shortest form.
 //!
 //! Terminations and digit maps are octets here, so both sides need the same [`Naming`]. Packages
-//! and items that are not described in [`crate::package`] are named by their numbers (`x0012/x0003`)
-//! and pass.
+//! and items that are not described in [`crate::package`] are named by their numbers
+//! (`x0012/x0003`) and pass.
 //!
 //! ```
 //! use h248::binary::{self, Naming};

@@ -2,40 +2,23 @@
 //! names of packages.
 
 mod common;
+#[path = "otp/mod.rs"]
+mod otp;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use common::Generator;
-use h248::package;
+use h248::package::{self, ParameterId};
 use h248::text::{self, Style};
-
-const ADVICE: &str = "escript with megaco is needed: apt-get install erlang-base erlang-megaco";
+use otp::scratch;
 
 /// Runs the judge and returns its lines as name and verdict.
-fn otp(mode: &str, list: &Path) -> BTreeMap<String, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/otp/otp.escript");
-    let mut command = Command::new("escript");
-    let output = command.arg(script).arg(mode).arg(list).output();
-    let output = output.unwrap_or_else(|error| panic!("{ADVICE} ({error})"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{ADVICE}\n{errors}");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let pair = |line: &str| {
-        let (name, verdict) = line.split_once('\t').unwrap();
-        (name.to_owned(), verdict.to_owned())
-    };
-    lines.lines().map(pair).collect()
-}
-
-/// A directory for this test, empty.
-fn scratch(name: &str) -> PathBuf {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    directory
+fn judge(mode: &str, list: &Path) -> BTreeMap<String, String> {
+    let arguments = [OsStr::new(mode), list.as_os_str()];
+    otp::run("otp.escript", &arguments).into_iter().collect()
 }
 
 #[test]
@@ -56,7 +39,7 @@ fn otp_reads_what_we_print_of_its_own_messages_as_the_same() {
     }
     let file = directory.join("list");
     fs::write(&file, &list).unwrap();
-    let verdicts = otp("judge", &file);
+    let verdicts = judge("judge", &file);
     assert_eq!(verdicts.len(), list.lines().count());
     let differing: Vec<_> = verdicts
         .iter()
@@ -80,7 +63,7 @@ fn otp_reads_both_styles_of_random_messages_as_the_same() {
     }
     let file = directory.join("list");
     fs::write(&file, &list).unwrap();
-    let verdicts = otp("judge", &file);
+    let verdicts = judge("judge", &file);
     assert_eq!(verdicts.len(), 400);
     let differing: Vec<_> = verdicts
         .iter()
@@ -97,31 +80,38 @@ fn otp_reads_both_styles_of_random_messages_as_the_same() {
 #[test]
 fn otp_gives_package_items_the_same_numbers() {
     let directory = scratch("otp_names");
-    let known = [
-        &package::g::PACKAGE,
-        &package::root::PACKAGE,
-        &package::nt::PACKAGE,
-        &package::rtp::PACKAGE,
-        &package::tdmc::PACKAGE,
-    ];
-    let mut list = String::new();
-    let mut right = BTreeMap::new();
-    for package in known {
+    let (mut list, mut right) = (String::new(), BTreeMap::new());
+    let mut ask = |scope: &str, name: &str, number: String| {
+        list.push_str(&format!("{scope}\t{name}\n"));
+        right.insert(format!("{scope} {name}"), number);
+    };
+    // OTP knows the packages of H.248.1.
+    for package in package::ALL.iter().filter(|package| package.id <= 0x000d) {
         let kinds = [
             ("property", package.properties),
             ("event", package.events),
             ("signal", package.signals),
             ("statistics", package.statistics),
         ];
-        for (scope, items) in kinds {
-            for item in items {
-                let name = format!("{}/{}", item.package, item.name);
-                list.push_str(&format!("{scope}\t{name}\n"));
-                right.insert(name, format!("{:04x}{:04x}", package.id, item.id.unwrap()));
+        for (scope, item) in kinds
+            .iter()
+            .flat_map(|(s, items)| items.iter().map(move |i| (s, i)))
+        {
+            let name = format!("{}/{}", item.package, item.name);
+            ask(
+                scope,
+                &name,
+                format!("{:04x}{:04x}", package.id, item.id.unwrap()),
+            );
+            let numbered = |p: &ParameterId| p.id.map(|id| (p.name, id));
+            for (parameter, id) in item.parameters.iter().filter_map(numbered) {
+                let scope = format!("{scope}_parameter:{name}");
+                ask(&scope, parameter, format!("{id:04x}"));
             }
         }
     }
+    assert!(right.len() > 100);
     let file = directory.join("list");
     fs::write(&file, &list).unwrap();
-    assert_eq!(otp("names", &file), right);
+    assert_eq!(judge("names", &file), right);
 }

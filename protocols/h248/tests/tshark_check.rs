@@ -1,8 +1,10 @@
-//! tshark dissects what the writer prints.
+//! tshark dissects what the writers print and encode.
 //!
 //! tshark 4.0 does not know all of version 3 (lists of terminations, sub-lists, segments) and
 //! stumbles over bare Events and Signals tokens. So the transactions of ordinary calls must be
 //! without fault, and of the rest we must not print worse than Erlang/OTP does.
+
+mod common;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,6 +12,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use common::Generator;
+use h248::binary::{self, Naming};
+use h248::message::{Message, MessageBody, ReplyBody, Transaction, TransactionReply};
 use h248::text::{self, Style};
 
 const ADVICE: &str = "text2pcap and tshark are needed: apt-get install tshark";
@@ -22,8 +27,8 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The messages in which tshark finds a fault, by index, with what it says.
-fn faults(name: &str, messages: &[Vec<u8>]) -> Vec<(usize, String)> {
+/// What tshark says of each message: the protocols, the faults and the fields asked for.
+fn dissect(name: &str, port: u16, messages: &[Vec<u8>], fields: &[&str]) -> Vec<Vec<String>> {
     let mut dump = String::new();
     for message in messages {
         for (index, line) in message.chunks(16).enumerate() {
@@ -39,31 +44,33 @@ fn faults(name: &str, messages: &[Vec<u8>]) -> Vec<(usize, String)> {
     let pcap = directory.join(format!("{name}.pcap"));
     fs::write(&hex, dump).unwrap();
     let (hex, pcap) = (hex.to_str().unwrap(), pcap.to_str().unwrap());
-    run("text2pcap", &["-q", "-u", "2944,2944", hex, pcap]);
-    let fields = [
-        "-e",
-        "frame.number",
-        "-e",
-        "frame.protocols",
-        "-e",
-        "_ws.expert.message",
-    ];
-    let arguments = [&["-n", "-r", pcap, "-T", "fields"][..], &fields].concat();
+    run(
+        "text2pcap",
+        &["-q", "-u", &format!("{port},{port}"), hex, pcap],
+    );
+    let mut arguments = vec!["-n", "-r", pcap, "-T", "fields"];
+    for field in ["frame.protocols", "_ws.expert.message"]
+        .iter()
+        .chain(fields)
+    {
+        arguments.extend(["-e", field]);
+    }
     let lines = run("tshark", &arguments);
-    assert_eq!(lines.lines().count(), messages.len());
-    let fault = |line: &str| {
-        let mut fields = line.split('\t');
-        let number: usize = fields.next()?.parse().ok()?;
-        let is_h248 = fields.next()?.contains("megaco");
-        let message = fields.next().unwrap_or_default();
-        let fault = if is_h248 {
-            message
-        } else {
-            "not taken for H.248"
-        };
-        (!fault.is_empty()).then(|| (number - 1, fault.to_owned()))
+    let split = |line: &str| line.split('\t').map(str::to_owned).collect();
+    let lines: Vec<Vec<String>> = lines.lines().map(split).collect();
+    assert_eq!(lines.len(), messages.len());
+    lines
+}
+
+/// The messages in which tshark finds a fault, by index, with what it says.
+fn faults(name: &str, messages: &[Vec<u8>]) -> Vec<(usize, String)> {
+    let fault = |line: &Vec<String>| match line[0].contains("megaco") {
+        true => line[1].clone(),
+        false => "not taken for H.248".to_owned(),
     };
-    lines.lines().filter_map(fault).collect()
+    let lines = dissect(name, 2944, messages, &[]);
+    let faults = lines.iter().map(fault).enumerate();
+    faults.filter(|(_, fault)| !fault.is_empty()).collect()
 }
 
 #[test]
@@ -118,4 +125,70 @@ fn no_message_is_printed_worse_than_by_otp() {
         .map(|&index| &paths[index])
         .collect();
     assert!(worse.is_empty(), "{worse:?}");
+}
+
+#[test]
+fn binary_transactions_are_without_fault_and_mean_what_was_encoded() {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/calls.txt");
+    let calls = fs::read_to_string(list).unwrap();
+    let calls = calls.lines().map(|line| {
+        let text = format!("!/3 [192.0.2.1]:2944\n{line}");
+        text::parse_message(text.as_bytes()).unwrap()
+    });
+    let random = (0..400).map(|seed| Generator::binary(seed).message());
+    let messages: Vec<Message> = calls.chain(random.filter(is_known_to_tshark)).collect();
+    assert!(messages.len() > 250, "{}", messages.len());
+    let encode = |message| binary::to_vec(message, &Naming::default()).unwrap();
+    let encoded: Vec<Vec<u8>> = messages.iter().map(encode).collect();
+    let lines = dissect("binary", 2945, &encoded, &["h248.contextId"]);
+    for (line, message) in lines.iter().zip(&messages) {
+        let text = || String::from_utf8(text::to_vec(message, Style::Pretty)).unwrap();
+        let [protocols, said, found] = line.as_slice() else {
+            panic!("{line:?}")
+        };
+        assert!(protocols.contains("h248"), "{line:?}");
+        // Error descriptors are worth a remark to it.
+        let mut remarks = said.split(',').filter(|remark| !remark.is_empty());
+        assert!(
+            remarks.all(|remark| remark == "Errored Command"),
+            "{said}\n{}",
+            text()
+        );
+        assert_eq!(*found, contexts(message), "{}", text());
+    }
+}
+
+/// tshark does not know the list of terminations of audits, takes tone and cadence lists for single
+/// values, and wants a signal's name in `SigID`.
+fn is_known_to_tshark(message: &Message) -> bool {
+    let text = String::from_utf8(text::to_vec(message, Style::Compact)).unwrap();
+    let odd = [
+        "AV=[", "AC=[", "{tl", ",tl", "{cad", ",cad", "SigID", "CLT=",
+    ];
+    !odd.iter().any(|odd| text.contains(odd))
+}
+
+/// The contexts of all actions.
+fn contexts(message: &Message) -> String {
+    let MessageBody::Transactions(transactions) = &message.body else {
+        return String::new();
+    };
+    let contexts = transactions
+        .iter()
+        .flat_map(|transaction| match transaction {
+            Transaction::Request(request) => request
+                .actions
+                .iter()
+                .map(|action| action.context)
+                .collect(),
+            Transaction::Reply(TransactionReply {
+                body: ReplyBody::Actions(actions),
+                ..
+            }) => actions.iter().map(|action| action.context).collect(),
+            _ => Vec::new(),
+        });
+    let contexts: Vec<_> = contexts
+        .map(|context| format!("0x{:08x}", context.as_u32()))
+        .collect();
+    contexts.join(",")
 }

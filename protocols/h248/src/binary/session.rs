@@ -88,7 +88,12 @@ impl LineValue<'_> {
             Self::Text(text) if form == ValueForm::Typed => {
                 out.push(tag);
                 ber::write_length(ber::element_len(text.len()), out);
-                ber::primitive(universal::OCTET_STRING, text, out);
+                let inner = if text.is_ascii() {
+                    universal::IA5_STRING
+                } else {
+                    universal::UTF8_STRING
+                };
+                ber::primitive(inner, text, out);
             }
             Self::Text(text) => ber::primitive(tag, text, out),
             Self::Octets(octets) => ber::primitive(tag, octets, out),

@@ -499,7 +499,8 @@ fn context_property(
         once(s, at, &mut properties.priority, priority, twice)?;
     } else if t::EMERGENCY.is(word) {
         once(s, at, &mut properties.emergency, true, twice)?;
-    } else if t::EMERGENCY_OFF.is(word) {
+    } else if t::EMERGENCY_OFF.is(word) || word.eq_ignore_ascii_case(b"EmergencyOffToken") {
+        // The second is how Erlang/OTP prints it in version 2.
         once(s, at, &mut properties.emergency, false, twice)?;
     } else if t::IEPS_CALL.is(word) {
         let ieps = on_off(s)?;

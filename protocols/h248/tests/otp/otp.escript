@@ -4,8 +4,8 @@
 %%   otp.escript generate DIR   prints every message of the corpus in both styles into DIR
 %%   otp.escript judge LIST     LIST has a line `NAME TAB FILE TAB FILE` each: decodes both files and prints
 %%                              `NAME TAB same`, `NAME TAB differs …` or `NAME TAB refused …`
-%%   otp.escript names LIST     LIST has a line `SCOPE TAB PACKAGE/ITEM` each: prints `PACKAGE/ITEM TAB NUMBER`,
-%%                              the number as eight hexadecimal digits, or `PACKAGE/ITEM TAB unknown`
+%%   otp.escript names LIST     LIST has a line `SCOPE TAB NAME` each: prints `SCOPE NAME TAB NUMBER`, the number as
+%%                              hexadecimal digits, or `SCOPE NAME TAB unknown`
 -mode(compile).
 -include("records.hrl").
 
@@ -45,11 +45,18 @@ decode(File) ->
 
 name([Scope, Name]) ->
     Result =
-        try megaco_binary_name_resolver_v3:encode_name([], list_to_atom(Scope), Name) of
+        try megaco_binary_name_resolver_v3:encode_name([], scope(Scope), Name) of
             Octets -> [io_lib:format("~2.16.0b", [Octet]) || Octet <- Octets]
         catch _:_ -> "unknown"
         end,
-    io:format("~s\t~s~n", [Name, Result]).
+    io:format("~s\t~s~n", [Scope ++ " " ++ Name, Result]).
+
+%% `property`, or `event_parameter:g/cause`.
+scope(Scope) ->
+    case string:split(Scope, ":") of
+        [Kind, Item] -> {list_to_atom(Kind), Item};
+        [Kind] -> list_to_atom(Kind)
+    end.
 
 %% The corpus: every command, reply and descriptor of version 3 that OTP can print.
 
