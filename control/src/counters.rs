@@ -112,6 +112,8 @@ counters! {
     DiameterTimeout = "diameter.timeout",
     /// Store operations that failed.
     StoreFailed = "store.failed",
+    /// Outputs for the journal that were dropped because the disk was behind.
+    JournalDropped = "journal.dropped",
 }
 
 /// The counters of one node.

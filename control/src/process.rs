@@ -4,17 +4,18 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use mio::Poll;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{ControlConfig, Role};
 use crate::dns;
 use crate::event_loop::{EventLoop, Sockets, StopHandle, waker};
+use crate::journal::{Directory, JournalThread, Log, Replay};
 use crate::node::{Node, Service, Socket};
 use crate::store::{RedbStore, StoreThread};
 
@@ -24,6 +25,8 @@ const ADMIN_QUEUE_MAX: usize = 256;
 /// A control process, everything open and nothing running yet.
 pub struct Process {
     event_loop: EventLoop,
+    /// Let go of last: the state directory is ours as long as anything of the process runs.
+    _lock: fs::File,
 }
 
 impl Process {
@@ -35,6 +38,7 @@ impl Process {
         base::set_pii_visible(config.show_identities);
         fs::create_dir_all(&config.state)
             .map_err(|fault| explain(fault, "cannot create the state directory", &config.state))?;
+        let lock = lock(&config.state)?;
         let mut config = config.clone();
         if config.dns.servers.is_none() {
             config.dns.servers = Some(system_nameservers());
@@ -59,8 +63,14 @@ impl Process {
         admin.spawn(requests, waker.clone(), &token)?;
 
         let clock = Clock::start();
-        let node = Node::new(config.clone(), clock.anchor(), random()?);
-        let event_loop = EventLoop::new(poll, waker, clock, node, sockets, store, incoming)?;
+        let mut node = Node::new(config.clone(), clock.anchor(), random()?);
+        let (log, mut replay) = open_journal(&config.state)?;
+        node.restore(clock.now(), &mut replay);
+        let of_journal = waker.clone();
+        let mut event_loop = EventLoop::new(poll, waker, clock, node, sockets, store, incoming)?;
+        let place = journal_path(&config.state).display().to_string();
+        let wake = Box::new(move || drop(of_journal.wake()));
+        event_loop.set_journal(JournalThread::spawn(log, place, wake)?);
         for address in &config.sip {
             info!(%address, realm = config.realm, "SIP over UDP and TCP");
         }
@@ -74,7 +84,10 @@ impl Process {
             info!(%server, "DNS server");
         }
         info!(address = %config.admin, "admin interface");
-        Ok(Self { event_loop })
+        Ok(Self {
+            event_loop,
+            _lock: lock,
+        })
     }
 
     /// A handle to end the process with.
@@ -136,6 +149,60 @@ fn open_store(path: &Path) -> io::Result<RedbStore> {
             .map_err(|fault| explain(fault, "cannot create the store's directory", folder))?;
     }
     RedbStore::open(path).map_err(|fault| io::Error::other(fault.to_string()))
+}
+
+fn journal_path(state: &Path) -> PathBuf {
+    state.join("journal")
+}
+
+/// Opens the journal, and says what is missing of it.
+fn open_journal(state: &Path) -> io::Result<(Log<Directory>, Replay)> {
+    let path = journal_path(state);
+    let directory =
+        Directory::open(&path).map_err(|fault| explain(fault, "cannot open the journal", &path))?;
+    let opened = Log::open(directory);
+    let (log, replay, damages) = opened.map_err(|fault| {
+        let text = format!("cannot read the journal {}: {fault}", path.display());
+        io::Error::other(text)
+    })?;
+    for damage in damages {
+        let (octets, file) = (damage.octets, path.join(damage.file_name()));
+        let file = file.display();
+        if damage.is_tail {
+            info!(octets, %file, "the journal's end is left out: it was not written to its end");
+        } else {
+            error!(
+                octets,
+                %file,
+                "the journal is damaged: these octets are left out, all others are read; check the \
+                 disk"
+            );
+        }
+    }
+    Ok((log, replay))
+}
+
+/// Takes the state directory for this process until its end, however that comes.
+fn lock(state: &Path) -> io::Result<fs::File> {
+    let path = state.join("lock");
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|fault| explain(fault, "cannot open the lock", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            let text = format!(
+                "the state directory {} is in use by another control process; stop that one, or \
+                 give this one another by --state",
+                state.display()
+            );
+            Err(io::Error::new(io::ErrorKind::AddrInUse, text))
+        }
+        Err(fs::TryLockError::Error(fault)) => Err(explain(fault, "cannot lock", &path)),
+    }
 }
 
 /// The token that admin requests which change something must carry; made at the first start.

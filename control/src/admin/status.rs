@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use crate::journal::JournalStatus;
+
 /// The state of a control process.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
@@ -45,6 +47,8 @@ pub struct Status {
     pub media_gateways: Vec<MediaGatewayStatus>,
     /// Diameter peers.
     pub diameter_peers: Vec<PeerStatus>,
+    /// The journal, where there is one.
+    pub journal: Option<JournalStatus>,
     /// Everything counted since start, by name.
     pub counters: BTreeMap<String, u64>,
 }
@@ -127,6 +131,14 @@ impl Status {
         gauge("contexts", self.contexts);
         gauge("terminations", self.terminations);
         gauge("timers", self.timers);
+        if let Some(journal) = &self.journal {
+            let octets = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
+            gauge("journal_octets", octets(journal.octets));
+            gauge("journal_records", journal.records);
+            gauge("journal_waiting_octets", octets(journal.waiting_octets));
+            gauge("journal_failures", octets(journal.failures));
+            gauge("journal_in_order", usize::from(journal.is_in_order()));
+        }
         labelled(
             &mut text,
             "media_gateway_contexts",

@@ -30,6 +30,7 @@ use tracing::{info, warn};
 
 use crate::admin;
 use crate::clock::Clock;
+use crate::journal::JournalThread;
 use crate::node::{Input, Node, Output, Payload, Service, Socket, StreamId};
 use crate::store::{Outcome, Refusal, StoreThread};
 use ready::Ready;
@@ -181,6 +182,7 @@ pub struct EventLoop {
     has_messages: bool,
     buffer: Box<[u8]>,
     store: Option<StoreThread>,
+    journal: Option<JournalThread>,
     admin: Receiver<admin::Envelope>,
     admin_replies: HashMap<u64, admin::ReplySender>,
     admin_next: u64,
@@ -238,6 +240,7 @@ impl EventLoop {
             has_messages: false,
             buffer: vec![0; READ_BYTES_MAX].into(),
             store,
+            journal: None,
             admin,
             admin_replies: HashMap::new(),
             admin_next: 0,
@@ -246,6 +249,12 @@ impl EventLoop {
                 waker,
             },
         })
+    }
+
+    /// Has what the node keeps written.
+    pub fn set_journal(&mut self, journal: JournalThread) {
+        self.journal = Some(journal);
+        self.perform_outputs();
     }
 
     /// The token under which the waker of the other threads is registered.
@@ -324,8 +333,14 @@ impl EventLoop {
         }
     }
 
-    /// Takes what the store and admin threads sent.
+    /// Takes what the other threads sent.
     fn take_messages(&mut self) -> io::Result<()> {
+        let journal = self.journal.as_mut();
+        if journal.is_some_and(JournalThread::take_wants_all) {
+            let now = self.clock.now();
+            self.node.keep_all(now);
+            self.perform_outputs();
+        }
         self.has_messages = self.take_outcomes()? | self.take_requests();
         Ok(())
     }
@@ -593,8 +608,16 @@ impl EventLoop {
                         self.node.offer(now, Input::Store { id, outcome });
                     }
                 }
-                Output::Journal(_) => {}
-                Output::Admin { id, reply } => {
+                Output::Journal(records) => {
+                    let journal = self.journal.as_mut();
+                    if journal.is_some_and(|journal| !journal.submit(records)) {
+                        self.node.count_journal_dropped();
+                    }
+                }
+                Output::Admin { id, mut reply } => {
+                    if let admin::Reply::Status(status) = &mut reply {
+                        status.journal = self.journal.as_ref().map(JournalThread::status);
+                    }
                     if let Some(sender) = self.admin_replies.remove(&id) {
                         // The asker may have gone away meanwhile.
                         let _ = sender.send(reply);

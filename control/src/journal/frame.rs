@@ -4,10 +4,12 @@
 //! |---|---|
 //! | 4 | length of what follows the checksum, little-endian |
 //! | 4 | CRC-32 (IEEE 802.3) of the length and of what follows |
-//! | 1 | operation: 1 put, 2 remove |
-//! | 1 | kind |
-//! | 8 | key, little-endian |
-//! | rest | value in the postcard form; nothing for a removal |
+//! | 1 | operation: 1 put, 2 remove, 3 begin, 4 end |
+//! | 1 | kind; 0 for begin and end |
+//! | 8 | key, little-endian; 0 for begin and end |
+//! | rest | value in the postcard form; nothing but for put |
+//!
+//! Between begin and end stands everything that is kept: what was put before is void at the end.
 
 use serde::Serialize;
 
@@ -17,6 +19,8 @@ use super::Kind;
 const PREFIX: usize = 8;
 /// Octets of operation, kind and key.
 const HEAD: usize = 10;
+/// The length field of a record without a value.
+const MARK_LENGTH: u32 = 10;
 /// Most octets of a value: more is no record.
 pub const VALUE_MAX: usize = 1 << 20;
 
@@ -25,11 +29,15 @@ pub const VALUE_MAX: usize = 1 << 20;
 pub enum Operation {
     Put = 1,
     Remove = 2,
+    Begin = 3,
+    End = 4,
 }
 
 /// A record as read; the kind may be of another version.
 #[derive(Debug)]
 pub struct Record<'a> {
+    /// Octets of the whole record.
+    pub octets: usize,
     pub operation: Operation,
     pub kind: u8,
     pub id: u64,
@@ -51,15 +59,36 @@ pub fn write<T: Serialize + ?Sized>(
     let Some(length) = length(value.len()) else {
         return false;
     };
+    write_body(out, length, operation, kind as u8, id, &value);
+    true
+}
+
+/// Appends a begin or an end.
+pub fn write_mark(out: &mut Vec<u8>, operation: Operation) {
+    write_body(out, MARK_LENGTH, operation, 0, 0, &[]);
+}
+
+/// Whether `bytes` begin with a begin.
+pub fn is_statement(bytes: &[u8]) -> bool {
+    bytes.get(PREFIX) == Some(&(Operation::Begin as u8))
+}
+
+fn write_body(
+    out: &mut Vec<u8>,
+    length: u32,
+    operation: Operation,
+    kind: u8,
+    id: u64,
+    value: &[u8],
+) {
     let start = out.len();
     out.extend(length.to_le_bytes());
     out.extend([0; 4]);
-    out.extend([operation as u8, kind as u8]);
+    out.extend([operation as u8, kind]);
     out.extend(id.to_le_bytes());
     out.extend(value);
     let sum = checksum(length, &out[start + PREFIX..]);
     out[start + 4..start + PREFIX].copy_from_slice(&sum.to_le_bytes());
-    true
 }
 
 /// The record that `bytes` begin with, and what is behind it; `None` where it is cut off or
@@ -77,9 +106,12 @@ pub fn read(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
     let operation = match operation {
         1 => Operation::Put,
         2 => Operation::Remove,
+        3 => Operation::Begin,
+        4 => Operation::End,
         _ => return None,
     };
     let record = Record {
+        octets: PREFIX + body.len(),
         operation,
         kind,
         id: u64::from_le_bytes(*id),

@@ -3,15 +3,25 @@
 //!
 //! It is a log of records, each of which puts or removes one value under a key. An entity puts what
 //! it has confirmed and removes what has ended; after a restart it is given the values that were
-//! put last. The [`Journal`] of a node only encodes; the event loop carries the bytes to where they
-//! are written.
+//! put last. The [`Journal`] of a node only encodes; the event loop carries the bytes to the
+//! [`JournalThread`], which writes them to the [`Log`]'s segments.
 
+mod files;
 mod frame;
+mod log;
+mod status;
+mod thread;
+mod writer;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use files::{Directory, Files};
+pub use log::{Damage, Log, OpenError};
+pub use status::JournalStatus;
+pub use thread::JournalThread;
 
 use frame::Operation;
 
@@ -74,6 +84,18 @@ impl Journal {
         frame::write(&mut self.pending, Operation::Remove, kind, id, &());
     }
 
+    /// Begins to put everything that is kept, in place of all that was put before; the caller puts
+    /// it and says where it ends.
+    pub fn begin_all(&mut self) {
+        self.pending.clear();
+        frame::write_mark(&mut self.pending, Operation::Begin);
+    }
+
+    /// Everything that is kept was put.
+    pub fn end_all(&mut self) {
+        frame::write_mark(&mut self.pending, Operation::End);
+    }
+
     /// Records made since the start.
     pub const fn records(&self) -> u64 {
         self.records
@@ -90,10 +112,14 @@ impl Journal {
     }
 }
 
+type Values = BTreeMap<Kind, BTreeMap<u64, Vec<u8>>>;
+
 /// What a journal holds: the value that was put last under each key and not removed.
 #[derive(Debug, Default)]
 pub struct Replay {
-    values: BTreeMap<Kind, BTreeMap<u64, Vec<u8>>>,
+    values: Values,
+    /// What was put since the last begin, till its end.
+    begun: Option<Values>,
     skipped: usize,
     unreadable: Vec<(Kind, u64)>,
 }
@@ -106,15 +132,21 @@ impl Replay {
         let mut rest = bytes;
         while let Some((record, after)) = frame::read(rest) {
             rest = after;
-            // A kind of a later version has no entity here.
-            let Some(kind) = Kind::of(record.kind) else {
-                continue;
-            };
-            let values = self.values.entry(kind).or_default();
             match record.operation {
-                Operation::Put => values.insert(record.id, record.value.to_vec()),
-                Operation::Remove => values.remove(&record.id),
-            };
+                Operation::Begin => self.begun = Some(Values::new()),
+                Operation::End => {
+                    if let Some(all) = self.begun.take() {
+                        self.values = all;
+                    }
+                }
+                Operation::Put | Operation::Remove => {
+                    apply(&mut self.values, &record);
+                    // The end may not have come to be written: then this was nothing new.
+                    if let Some(all) = &mut self.begun {
+                        apply(all, &record);
+                    }
+                }
+            }
         }
         self.skipped += rest.len();
     }
@@ -141,6 +173,22 @@ impl Replay {
     /// The keys of values that were to be taken and could not be read, once.
     pub fn take_unreadable(&mut self) -> Vec<(Kind, u64)> {
         std::mem::take(&mut self.unreadable)
+    }
+}
+
+fn apply(values: &mut Values, record: &frame::Record<'_>) {
+    // A kind of a later version has no entity here.
+    let Some(kind) = Kind::of(record.kind) else {
+        return;
+    };
+    let values = values.entry(kind).or_default();
+    match record.operation {
+        Operation::Put => {
+            values.insert(record.id, record.value.to_vec());
+        }
+        _ => {
+            values.remove(&record.id);
+        }
     }
 }
 
@@ -176,6 +224,30 @@ mod tests {
         let contexts: Vec<(u64, u32)> = replay.take(Kind::Context);
         assert_eq!(contexts, [(7, 17)]);
         assert_eq!((replay.skipped(), replay.take_unreadable()), (0, vec![]));
+    }
+
+    #[test]
+    fn a_statement_of_everything_voids_what_was_before_only_at_its_end() {
+        let before = recorded(|journal| {
+            journal.put(Kind::Leg, 1, "old");
+            journal.put(Kind::Leg, 2, "gone");
+        });
+        let statement = recorded(|journal| {
+            journal.put(Kind::Leg, 9, "never written");
+            journal.begin_all();
+            journal.put(Kind::Leg, 1, "new");
+            journal.end_all();
+        });
+        assert!(frame::is_statement(&statement) && !frame::is_statement(&before));
+        let mut whole = replay(&[before.clone(), statement.clone()].concat());
+        let legs: Vec<(u64, String)> = whole.take(Kind::Leg);
+        assert_eq!(legs, [(1, "new".into())]);
+        let later = recorded(|journal| journal.put(Kind::Leg, 3, "later"));
+        let cut = &statement[..statement.len() - 18];
+        let mut cut = replay(&[&before, cut, &later].concat());
+        let legs: Vec<(u64, String)> = cut.take(Kind::Leg);
+        let all = [(1, "new".into()), (2, "gone".into()), (3, "later".into())];
+        assert_eq!(legs, all);
     }
 
     #[test]

@@ -113,6 +113,18 @@ impl Node {
         self.settle(now);
     }
 
+    /// Has everything put anew that is kept: what was put before has not all been written.
+    pub fn keep_all(&mut self, now: Instant) {
+        self.settle(now);
+        self.journal.begin_all();
+        let (entities, mut actions) = self.split(now);
+        if let Some(pcscf) = entities.pcscf {
+            pcscf.keep_all(&mut actions);
+        }
+        self.journal.end_all();
+        self.settle(now);
+    }
+
     /// Takes what happened outside and serves all that waits.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.offer(now, input);
@@ -290,6 +302,11 @@ impl Node {
         self.counters.count(Counter::DatagramUnsent);
     }
 
+    /// Records of the journal were dropped because the disk is behind.
+    pub fn count_journal_dropped(&mut self) {
+        self.counters.count(Counter::JournalDropped);
+    }
+
     /// The state of the node.
     pub fn status(&self, now: Instant) -> Status {
         let scscf = self.scscf.as_ref();
@@ -320,6 +337,7 @@ impl Node {
                 .as_ref()
                 .map(DiameterSide::peers)
                 .unwrap_or_default(),
+            journal: None,
             counters,
         }
     }
@@ -355,10 +373,9 @@ impl Node {
         }
         // Before what the peers hear of it.
         if let Some(records) = self.journal.take() {
-            match self.outputs.front_mut() {
-                Some(Output::Journal(waiting)) => waiting.extend(records),
-                _ => self.outputs.push_front(Output::Journal(records)),
-            }
+            let is_journal = |output: &&Output| matches!(output, Output::Journal(_));
+            let at = self.outputs.iter().take_while(is_journal).count();
+            self.outputs.insert(at, Output::Journal(records));
         }
     }
 

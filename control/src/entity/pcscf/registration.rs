@@ -86,6 +86,11 @@ impl Registrations {
         self.by_key.len()
     }
 
+    /// Their keys.
+    pub fn keys(&self) -> impl Iterator<Item = RegistrationKey> + '_ {
+        self.by_key.keys().copied()
+    }
+
     /// A registration.
     pub fn get(&self, key: RegistrationKey) -> Option<&Registration> {
         self.by_key.get(&key)

@@ -34,6 +34,13 @@ impl Pcscf {
         }
     }
 
+    /// Keeps everything anew.
+    pub(crate) fn keep_all(&self, actions: &mut Actions<'_>) {
+        for key in self.registrations.keys() {
+            self.keep_registration(actions, key);
+        }
+    }
+
     /// Keeps a registration as it is now.
     pub(super) fn keep_registration(&self, actions: &mut Actions<'_>, key: RegistrationKey) {
         let Some(registration) = self.registrations.get(key) else {

@@ -1,0 +1,210 @@
+//! What the journal's thread does, apart from waiting: writes what it is given, makes it durable,
+//! gives up old segments, and comes back from errors.
+
+use std::time::Duration;
+
+use base::Instant;
+use tracing::{error, info, warn};
+
+use super::files::Files;
+use super::frame;
+use super::log::Log;
+use super::status::JournalStatus;
+
+/// Between two syncs, at least: what a power failure may take.
+const SYNC_INTERVAL: Duration = Duration::from_millis(50);
+/// Octets that wait for a disk that refuses them, beside the last statement of everything; beyond
+/// it they are dropped, and everything is put anew when the disk is back.
+pub const WAITING_MAX: usize = 16 << 20;
+/// Before the first new attempt after an error; twice as long before each other.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// Before a new attempt, at most.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// State of a journal of which records were dropped.
+pub const BEHIND: &str = "behind";
+
+/// Writes a journal.
+pub struct Writer<F> {
+    log: Log<F>,
+    /// For people: where the log is.
+    place: String,
+    waiting: Vec<u8>,
+    /// Octets of the statement that `waiting` begins with.
+    statement: usize,
+    /// Records were dropped: what is on the disk is of the past until everything is put anew.
+    has_lost: bool,
+    /// Something was written and not synced.
+    is_dirty: bool,
+    synced_at: Option<Instant>,
+    failing: Option<Failing>,
+    failures: u64,
+    statements: u64,
+}
+
+struct Failing {
+    why: String,
+    retry_at: Instant,
+    wait: Duration,
+}
+
+impl<F: Files> Writer<F> {
+    /// Writes to `log`, which people find at `place`.
+    pub const fn new(log: Log<F>, place: String) -> Self {
+        Self {
+            log,
+            place,
+            waiting: Vec::new(),
+            statement: 0,
+            has_lost: false,
+            is_dirty: false,
+            synced_at: None,
+            failing: None,
+            failures: 0,
+            statements: 0,
+        }
+    }
+
+    /// Takes records to write; call [`Writer::advance`] then.
+    pub fn take(&mut self, records: Vec<u8>) {
+        if frame::is_statement(&records) {
+            // All before it is void.
+            self.statement = records.len();
+            self.waiting = records;
+            self.has_lost = false;
+            self.statements += 1;
+            return;
+        }
+        if self.has_lost {
+            return;
+        }
+        if self.waiting.is_empty() {
+            self.waiting = records;
+        } else {
+            self.waiting.extend(records);
+        }
+        if self.waiting.len() > self.statement + WAITING_MAX {
+            self.lose();
+        }
+    }
+
+    /// Records were dropped before they came here.
+    pub fn lose(&mut self) {
+        if !self.has_lost {
+            let directory = &self.place;
+            warn!(
+                directory,
+                "the journal is behind: what is kept is put anew when it has caught up"
+            );
+        }
+        self.has_lost = true;
+        self.waiting.clear();
+        self.statement = 0;
+    }
+
+    /// Does what is due.
+    pub fn advance(&mut self, now: Instant) {
+        if self.failing.as_ref().is_some_and(|it| it.retry_at > now) {
+            return;
+        }
+        let is_retry = self.failing.is_some();
+        match self.work(now, is_retry) {
+            Ok(()) if is_retry && !self.is_dirty => {
+                let directory = &self.place;
+                info!(directory, "the journal is written again");
+                self.failing = None;
+            }
+            Ok(()) => {}
+            Err(fault) => self.fail(now, &fault),
+        }
+    }
+
+    fn work(&mut self, now: Instant, is_retry: bool) -> std::io::Result<()> {
+        if is_retry && self.waiting.is_empty() && self.has_lost {
+            // Nothing to write, and something must show that writing works.
+            self.log.rotate()?;
+        }
+        if !self.waiting.is_empty() {
+            self.log.append(&self.waiting)?;
+            self.waiting.clear();
+            self.statement = 0;
+            self.is_dirty = true;
+        }
+        let is_due = self.synced_at.is_none_or(|at| at + SYNC_INTERVAL <= now);
+        if self.is_dirty && (is_due || is_retry) {
+            // What could not be made durable once may be gone though the next sync succeeds.
+            if let Err(fault) = self.log.sync() {
+                self.lose();
+                return Err(fault);
+            }
+            self.is_dirty = false;
+            self.synced_at = Some(now);
+        }
+        if self.log.is_too_large() {
+            self.log.compact()?;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, now: Instant, fault: &std::io::Error) {
+        self.failures += 1;
+        let before = self.failing.take();
+        if before.is_none() {
+            error!(
+                directory = self.place,
+                error = %fault,
+                "the journal cannot be written: a restart would lose what happens from now on; \
+                 make room or mend the disk, it is tried again"
+            );
+        }
+        let wait = before.map_or(RETRY_MIN, |before| (before.wait * 2).min(RETRY_MAX));
+        self.failing = Some(Failing {
+            why: fault.to_string(),
+            retry_at: now + wait,
+            wait,
+        });
+    }
+
+    /// When it wants to [`Writer::advance`] though nothing comes.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        if let Some(failing) = &self.failing {
+            return Some(failing.retry_at);
+        }
+        if self.log.is_too_large() {
+            return Some(Instant::ZERO);
+        }
+        let at = self
+            .synced_at
+            .map_or(Instant::ZERO, |at| at + SYNC_INTERVAL);
+        self.is_dirty.then_some(at)
+    }
+
+    /// Whether everything is to be put anew, and can be written.
+    pub const fn wants_all(&self) -> bool {
+        self.has_lost && self.failing.is_none()
+    }
+
+    /// Writes and syncs what there is, at the end.
+    pub fn finish(&mut self, now: Instant) {
+        self.failing = None;
+        self.synced_at = None;
+        self.advance(now);
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> JournalStatus {
+        let mut status = JournalStatus {
+            waiting_octets: self.waiting.len() as u64,
+            failures: self.failures,
+            statements: self.statements,
+            ..JournalStatus::in_order()
+        };
+        if let Some(failing) = &self.failing {
+            status.state = format!("failing: {}", failing.why);
+        } else if self.has_lost {
+            BEHIND.clone_into(&mut status.state);
+        }
+        self.log.describe(&mut status);
+        status
+    }
+}
