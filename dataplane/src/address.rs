@@ -103,6 +103,12 @@ impl LocalAddresses {
         Some(AddressIndex(index as u16))
     }
 
+    /// Each address and its ports.
+    pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, RangeInclusive<u16>)> + '_ {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.ip, entry.first..=entry.last))
+    }
+
     /// The local address and port of a flow.
     pub fn local(&self, flow: FlowId) -> Option<SocketAddr> {
         if flow.0 >= self.flows {

@@ -26,6 +26,8 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Longer than a frame holds.
     Truncated => "truncated",
+    /// Its headers contradict each other, or a checksum is wrong.
+    Malformed => "malformed",
     /// To a port on which no flow is open.
     UnknownFlow => "unknown_flow",
     /// Handed over for a use of the port that has ended meanwhile.

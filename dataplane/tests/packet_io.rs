@@ -1,8 +1,11 @@
 //! The conformance test of packet back-ends, on each of them.
 
 mod conformance;
+mod namespace;
 
-use conformance::{PROPERTIES, Rig, sim_rig, udp_rig};
+use conformance::{PROPERTIES, Rig, af_xdp_rig, sim_rig, udp_rig};
+use dataplane::io::af_xdp::Mode;
+use namespace::{Pair, Way};
 
 fn conforms(rig: impl Fn() -> Rig) {
     for (name, property) in PROPERTIES {
@@ -35,4 +38,22 @@ fn udp_conforms_over_ipv4() {
 #[test]
 fn udp_conforms_over_ipv6() {
     conforms(|| udp_rig("::1".parse().unwrap()));
+}
+
+#[test]
+fn af_xdp_conforms_over_ipv4() {
+    let pair = Pair::new(1);
+    conforms(|| af_xdp_rig(&pair, Way::V4, Mode::Native));
+}
+
+#[test]
+fn af_xdp_conforms_over_ipv6() {
+    let pair = Pair::new(1);
+    conforms(|| af_xdp_rig(&pair, Way::V6, Mode::Native));
+}
+
+#[test]
+fn af_xdp_conforms_in_skb_mode() {
+    let pair = Pair::new(1);
+    conforms(|| af_xdp_rig(&pair, Way::V4, Mode::Skb));
 }

@@ -59,6 +59,10 @@ fn provoke(reason: DropReason, frames: usize) -> Rig {
         DropReason::Truncated => {
             rig.through(alice, port, &[0x80; PAYLOAD_BYTES_MAX + 1]);
         }
+        DropReason::Malformed => {
+            assert!(rig.network.send_damaged(0, alice, port, &media));
+            rig.settle();
+        }
         DropReason::UnknownFlow => {
             rig.through(alice, at(V4, 10_100), &media);
         }

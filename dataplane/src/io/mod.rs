@@ -1,5 +1,6 @@
 //! Packet back-ends: where datagrams come from and go to.
 
+pub mod af_xdp;
 pub mod sim;
 pub mod udp;
 

@@ -78,6 +78,22 @@ impl Network {
         payload.len() <= MTU && push(&mut queues.to_worker, source, destination, payload)
     }
 
+    /// The same for one whose checksum is wrong: back-ends that parse frames see such.
+    pub fn send_damaged(
+        &mut self,
+        worker: usize,
+        source: SocketAddr,
+        destination: SocketAddr,
+        payload: &[u8],
+    ) -> bool {
+        let sent = self.send(worker, source, destination, payload);
+        let mut queues = lock(&self.queues[worker]);
+        if let Some(last) = queues.to_worker.back_mut().filter(|_| sent) {
+            last.damaged = true;
+        }
+        sent
+    }
+
     /// Takes the next datagram that a worker sent, looking at each worker in turn.
     pub fn receive(&mut self) -> Option<Packet> {
         for _ in 0..self.queues.len() {
@@ -164,6 +180,7 @@ struct Wired {
     source: SocketAddr,
     destination: SocketAddr,
     bytes: usize,
+    damaged: bool,
     room: [u8; MTU],
 }
 
@@ -186,6 +203,7 @@ fn push(
         source,
         destination,
         bytes: payload.len(),
+        damaged: false,
         room: [0; MTU],
     };
     wired.room[..payload.len()].copy_from_slice(payload);
@@ -211,6 +229,10 @@ impl PacketIo for SimIo {
             let Some(wired) = queues.to_worker.pop_front() else {
                 break;
             };
+            if wired.damaged {
+                drops.count(DropReason::Malformed);
+                continue;
+            }
             let Some(flow) = self.addresses.find(wired.destination) else {
                 drops.count(DropReason::UnknownFlow);
                 continue;

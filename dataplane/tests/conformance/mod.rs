@@ -1,7 +1,8 @@
 //! What every packet back-end must do, and the rigs to try it on.
 
+use crate::namespace::{Pair, Way};
 use base::Instant;
-use dataplane::io::{sim, udp};
+use dataplane::io::{af_xdp, sim, udp};
 use dataplane::{
     BURST_MAX, Backend, Burst, DropCounts, DropReason, Endpoint, FlowId, Frame, HEADROOM_BYTES,
     LocalAddress, LocalAddresses, Outgoing, PAYLOAD_BYTES_MAX, PacketIo,
@@ -482,4 +483,43 @@ pub fn free_ports(local: IpAddr, count: u16) -> u16 {
                 .all(|port| UdpSocket::bind(SocketAddr::new(local, port)).is_ok())
         })
         .expect("the system has free ports")
+}
+
+/// A rig of an AF_XDP socket on one end of a veth pair, and a kernel socket on the other, each in a
+/// network namespace; the calling thread stays in that of the back-end.
+///
+/// Needs root, and says so otherwise.
+pub fn af_xdp_rig(pair: &Pair, way: Way, mode: af_xdp::Mode) -> Rig {
+    let (local, other) = pair.addresses(way);
+    pair.enter_near();
+    let addresses =
+        LocalAddresses::new(&[LocalAddress::new(local, 20_000..=20_000 + PORTS - 1)]).unwrap();
+    let config = af_xdp::AfXdpConfig {
+        interfaces: vec![af_xdp::InterfaceConfig {
+            name: "near".into(),
+            mode: Some(mode),
+            ..af_xdp::InterfaceConfig::default()
+        }],
+        ring: 256,
+        frames: af_xdp::FRAMES_MIN,
+        ..af_xdp::AfXdpConfig::default()
+    };
+    let opened = af_xdp::open(&addresses, &config).unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(opened.interfaces[0].mode, Some(mode));
+    assert!(!opened.interfaces[0].queues[0].zero_copy);
+    let socket = pair.in_far(|| UdpSocket::bind(SocketAddr::new(other, 0)).unwrap());
+    socket
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    // No route leads there.
+    let refused = match local {
+        IpAddr::V4(_) => "203.0.113.9:9".parse().unwrap(),
+        IpAddr::V6(_) => "[2001:db8:ffff::9]:9".parse().unwrap(),
+    };
+    Rig {
+        backend: opened.backend,
+        other_side: Box::new(KernelHost(socket)),
+        refused,
+        open: Vec::new(),
+    }
 }

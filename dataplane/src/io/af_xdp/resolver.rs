@@ -1,0 +1,431 @@
+//! The thread that asks the kernel, as router, for the workers, and follows its changes.
+
+use super::egress::{ANSWERS_MAX, Answer, Egresses, FIRST_VERSION, REQUESTS_MAX, Request};
+use super::hops::{HOPS_MAX, Hop, HopId, Hops};
+use super::netlink::{self, News};
+use crate::Clock;
+use ::af_xdp::{Groups, RouteSocket};
+use base::Instant;
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use udp_batch::{Epoll, EventFd, Events};
+
+/// Asks and follows the kernel.
+pub(super) struct Resolver {
+    questions: RouteSocket,
+    news: RouteSocket,
+    hops: Hops,
+    workers: Vec<WorkerEnd>,
+    version: u64,
+    /// Since when there are changes that the workers do not know of.
+    changed_at: Option<Instant>,
+    failed_at: Option<Instant>,
+    wake: Arc<EventFd>,
+    stop: Arc<AtomicBool>,
+    buffer: Box<[u8]>,
+}
+
+/// The rings to one worker, and what does not fit in them yet. All of it is bounded: a worker that
+/// sleeps takes nothing for as long as it likes.
+struct WorkerEnd {
+    requests: Consumer<Request>,
+    answers: Producer<Answer>,
+    tables: Option<Answer>,
+    hops: BTreeSet<u16>,
+    /// Answers to requests, of which no more are taken before these are gone.
+    ways: VecDeque<Answer>,
+}
+
+/// Ends the thread when dropped.
+pub(super) struct ResolverThread {
+    stop: Arc<AtomicBool>,
+    wake: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for ResolverThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake.signal();
+        if let Some(thread) = self.thread.take() {
+            // It ends by itself; if it ended by a panic, there is nothing left to be done.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Resolver {
+    /// Learns the interfaces; `interfaces` are ours.
+    pub(super) fn new(interfaces: Vec<u32>) -> io::Result<Self> {
+        let mut resolver = Self {
+            questions: RouteSocket::open(Groups::None, ANSWER_MAX)?,
+            // Opened before the first question, so that no change falls between.
+            news: RouteSocket::open(Groups::All, Duration::ZERO)?,
+            hops: Hops::new(interfaces),
+            workers: Vec::new(),
+            version: FIRST_VERSION,
+            changed_at: None,
+            failed_at: None,
+            wake: Arc::new(EventFd::new()?),
+            stop: Arc::default(),
+            buffer: vec![0; BUFFER_BYTES].into(),
+        };
+        for news in resolver.ask_all(&netlink::links())? {
+            if let News::Link(link) = news {
+                resolver.hops.handle_link(link);
+            }
+        }
+        Ok(resolver)
+    }
+
+    /// The local addresses there are: interface, the one that it is a VLAN of, address.
+    pub(super) fn addresses(&mut self) -> io::Result<Vec<(u32, IpAddr)>> {
+        let news = self.ask_all(&netlink::addresses())?;
+        let addresses = news.into_iter().filter_map(|news| match news {
+            News::Address { interface, address } => Some((interface, address)),
+            _ => None,
+        });
+        Ok(addresses.collect())
+    }
+
+    /// The interfaces there are.
+    pub(super) fn links(&mut self) -> io::Result<Vec<netlink::Link>> {
+        let news = self.ask_all(&netlink::links())?;
+        let links = news.into_iter().filter_map(|news| match news {
+            News::Link(link) => Some(link),
+            _ => None,
+        });
+        Ok(links.collect())
+    }
+
+    /// Adds a worker, and returns its end.
+    pub(super) fn add_worker(&mut self, flows: usize) -> Egresses {
+        let (request, requests) = RingBuffer::new(REQUESTS_MAX);
+        let (answers, answer) = RingBuffer::new(ANSWERS_MAX);
+        self.workers.push(WorkerEnd {
+            requests,
+            answers,
+            tables: None,
+            hops: BTreeSet::new(),
+            ways: VecDeque::new(),
+        });
+        Egresses::new(flows, request, answer)
+    }
+
+    /// What a worker signals after it has asked.
+    pub(super) fn wake(&self) -> Arc<EventFd> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Goes on in a thread of its own, which needs no privilege and keeps none if told so.
+    pub(super) fn start(mut self, drop_privileges: bool) -> io::Result<ResolverThread> {
+        let (stop, wake) = (Arc::clone(&self.stop), Arc::clone(&self.wake));
+        let epoll = Epoll::new()?;
+        epoll.add(&self.news, 0)?;
+        epoll.add(&*self.wake, 1)?;
+        let run = move || {
+            if drop_privileges {
+                // What cannot be given up does no harm to the work.
+                let _ = ::af_xdp::drop_capabilities();
+            }
+            self.run(&epoll);
+        };
+        let thread = std::thread::Builder::new()
+            .name("routes".into())
+            .spawn(run)?;
+        Ok(ResolverThread {
+            stop,
+            wake,
+            thread: Some(thread),
+        })
+    }
+
+    fn run(&mut self, epoll: &Epoll) {
+        let clock = Clock::start();
+        let mut events = Events::new(2);
+        loop {
+            let now = clock.now();
+            // No error is known with a valid set; were there one, there would be nothing to do.
+            let _ = epoll.wait(&mut events, self.timeout(now));
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
+            self.wake.clear();
+            let now = clock.now();
+            self.follow(now);
+            self.handle_timers(now);
+            self.handle_requests();
+            self.tell_hops();
+            for worker in &mut self.workers {
+                worker.flush(&self.hops);
+            }
+        }
+    }
+
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let until = |since: Option<Instant>, wait| Some((since? + wait).since(now));
+        let is_behind = self.workers.iter().any(WorkerEnd::is_behind);
+        let behind = is_behind.then_some(BEHIND);
+        let changed = until(self.changed_at, CHANGES_TOGETHER);
+        let failed = until(self.failed_at, RETRY_AFTER);
+        [behind, changed, failed].into_iter().flatten().min()
+    }
+
+    /// Reads what has changed.
+    fn follow(&mut self, now: Instant) {
+        for _ in 0..NEWS_PER_TURN_MAX {
+            match self.news.receive(&mut self.buffer) {
+                Ok(length) => {
+                    let news: Vec<News> = netlink::parse(&self.buffer[..length]).collect();
+                    for news in news {
+                        self.handle_news(now, &news);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Something was lost.
+                Err(_) => self.learn_anew(now),
+            }
+        }
+    }
+
+    fn handle_news(&mut self, now: Instant, news: &News) {
+        let tables_changed = match news {
+            News::Link(link) => self.hops.handle_link(*link),
+            News::LinkGone(index) => self.hops.handle_link_gone(*index),
+            News::Address { .. } | News::Route(_) | News::Changed => true,
+            News::Neighbour(neighbour) => {
+                self.hops.handle_neighbour(neighbour);
+                false
+            }
+            News::NeighbourGone { interface, address } => {
+                self.hops.handle_neighbour_gone(*interface, *address);
+                false
+            }
+            News::Done | News::Error(_) => false,
+        };
+        if tables_changed && self.changed_at.is_none() {
+            self.changed_at = Some(now);
+        }
+    }
+
+    /// Asks for everything that is kept.
+    fn learn_anew(&mut self, now: Instant) {
+        for link in self.links().unwrap_or_default() {
+            self.hops.handle_link(link);
+        }
+        for key in self.hops.keys() {
+            self.ask_neighbour(key);
+        }
+        self.changed_at = self.changed_at.or(Some(now));
+    }
+
+    fn handle_timers(&mut self, now: Instant) {
+        if self
+            .changed_at
+            .is_some_and(|at| at + CHANGES_TOGETHER <= now)
+        {
+            self.changed_at = None;
+            self.version += 1;
+            let version = self.version;
+            for worker in &mut self.workers {
+                // What is not told yet and weighs more stays.
+                let tables = match worker.tables {
+                    Some(Answer::Forgotten { .. }) => Answer::Forgotten { version },
+                    _ => Answer::Changed { version },
+                };
+                worker.tables = Some(tables);
+            }
+        }
+        if self.failed_at.is_some_and(|at| at + RETRY_AFTER <= now) {
+            self.failed_at = None;
+            self.hops.retry_failed();
+        }
+        if self.failed_at.is_none() && self.hops.has_failed() {
+            self.failed_at = Some(now);
+        }
+    }
+
+    fn handle_requests(&mut self) {
+        for index in 0..self.workers.len() {
+            for _ in 0..REQUESTS_PER_TURN_MAX {
+                if self.workers[index].ways.len() >= WAYS_MAX {
+                    break;
+                }
+                let Ok(request) = self.workers[index].requests.pop() else {
+                    break;
+                };
+                let hop = self.resolve(&request);
+                self.workers[index].ways.push_back(Answer::Way {
+                    flow: request.flow,
+                    destination: request.destination,
+                    version: request.version,
+                    hop,
+                });
+            }
+        }
+    }
+
+    fn resolve(&mut self, request: &Request) -> HopId {
+        let destination = request.destination.ip();
+        let scope = match request.destination {
+            std::net::SocketAddr::V6(address) => address.scope_id(),
+            std::net::SocketAddr::V4(_) => 0,
+        };
+        let question = netlink::route(request.source, destination, scope);
+        let route = match self.ask_one(&question) {
+            Some(News::Route(route)) => route,
+            Some(News::Error(code)) if is_unreachable(-code) => return HopId::UNREACHABLE,
+            _ => return HopId::KERNEL,
+        };
+        let Some(key) = self.hops.key(&route, destination) else {
+            return HopId::KERNEL;
+        };
+        if let Some(hop) = self.hops.find(key) {
+            return hop;
+        }
+        let hop = match self.hops.add(key) {
+            Some(hop) => Some(hop),
+            None => {
+                self.forget();
+                self.hops.add(key)
+            }
+        };
+        self.ask_neighbour(key);
+        hop.unwrap_or(HopId::KERNEL)
+    }
+
+    /// Makes room in the table of next hops.
+    fn forget(&mut self) {
+        self.hops.clear();
+        self.version += 1;
+        for worker in &mut self.workers {
+            worker.tables = Some(Answer::Forgotten {
+                version: self.version,
+            });
+            worker.hops.clear();
+            worker.ways.clear();
+        }
+    }
+
+    fn ask_neighbour(&mut self, (interface, address): (u32, IpAddr)) {
+        match self.ask_one(&netlink::neighbour(interface, address)) {
+            Some(News::Neighbour(neighbour)) => {
+                self.hops.handle_neighbour(&neighbour);
+            }
+            _ => {
+                self.hops.handle_neighbour_gone(interface, address);
+            }
+        }
+    }
+
+    /// Notes for each worker which next hops have changed.
+    fn tell_hops(&mut self) {
+        for (id, _) in self.hops.changes() {
+            for worker in &mut self.workers {
+                worker.hops.insert(id.0);
+            }
+        }
+    }
+
+    /// The first message of the answer to a question that has one.
+    fn ask_one(&mut self, question: &[u8]) -> Option<News> {
+        self.questions.send(question).ok()?;
+        let length = self.questions.receive(&mut self.buffer).ok()?;
+        netlink::parse(&self.buffer[..length]).next()
+    }
+
+    /// All messages of the answer to a question that has many.
+    fn ask_all(&mut self, question: &[u8]) -> io::Result<Vec<News>> {
+        self.questions.send(question)?;
+        let mut all = Vec::new();
+        for _ in 0..ANSWER_PARTS_MAX {
+            let length = self.questions.receive(&mut self.buffer)?;
+            for news in netlink::parse(&self.buffer[..length]) {
+                match news {
+                    News::Done => return Ok(all),
+                    News::Error(code) => return Err(io::Error::from_raw_os_error(-code)),
+                    news => all.push(news),
+                }
+            }
+        }
+        Err(io::ErrorKind::InvalidData.into())
+    }
+}
+
+impl WorkerEnd {
+    fn is_behind(&self) -> bool {
+        let full = self.answers.slots() == 0;
+        let waits = self.tables.is_some() || !self.hops.is_empty() || !self.ways.is_empty();
+        (waits && !full) || (!self.requests.is_empty() && self.ways.len() < WAYS_MAX)
+    }
+
+    /// Tells as much as there is room for: tables, then next hops, then ways that lead to these.
+    fn flush(&mut self, hops: &Hops) {
+        if let Some(tables) = self.tables
+            && self.answers.push(tables).is_ok()
+        {
+            self.tables = None;
+        }
+        if self.tables.is_some() {
+            return;
+        }
+        while let Some(id) = self.hops.first().copied() {
+            let hop = hops.told(HopId(id)).unwrap_or(Hop::Kernel);
+            if self
+                .answers
+                .push(Answer::Hop { id: HopId(id), hop })
+                .is_err()
+            {
+                return;
+            }
+            self.hops.pop_first();
+        }
+        while let Some(way) = self.ways.pop_front() {
+            if self.answers.push(way).is_err() {
+                self.ways.push_front(way);
+                return;
+            }
+        }
+    }
+}
+
+/// No way leads there: ENETUNREACH, EHOSTUNREACH, EACCES (prohibited), EINVAL (black hole).
+fn is_unreachable(errno: i32) -> bool {
+    const UNREACHABLE: [i32; 4] = [101, 113, 13, 22];
+    UNREACHABLE.contains(&errno)
+}
+
+/// How long the kernel may take over an answer: it answers at once.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+
+/// Changes of routes come in crowds: workers are told once.
+const CHANGES_TOGETHER: Duration = Duration::from_millis(50);
+
+/// When a neighbour that was not found is looked for again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// When a worker that had no room is tried again.
+const BEHIND: Duration = Duration::from_millis(1);
+
+/// Messages read before requests have their turn.
+const NEWS_PER_TURN_MAX: usize = 256;
+
+/// Requests of one worker handled before the others have their turn.
+const REQUESTS_PER_TURN_MAX: usize = 64;
+
+/// Answers to requests that one worker has not taken.
+const WAYS_MAX: usize = 64;
+
+/// Parts of the longest answer: all addresses of a large host.
+const ANSWER_PARTS_MAX: usize = 65_536;
+
+/// What the kernel puts into one message at most.
+const BUFFER_BYTES: usize = 32 << 10;
+
+const _: () = assert!(HOPS_MAX <= u16::MAX as usize);
