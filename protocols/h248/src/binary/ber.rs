@@ -35,7 +35,7 @@ pub(super) struct Fault {
     /// The code of the reply; `None` takes the code of the level around.
     pub(super) code: Option<ErrorCode>,
     /// Octets before the place.
-    pub(super) offset: usize,
+    pub(super) offset: u32,
     /// What should have stood there.
     pub(super) expected: &'static str,
 }
@@ -55,7 +55,7 @@ impl Fault {
 pub(super) struct Contents<'a> {
     octets: &'a [u8],
     /// Offset of the octets in the message.
-    offset: usize,
+    offset: u32,
 }
 
 impl<'a> Contents<'a> {
@@ -71,17 +71,52 @@ impl<'a> Contents<'a> {
         })
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.octets.is_empty()
     }
 
+    /// Octets that remain.
+    pub(super) fn len(&self) -> usize {
+        self.octets.len()
+    }
+
     /// The next element.
+    #[inline]
     pub(super) fn next(&mut self) -> Read<Option<Element<'a>>> {
-        if self.octets.is_empty() {
-            return Ok(None);
+        match *self.octets {
+            [] => Ok(None),
+            // What nearly all are: a tag of one octet and a length of one.
+            [identifier, len @ 0..=0x7f, ref rest @ ..]
+                if identifier & LONG_TAG != LONG_TAG && usize::from(len) <= rest.len() =>
+            {
+                let (octets, rest) = rest.split_at(usize::from(len));
+                let element = Element {
+                    identifier,
+                    octets,
+                    offset: self.offset + 2,
+                };
+                self.octets = rest;
+                self.offset += 2 + u32::from(len);
+                Ok(Some(element))
+            }
+            _ => self.next_long().map(Some),
         }
-        let Some(head) = Head::read(self.octets) else {
-            return self.fault("a tag and a length");
+    }
+
+    /// The next element, which has a longer head or is wrong.
+    fn next_long(&mut self) -> Read<Element<'a>> {
+        let head = match *self.octets {
+            // The usual long ones.
+            [identifier, 0x82, high, low, ..] if identifier & LONG_TAG != LONG_TAG => Head {
+                identifier,
+                contents: Some(usize::from(u16::from_be_bytes([high, low]))),
+                len: 4,
+            },
+            _ => match Head::read(self.octets) {
+                Some(head) => head,
+                None => return self.fault("a tag and a length"),
+            },
         };
         let body = &self.octets[head.len..];
         let (len, end) = match head.contents {
@@ -97,11 +132,11 @@ impl<'a> Contents<'a> {
         let element = Element {
             identifier: head.identifier,
             octets: &body[..len],
-            offset: self.offset + head.len,
+            offset: self.offset + head.len as u32,
         };
         self.octets = &self.octets[end..];
-        self.offset += end;
-        Ok(Some(element))
+        self.offset += end as u32;
+        Ok(element)
     }
 
     /// The only element.
@@ -191,16 +226,18 @@ pub(super) struct Element<'a> {
     identifier: u8,
     pub(super) octets: &'a [u8],
     /// Offset of the contents in the message.
-    pub(super) offset: usize,
+    pub(super) offset: u32,
 }
 
 impl<'a> Element<'a> {
     /// Number of a context-specific tag, `None` for other classes and further octets.
+    #[inline]
     pub(super) fn number(&self) -> Option<u8> {
         let number = self.identifier & LONG_TAG;
         (self.identifier & 0xc0 == CONTEXT && number != LONG_TAG).then_some(number)
     }
 
+    #[inline]
     pub(super) fn is_universal(&self, tag: u8) -> bool {
         self.identifier & !CONSTRUCTED == tag
     }
@@ -227,6 +264,7 @@ impl<'a> Element<'a> {
     }
 
     /// The elements inside.
+    #[inline]
     pub(super) fn contents(&self) -> Read<Contents<'a>> {
         if self.identifier & CONSTRUCTED == 0 {
             return self.fault("a constructed element");
@@ -278,10 +316,16 @@ impl<'a> Element<'a> {
     }
 
     /// An OCTET STRING or character string, put together where it comes in pieces.
+    #[inline]
     pub(super) fn string(&self) -> Read<Cow<'a, [u8]>> {
         if self.identifier & CONSTRUCTED == 0 {
             return Ok(Cow::Borrowed(self.octets));
         }
+        self.pieces().map(Cow::Owned)
+    }
+
+    /// The octets of a string in pieces.
+    fn pieces(&self) -> Read<Vec<u8>> {
         let mut whole = Vec::new();
         let mut open = vec![self.contents()?];
         while let Some(mut pieces) = open.pop() {
@@ -297,7 +341,7 @@ impl<'a> Element<'a> {
                 return piece.fault("a string in fewer pieces");
             }
         }
-        Ok(Cow::Owned(whole))
+        Ok(whole)
     }
 
     /// The bits of a BIT STRING, the first in the lowest place; beyond 32 they are left out.
@@ -352,6 +396,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    #[inline]
     pub(super) fn of(element: &Element<'a>) -> Read<Self> {
         Ok(Self {
             contents: element.contents()?,
@@ -360,6 +405,7 @@ impl<'a> Fields<'a> {
         })
     }
 
+    #[inline]
     fn peek(&mut self) -> Read<Option<Element<'a>>> {
         if self.next.is_none() {
             self.next = self.contents.next()?;
@@ -368,6 +414,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the field with tag `number`, if it is there.
+    #[inline]
     pub(super) fn take(&mut self, number: u8) -> Read<Option<Element<'a>>> {
         self.asked = number;
         match self.peek()? {
@@ -455,21 +502,25 @@ pub(super) fn write_bits(tag: u8, bits: u16, out: &mut Vec<u8>) {
     primitive(tag, &[unused, low, high][..=len], out);
 }
 
-/// Opens a constructed element; [`close`] gives it its length.
+/// Opens a constructed element; [`close`] gives it its length, for which there is room for one
+/// octet.
 pub(super) fn open(tag: u8, out: &mut Vec<u8>) -> usize {
     out.extend_from_slice(&[tag | CONSTRUCTED, 0]);
     out.len()
 }
 
 /// Closes the element whose contents start at `start`.
+#[inline]
 pub(super) fn close(start: usize, out: &mut Vec<u8>) {
     let len = out.len() - start;
-    if let Ok(len) = u8::try_from(len)
-        && len < 0x80
-    {
-        out[start - 1] = len;
-        return;
+    if len < 0x80 {
+        out[start - 1] = len as u8;
+    } else {
+        close_long(start, len, out);
     }
+}
+
+fn close_long(start: usize, len: usize, out: &mut Vec<u8>) {
     let digits = len_digits(len);
     let significant = &digits[digits.iter().take_while(|&&octet| octet == 0).count()..];
     let moved = significant.len();
@@ -477,6 +528,45 @@ pub(super) fn close(start: usize, out: &mut Vec<u8>) {
     out.copy_within(start..start + len, start + moved);
     out[start..start + moved].copy_from_slice(significant);
     out[start - 1] = 0x80 | moved as u8;
+}
+
+/// Opens a constructed element that is likely to have more than 255 octets; [`close_large`] gives
+/// it its length, for which there is room for three octets.
+pub(super) fn open_large(tag: u8, out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(&[tag | CONSTRUCTED, 0x82, 0, 0]);
+    out.len()
+}
+
+/// Closes the element that [`open_large`] opened.
+pub(super) fn close_large(start: usize, out: &mut Vec<u8>) {
+    let len = out.len() - start;
+    let excess = match len {
+        0x100..=0xffff => {
+            out[start - 2] = (len >> 8) as u8;
+            out[start - 1] = len as u8;
+            return;
+        }
+        0x1_0000.. => return close_huge(start, len, out),
+        0x80.. => {
+            out[start - 3] = 0x81;
+            out[start - 2] = len as u8;
+            1
+        }
+        _ => {
+            out[start - 3] = len as u8;
+            2
+        }
+    };
+    out.copy_within(start.., start - excess);
+    out.truncate(out.len() - excess);
+}
+
+fn close_huge(start: usize, len: usize, out: &mut Vec<u8>) {
+    let digits = len_digits(len);
+    out.extend_from_slice(&[0, 0]);
+    out.copy_within(start..start + len, start + 2);
+    out[start - 3] = 0x84;
+    out[start - 2..start + 2].copy_from_slice(&digits);
 }
 
 /// Length octets.
@@ -612,6 +702,18 @@ mod tests {
             let mut wrapped = vec![9];
             wrap(0xa0, &vec![7; len], &mut wrapped);
             assert_eq!(out, wrapped);
+            let mut large = vec![9];
+            let start = open_large(0xa0, &mut large);
+            large.resize(start + len, 7);
+            close_large(start, &mut large);
+            let read = element(&large[1..]).unwrap();
+            assert_eq!(
+                (read.octets.len(), read.offset),
+                (len, large.len() as u32 - 1 - len as u32)
+            );
+            if len < 0x1_0000 {
+                assert_eq!(large, wrapped);
+            }
             assert!(out.len() - 1 <= element_len(len));
             assert_eq!(element(&out[1..]).map(|e| e.octets.len()), Ok(len));
         }

@@ -401,20 +401,20 @@ pub(super) fn item_name(
 ) -> (PkgdName, Option<&'static Item>) {
     let known: Option<&'static Package> = package::find_id(package);
     let item = known.and_then(|package| package.item_by_id(kind, number));
+    if let (Some(package), Some(item)) = (known, item) {
+        return (PkgdName::new(package.name, item.name), Some(item));
+    }
     let package_name = match known {
         Some(package) => Name::from_ascii(package.name.as_bytes()),
         None if package == ALL => Name::from_ascii(b"*"),
         None => name_from_number(package),
     };
-    let item_name = match item {
-        Some(item) => Name::from_ascii(item.name.as_bytes()),
-        None if number == ALL => Name::from_ascii(b"*"),
-        None => name_from_number(number),
+    let item_name = match number {
+        ALL => Name::from_ascii(b"*"),
+        _ => name_from_number(number),
     };
-    (
-        PkgdName::new(package_name.as_str(), item_name.as_str()),
-        item,
-    )
+    let name = PkgdName::new(package_name.as_str(), item_name.as_str());
+    (name, None)
 }
 
 /// The number of a parameter of `item`, and what is known of it.

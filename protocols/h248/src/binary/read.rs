@@ -42,7 +42,7 @@ pub fn parse(input: &[u8], naming: &Naming) -> Result<Parsed, SyntaxError> {
     let parsed = if input.len() > MESSAGE_LEN_MAX {
         Err(Fault {
             code: None,
-            offset: MESSAGE_LEN_MAX,
+            offset: MESSAGE_LEN_MAX as u32,
             expected: "a message of at most 65535 octets",
         })
     } else {
@@ -54,7 +54,7 @@ pub fn parse(input: &[u8], naming: &Naming) -> Result<Parsed, SyntaxError> {
 fn syntax_error(fault: Fault) -> SyntaxError {
     SyntaxError {
         code: fault.code.unwrap_or(ErrorCode::SYNTAX_IN_MESSAGE),
-        offset: fault.offset,
+        offset: fault.offset as usize,
         line: 0,
         expected: fault.expected,
     }

@@ -10,6 +10,17 @@ use crate::package::Kind;
 /// Tags of C.11, each with the letter of its line; their numbers go up from [`FIRST_TAG`].
 const LETTERS: &[u8; 15] = b"vosiuepcbzkatrm";
 
+/// The place of a letter in [`LETTERS`]; beyond them where it is none.
+const PLACES: [u8; 256] = {
+    let mut places = [u8::MAX; 256];
+    let mut at = 0;
+    while at < LETTERS.len() {
+        places[LETTERS[at] as usize] = at as u8;
+        at += 1;
+    }
+    places
+};
+
 /// SDP_V.
 const FIRST_TAG: u16 = 0xb001;
 
@@ -31,15 +42,113 @@ pub(super) enum LineValue<'a> {
 }
 
 /// The lines of session descriptions, without empty ones.
-pub(super) fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
-    octets
-        .split(|octet| matches!(octet, b'\r' | b'\n'))
-        .filter(|line| !line.trim_ascii().is_empty())
+pub(super) fn lines(mut octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        while !octets.is_empty() {
+            let end = memchr::memchr2(b'\r', b'\n', octets).unwrap_or(octets.len());
+            let line = &octets[..end];
+            octets = match &octets[end..] {
+                [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
+                [] => &[],
+            };
+            if !line.trim_ascii_start().is_empty() {
+                return Some(line);
+            }
+        }
+        None
+    })
 }
 
 /// True when `line` begins a session description, clause 7.1.8.
 pub(super) fn begins_group(line: &[u8]) -> bool {
     line.starts_with(b"v=")
+}
+
+/// What stands before the text of a short line, with lengths left open: a PropertyParm of one
+/// string.
+const SHORT: [u8; 14] = [
+    universal::SEQUENCE | ber::CONSTRUCTED,
+    0,
+    0x80,
+    4,
+    0,
+    0,
+    0,
+    0,
+    0xa1,
+    0,
+    universal::OCTET_STRING,
+    0,
+    universal::IA5_STRING,
+    0,
+];
+
+/// Octets of text up to which a line is short: all its lengths are one octet.
+const SHORT_MAX: usize = 0x7f - SHORT.len();
+
+/// Writes the PropertyParm of a short line; false when it is none.
+pub(super) fn write_short(line: &[u8], out: &mut Vec<u8>) -> bool {
+    let &[letter, b'=', ref text @ ..] = line else {
+        return false;
+    };
+    let at = PLACES[usize::from(letter)];
+    if at == u8::MAX || text.len() > SHORT_MAX || !text.is_ascii() || line.starts_with(ITEM) {
+        return false;
+    }
+    let len = text.len() as u8;
+    let mut head = SHORT;
+    [head[6], head[7]] = (FIRST_TAG + u16::from(at)).to_be_bytes();
+    (head[1], head[9], head[11], head[13]) = (len + 12, len + 4, len + 2, len);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(text);
+    true
+}
+
+/// Prints the line of the PropertyParm with these contents; false when it is none that
+/// [`write_short`] writes. Its text may hold what no line does: see [`are_lines`].
+pub(super) fn read_short(contents: &[u8], out: &mut Vec<u8>) -> bool {
+    let Some((head, text)) = contents.split_first_chunk::<12>() else {
+        return false;
+    };
+    let &[
+        0x80,
+        4,
+        0,
+        0,
+        high,
+        low,
+        0xa1,
+        values,
+        0x04,
+        value,
+        0x16,
+        len,
+    ] = head
+    else {
+        return false;
+    };
+    let at = u16::from_be_bytes([high, low]).wrapping_sub(FIRST_TAG);
+    let Some(&letter) = LETTERS.get(usize::from(at)) else {
+        return false;
+    };
+    let fits = usize::from(len) == text.len()
+        && text.len() <= SHORT_MAX
+        && (values, value) == (len + 4, len + 2);
+    if fits {
+        out.reserve(text.len() + 4);
+        out.extend_from_slice(&[letter, b'=']);
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\r\n");
+    }
+    fits
+}
+
+/// True when `text` is `count` lines: there are no line ends, nor octets 0, but theirs.
+pub(super) fn are_lines(text: &[u8], count: usize) -> bool {
+    let ends = text
+        .iter()
+        .filter(|&&octet| (octet == 0) | (octet == b'\r') | (octet == b'\n'));
+    ends.count() == 2 * count
 }
 
 /// The property that stands for `line`; `None` when there is none.
@@ -55,8 +164,11 @@ pub(super) fn property(line: &[u8]) -> Option<Line<'_>> {
         [b'=', text @ ..] => text,
         _ => return None,
     };
-    let at = LETTERS.iter().position(|&known| known == letter)?;
-    let [high, low] = (FIRST_TAG + at as u16).to_be_bytes();
+    let at = PLACES[usize::from(letter)];
+    if at == u8::MAX {
+        return None;
+    }
+    let [high, low] = (FIRST_TAG + u16::from(at)).to_be_bytes();
     Some(Line {
         name: [0, 0, high, low],
         value: LineValue::Text(text),

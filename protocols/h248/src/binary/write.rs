@@ -24,20 +24,20 @@ use crate::package::{Item, Kind, Type};
 pub fn write(message: &Message, naming: &Naming, out: &mut Vec<u8>) -> Result<(), Unencodable> {
     let start = out.len();
     let mut w = Writer::new(naming, out);
-    let outer = w.open(universal::SEQUENCE);
-    let message_at = w.head(message.auth.as_ref(), message.version, &message.mid);
-    let body = w.open(context(2));
-    match &message.body {
-        MessageBody::Error(error) => w.error(context(0), error),
-        MessageBody::Transactions(transactions) => w.constructed(context(1), |w| {
-            for transaction in transactions {
-                w.transaction(transaction);
-            }
-        }),
-    }
-    w.close(body);
-    w.close(message_at);
-    w.close(outer);
+    w.large(universal::SEQUENCE, |w| {
+        w.auth_header(message.auth.as_ref());
+        w.large(context(1), |w| {
+            w.head(message.version, &message.mid);
+            w.large(context(2), |w| match &message.body {
+                MessageBody::Error(error) => w.error(context(0), error),
+                MessageBody::Transactions(transactions) => w.large(context(1), |w| {
+                    for transaction in transactions {
+                        w.transaction(transaction);
+                    }
+                }),
+            });
+        });
+    });
     w.finish(start)
 }
 
@@ -61,13 +61,12 @@ pub fn wrap_transactions(version: u8, mid: &Mid, transactions: &[u8], out: &mut 
     let naming = Naming::default();
     out.reserve(transactions.len() + message_overhead_max(mid));
     let mut w = Writer::new(&naming, out);
-    let outer = w.open(universal::SEQUENCE);
-    let message = w.head(None, version, mid);
-    let body = w.open(context(2));
-    ber::wrap(context(1), transactions, w.out);
-    w.close(body);
-    w.close(message);
-    w.close(outer);
+    w.large(universal::SEQUENCE, |w| {
+        w.large(context(1), |w| {
+            w.head(version, mid);
+            w.large(context(2), |w| ber::wrap(context(1), transactions, w.out));
+        });
+    });
 }
 
 /// Octets that [`wrap_transactions`] adds at most.
@@ -135,6 +134,22 @@ impl<'a> Writer<'a> {
         self.close(start);
     }
 
+    /// An element that contains most of the message: saves moving its contents.
+    fn large(&mut self, tag: u8, content: impl FnOnce(&mut Self)) {
+        let start = ber::open_large(tag, self.out);
+        content(self);
+        ber::close_large(start, self.out);
+    }
+
+    /// SEQUENCE OF SEQUENCE that contain most of the message.
+    fn large_sequences<T>(&mut self, tag: u8, items: &[T], mut item: impl FnMut(&mut Self, &T)) {
+        self.large(tag, |w| {
+            for one in items {
+                w.large(universal::SEQUENCE, |w| item(w, one));
+            }
+        });
+    }
+
     /// SEQUENCE OF SEQUENCE.
     fn sequences<T>(&mut self, tag: u8, items: &[T], mut item: impl FnMut(&mut Self, &T)) {
         self.constructed(tag, |w| {
@@ -177,19 +192,20 @@ impl<'a> Writer<'a> {
 
     // Message and transactions.
 
-    /// The header, the opened Message and what stands in it before the body.
-    fn head(&mut self, auth: Option<&AuthHeader>, version: u8, mid: &Mid) -> usize {
-        if let Some(auth) = auth {
-            self.constructed(context(0), |w| {
-                w.octets(context(0), &auth.spi.to_be_bytes());
-                w.octets(context(1), &auth.sequence.to_be_bytes());
-                w.octets(context(2), &auth.data);
-            });
-        }
-        let message = self.open(context(1));
+    /// AuthenticationHeader.
+    fn auth_header(&mut self, auth: Option<&AuthHeader>) {
+        let Some(auth) = auth else { return };
+        self.constructed(context(0), |w| {
+            w.octets(context(0), &auth.spi.to_be_bytes());
+            w.octets(context(1), &auth.sequence.to_be_bytes());
+            w.octets(context(2), &auth.data);
+        });
+    }
+
+    /// What stands in a Message before its body.
+    fn head(&mut self, version: u8, mid: &Mid) {
         self.integer(context(0), version);
         self.constructed(context(1), |w| w.mid(0, mid));
-        message
     }
 
     /// An alternative of MId or, with `base` 1, of ServiceChangeAddress.
@@ -209,9 +225,9 @@ impl<'a> Writer<'a> {
 
     fn transaction(&mut self, transaction: &Transaction) {
         match transaction {
-            Transaction::Request(request) => self.constructed(context(0), |w| {
+            Transaction::Request(request) => self.large(context(0), |w| {
                 w.integer(context(0), request.id.0);
-                w.sequences(context(1), &request.actions, Self::action_request);
+                w.large_sequences(context(1), &request.actions, Self::action_request);
             }),
             Transaction::Pending(id) => {
                 self.constructed(context(1), |w| w.integer(context(0), id.0));
@@ -264,7 +280,7 @@ impl<'a> Writer<'a> {
         if let Some(audit) = &action.audit {
             self.constructed(context(2), |w| w.context_audit(audit));
         }
-        self.sequences(context(3), &action.commands, Self::command_request);
+        self.large_sequences(context(3), &action.commands, Self::command_request);
     }
 
     fn action_reply(&mut self, action: &ActionReply) {

@@ -421,20 +421,18 @@ impl OctetString {
     /// These octets, less the surrounding white space.
     pub fn new(octets: impl Into<Vec<u8>>) -> Self {
         let mut octets: Vec<u8> = octets.into();
-        octets.retain(|&octet| octet != 0);
-        Self::from_plain(&octets)
+        if octets.contains(&0) {
+            octets.retain(|&octet| octet != 0);
+        }
+        let inner = inner(&octets);
+        octets.truncate(inner.end);
+        octets.drain(..inner.start);
+        Self(octets)
     }
 
     /// `octets` without octet 0, less the surrounding white space.
     pub(crate) fn from_plain(octets: &[u8]) -> Self {
-        let inner = octets.trim_ascii_start();
-        let last = inner.trim_ascii_end().len();
-        let line_end = match &inner[last..] {
-            [b'\r', b'\n', ..] => 2,
-            [b'\n', ..] => 1,
-            _ => 0,
-        };
-        Self(inner[..last + line_end].to_vec())
+        Self(octets[inner(octets)].to_vec())
     }
 
     /// The octets.
@@ -446,6 +444,19 @@ impl OctetString {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Where the octets are that remain without the surrounding white space, but for the last line end.
+fn inner(octets: &[u8]) -> std::ops::Range<usize> {
+    let rest = octets.trim_ascii_start();
+    let start = octets.len() - rest.len();
+    let last = start + rest.trim_ascii_end().len();
+    let line_end = match &octets[last..] {
+        [b'\r', b'\n', ..] => 2,
+        [b'\n', ..] => 1,
+        _ => 0,
+    };
+    start..last + line_end
 }
 
 impl From<&str> for OctetString {

@@ -1,6 +1,6 @@
 //! Media, Mux and Modem descriptors.
 
-use super::super::ber::{Element, Fields, Read, universal};
+use super::super::ber::{Contents, Element, Fields, Read, universal};
 use super::super::session;
 use super::{Reader, list, sequences, stream_id};
 use crate::error::ErrorCode;
@@ -177,22 +177,44 @@ pub(super) fn service_state(element: &Element<'_>) -> Read<ServiceState> {
     }
 }
 
-/// LocalRemoteDescriptor: a line for each property. Several values become a line each.
+/// LocalRemoteDescriptor: a line for each value of each property.
 fn session(element: &Element<'_>) -> Read<OctetString> {
-    let mut text = Vec::with_capacity(element.octets.len() + 32);
     let mut fields = Fields::of(element)?;
-    fields.required(0, "property groups", |element| {
-        let mut groups = element.contents()?;
-        while let Some(group) = groups.next()? {
-            let mut properties = group.contents()?;
-            while let Some(property) = properties.next()? {
-                session_property(&property, &mut text)?;
-            }
+    let text = fields.required(0, "property groups", |groups| {
+        match short_lines(groups.contents()?)? {
+            Some(text) => Ok(text),
+            None => session_lines(groups.contents()?),
         }
-        Ok(())
     })?;
     fields.end()?;
     Ok(OctetString::new(text))
+}
+
+/// The lines of groups when all are short, as nearly always.
+fn short_lines(mut groups: Contents<'_>) -> Read<Option<Vec<u8>>> {
+    let mut text = Vec::with_capacity(groups.len());
+    let mut count = 0;
+    while let Some(group) = groups.next()? {
+        let mut properties = group.contents()?;
+        while let Some(property) = properties.next()? {
+            if !session::read_short(property.octets, &mut text) {
+                return Ok(None);
+            }
+            count += 1;
+        }
+    }
+    Ok(session::are_lines(&text, count).then_some(text))
+}
+
+fn session_lines(mut groups: Contents<'_>) -> Read<Vec<u8>> {
+    let mut text = Vec::with_capacity(groups.len());
+    while let Some(group) = groups.next()? {
+        let mut properties = group.contents()?;
+        while let Some(property) = properties.next()? {
+            session_property(&property, &mut text)?;
+        }
+    }
+    Ok(text)
 }
 
 /// PropertyParm of a Local or Remote descriptor.

@@ -10,7 +10,7 @@ use crate::message::{
 impl Writer<'_> {
     /// CommandRequest and Command.
     pub(super) fn command_request(&mut self, request: &CommandRequest) {
-        self.constructed(context(0), |w| match &request.command {
+        self.large(context(0), |w| match &request.command {
             Command::Add(request) => w.amm(0, &request.terminations, &request.descriptors),
             Command::Move(request) => w.amm(1, &request.terminations, &request.descriptors),
             Command::Modify(request) => w.amm(2, &request.terminations, &request.descriptors),
@@ -49,8 +49,9 @@ impl Writer<'_> {
 
     /// AmmRequest.
     fn amm(&mut self, number: u8, terminations: &[TerminationId], descriptors: &AmmDescriptors) {
-        self.on_terminations(number, terminations, |w| {
-            w.constructed(context(1), |w| w.amm_descriptors(descriptors));
+        self.large(context(number), |w| {
+            w.terminations(context(0), terminations);
+            w.large(context(1), |w| w.amm_descriptors(descriptors));
         });
     }
 

@@ -1,6 +1,7 @@
 //! Media, Mux and Modem descriptors.
 
 use super::super::ber::universal;
+use super::super::naming::ValueForm;
 use super::super::read::{MODEM_TYPES, MUX_TYPES};
 use super::super::session;
 use super::{Writer, context};
@@ -12,7 +13,7 @@ use crate::message::{
 impl Writer<'_> {
     /// MediaDescriptor.
     pub(super) fn media(&mut self, tag: u8, media: &MediaDescriptor) {
-        self.constructed(tag, |w| {
+        self.large(tag, |w| {
             if let Some(state) = &media.termination_state {
                 w.constructed(context(0), |w| w.termination_state(state));
             }
@@ -21,10 +22,10 @@ impl Writer<'_> {
                 Streams::One(parms) => w.constructed(context(1), |w| {
                     w.constructed(context(0), |w| w.stream_parms(parms));
                 }),
-                Streams::Many(streams) => w.constructed(context(1), |w| {
-                    w.sequences(context(1), streams, |w, stream| {
+                Streams::Many(streams) => w.large(context(1), |w| {
+                    w.large_sequences(context(1), streams, |w, stream| {
                         w.integer(context(0), stream.id.0);
-                        w.constructed(context(1), |w| w.stream_parms(&stream.parms));
+                        w.large(context(1), |w| w.stream_parms(&stream.parms));
                     });
                 }),
             }
@@ -85,6 +86,10 @@ impl Writer<'_> {
 
     /// PropertyParm of a Local or Remote descriptor.
     fn session_property(&mut self, tag: u8, line: &[u8]) {
+        let is_list = tag == universal::SEQUENCE && self.naming.values == ValueForm::Typed;
+        if is_list && session::write_short(line, self.out) {
+            return;
+        }
         let Some(property) = session::property(line) else {
             return self.refuse("line", String::from_utf8_lossy(line));
         };
