@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::crowd::{self, Crowd, Side};
 use crate::report::{self, Figure};
-use crate::rig::{Layout, PCSCF, Plan, Rig, Sample};
+use crate::rig::{Layout, Plan, Rig, Sample};
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
 
 /// Operations under way at a time.
@@ -46,8 +46,7 @@ pub fn run(args: &MemoryArgs) -> ExitCode {
     rig.import(&rig.folder().write("subscribers.csv", file));
     let figures = rig.namespace().inside(|| {
         report::pin(GENERATOR_CORE);
-        let proxy = PCSCF.parse().expect("a socket address");
-        let mut crowd = Crowd::open(proxy, args.half).expect("the addresses are free");
+        let mut crowd = Crowd::open(rig.proxy(), args.half).expect("the addresses are free");
         let empty = rig.usage();
         register(&mut crowd, Side::Caller, args.half);
         thread::sleep(Duration::from_secs(args.settle));

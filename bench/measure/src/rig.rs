@@ -20,9 +20,15 @@ pub const PCSCF: &str = "127.0.0.1:5060";
 pub const MGC: &str = "127.0.0.1:2944";
 
 /// The media process.
+///
+/// A port rests for 5 s: so many are needed for some thousand set-ups a second.
 const MEDIA: &str = "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
-                     --address 127.0.0.2 --ports 20000-49999 --io udp";
+                     --address 127.0.0.2,127.0.0.12,127.0.0.22,127.0.0.32 \
+                     --ports 10000-59999 --io udp";
 const MEDIA_ADMIN: &str = "127.0.0.2:9081";
+
+/// Where Kamailio's P-CSCF listens.
+const KAMAILIO_PCSCF: &str = "127.0.0.21:5060";
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -35,6 +41,8 @@ pub enum Layout {
     Together,
     /// P-CSCF, I- and S-CSCF, and HSS in one process each.
     Split,
+    /// Kamailio's P-, I- and S-CSCF, each with its processes, and our HSS.
+    Kamailio,
 }
 
 /// What a rig is made of.
@@ -61,7 +69,8 @@ pub struct Rig {
 
 struct Running {
     name: &'static str,
-    admin: SocketAddr,
+    /// None for what is not ours.
+    admin: Option<SocketAddr>,
     process: Process,
 }
 
@@ -83,7 +92,7 @@ impl Rig {
             folder: Folder::new(),
             plan,
         };
-        let anchor = rig.plan.media;
+        let anchor = rig.plan.media && rig.plan.layout != Layout::Kamailio;
         let mgc = if anchor {
             format!("--mgc {MGC}")
         } else {
@@ -104,15 +113,9 @@ impl Rig {
                      --hss local --sip {PCSCF} {mgc} --store subscribers.redb --state hss"
                 ),
             ),
+            Layout::Kamailio => rig.start_kamailio(),
             Layout::Split => {
-                rig.start_one(
-                    "hss",
-                    "127.0.0.6:9080",
-                    &format!(
-                        "control --roles hss --realm {REALM} --diameter 127.0.0.6:3868 \
-                         --store subscribers.redb --state hss"
-                    ),
-                );
+                rig.start_hss("hss.ims.test");
                 rig.start_one(
                     "core",
                     "127.0.0.3:9080",
@@ -144,6 +147,61 @@ impl Rig {
         rig
     }
 
+    fn start_hss(&mut self, host: &str) {
+        self.folder
+            .write("hss.toml", format!("hss_host = \"{host}\"\n"));
+        self.start_one(
+            "hss",
+            "127.0.0.6:9080",
+            &format!(
+                "control --config hss.toml --roles hss --realm {REALM} \
+                 --diameter 127.0.0.6:3868 --store subscribers.redb --state hss"
+            ),
+        );
+    }
+
+    /// Kamailio's CSCFs with the configuration of `bench/peers/kamailio`, which knows the HSS by its
+    /// address.
+    fn start_kamailio(&mut self) {
+        // It looks up the address of the HSS as a name, in the families that have an address beyond
+        // loopback.
+        self.namespace.add_address("192.0.2.1/32");
+        self.start_hss("127.0.0.6");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers/kamailio");
+        copy_folder(&from, self.folder.path());
+        for name in ["scscf", "icscf", "pcscf"] {
+            let mut command = self.namespace.command("taskset");
+            command.args(["-c", &self.plan.core.to_string()]);
+            // In the foreground, with room for transactions that stay.
+            command.args(["kamailio", "-DD", "-E", "-m", "512", "-M", "16", "-f"]);
+            command.arg(format!("{name}.cfg"));
+            let tables = self.folder.file("icscf");
+            command.args(["-A", &format!("TABLES=\"text://{}\"", tables.display())]);
+            command.arg("-w").arg(self.folder.path());
+            command.arg("-Y").arg(self.folder.path());
+            command
+                .arg("-P")
+                .arg(self.folder.file(&format!("{name}.pid")));
+            let process = Process::start(name, &mut command, self.folder.path());
+            self.running.push(Running {
+                name,
+                admin: None,
+                process,
+            });
+        }
+        // They say nothing when they are ready, but ask the HSS in.
+        self.wait_until("Kamailio's CSCFs reach the HSS", |rig| {
+            let status = rig.status(rig.hss()).unwrap_or_default();
+            let peers = status["diameter_peers"].as_array().cloned();
+            let is_open = |peer: &&Value| {
+                peer["state"]
+                    .as_str()
+                    .is_some_and(|it| it.ends_with("Open"))
+            };
+            peers.is_some_and(|all| all.iter().filter(is_open).count() == 2)
+        });
+    }
+
     fn start_one(&mut self, name: &'static str, admin: &str, line: &str) {
         let mut command = pinned(&self.namespace, self.plan.core, line);
         command.args(["--log", &self.plan.log, "--admin", admin]);
@@ -151,7 +209,7 @@ impl Rig {
         let admin = admin.parse().expect("a socket address");
         self.running.push(Running {
             name,
-            admin,
+            admin: Some(admin),
             process,
         });
         self.wait_until(&format!("{name} answers"), |rig| {
@@ -196,7 +254,16 @@ impl Rig {
 
     fn admin_of(&self, names: &[&str]) -> SocketAddr {
         let one = self.running.iter().find(|it| names.contains(&it.name));
-        one.expect("every rig has it").admin
+        one.and_then(|it| it.admin).expect("ours has it")
+    }
+
+    /// Where the UEs find their P-CSCF.
+    pub fn proxy(&self) -> SocketAddr {
+        let address = match self.plan.layout {
+            Layout::Together | Layout::Split => PCSCF,
+            Layout::Kamailio => KAMAILIO_PCSCF,
+        };
+        address.parse().expect("a socket address")
     }
 
     /// The status of one process.
@@ -208,7 +275,7 @@ impl Rig {
     pub fn statuses(&self) -> Vec<(&'static str, Value)> {
         self.running
             .iter()
-            .map(|it| (it.name, self.status(it.admin).unwrap_or_default()))
+            .filter_map(|it| Some((it.name, self.status(it.admin?).unwrap_or_default())))
             .collect()
     }
 
@@ -251,6 +318,17 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        while let Some(running) = self.running.pop() {
+            // Each of Kamailio's is many processes, which end when the first is asked to end.
+            if running.admin.is_none() {
+                running.process.stop(STOP_LIMIT);
+            }
+        }
+    }
+}
+
 /// A media process without a controller of ours.
 pub struct MediaRig {
     // Dropped in this order.
@@ -281,6 +359,32 @@ impl MediaRig {
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         Usage::of(self.media.id()).expect("the media process runs")
+    }
+}
+
+/// Copies a folder with its folders.
+fn copy_folder(from: &Path, to: &Path) {
+    let fail = |fault: std::io::Error| -> ! { panic!("cannot copy {}: {fault}", from.display()) };
+    std::fs::create_dir_all(to).unwrap_or_else(|fault| fail(fault));
+    for entry in std::fs::read_dir(from)
+        .unwrap_or_else(|fault| fail(fault))
+        .flatten()
+    {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            // One level: the tables of the I-CSCF.
+            for table in std::fs::read_dir(entry.path())
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
+                std::fs::create_dir_all(&target).unwrap_or_else(|fault| fail(fault));
+                let copied = std::fs::copy(table.path(), target.join(table.file_name()));
+                copied.map_or_else(|fault| fail(fault), drop);
+            }
+        } else {
+            std::fs::copy(entry.path(), target).map_or_else(|fault| fail(fault), drop);
+        }
     }
 }
 

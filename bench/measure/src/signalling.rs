@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::crowd::{self, Crowd, Side, Tally};
 use crate::report::{self, Figure};
-use crate::rig::{Layout, PCSCF, Plan, Rig, Sample};
+use crate::rig::{Layout, Plan, Rig, Sample};
 
 /// The core of the generator.
 pub const GENERATOR_CORE: usize = 1;
@@ -38,6 +38,9 @@ pub struct SignallingArgs {
     /// Processes
     #[arg(long, value_enum, default_value_t = Layout::Together)]
     layout: Layout,
+    /// Without a media process: calls are not anchored
+    #[arg(long)]
+    no_media: bool,
     /// What the processes log
     #[arg(long, default_value = "warn")]
     log: String,
@@ -81,7 +84,7 @@ impl Operation {
 pub fn run(operation: Operation, args: &SignallingArgs) -> ExitCode {
     let rig = Rig::start(Plan {
         layout: args.layout,
-        media: operation == Operation::Call,
+        media: operation == Operation::Call && !args.no_media,
         core: MEASURED_CORE,
         log: args.log.clone(),
     });
@@ -89,8 +92,7 @@ pub fn run(operation: Operation, args: &SignallingArgs) -> ExitCode {
     rig.import(&rig.folder().write("subscribers.csv", file));
     let figures = rig.namespace().inside(|| {
         report::pin(GENERATOR_CORE);
-        let proxy = PCSCF.parse().expect("a socket address");
-        let mut crowd = Crowd::open(proxy, args.users).expect("the addresses are free");
+        let mut crowd = Crowd::open(rig.proxy(), args.users).expect("the addresses are free");
         let mut load = Load::new(operation, args);
         if operation == Operation::Call {
             let mut registrations = Load::new(Operation::Registration, args);
@@ -105,6 +107,7 @@ pub fn run(operation: Operation, args: &SignallingArgs) -> ExitCode {
     });
     let name = match operation {
         Operation::Registration => "AKA registration",
+        Operation::Call if args.no_media || args.layout == Layout::Kamailio => "call, not anchored",
         Operation::Call => "anchored call",
     };
     report::show(name, &figures, args.json.as_deref())
@@ -164,11 +167,14 @@ fn figures(before: &[Sample], after: &[Sample], count: u64, seconds: f64) -> Vec
         value: count as f64 / seconds,
         unit: "1/s",
     }];
-    let mut control = 0.0;
+    let (mut control, mut cscfs) = (0.0, 0.0);
     for (before, after) in before.iter().zip(after) {
         let cpu = (after.usage.cpu - before.usage.cpu).as_secs_f64() * 1e6 / count as f64;
         if before.name != "media" {
             control += cpu;
+        }
+        if !["media", "hss", "control"].contains(&before.name) {
+            cscfs += cpu;
         }
         all.push(Figure {
             what: format!("CPU of {} for each", before.name),
@@ -181,5 +187,12 @@ fn figures(before: &[Sample], after: &[Sample], count: u64, seconds: f64) -> Vec
         value: control,
         unit: "µs",
     });
+    if cscfs > 0.0 {
+        all.push(Figure {
+            what: "CPU of the CSCFs in sum for each".to_owned(),
+            value: cscfs,
+            unit: "µs",
+        });
+    }
     all
 }

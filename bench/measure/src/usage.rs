@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-/// CPU and memory of one process at one moment.
+/// CPU and memory of one process and those that it started, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Time on a CPU, user and system, summed over the threads there are: `schedstat` counts it in
@@ -16,8 +16,24 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// That of process `pid`; `None` when there is none.
+    /// That of process `pid` and its children, however deep; `None` when there is none.
     pub fn of(pid: u32) -> Option<Usage> {
+        let mut sum = Usage::of_one(pid)?;
+        let mut parents = vec![pid];
+        while let Some(parent) = parents.pop() {
+            for child in children(parent) {
+                // One that has just ended has no figures any more.
+                let usage = Usage::of_one(child).unwrap_or_default();
+                sum.cpu += usage.cpu;
+                sum.rss_kib += usage.rss_kib;
+                sum.descriptors += usage.descriptors;
+                parents.push(child);
+            }
+        }
+        Some(sum)
+    }
+
+    fn of_one(pid: u32) -> Option<Usage> {
         let mut cpu = Duration::ZERO;
         for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
             // A thread may end between the two calls.
@@ -34,6 +50,15 @@ impl Usage {
             descriptors,
         })
     }
+}
+
+/// Processes that a process has started and that run.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let pids = lists.map(|list| list.split_whitespace().flat_map(str::parse).collect());
+    pids.flat_map(|pids: Vec<u32>| pids).collect()
 }
 
 /// The first field of `schedstat`: nanoseconds spent on a CPU.

@@ -49,6 +49,11 @@ impl Namespace {
         &self.name
     }
 
+    /// Gives its loopback interface one more address: `192.0.2.1/32`.
+    pub fn add_address(&self, address: &str) {
+        ip(&["-n", &self.name, "addr", "add", address, "dev", "lo"]);
+    }
+
     /// A command that will run inside and that the kernel kills when its starter's thread ends.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
