@@ -41,16 +41,19 @@ pub enum Kind {
     RegistrationSet = 5,
     /// A subscription to registrations at the S-CSCF.
     Subscription = 6,
+    /// What the MGC must not repeat.
+    Controller = 7,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [
+    const ALL: [Kind; 7] = [
         Kind::Gateway,
         Kind::Context,
         Kind::Registration,
         Kind::Leg,
         Kind::RegistrationSet,
         Kind::Subscription,
+        Kind::Controller,
     ];
 
     fn of(number: u8) -> Option<Kind> {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::compile::Context;
+use base::Instant;
+
+use super::compile::{Context, Heartbeat};
 use super::gateway::GatewayId;
 use super::plan::{AnchorError, AnchorId, AnchorSpec, Locals, Plan};
 
@@ -21,7 +23,11 @@ pub struct Anchor {
     /// The plan in force.
     pub applied: Plan,
     /// Where the gateway receives.
-    locals: Locals,
+    pub(super) locals: Locals,
+    /// Since when its owner has wanted it kept.
+    pub kept_at: Option<Instant>,
+    /// The heartbeat asked for last.
+    pub heartbeat: Heartbeat,
 }
 
 /// Where an anchor is in its life.
@@ -38,7 +44,9 @@ pub enum State {
     Configuring(Context, Plan, [bool; 2]),
     /// The gateway did half of what was asked: Modify is under way back to the applied plan, on
     /// these sides. The owner then hears of the error.
-    Restoring(Context, AnchorError, [bool; 2]),
+    TakingBack(Context, AnchorError, [bool; 2]),
+    /// Modify is under way to the long heartbeat; then this plan is to be applied.
+    Slowing(Context, Option<Plan>),
 }
 
 impl Anchor {
@@ -53,6 +61,8 @@ impl Anchor {
                 streams: Vec::new(),
             },
             locals: Locals(Vec::new()),
+            kept_at: None,
+            heartbeat: Heartbeat::New,
         }
     }
 
@@ -61,7 +71,8 @@ impl Anchor {
             State::Reserving(_) => None,
             State::Ready(context)
             | State::Configuring(context, ..)
-            | State::Restoring(context, ..) => Some(context),
+            | State::TakingBack(context, ..)
+            | State::Slowing(context, _) => Some(context),
         }
     }
 

@@ -17,7 +17,26 @@ use super::plan::{AnchorSpec, Endpoint, Family, Locals, Mode, Plan, Side, Stream
 
 /// `hangterm/thb` (H.248.36): a termination that no command named for so long is reported, so that
 /// contexts of which the controller knows nothing come to light.
-pub const HEARTBEAT: Duration = Duration::from_secs(3600);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Nobody would know of the context if this process ended now.
+    New,
+    /// The context is in the journal.
+    Kept,
+}
+
+impl Heartbeat {
+    /// `timerx`.
+    pub const fn time(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::New => 20,
+            Self::Kept => 3600,
+        })
+    }
+}
+
+// What became of the Add is known before its context is first reported.
+const _: () = assert!(Heartbeat::New.time().as_secs() >= h248::transaction::T_MAX.as_secs());
 
 /// RequestID of the events of a termination without media to watch.
 pub const IDLE: RequestId = RequestId(1);
@@ -39,8 +58,8 @@ pub fn reserve(spec: &AnchorSpec, plan: &Plan) -> ActionRequest {
     let nothing = (&Plan::default(), &Locals::default());
     let commands = Side::BOTH.map(|side| {
         let mut request = AmmRequest::new(TerminationId::Choose);
-        request.descriptors = descriptors(spec, side, nothing, plan);
-        request.descriptors.events = events(spec, side, plan);
+        request.descriptors = descriptors(spec, side, nothing, plan, Heartbeat::New);
+        request.descriptors.events = events(spec, side, plan, Heartbeat::New);
         CommandRequest::from(Command::Add(request))
     });
     let mut action = ActionRequest::new(ContextId::Choose, commands.into());
@@ -59,11 +78,12 @@ pub fn configure(
     before: (&Plan, &Locals),
     after: &Plan,
     sides: [bool; 2],
+    heartbeat: Heartbeat,
 ) -> Option<(ActionRequest, [bool; 2])> {
     let mut commands = Vec::new();
     let mut asked = [false; 2];
     for side in Side::BOTH {
-        let descriptors = descriptors(spec, side, before, after);
+        let descriptors = descriptors(spec, side, before, after, heartbeat);
         if !sides[side.index()] || descriptors == AmmDescriptors::default() {
             continue;
         }
@@ -74,6 +94,29 @@ pub fn configure(
     }
     let action = ActionRequest::new(ContextId::Id(context.id), commands);
     (!action.commands.is_empty()).then_some((action, asked))
+}
+
+/// Modify that asks for another heartbeat and changes nothing else.
+pub fn beat(
+    spec: &AnchorSpec,
+    context: &Context,
+    plan: &Plan,
+    heartbeat: Heartbeat,
+) -> ActionRequest {
+    let side = Side::Access;
+    let mut request = AmmRequest::new(context.terminations[side.index()].clone());
+    request.descriptors.events = events(spec, side, plan, heartbeat);
+    let command = CommandRequest::from(Command::Modify(request));
+    ActionRequest::new(ContextId::Id(context.id), vec![command])
+}
+
+/// AuditValue of a context's terminations: the least that tells whether they are there.
+pub fn audit(context: &Context) -> ActionRequest {
+    let commands = context.terminations.iter().map(|termination| {
+        let audit = AuditRequest::new(termination.clone(), AuditDescriptor::default());
+        CommandRequest::from(Command::AuditValue(audit))
+    });
+    ActionRequest::new(ContextId::Id(context.id), commands.collect())
 }
 
 /// Subtract of a whole context. No statistics are asked for: the gateway has its own counters.
@@ -139,6 +182,7 @@ fn descriptors(
     side: Side,
     (before, locals): (&Plan, &Locals),
     after: &Plan,
+    heartbeat: Heartbeat,
 ) -> AmmDescriptors {
     let mut streams = Vec::new();
     let mut signals = Vec::new();
@@ -166,7 +210,7 @@ fn descriptors(
         }),
         signals: (!signals.is_empty()).then_some(signals),
         events: if changes_events {
-            events(spec, side, after)
+            events(spec, side, after, heartbeat)
         } else {
             None
         },
@@ -353,16 +397,21 @@ fn latch(stream: StreamId, napt: &str) -> SignalRequest {
 }
 
 /// Events of the UE's termination; the other one asks for none.
-fn events(spec: &AnchorSpec, side: Side, plan: &Plan) -> Option<EventsDescriptor> {
+fn events(
+    spec: &AnchorSpec,
+    side: Side,
+    plan: &Plan,
+    heartbeat: Heartbeat,
+) -> Option<EventsDescriptor> {
     if side != Side::Access {
         return None;
     }
-    let mut heartbeat = RequestedEvent::new(PkgdName::new("hangterm", "thb"));
-    let timer = Parameter::new("timerx", HEARTBEAT.as_secs());
-    heartbeat.parameters.push(timer);
+    let mut beat = RequestedEvent::new(PkgdName::new("hangterm", "thb"));
+    let timer = Parameter::new("timerx", heartbeat.time().as_secs());
+    beat.parameters.push(timer);
     let mut events = EventsDescriptor {
         request_id: Some(IDLE),
-        events: vec![heartbeat],
+        events: vec![beat],
     };
     if let (Some(inactivity), Some(stream)) = (spec.inactivity, watched(spec, plan)) {
         let mut stopped = RequestedEvent::new(PkgdName::new("adid", "ipstop"));

@@ -1,6 +1,6 @@
 //! Gateways: how they come into service, stay there and leave it (H.248.1 7.2.8, 11).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::anchor::State;
 use super::compile;
-use super::plan::{AnchorError, AnchorEvent};
+use super::plan::{AnchorError, AnchorEvent, AnchorId};
 use super::{Mgc, Purpose};
 use crate::admin::MediaGatewayStatus;
 
@@ -37,6 +37,8 @@ pub struct GatewayId(u32);
 /// One gateway.
 #[derive(Debug)]
 pub struct Gateway {
+    /// Its key in the journal.
+    pub number: u32,
     pub mid: Mid,
     pub address: SocketAddr,
     /// Protocol version agreed.
@@ -54,6 +56,12 @@ pub struct Gateway {
     /// When to ask whether it is there; `None` while it is being asked, or need not be.
     pub probe_at: Option<Instant>,
     pub orphans_at: Option<Instant>,
+    /// What it was before this process started: it has its orders and its contexts from then.
+    pub returns_to: Option<GatewayState>,
+    /// Anchors for which it is still to be asked whether their contexts are there.
+    pub unverified: VecDeque<AnchorId>,
+    /// So many it is being asked for.
+    pub audits: usize,
 }
 
 /// Whether a gateway serves.
@@ -75,8 +83,9 @@ pub enum GatewayState {
 }
 
 impl Gateway {
-    fn new(now: Instant, mid: Mid, address: SocketAddr) -> Self {
+    fn new(now: Instant, number: u32, mid: Mid, address: SocketAddr) -> Self {
         Self {
+            number,
             mid,
             address,
             version: VERSION,
@@ -88,6 +97,9 @@ impl Gateway {
             heard_at: now,
             probe_at: None,
             orphans_at: None,
+            returns_to: None,
+            unverified: VecDeque::new(),
+            audits: 0,
         }
     }
 
@@ -140,6 +152,8 @@ impl GatewayState {
 pub struct Gateways {
     list: Vec<Gateway>,
     by_address: HashMap<SocketAddr, GatewayId>,
+    /// The number dealt last.
+    number: u32,
 }
 
 impl std::ops::Index<GatewayId> for Gateways {
@@ -167,6 +181,17 @@ impl Gateways {
 
     pub fn len(&self) -> usize {
         self.list.len()
+    }
+
+    fn next_number(&mut self) -> u32 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Gives a gateway the number that it had before.
+    pub fn set_number(&mut self, id: GatewayId, number: u32) {
+        self[id].number = number;
+        self.number = self.number.max(number);
     }
 
     pub fn with_mid(&self, mid: &Mid) -> Option<GatewayId> {
@@ -219,15 +244,16 @@ impl Mgc {
             }
             None if tenant.is_some() => tenant?,
             None if self.gateways.len() < self.config.gateways_max => {
-                self.gateways
-                    .list
-                    .push(Gateway::new(now, mid.clone(), address));
+                let number = self.gateways.next_number();
+                let gateway = Gateway::new(now, number, mid.clone(), address);
+                self.gateways.list.push(gateway);
                 GatewayId(self.gateways.len() as u32 - 1)
             }
             None => {
                 let id = self.gateways.forgettable()?;
                 self.leave_address(id);
-                self.gateways[id] = Gateway::new(now, mid.clone(), address);
+                let number = self.gateways.next_number();
+                self.gateways[id] = Gateway::new(now, number, mid.clone(), address);
                 id
             }
         };
@@ -334,7 +360,11 @@ impl Mgc {
             let gateway = &mut self.gateways[id];
             gateway.is_dirty = false;
             gateway.probe_at = Some(now + PROBE_AFTER);
-            self.set_state(id, GatewayState::InService);
+            let returns_to = gateway.returns_to.take();
+            self.set_state(id, returns_to.unwrap_or(GatewayState::InService));
+            if returns_to.is_some() {
+                self.verify(now, id);
+            }
         } else if tries < STARTS_MAX {
             let again = now + START_AGAIN_AFTER;
             self.set_state(id, GatewayState::Waiting(again, tries + 1));
@@ -392,10 +422,12 @@ impl Mgc {
         if self.gateways.at_address(address) == Some(id) {
             self.endpoint.give_up_requests(address);
         }
+        let mut lost = 0;
         for anchor_id in self.anchors.at(id) {
             let Some(anchor) = self.remove(anchor_id) else {
                 continue;
             };
+            lost += 1;
             let event = match anchor.state {
                 State::Reserving(_) => AnchorEvent::Failed(error),
                 _ => AnchorEvent::Lost,
@@ -405,12 +437,20 @@ impl Mgc {
             }
         }
         let gateway = &mut self.gateways[id];
+        if lost > 0 {
+            let mid = display(&gateway.mid);
+            warn!(mid, contexts = lost, "media lost");
+        }
+        self.ledger.all_gone(gateway.number);
         debug_assert_eq!(gateway.anchors, 0);
         gateway.departing = 0;
         gateway.orphans.clear();
         gateway.orphans_at = None;
         gateway.probe_at = None;
         gateway.is_dirty = true;
+        gateway.returns_to = None;
+        gateway.unverified.clear();
+        gateway.audits = 0;
     }
 
     /// Subtracts a context that has no anchor (any more).
@@ -436,6 +476,7 @@ impl Mgc {
 
     pub(super) fn set_state(&mut self, id: GatewayId, state: GatewayState) {
         let gateway = &mut self.gateways[id];
+        self.ledger.gateway_changed(gateway.number);
         let before = std::mem::replace(&mut gateway.state, state);
         if before.name() == state.name() {
             return;

@@ -6,22 +6,30 @@
 //! ServiceChange; calls go to the one in service that carries the fewest. One that does not answer
 //! is out of service until it does again or announces itself anew, and its calls are lost; what it
 //! may still hold of them is subtracted before it serves again.
+//!
+//! What its owner wants kept of an anchor is in the journal, and so are the gateways: after a
+//! restart they are spoken to at once, and asked whether the contexts are still there. A context
+//! that is not in the journal reports itself every 20 s (`hangterm/thb`), and is subtracted when
+//! nobody here knows it.
 
 mod anchor;
 mod compile;
 mod gateway;
+mod kept;
 mod plan;
 mod replies;
 mod requests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
 use h248::message::{ActionRequest, ErrorDescriptor, Mid, ReplyBody, TransactionId};
 use h248::transaction::{Config as EndpointConfig, Endpoint, Failure, Output as Out};
 
+pub use kept::Claimed;
 pub use plan::{
     AnchorError, AnchorEvent, AnchorId, AnchorSpec, Endpoint as RtpEndpoint, Family, Locals, Mode,
     Plan, Side, SidePlan, StreamPlan,
@@ -30,7 +38,9 @@ pub use plan::{
 use crate::admin::MediaGatewayStatus;
 use crate::counters::{Counter, Counters};
 use anchor::{Anchor, Anchors, State};
+use compile::Heartbeat;
 use gateway::{Gateway, GatewayId, Gateways};
+use kept::{Ledger, Verdict};
 use replies::Configured;
 use requests::Asker;
 
@@ -42,6 +52,8 @@ const GATEWAYS_MAX: usize = 1024;
 /// Transaction numbers that a millisecond of life takes at most: a restart begins past those of the
 /// life before, as long as no more are used on average. A call takes about four.
 const TRANSACTIONS_PER_MS: u64 = 16;
+/// What was recorded so long ago is on the disk.
+const DURABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// What a controller is told once.
 #[derive(Clone, Debug)]
@@ -93,6 +105,11 @@ pub struct Mgc {
     endpoint: Endpoint<Purpose>,
     gateways: Gateways,
     anchors: Anchors,
+    ledger: Ledger,
+    /// Anchors of an earlier life, by owner, until these claim them.
+    unclaimed: HashMap<u64, AnchorId>,
+    /// The first transaction number.
+    first_number: u32,
     outputs: VecDeque<MgcOutput>,
 }
 
@@ -101,7 +118,9 @@ pub struct Mgc {
 enum Purpose {
     Reserve(AnchorId),
     Configure(AnchorId),
-    Restore(AnchorId),
+    TakeBack(AnchorId),
+    Slow(AnchorId),
+    Audit(GatewayId, AnchorId),
     Release(GatewayId, u32),
     Start(GatewayId),
     Probe(GatewayId),
@@ -128,6 +147,9 @@ impl Mgc {
             endpoint: Endpoint::new(endpoint, entropy),
             gateways: Gateways::default(),
             anchors: Anchors::default(),
+            ledger: Ledger::default(),
+            unclaimed: HashMap::new(),
+            first_number: first,
             outputs: VecDeque::new(),
         }
     }
@@ -168,17 +190,24 @@ impl Mgc {
     /// `Busy` while another is on its way, `Lost` when there is no such anchor, `Limit`.
     pub fn apply(&mut self, now: Instant, id: AnchorId, plan: Plan) -> Result<(), AnchorError> {
         let anchor = self.anchors.get_mut(id).ok_or(AnchorError::Lost)?;
-        let State::Ready(context) = &anchor.state else {
-            return Err(AnchorError::Busy);
-        };
         if plan.streams.len() > sdp::MEDIA_MAX {
             return Err(AnchorError::Limit);
         }
-        let before = (&anchor.applied, anchor.locals());
-        let commands = compile::configure(&anchor.spec, context, before, &plan, [true, true]);
+        let context = match &mut anchor.state {
+            State::Ready(context) => &*context,
+            State::Slowing(_, next @ None) => {
+                *next = Some(plan);
+                return Ok(());
+            }
+            _ => return Err(AnchorError::Busy),
+        };
+        let (both, heartbeat) = ([true, true], anchor.heartbeat);
+        let before = (&anchor.applied, &anchor.locals);
+        let commands = compile::configure(&anchor.spec, context, before, &plan, both, heartbeat);
         let Some((action, asked)) = commands else {
             anchor.applied = plan;
             let (owner, event) = (anchor.owner, AnchorEvent::Applied(anchor.locals().clone()));
+            self.ledger.context_changed(id);
             self.tell(id, owner, event);
             return Ok(());
         };
@@ -188,6 +217,16 @@ impl Mgc {
             anchor.state = State::Configuring(context, plan, asked);
         }
         Ok(())
+    }
+
+    /// Has a restart not lose an anchor: to be called when its call is confirmed.
+    pub fn keep(&mut self, now: Instant, id: AnchorId) {
+        if let Some(anchor) = self.anchors.get_mut(id)
+            && anchor.kept_at.is_none()
+        {
+            anchor.kept_at = Some(now);
+            self.ledger.context_changed(id);
+        }
     }
 
     /// Lets go of an anchor: its context is subtracted, now or as soon as what is on its way is
@@ -273,7 +312,9 @@ impl Mgc {
     ) -> Result<(), AnchorError> {
         let to = self.gateways[gateway].address;
         let sent = self.endpoint.send_request(now, to, actions, purpose);
-        sent.map(drop).map_err(|_| AnchorError::Limit)
+        let number = sent.map_err(|_| AnchorError::Limit)?;
+        self.ledger.number_used(number);
+        Ok(())
     }
 
     fn drain(&mut self, now: Instant, counters: &mut Counters) {
@@ -331,10 +372,14 @@ impl Mgc {
 
     fn gateway_of(&self, purpose: Purpose) -> Option<GatewayId> {
         match purpose {
-            Purpose::Reserve(id) | Purpose::Configure(id) | Purpose::Restore(id) => {
-                self.anchors.get(id).map(|anchor| anchor.gateway)
-            }
-            Purpose::Release(id, _) | Purpose::Start(id) | Purpose::Probe(id) => Some(id),
+            Purpose::Reserve(id)
+            | Purpose::Configure(id)
+            | Purpose::TakeBack(id)
+            | Purpose::Slow(id) => self.anchors.get(id).map(|anchor| anchor.gateway),
+            Purpose::Release(id, _)
+            | Purpose::Audit(id, _)
+            | Purpose::Start(id)
+            | Purpose::Probe(id) => Some(id),
         }
     }
 
@@ -351,10 +396,21 @@ impl Mgc {
         match purpose {
             Purpose::Reserve(id) => self.reserved(now, id, outcome),
             Purpose::Configure(id) => self.configured(now, id, outcome),
-            Purpose::Restore(id) => self.restored(now, id, outcome),
+            Purpose::TakeBack(id) => self.taken_back(now, id, outcome),
+            Purpose::Slow(id) => self.slowed(now, id, outcome, code),
+            Purpose::Audit(gateway, anchor) => {
+                let verdict = match outcome {
+                    Outcome::Reply(_) if code.is_some_and(says_gone) => Verdict::Gone,
+                    Outcome::Reply(_) | Outcome::Unreadable => Verdict::There,
+                    Outcome::Unanswered => Verdict::Unknown,
+                };
+                self.audited(now, gateway, anchor, verdict);
+            }
             Purpose::Release(gateway, context) => match outcome {
                 Outcome::Reply(_) if code.is_none_or(says_gone) => {
-                    self.gateways[gateway].departing -= 1;
+                    let gateway = &mut self.gateways[gateway];
+                    gateway.departing -= 1;
+                    self.ledger.context_gone(gateway.number, context);
                 }
                 _ => self.orphan(now, gateway, context),
             },
@@ -440,23 +496,24 @@ impl Mgc {
             Configured::Done(locals) => {
                 let (context, plan) = (context.clone(), plan.clone());
                 self.anchors.enter(id, context, plan, locals.clone());
+                self.ledger.context_changed(id);
                 self.settle(now, id, AnchorEvent::Applied(locals));
             }
             Configured::Refused(code, _) if says_gone(code) => self.lose_anchor(now, id),
             Configured::Refused(code, changed) => {
                 let (error, asked) = (AnchorError::Refused(code.0), *asked);
                 let changed = [asked[0] && changed[0], asked[1] && changed[1]];
-                self.restore(now, id, error, changed);
+                self.take_back(now, id, error, changed);
             }
             Configured::Nonsense => {
                 let asked = *asked;
-                self.restore(now, id, AnchorError::Nonsense, asked);
+                self.take_back(now, id, AnchorError::Nonsense, asked);
             }
         }
     }
 
     /// Takes back what became of a plan on these sides, then tells the error.
-    fn restore(&mut self, now: Instant, id: AnchorId, error: AnchorError, sides: [bool; 2]) {
+    fn take_back(&mut self, now: Instant, id: AnchorId, error: AnchorError, sides: [bool; 2]) {
         let Some(anchor) = self.anchors.get_mut(id) else {
             return;
         };
@@ -467,26 +524,27 @@ impl Mgc {
             self.end(now, id);
             return;
         }
-        let gateway = anchor.gateway;
+        let (gateway, heartbeat) = (anchor.gateway, anchor.heartbeat);
         let before = (tried, anchor.locals());
-        let commands = compile::configure(&anchor.spec, context, before, &anchor.applied, sides);
+        let (spec, applied) = (&anchor.spec, &anchor.applied);
+        let commands = compile::configure(spec, context, before, applied, sides, heartbeat);
         let context = context.clone();
         let Some((action, asked)) = commands else {
             anchor.state = State::Ready(context);
             return self.settle(now, id, AnchorEvent::Failed(error));
         };
-        anchor.state = State::Restoring(context, error, asked);
-        let sent = self.send(now, gateway, vec![action], Purpose::Restore(id));
+        anchor.state = State::TakingBack(context, error, asked);
+        let sent = self.send(now, gateway, vec![action], Purpose::TakeBack(id));
         if sent.is_err() {
             self.lose_anchor(now, id);
         }
     }
 
-    fn restored(&mut self, now: Instant, id: AnchorId, outcome: Outcome<'_>) {
+    fn taken_back(&mut self, now: Instant, id: AnchorId, outcome: Outcome<'_>) {
         let Some(anchor) = self.anchors.get(id) else {
             return;
         };
-        let State::Restoring(context, error, asked) = &anchor.state else {
+        let State::TakingBack(context, error, asked) = &anchor.state else {
             return;
         };
         let result = match outcome {
@@ -510,6 +568,63 @@ impl Mgc {
                 self.settle(now, id, AnchorEvent::Failed(error));
             }
             _ => self.lose_anchor(now, id),
+        }
+    }
+
+    /// A termination says that no command has named it for long: if its context is in the journal,
+    /// that is as it should be, and it is to speak up seldom.
+    fn slow(&mut self, now: Instant, id: AnchorId) {
+        let Some(anchor) = self.anchors.get(id) else {
+            return;
+        };
+        let is_durable = |at| now.since(at) >= DURABLE_AFTER;
+        let wants = anchor.heartbeat == Heartbeat::New && anchor.kept_at.is_some_and(is_durable);
+        let State::Ready(context) = &anchor.state else {
+            return;
+        };
+        if !wants {
+            return;
+        }
+        let context = context.clone();
+        let action = compile::beat(&anchor.spec, &context, &anchor.applied, Heartbeat::Kept);
+        // If it cannot be sent, the next report will do.
+        if self
+            .send(now, anchor.gateway, vec![action], Purpose::Slow(id))
+            .is_ok()
+            && let Some(anchor) = self.anchors.get_mut(id)
+        {
+            anchor.state = State::Slowing(context, None);
+        }
+    }
+
+    fn slowed(
+        &mut self,
+        now: Instant,
+        id: AnchorId,
+        outcome: Outcome<'_>,
+        code: Option<ErrorCode>,
+    ) {
+        if code.is_some_and(says_gone) {
+            return self.lose_anchor(now, id);
+        }
+        let Some(anchor) = self.anchors.get_mut(id) else {
+            return;
+        };
+        let State::Slowing(context, next) = &mut anchor.state else {
+            return;
+        };
+        let next = next.take();
+        if matches!(outcome, Outcome::Reply(_)) && code.is_none() {
+            anchor.heartbeat = Heartbeat::Kept;
+        }
+        anchor.state = State::Ready(context.clone());
+        if anchor.is_released {
+            self.end(now, id);
+        } else if let Some(plan) = next {
+            let owner = anchor.owner;
+            if let Err(error) = self.apply(now, id, plan) {
+                self.tell(id, owner, AnchorEvent::Failed(error));
+            }
         }
     }
 

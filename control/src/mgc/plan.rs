@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Names an anchor: one call's media in one context of one media gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AnchorId {
@@ -38,7 +40,7 @@ impl Side {
 }
 
 /// IP family of a termination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4.
     V4,
@@ -58,7 +60,7 @@ impl Family {
 }
 
 /// What stays the same for the life of an anchor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnchorSpec {
     /// IP family of each side, in the order of [`Side::BOTH`].
     pub families: [Family; 2],
@@ -74,14 +76,14 @@ pub struct AnchorSpec {
 }
 
 /// The desired state of a context: replaces what was desired before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// One per `m=` line, ended ones included.
     pub streams: Vec<StreamPlan>,
 }
 
 /// The desired state of one H.248 stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamPlan {
     /// False when the `m=` line is refused or ended: nothing is reserved for it any more.
     pub used: bool,
@@ -96,7 +98,7 @@ pub struct StreamPlan {
 }
 
 /// The desired state of one stream at one termination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SidePlan {
     /// Where the peer wants its media; unknown before the answer.
     pub remote: Option<Endpoint>,
@@ -107,7 +109,7 @@ pub struct SidePlan {
 }
 
 /// An RTP endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// RTP.
     pub rtp: SocketAddr,
@@ -122,7 +124,7 @@ impl From<SocketAddr> for Endpoint {
 }
 
 /// Stream mode (H.248.1 7.1.7), seen from the gateway: `SendOnly` sends out of the context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Mode {
     /// Both ways.
     SendReceive,
@@ -159,7 +161,7 @@ impl Mode {
 }
 
 /// Where the gateway receives, per stream and side, in the order of [`Side::BOTH`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locals(pub Vec<[Option<SocketAddr>; 2]>);
 
 impl Locals {

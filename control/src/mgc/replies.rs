@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use h248::error::ErrorCode;
 use h248::message::{
-    ActionReply, AmmsReply, AuditReturn, CommandReply, ContextId, ReplyBody, TerminationId,
+    ActionReply, AmmsReply, AuditReply, AuditReturn, CommandReply, ContextId, ReplyBody,
+    TerminationId,
 };
 use sdp::h248::Description;
 
@@ -115,7 +116,8 @@ pub fn refusal(body: &ReplyBody) -> Option<ErrorCode> {
             CommandReply::Add(reply)
             | CommandReply::Modify(reply)
             | CommandReply::Move(reply)
-            | CommandReply::Subtract(reply) => failure(reply),
+            | CommandReply::Subtract(reply)
+            | CommandReply::AuditValue(AuditReply::Terminations(reply)) => failure(reply),
             _ => None,
         });
         in_command.or(action.error.as_ref().map(|error| error.code))

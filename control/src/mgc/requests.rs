@@ -186,9 +186,12 @@ impl Mgc {
         if serves && restarts && parms.reason.code == ServiceChangeReason::CANCEL_GRACEFUL {
             return self.set_state(id, GatewayState::InService);
         }
-        if serves && is_known && !restarts {
-            // It lost contact for a while, and nothing else.
-            return;
+        if is_known && !restarts && (serves || gateway.returns_to.is_some()) {
+            // It lost contact for a while, and little else.
+            return match serves {
+                true => self.verify(now, id),
+                false => self.expect(id, now, version),
+            };
         }
         self.lose_everything(id, AnchorError::Lost);
         // A cold boot leaves nothing; after anything else there may be contexts that nobody here
@@ -207,6 +210,11 @@ impl Mgc {
         match self.gateways[id].state {
             GatewayState::InService | GatewayState::Draining(_) => {
                 self.set_state(id, GatewayState::Draining(until));
+            }
+            GatewayState::Waiting(..) | GatewayState::Starting(_)
+                if self.gateways[id].returns_to.is_some() =>
+            {
+                self.gateways[id].returns_to = Some(GatewayState::Draining(until));
             }
             // It has no calls that could go on.
             GatewayState::Waiting(..) | GatewayState::Starting(_) | GatewayState::Lost => {
@@ -291,6 +299,9 @@ impl Mgc {
                 if is_current && has("adid", "ipstop") && !anchor.is_released {
                     let owner = anchor.owner;
                     self.tell(anchor_id, owner, AnchorEvent::Inactive);
+                }
+                if has("hangterm", "thb") {
+                    self.slow(now, anchor_id);
                 }
                 Ok(())
             }

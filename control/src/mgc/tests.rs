@@ -3,6 +3,7 @@
 mod configure;
 mod gateway_model;
 mod gateways;
+mod kept;
 mod limits;
 mod reserve;
 mod storm;

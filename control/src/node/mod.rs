@@ -103,9 +103,15 @@ impl Node {
     /// What is restored counts as kept: it is put again only when it changes. What an entity cannot
     /// take up, or what has ended meanwhile, it removes.
     pub fn restore(&mut self, now: Instant, replay: &mut Replay) {
+        if let Some(mgc) = &mut self.mgc {
+            mgc.restore(now, replay);
+        }
         let (entities, mut actions) = self.split(now);
         if let Some(pcscf) = entities.pcscf {
             pcscf.restore(replay, &mut actions);
+        }
+        if let Some(mgc) = &mut actions.mgc {
+            mgc.release_unclaimed(now);
         }
         for (kind, id) in replay.take_unreadable() {
             actions.journal.remove(kind, id);
@@ -117,6 +123,9 @@ impl Node {
     pub fn keep_all(&mut self, now: Instant) {
         self.settle(now);
         self.journal.begin_all();
+        if let Some(mgc) = &mut self.mgc {
+            mgc.keep_all(&mut self.journal);
+        }
         let (entities, mut actions) = self.split(now);
         if let Some(pcscf) = entities.pcscf {
             pcscf.keep_all(&mut actions);
@@ -370,6 +379,9 @@ impl Node {
                 _ => {}
             }
             self.outputs.push_back(output);
+        }
+        if let Some(mgc) = &mut self.mgc {
+            mgc.write_journal(&mut self.journal);
         }
         // Before what the peers hear of it.
         if let Some(records) = self.journal.take() {

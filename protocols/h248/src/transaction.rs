@@ -382,6 +382,11 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
+    /// Numbers requests from `first` on: past those of an earlier life of the process.
+    pub fn begin_at(&mut self, first: TransactionId) {
+        self.next_id = TransactionId(first.0.max(1));
+    }
+
     /// Makes `association` hold for `peer` from its next message on, and remembers the peer until
     /// [`Endpoint::disconnect`].
     pub fn set_association(&mut self, peer: PeerAddress, association: Association) {

@@ -57,7 +57,7 @@ fn an_answer_changes_the_other_side_only() {
     };
     assert_eq!(
         first,
-        "C=1{MF=ip/1{E=2{hangterm/thb{timerx=3600},adid/ipstop{ST=1,dt=300,dir=IN}}}"
+        "C=1{MF=ip/1{E=2{hangterm/thb{timerx=20},adid/ipstop{ST=1,dt=300,dir=IN}}}"
     );
     let remote = "ip/2{M{ST=1{R{\nv=0\r\nc=IN IP4 198.51.100.77";
     assert!(second.starts_with(remote), "{second}");

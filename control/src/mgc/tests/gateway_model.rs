@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
@@ -15,8 +16,6 @@ use h248::text;
 use h248::transaction::{Config, Endpoint, Output};
 use sdp::h248::{Description, Wild};
 
-use crate::mgc::compile::HEARTBEAT;
-
 /// Kinds of requests that a gateway may be told to answer in some way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -25,6 +24,7 @@ pub enum Kind {
     Subtract,
     Start,
     Probe,
+    Audit,
 }
 
 /// What a stream of a termination is like.
@@ -332,7 +332,11 @@ impl GatewayModel {
                     named_at: self.now,
                 };
                 let media = self.apply(&mut termination, &request.descriptors);
-                self.beat_at.get_or_insert(self.now + HEARTBEAT);
+                self.beat_at = self
+                    .beat_at
+                    .into_iter()
+                    .chain(heartbeat(&termination))
+                    .min();
                 let context = self.contexts.get_mut(&context.unwrap()).unwrap();
                 context.terminations.push(termination);
                 (CommandReply::Add(AmmsReply::new(name, media)), false)
@@ -354,6 +358,11 @@ impl GatewayModel {
                 let mut termination = terminations[index].clone();
                 termination.named_at = self.now;
                 let media = self.apply(&mut termination, &request.descriptors);
+                self.beat_at = self
+                    .beat_at
+                    .into_iter()
+                    .chain(heartbeat(&termination))
+                    .min();
                 let context = self.contexts.get_mut(&context).unwrap();
                 context.terminations[index] = termination;
                 let reply = AmmsReply::new(name.clone(), media);
@@ -365,11 +374,25 @@ impl GatewayModel {
                 let reply = AmmsReply::new(TerminationId::All, Vec::new());
                 (CommandReply::Subtract(reply), false)
             }
-            Command::AuditValue(_) => {
-                let reply = AmmsReply::new(TerminationId::Root, Vec::new());
+            Command::AuditValue(request) => {
+                let name = &request.terminations[0];
+                let members = context
+                    .map(|context| &mut self.contexts.get_mut(&context).unwrap().terminations);
+                let named = members.into_iter().flatten().find(|it| it.name == *name);
+                let reply = match (named, error) {
+                    (Some(termination), None) => {
+                        termination.named_at = self.now;
+                        AmmsReply::new(name.clone(), Vec::new())
+                    }
+                    (None, None) if *name == TerminationId::Root => {
+                        AmmsReply::new(name.clone(), Vec::new())
+                    }
+                    (_, error) => fail(name, error.unwrap_or(ErrorCode::UNKNOWN_TERMINATION)),
+                };
+                let has_failed = !reply.audit.is_empty();
                 (
                     CommandReply::AuditValue(AuditReply::Terminations(reply)),
-                    false,
+                    has_failed,
                 )
             }
             other => panic!("{other:?}"),
@@ -470,8 +493,10 @@ impl GatewayModel {
 
 /// When a termination is to be reported if no command names it before.
 fn heartbeat(termination: &ModelTermination) -> Option<Instant> {
-    let beats = termination.asks_for("hangterm", "thb");
-    beats.then(|| termination.named_at + HEARTBEAT)
+    let mut events = termination.events.events.iter();
+    let beat = events.find(|event| event.name.is("hangterm", "thb"))?;
+    let seconds = beat.parameter("timerx")?.as_single()?.as_u64()?;
+    Some(termination.named_at + Duration::from_secs(seconds))
 }
 
 fn kind_of(actions: &[ActionRequest]) -> Kind {
@@ -480,7 +505,8 @@ fn kind_of(actions: &[ActionRequest]) -> Kind {
         (_, Command::Add(_)) => Kind::Add,
         (_, Command::Modify(_)) => Kind::Modify,
         (_, Command::Subtract(_)) => Kind::Subtract,
-        (_, Command::AuditValue(_)) => Kind::Probe,
+        (ContextId::Null, Command::AuditValue(_)) => Kind::Probe,
+        (_, Command::AuditValue(_)) => Kind::Audit,
         other => panic!("{other:?}"),
     }
 }

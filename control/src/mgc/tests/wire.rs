@@ -14,7 +14,7 @@ use h248::message::{
 use h248::text::{self, Style};
 
 use super::world::*;
-use crate::mgc::compile::{self, Context};
+use crate::mgc::compile::{self, Context, Heartbeat};
 use crate::mgc::{AnchorSpec, Family, Locals, Mode, Plan};
 
 const TSHARK: &str = "text2pcap and tshark are needed: apt-get install tshark";
@@ -31,7 +31,8 @@ fn commands() -> Vec<(&'static str, Vec<ActionRequest>)> {
     ]);
     let configure = |before: &Plan, after: &Plan| {
         let before = (before, &locals);
-        let commands = compile::configure(&spec(), &context, before, after, [true, true]);
+        let commands =
+            compile::configure(&spec(), &context, before, after, [true; 2], Heartbeat::Kept);
         vec![commands.unwrap().0]
     };
     let changed = |change: fn(&mut crate::mgc::StreamPlan)| {
@@ -70,6 +71,16 @@ fn commands() -> Vec<(&'static str, Vec<ActionRequest>)> {
         ("configure_latch", configure(&answered(), &behind_nat)),
         ("configure_relatch", configure(&behind_nat, &moved)),
         ("configure_unlatch", configure(&moved, &answered())),
+        (
+            "beat",
+            vec![compile::beat(
+                &spec(),
+                &context,
+                &answered(),
+                Heartbeat::Kept,
+            )],
+        ),
+        ("audit", vec![compile::audit(&context)]),
         ("release", vec![compile::release(7)]),
     ]
 }

@@ -8,6 +8,7 @@ use base::{Entropy, Instant};
 
 use super::gateway_model::{Answer, GatewayModel, Kind};
 use crate::counters::Counters;
+use crate::journal::{Journal, Replay};
 use crate::mgc::{
     AnchorEvent, AnchorId, AnchorSpec, Config, Family, Locals, Mgc, MgcOutput, Mode, Plan,
     SidePlan, StreamPlan,
@@ -38,6 +39,9 @@ pub struct World {
     wire: BTreeMap<(Instant, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     sequence: u64,
     next_owner: u64,
+    config: Config,
+    /// What is in the controller's journal.
+    journal: Vec<u8>,
 }
 
 impl World {
@@ -54,7 +58,7 @@ impl World {
         };
         Self {
             now,
-            mgc: Mgc::new(config, now, Entropy::from_u64(7)),
+            mgc: Mgc::new(config.clone(), now, Entropy::from_u64(7)),
             counters: Counters::default(),
             gateways: (0..count).map(gateway).collect(),
             news: Vec::new(),
@@ -64,7 +68,31 @@ impl World {
             wire: BTreeMap::new(),
             sequence: 0,
             next_owner: 1,
+            config,
+            journal: Vec::new(),
         }
+    }
+
+    /// Ends the controller and starts it anew, with its journal; nobody claims anything yet.
+    pub fn restart(&mut self) {
+        self.mgc = Mgc::new(self.config.clone(), self.now, Entropy::from_u64(9));
+        self.mgc.restore(self.now, &mut self.replay());
+        self.drain();
+    }
+
+    /// Drops the controller, and all that was on its way to or from it.
+    pub fn kill(&mut self) {
+        self.mgc = Mgc::new(self.config.clone(), self.now, Entropy::from_u64(8));
+        let controller = address(MGC);
+        self.wire
+            .retain(|_, (from, to, _)| *from != controller && *to != controller);
+    }
+
+    /// What the journal holds.
+    pub fn replay(&self) -> Replay {
+        let mut replay = Replay::default();
+        replay.read(&self.journal);
+        replay
     }
 
     /// A controller with one gateway in service.
@@ -204,6 +232,9 @@ impl World {
     }
 
     pub fn drain(&mut self) {
+        let mut journal = Journal::default();
+        self.mgc.write_journal(&mut journal);
+        self.journal.extend(journal.take().unwrap_or_default());
         while let Some(output) = self.mgc.poll_output() {
             match output {
                 MgcOutput::Transmit { to, bytes } => self.transmit(address(MGC), to, bytes),
