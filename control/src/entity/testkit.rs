@@ -15,7 +15,7 @@ use super::scscf::Scscf;
 use super::{Actions, CxCommand, Event, Timer};
 use crate::config::{ControlConfig, ControlFile, Role};
 use crate::counters::{Counter, Counters};
-use crate::journal::Journal;
+use crate::journal::{Journal, Kind, Replay};
 use crate::node::{Output, StreamId};
 use crate::stack::Stack;
 
@@ -32,6 +32,10 @@ pub trait Entity {
     fn handle(&mut self, event: Event, actions: &mut Actions<'_>);
     /// Lets time pass.
     fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>);
+    /// Takes up what an earlier life has kept.
+    fn restore(&mut self, _: &mut Replay, _: &mut Actions<'_>) {}
+    /// Keeps everything anew.
+    fn keep_all(&self, _: &mut Actions<'_>) {}
 }
 
 /// An entity and what it acts on.
@@ -43,6 +47,8 @@ pub struct Kit<E> {
     /// What was counted.
     pub counters: Counters,
     journal: Journal,
+    /// What was kept.
+    kept: Vec<u8>,
     config: ControlConfig,
     stack: Stack,
     entropy: Entropy,
@@ -96,6 +102,7 @@ impl<E: Entity> Kit<E> {
             now: Instant::from_secs(1_000_000),
             counters: Counters::default(),
             journal: Journal::default(),
+            kept: Vec::new(),
             config,
             stack,
             entropy: Entropy::from_u64(2),
@@ -109,6 +116,50 @@ impl<E: Entity> Kit<E> {
         }
     }
 
+    /// The process ends at once and starts again after `time`, with `entity` in the place of the
+    /// one before.
+    pub fn restart(&mut self, time: Duration, entity: E) {
+        self.note_kept();
+        self.start(time, entity);
+    }
+
+    /// The same where the journal had everything put anew.
+    pub fn restart_anew(&mut self, entity: E) {
+        self.note_kept();
+        self.journal.begin_all();
+        self.act(|entity, actions| entity.keep_all(actions));
+        self.journal.end_all();
+        self.note_kept();
+        self.start(Duration::ZERO, entity);
+    }
+
+    fn start(&mut self, time: Duration, entity: E) {
+        self.now += time;
+        self.entity = entity;
+        self.stack = Stack::new(&self.config, Entropy::from_u64(self.now.as_nanos()));
+        self.entropy = Entropy::from_u64(self.now.as_nanos() + 1);
+        self.timers = TimerQueue::new();
+        self.cx.clear();
+        let mut replay = Replay::default();
+        replay.read(&self.kept);
+        assert_eq!(replay.skipped(), 0);
+        self.act(|entity, actions| entity.restore(&mut replay, actions));
+        assert_eq!(replay.take_unreadable(), []);
+        self.settle();
+    }
+
+    fn note_kept(&mut self) {
+        self.kept.extend(self.journal.take().unwrap_or_default());
+    }
+
+    /// Values that a restart would find.
+    pub fn kept(&mut self, kind: Kind) -> usize {
+        self.note_kept();
+        let mut replay = Replay::default();
+        replay.read(&self.kept);
+        replay.len(kind)
+    }
+
     /// A request arrives as a datagram from a peer that sends it itself.
     pub fn receive(&mut self, from: &str, draft: &mut Draft) -> Message {
         self.branches += 1;
@@ -117,6 +168,12 @@ impl<E: Entity> Kit<E> {
         let request = request.expect("the test's request");
         self.feed(address(from), None, &request);
         request
+    }
+
+    /// A peer opens a connection.
+    pub fn accept(&mut self, stream: StreamId, from: SocketAddr) {
+        self.streams.insert(stream, from);
+        self.stack.handle_accepted(stream, 0, from);
     }
 
     /// A message arrives as it is.
@@ -324,6 +381,14 @@ impl Entity for Scscf {
             other => panic!("{other:?}"),
         }
     }
+
+    fn restore(&mut self, replay: &mut Replay, actions: &mut Actions<'_>) {
+        Scscf::restore(self, replay, actions);
+    }
+
+    fn keep_all(&self, actions: &mut Actions<'_>) {
+        Scscf::keep_all(self, actions);
+    }
 }
 
 impl Entity for Icscf {
@@ -353,5 +418,13 @@ impl Entity for Pcscf {
             Timer::Pcscf(timer) => Pcscf::handle_timer(self, timer, actions),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn restore(&mut self, replay: &mut Replay, actions: &mut Actions<'_>) {
+        Pcscf::restore(self, replay, actions);
+    }
+
+    fn keep_all(&self, actions: &mut Actions<'_>) {
+        Pcscf::keep_all(self, actions);
     }
 }

@@ -6,6 +6,7 @@
 //! put last. The [`Journal`] of a node only encodes; the event loop carries the bytes to the
 //! [`JournalThread`], which writes them to the [`Log`]'s segments.
 
+mod dialog;
 mod files;
 mod frame;
 mod log;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use dialog::{KeptDialog, instant};
 pub use files::{Directory, Files};
 pub use log::{Damage, Log, OpenError};
 pub use status::JournalStatus;
@@ -43,10 +45,12 @@ pub enum Kind {
     Subscription = 6,
     /// What the MGC must not repeat.
     Controller = 7,
+    /// A subscription of the P-CSCF to a registration set.
+    AccessSubscription = 8,
 }
 
 impl Kind {
-    const ALL: [Kind; 7] = [
+    const ALL: [Kind; 8] = [
         Kind::Gateway,
         Kind::Context,
         Kind::Registration,
@@ -54,6 +58,7 @@ impl Kind {
         Kind::RegistrationSet,
         Kind::Subscription,
         Kind::Controller,
+        Kind::AccessSubscription,
     ];
 
     fn of(number: u8) -> Option<Kind> {
@@ -166,6 +171,11 @@ impl Replay {
             }
         }
         readable
+    }
+
+    /// How many values of a kind were not taken yet.
+    pub fn len(&self, kind: Kind) -> usize {
+        self.values.get(&kind).map_or(0, BTreeMap::len)
     }
 
     /// Octets that were no records.

@@ -113,6 +113,9 @@ impl Node {
         if let Some(mgc) = &mut actions.mgc {
             mgc.release_unclaimed(now);
         }
+        if let Some(scscf) = entities.scscf {
+            scscf.restore(replay, &mut actions);
+        }
         for (kind, id) in replay.take_unreadable() {
             actions.journal.remove(kind, id);
         }
@@ -129,6 +132,9 @@ impl Node {
         let (entities, mut actions) = self.split(now);
         if let Some(pcscf) = entities.pcscf {
             pcscf.keep_all(&mut actions);
+        }
+        if let Some(scscf) = entities.scscf {
+            scscf.keep_all(&mut actions);
         }
         self.journal.end_all();
         self.settle(now);

@@ -6,6 +6,8 @@ mod write;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Its Content-Type.
 pub const CONTENT_TYPE: &str = "application/reginfo+xml";
 
@@ -76,8 +78,8 @@ pub struct Contact {
     pub unknown_params: Vec<(String, String)>,
 }
 
-/// Events of a contact, RFC 3680 4.7.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Events of a contact, RFC 3680 4.7.2. The journal has them by their places in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContactEvent {
     /// REGISTER made it.
     #[default]

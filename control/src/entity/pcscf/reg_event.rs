@@ -5,20 +5,24 @@
 //! as a registration of the set is here. What the S-CSCF no longer lists is not ended: a
 //! registration made since may be meant, and each has its timer.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use base::{Instant, Pii, TimerId};
+use serde::{Deserialize, Serialize};
 use sip::dialog::{Dialog, SequenceError};
 use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method, Uri};
 use tracing::{info, warn};
 
+use super::register::EXPIRY_GRACE;
 use super::registration::{News, RegistrationKey};
 use super::{Pcscf, Timer, Token, charging_vector};
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
+use crate::journal::{self, KeptDialog, Kind};
 use crate::reginfo::{CONTENT_TYPE, EVENT, Reginfo};
 use crate::stack::{BranchId, NextHop};
 
@@ -94,6 +98,7 @@ impl Subscriptions {
 
     fn remove(&mut self, actions: &mut Actions<'_>, key: SubscriptionKey) -> Option<Subscription> {
         let subscription = self.by_key.remove(&key)?;
+        subscription.forget(actions, key);
         actions.cancel_timer(subscription.timer);
         if self.by_identity.get(&subscription.identity) == Some(&key) {
             self.by_identity.remove(&subscription.identity);
@@ -105,7 +110,40 @@ impl Subscriptions {
     }
 }
 
+/// A [`Subscription`] that is active, in the journal. Its registrations are those of its identity.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeptSubscription<'a> {
+    identity: Cow<'a, str>,
+    dialog: KeptDialog<'a>,
+    lifetime: Duration,
+    #[serde(with = "journal::instant")]
+    expires_at: Instant,
+    version: Option<u32>,
+}
+
 impl Subscription {
+    /// Keeps an active subscription as it is now.
+    fn keep(&self, actions: &mut Actions<'_>, key: SubscriptionKey) {
+        let State::Active(dialog) = &self.state else {
+            return;
+        };
+        let kept = KeptSubscription {
+            identity: Cow::Borrowed(&self.identity),
+            dialog: KeptDialog::from(&**dialog),
+            lifetime: self.lifetime,
+            expires_at: self.expires_at,
+            version: self.version,
+        };
+        actions.journal.put(Kind::AccessSubscription, key.0, &kept);
+    }
+
+    /// Keeps it no longer, if it was active.
+    fn forget(&self, actions: &mut Actions<'_>, key: SubscriptionKey) {
+        if let State::Active(_) = self.state {
+            actions.journal.remove(Kind::AccessSubscription, key.0);
+        }
+    }
+
     fn restart_timer(&mut self, actions: &mut Actions<'_>, key: SubscriptionKey, after: Duration) {
         actions.cancel_timer(self.timer.take());
         let timer = entity::Timer::Pcscf(Timer::Subscription(key));
@@ -199,6 +237,57 @@ impl Pcscf {
         }
     }
 
+    // ---- after a restart ----
+
+    /// A subscription of an earlier life goes on.
+    pub(super) fn restore_subscription(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: SubscriptionKey,
+        kept: KeptSubscription<'static>,
+    ) {
+        let identity = kept.identity.into_owned();
+        self.subscriptions.by_identity.insert(identity.clone(), key);
+        let subscription = Subscription {
+            identity,
+            members: Vec::new(),
+            state: State::Active(Box::new(kept.dialog.into())),
+            lifetime: kept.lifetime,
+            expires_at: kept.expires_at,
+            version: kept.version,
+            timer: None,
+        };
+        let subscription = self
+            .subscriptions
+            .by_key
+            .entry(key)
+            .insert_entry(subscription);
+        subscription.into_mut().watch(actions, key);
+    }
+
+    /// Every restored registration is watched: by the restored subscription of its set, or by a new
+    /// one.
+    pub(super) fn watch_restored(&mut self, actions: &mut Actions<'_>) {
+        let mut keys: Vec<RegistrationKey> = self.registrations.keys().collect();
+        keys.sort_unstable();
+        for key in keys {
+            let Some(registration) = self.registrations.get(key) else {
+                continue;
+            };
+            let left = registration.ends_at - actions.now;
+            if left > EXPIRY_GRACE {
+                self.subscribe(actions, key, left - EXPIRY_GRACE);
+            }
+        }
+    }
+
+    /// Keeps all subscriptions anew.
+    pub(super) fn keep_subscriptions(&self, actions: &mut Actions<'_>) {
+        for (key, subscription) in &self.subscriptions.by_key {
+            subscription.keep(actions, *key);
+        }
+    }
+
     // ---- SUBSCRIBE ----
 
     /// The SUBSCRIBE that makes a subscription (TS 24.229 5.2.3).
@@ -238,7 +327,9 @@ impl Pcscf {
         };
         let mut draft = dialog.request(&Method::Subscribe);
         complete(actions, &mut draft, key, &asserted, lifetime);
-        let Some(next) = Uri::parse(dialog.next_hop()) else {
+        let next = dialog.next_hop().to_owned();
+        subscription.keep(actions, key);
+        let Some(next) = Uri::parse(&next) else {
             return;
         };
         let (now, next) = (actions.now, NextHop::Uri(next));
@@ -273,6 +364,7 @@ impl Pcscf {
                     let granted = granted.unwrap_or(subscription.lifetime);
                     subscription.expires_at = actions.now + granted;
                     if let State::Active(_) = subscription.state {
+                        subscription.keep(actions, key);
                         subscription.watch(actions, key);
                     }
                 }
@@ -339,6 +431,9 @@ impl Pcscf {
         };
         subscription.timer = None;
         let idle = subscription.members.is_empty();
+        if idle {
+            subscription.forget(actions, key);
+        }
         match std::mem::replace(&mut subscription.state, State::Due { before: None }) {
             State::Due { .. } => self.ask(actions, key),
             State::Asked { .. } | State::Ending(_) => self.drop_subscription(actions, key),
@@ -372,6 +467,7 @@ impl Pcscf {
         if subscription.members.is_empty() {
             return self.drop_subscription(actions, key);
         }
+        subscription.forget(actions, key);
         let before = match std::mem::replace(&mut subscription.state, State::Due { before: None }) {
             State::Active(dialog) => Some(dialog),
             _ => None,
@@ -428,6 +524,7 @@ impl Pcscf {
                     subscription.expires_at = actions.now + left;
                 }
                 if let State::Active(_) = subscription.state {
+                    subscription.keep(actions, key);
                     subscription.watch(actions, key);
                 }
             }

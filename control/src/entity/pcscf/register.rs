@@ -18,7 +18,7 @@ use crate::stack::{NextHop, Origin};
 
 /// How much longer the P-CSCF keeps a registration than the registrar grants it, so that it never
 /// ends first.
-const EXPIRY_GRACE: Duration = Duration::from_secs(30);
+pub(super) const EXPIRY_GRACE: Duration = Duration::from_secs(30);
 
 /// How long a UE is reached after its registration has ended: 64 T1, a transaction.
 const DEPARTURE: u32 = 64;

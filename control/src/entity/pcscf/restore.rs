@@ -7,10 +7,11 @@ use base::Instant;
 use serde::{Deserialize, Serialize};
 use sip::Uri;
 
+use super::reg_event::SubscriptionKey;
 use super::registration::{Registration, RegistrationKey};
 use super::{Pcscf, Timer};
 use crate::entity::{self, Actions};
-use crate::journal::{Kind, Replay};
+use crate::journal::{self, Kind, Replay};
 use crate::stack::{KeptFlow, SIP_PORT};
 
 /// A [`Registration`] in the journal, under its key.
@@ -23,7 +24,8 @@ struct KeptRegistration<'a> {
     service_route: Cow<'a, [String]>,
     call_id: Cow<'a, str>,
     cseq: u32,
-    ends_at_ns: u64,
+    #[serde(with = "journal::instant")]
+    ends_at: Instant,
 }
 
 impl Pcscf {
@@ -32,6 +34,10 @@ impl Pcscf {
         for (key, kept) in replay.take(Kind::Registration) {
             self.restore_registration(actions, RegistrationKey(key), kept);
         }
+        for (key, kept) in replay.take(Kind::AccessSubscription) {
+            self.restore_subscription(actions, SubscriptionKey(key), kept);
+        }
+        self.watch_restored(actions);
     }
 
     /// Keeps everything anew.
@@ -39,6 +45,7 @@ impl Pcscf {
         for key in self.registrations.keys() {
             self.keep_registration(actions, key);
         }
+        self.keep_subscriptions(actions);
     }
 
     /// Keeps a registration as it is now.
@@ -57,7 +64,7 @@ impl Pcscf {
             service_route: Cow::Borrowed(&registration.service_route),
             call_id: Cow::Borrowed(&registration.call_id),
             cseq: registration.cseq,
-            ends_at_ns: registration.ends_at.as_nanos(),
+            ends_at: registration.ends_at,
         };
         actions.journal.put(Kind::Registration, key.0, &kept);
     }
@@ -75,9 +82,8 @@ impl Pcscf {
         let Some(flow) = flow else {
             return actions.journal.remove(Kind::Registration, key.0);
         };
-        let ends_at = Instant::from_nanos(kept.ends_at_ns);
         let timer = entity::Timer::Pcscf(Timer::Registration(key));
-        let timer = actions.set_timer(ends_at - actions.now, timer);
+        let timer = actions.set_timer(kept.ends_at - actions.now, timer);
         let registration = Registration {
             flow,
             contact: kept.contact.into_owned(),
@@ -86,7 +92,7 @@ impl Pcscf {
             service_route: kept.service_route.into_owned(),
             call_id: kept.call_id.into_owned(),
             cseq: kept.cseq,
-            ends_at,
+            ends_at: kept.ends_at,
             timer: Some(timer),
         };
         if self.registrations.put(key, registration).is_none() {

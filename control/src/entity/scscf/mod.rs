@@ -5,6 +5,7 @@ mod challenge;
 mod reg_event;
 mod register;
 mod registrar;
+mod restore;
 mod session;
 
 use std::collections::HashMap;
@@ -247,6 +248,7 @@ impl Scscf {
             }
             let before: Vec<String> = set.usable().map(|usable| usable.uri.clone()).collect();
             self.registrar.renew(impi, &held, identities.to_vec());
+            self.keep_set(actions, id);
             self.notifier
                 .tell_identities(actions, &self.registrar, id, &before);
         }

@@ -7,10 +7,12 @@
 
 mod document;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use base::{Instant, Pii, TimerId};
+use serde::{Deserialize, Serialize};
 use sip::dialog::{Dialog, DialogId};
 use sip::header::RetryAfter;
 use sip::transaction::ServerId;
@@ -22,6 +24,7 @@ use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::identity;
+use crate::journal::{self, KeptDialog, Kind, Replay};
 use crate::reginfo::{CONTENT_TYPE, ContactEvent, EVENT, Reginfo};
 use crate::stack::{BranchId, NextHop};
 
@@ -260,6 +263,52 @@ impl Notifier {
         self.flush(actions, registrar, id);
     }
 
+    // ---- after a restart ----
+
+    /// Takes up the subscriptions of an earlier life. Where it did not come to tell something, or to
+    /// hear that it was heard, all is told.
+    pub fn restore(
+        &mut self,
+        replay: &mut Replay,
+        registrar: &Registrar,
+        actions: &mut Actions<'_>,
+    ) {
+        for (number, kept) in replay.take::<KeptSubscription<'static>>(Kind::Subscription) {
+            let set = SetId(kept.set);
+            self.made = self.made.max(number);
+            if registrar.get(set).is_none() {
+                actions.journal.remove(Kind::Subscription, number);
+                continue;
+            }
+            let id = SubscriptionId(number);
+            let subscription = Subscription {
+                set,
+                dialog: kept.dialog.into(),
+                event: kept.event.into_owned(),
+                expires_at: kept.expires_at,
+                quiet_until: actions.now,
+                timer: None,
+                version: kept.version,
+                notifying: false,
+                due: Due {
+                    full: kept.is_due,
+                    ..Due::default()
+                },
+            };
+            self.by_dialog.insert(subscription.dialog.id.clone(), id);
+            self.by_set.entry(set).or_default().push(id);
+            let entry = self.subscriptions.entry(id).insert_entry(subscription);
+            entry.into_mut().restart_timer(actions, id);
+        }
+    }
+
+    /// Keeps everything anew.
+    pub fn keep_all(&self, actions: &mut Actions<'_>) {
+        for (id, subscription) in &self.subscriptions {
+            subscription.keep(actions, *id);
+        }
+    }
+
     // ---- what happens to registrations ----
 
     /// Contacts of a set have changed.
@@ -420,6 +469,7 @@ impl Notifier {
                 self.by_branch.insert(branch, id);
             }
         }
+        subscription.keep(actions, id);
         subscription.restart_timer(actions, id);
     }
 
@@ -446,6 +496,7 @@ impl Notifier {
 
     fn remove(&mut self, actions: &mut Actions<'_>, id: SubscriptionId) -> Option<Subscription> {
         let mut subscription = self.subscriptions.remove(&id)?;
+        actions.journal.remove(Kind::Subscription, id.0);
         actions.cancel_timer(subscription.timer.take());
         self.by_dialog.remove(&subscription.dialog.id);
         if let Some(of_set) = self.by_set.get_mut(&subscription.set) {
@@ -458,7 +509,33 @@ impl Notifier {
     }
 }
 
+/// A [`Subscription`] in the journal.
+#[derive(Serialize, Deserialize)]
+struct KeptSubscription<'a> {
+    set: u64,
+    dialog: KeptDialog<'a>,
+    event: Cow<'a, str>,
+    #[serde(with = "journal::instant")]
+    expires_at: Instant,
+    version: u32,
+    /// Something is to be told, or may not have been heard.
+    is_due: bool,
+}
+
 impl Subscription {
+    /// Keeps it as it is now.
+    fn keep(&self, actions: &mut Actions<'_>, id: SubscriptionId) {
+        let kept = KeptSubscription {
+            set: self.set.0,
+            dialog: KeptDialog::from(&self.dialog),
+            event: Cow::Borrowed(&self.event),
+            expires_at: self.expires_at,
+            version: self.version,
+            is_due: self.notifying || !self.due.is_empty(),
+        };
+        actions.journal.put(Kind::Subscription, id.0, &kept);
+    }
+
     fn notify(
         &mut self,
         actions: &mut Actions<'_>,

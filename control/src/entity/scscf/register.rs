@@ -20,6 +20,7 @@ use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::identity;
+use crate::journal::Kind;
 use crate::reginfo::ContactEvent;
 
 /// Options that the registrar understands in Require.
@@ -429,6 +430,7 @@ impl Scscf {
             self.tell_hss(actions, impi, identity, kind);
             return self.answer(actions, &registering, Vec::new(), Vec::new());
         }
+        self.keep_set(actions, set);
         self.accept(actions, &registering, set);
         self.notifier.tell(actions, &self.registrar, set, &changes);
     }
@@ -556,6 +558,7 @@ impl Scscf {
                 changes = set.expire(now);
             });
             self.restart_timer(actions, id);
+            self.keep_set(actions, id);
             return self.notifier.tell(actions, &self.registrar, id, &changes);
         }
         let impi = set.impi.clone();
@@ -571,6 +574,7 @@ impl Scscf {
         if let Some(set) = self.registrar.remove(id) {
             info!(impi = %Pii(&set.impi), "no longer registered");
             actions.cancel_timer(set.timer);
+            actions.journal.remove(Kind::RegistrationSet, id.0);
             self.notifier.end_set(actions, id, &set, end);
         }
     }

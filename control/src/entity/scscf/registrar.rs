@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use base::{Instant, TimerId};
 use diameter::cx::user_data::ImsSubscription;
+use serde::{Deserialize, Serialize};
 use sip::{NameAddr, Uri};
 
 use crate::identity;
+use crate::journal;
 use crate::reginfo::ContactEvent;
 
 /// Names an implicit registration set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetId(pub u64);
 
-/// Identities that register together, and the contacts at which they are reached.
-#[derive(Clone, Debug)]
+/// Identities that register together, and the contacts at which they are reached. The journal has it
+/// as it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RegistrationSet {
     /// The private identity that registered.
     pub impi: String,
@@ -25,13 +28,14 @@ pub struct RegistrationSet {
     /// The contacts, never more than the configured maximum.
     pub contacts: Vec<Binding>,
     /// Fires when the first contact expires.
+    #[serde(skip)]
     pub timer: Option<TimerId>,
     /// Contacts made so far: names for those to come.
     pub contacts_made: u64,
 }
 
 /// A public identity of a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Canonical URI.
     pub uri: String,
@@ -42,7 +46,7 @@ pub struct Identity {
 }
 
 /// A contact of a set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Binding {
     /// Its name within the set, the same for as long as it is refreshed.
     pub id: u64,
@@ -65,6 +69,7 @@ pub struct Binding {
     /// CSeq number of that REGISTER.
     pub cseq: u32,
     /// When it expires.
+    #[serde(with = "journal::instant")]
     pub expires_at: Instant,
 }
 
@@ -100,6 +105,21 @@ impl Registrar {
     /// A set.
     pub fn get(&self, id: SetId) -> Option<&RegistrationSet> {
         self.sets.get(&id)
+    }
+
+    /// All sets.
+    pub fn iter(&self) -> impl Iterator<Item = (SetId, &RegistrationSet)> {
+        self.sets.iter().map(|(id, set)| (*id, set))
+    }
+
+    /// Takes a set up again under its name.
+    pub fn restore(&mut self, id: SetId, set: RegistrationSet) {
+        self.next = self.next.max(id.0);
+        for identity in &set.identities {
+            self.by_identity.insert(identity.uri.clone(), id);
+        }
+        self.contacts += set.contacts.len();
+        self.sets.insert(id, set);
     }
 
     /// The set of a canonical public identity.

@@ -3,6 +3,7 @@
 mod media;
 mod reg_event;
 mod register;
+mod restart;
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 mod reg_event;
 mod register;
+mod restart;
 mod session;
 
 use base::Entropy;
