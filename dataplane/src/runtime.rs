@@ -29,7 +29,7 @@ impl Default for Config {
         Self {
             rest: Duration::from_secs(5),
             commands_max: 4096,
-            idle: Idle::Block { after_turns: 64 },
+            idle: Idle::Block { after_turns: 4 },
         }
     }
 }

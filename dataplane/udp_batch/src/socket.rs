@@ -17,12 +17,11 @@ impl Socket {
     /// # Errors
     /// What the system answers, `AddrInUse` for one.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
-        let socket =
-            socket2::Socket::new(Domain::for_address(local), Type::DGRAM, Some(Protocol::UDP))?;
+        let kind = Type::DGRAM.nonblocking();
+        let socket = socket2::Socket::new(Domain::for_address(local), kind, Some(Protocol::UDP))?;
         if local.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        socket.set_nonblocking(true)?;
         socket.bind(&local.into())?;
         Ok(Self(socket))
     }
