@@ -2,10 +2,12 @@
 //! 5.2.2).
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
 use base::{Instant, TimerId};
 use sip::{HeaderName, Message, NameAddr, Uri};
+use smallvec::SmallVec;
 
 use crate::identity;
 use crate::reginfo::{Contact, Reginfo, State};
@@ -74,6 +76,10 @@ pub struct News {
 pub struct Registrations {
     by_key: HashMap<RegistrationKey, Registration>,
     by_peer: HashMap<SocketAddr, Vec<RegistrationKey>>,
+    /// By address and registered identity, for the many that one address may have: candidates under
+    /// a hash of both.
+    by_sender: HashMap<u64, SmallVec<[RegistrationKey; 1]>>,
+    hasher: RandomState,
     /// Flows of registrations that have ended, for what the UE is still to be told of them, and
     /// till when; cleared as others follow.
     departed: HashMap<RegistrationKey, (Flow, Instant)>,
@@ -117,28 +123,33 @@ impl Registrations {
         registered: &str,
         contact: &str,
     ) -> Option<RegistrationKey> {
-        let same = |key: &&RegistrationKey| {
-            self.by_key.get(key).is_some_and(|registration| {
-                registration.registered == registered && registration.contact == contact
-            })
-        };
-        self.by_peer.get(&peer)?.iter().find(same).copied()
+        self.registered_from(peer, registered)
+            .find(|(_, registration)| registration.contact == contact)
+            .map(|(key, _)| key)
     }
 
     /// The registrations of an identity from one address.
     pub fn keys_of(&self, peer: SocketAddr, registered: &str) -> Vec<RegistrationKey> {
-        let same = |key: &&RegistrationKey| {
-            self.by_key
-                .get(key)
-                .is_some_and(|entry| entry.registered == registered)
-        };
-        self.by_peer
-            .get(&peer)
-            .into_iter()
-            .flatten()
-            .filter(same)
-            .copied()
+        self.registered_from(peer, registered)
+            .map(|(key, _)| key)
             .collect()
+    }
+
+    fn registered_from<'a, 'b>(
+        &'a self,
+        peer: SocketAddr,
+        registered: &'b str,
+    ) -> impl Iterator<Item = (RegistrationKey, &'a Registration)> + use<'a, 'b> {
+        let candidates = self.by_sender.get(&self.sender_hash(peer, registered));
+        candidates.into_iter().flatten().filter_map(move |&key| {
+            let registration = self.by_key.get(&key)?;
+            let same = registration.flow.peer() == peer && registration.registered == registered;
+            same.then_some((key, registration))
+        })
+    }
+
+    fn sender_hash(&self, peer: SocketAddr, registered: &str) -> u64 {
+        self.hasher.hash_one((peer, registered))
     }
 
     /// Adds or replaces a registration; returns the timer of the one replaced. `None` when the flow
@@ -155,6 +166,8 @@ impl Registrations {
             return None;
         }
         keys.push(key);
+        let sender = self.sender_hash(peer, &registration.registered);
+        self.by_sender.entry(sender).or_default().push(key);
         self.by_key.insert(key, registration);
         Some(before.and_then(|before| before.timer))
     }
@@ -167,6 +180,13 @@ impl Registrations {
             keys.retain(|other| *other != key);
             if keys.is_empty() {
                 self.by_peer.remove(&peer);
+            }
+        }
+        let sender = self.sender_hash(peer, &registration.registered);
+        if let Some(keys) = self.by_sender.get_mut(&sender) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.by_sender.remove(&sender);
             }
         }
         Some(registration)
@@ -198,6 +218,11 @@ impl Registrations {
         let from = request.from().ok();
         for address in preferred.chain(from) {
             let wanted = identity::public_identity(address.uri);
+            let mut registered = self.registered_from(peer, &wanted);
+            if let Some((_, own)) = registered.find(|(_, own)| own.may_use(&wanted)) {
+                return Some(own);
+            }
+            // One of the identities that were registered with it.
             let named = |key: &&RegistrationKey| {
                 self.by_key
                     .get(key)
@@ -330,4 +355,77 @@ pub fn granted(response: &Message, contact: &str) -> Option<u32> {
         .filter_map(|contact| contact.addr())
         .find(|address| address.uri.is_equivalent(wanted))
         .and_then(|address| address.expires().or(overall))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registration(user: &str, contact: &str, port: u16) -> Registration {
+        Registration {
+            flow: Flow::Udp {
+                listener: 0,
+                peer: SocketAddr::from(([192, 0, 2, 1], port)),
+            },
+            contact: contact.to_owned(),
+            registered: format!("sip:{user}@ims.test"),
+            identities: vec![
+                format!("<sip:{user}@ims.test>"),
+                format!("<tel:+1{port}{}>", user.len()),
+            ],
+            service_route: Vec::new(),
+            call_id: "c".to_owned(),
+            cseq: 1,
+            ends_at: Instant::from_secs(600),
+            timer: None,
+        }
+    }
+
+    fn from(user: &str) -> Message {
+        let text = format!(
+            "MESSAGE sip:x@ims.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n\
+             From: <sip:{user}@ims.test>;tag=a\r\nTo: <sip:x@ims.test>\r\nCall-ID: c\r\n\
+             CSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn users_who_share_an_address_are_told_apart_as_they_come_and_go() {
+        let mut all = Registrations::default();
+        for number in 0..1_000 {
+            let user = format!("u{number}");
+            let port = if number % 2 == 0 { 5060 } else { 5062 };
+            let key = RegistrationKey(number);
+            assert!(all.put(key, registration(&user, "sip:a", port)).is_some());
+        }
+        let [even, odd] = [5060, 5062].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+        let found = |all: &Registrations, peer, user: &str| {
+            let sender = all.sender(peer, &from(user));
+            sender.map(|registration| registration.registered.clone())
+        };
+        assert_eq!(
+            found(&all, even, "u500"),
+            Some("sip:u500@ims.test".to_owned())
+        );
+        assert_eq!(found(&all, odd, "u500"), None, "of another address");
+        assert_eq!(
+            all.key_of(even, "sip:u500@ims.test", "sip:a"),
+            Some(RegistrationKey(500))
+        );
+        assert_eq!(all.key_of(even, "sip:u500@ims.test", "sip:b"), None);
+
+        // A second contact of the same user, and the first one again under the same key.
+        all.put(RegistrationKey(2_000), registration("u500", "sip:b", 5060));
+        all.put(RegistrationKey(500), registration("u500", "sip:a", 5060));
+        let mut keys = all.keys_of(even, "sip:u500@ims.test");
+        keys.sort();
+        assert_eq!(keys, [RegistrationKey(500), RegistrationKey(2_000)]);
+
+        for key in all.keys().collect::<Vec<_>>() {
+            all.remove(key);
+        }
+        assert!(all.by_peer.is_empty() && all.by_sender.is_empty());
+        assert_eq!(found(&all, even, "u500"), None);
+    }
 }
