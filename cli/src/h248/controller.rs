@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::h248::error::ErrorCode;
+use ::h248::encoding::Encoding;
 use ::h248::message::{
     ActionReply, ActionRequest, AuditReply, AuditReturn, Command, CommandReply, ErrorDescriptor,
     Mid, NotifyReply, ReplyBody, ServiceChangeMethod, ServiceChangeReply, ServiceChangeResult,
@@ -57,7 +58,7 @@ impl Controller {
         let first_id = (since_epoch.as_millis() / 100 % 4_000_000_000) as u32;
         let mut config = Config::new(Mid::from(mid), TransactionId(first_id.max(1)));
         config.association = Association {
-            style: Style::Pretty,
+            encoding: Encoding::Text(Style::Pretty),
             ..Association::default()
         };
         let entropy = Entropy::from_u64(since_epoch.as_nanos() as u64);

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use h248::encoding::Encoding;
 use h248::error::ErrorCode;
 use h248::message::{
     ActionRequest, AuditReply, AuditReturn, Command, CommandReply, ContextId, ErrorDescriptor, Mid,
@@ -470,7 +471,7 @@ impl MediaGateway {
 
     fn set_association(&mut self, to: SocketAddr, version: u8) {
         let mut association = transaction::Association {
-            style: self.style,
+            encoding: Encoding::Text(self.style),
             version,
             ..transaction::Association::default()
         };

@@ -22,12 +22,12 @@ pub const ITEMS_MAX: usize = 4096;
 pub const EMBED_DEPTH_MAX: u8 = 4;
 
 /// How messages are encoded, clause 7.3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// Text, Annex B.
     Text(Style),
     /// Binary, Annex A.
-    Binary(std::sync::Arc<Naming>),
+    Binary,
 }
 
 impl Default for Encoding {
@@ -37,17 +37,12 @@ impl Default for Encoding {
 }
 
 impl Encoding {
-    /// Binary with the default names.
-    pub fn binary() -> Self {
-        Self::Binary(std::sync::Arc::default())
-    }
-
     /// True when `message` is binary: it begins with the tag of a SEQUENCE, which begins no text.
     pub fn is_binary(message: &[u8]) -> bool {
         message.first() == Some(&binary::FIRST_OCTET)
     }
 
-    /// Reads a message, in binary with the names given.
+    /// Reads a message of either encoding, in binary with the names given.
     ///
     /// # Errors
     /// Nothing of the message can be used.
@@ -59,14 +54,14 @@ impl Encoding {
         }
     }
 
-    /// Encodes a message.
+    /// Encodes a message, in binary with the names given.
     ///
     /// # Errors
     /// The binary encoding has no room for something.
-    pub fn to_vec(&self, message: &Message) -> Result<Vec<u8>, Unencodable> {
+    pub fn to_vec(self, message: &Message, naming: &Naming) -> Result<Vec<u8>, Unencodable> {
         match self {
-            Self::Text(style) => Ok(text::to_vec(message, *style)),
-            Self::Binary(naming) => binary::to_vec(message, naming),
+            Self::Text(style) => Ok(text::to_vec(message, style)),
+            Self::Binary => binary::to_vec(message, naming),
         }
     }
 }

@@ -42,19 +42,21 @@ mod peer;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{Entropy, Instant, TimerId, TimerQueue};
 
+use crate::binary::Naming;
+use crate::encoding::{BadTransaction, Encoding, Parsed, ParsedBody, SyntaxError, TransactionKind};
 use crate::error::ErrorCode;
 use crate::message::{
     ActionRequest, ErrorDescriptor, Mid, ReplyBody, Transaction, TransactionId, TransactionReply,
     VERSION,
 };
-use crate::text::{self, BadTransaction, ParsedBody, Style, SyntaxError, TransactionKind};
 
 use outgoing::Request;
-use peer::Peer;
+use peer::{Encoded, Peer};
 
 /// How an entity is known to its transport.
 pub type PeerAddress = SocketAddr;
@@ -125,8 +127,13 @@ impl Config {
 /// What holds between us and one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Association {
-    /// How messages are printed. Both styles are read.
-    pub style: Style,
+    /// How our messages are encoded. All encodings are read.
+    pub encoding: Encoding,
+    /// Names in binary.
+    pub naming: Arc<Naming>,
+    /// Our messages are text or binary as the last one of the peer was; `encoding` holds until one
+    /// comes.
+    pub follow_peer: bool,
     /// Protocol version in our messages.
     pub version: u8,
     /// What carries them.
@@ -153,7 +160,9 @@ pub struct Association {
 impl Default for Association {
     fn default() -> Self {
         Self {
-            style: Style::Compact,
+            encoding: Encoding::default(),
+            naming: Arc::default(),
+            follow_peer: true,
             version: VERSION,
             transport: Transport::Datagram,
             rto_initial: Duration::from_millis(500),
@@ -272,6 +281,8 @@ pub enum Error {
     TooManyPeers,
     /// The request is longer than a message of its transport.
     TooLong,
+    /// The peer is written to in binary, which has no room for something in the request.
+    Unencodable,
     /// The request is not being executed: it was answered, or given up with error 506.
     UnknownRequest,
 }
@@ -282,6 +293,7 @@ impl std::fmt::Display for Error {
             Self::TooManyRequests => "too many requests wait for replies of this peer",
             Self::TooManyPeers => "too many peers",
             Self::TooLong => "the request is longer than a message",
+            Self::Unencodable => "the request cannot be encoded in binary",
             Self::UnknownRequest => "the request is not being executed",
         })
     }
@@ -420,6 +432,7 @@ impl<T: Copy> Endpoint<T> {
     ///
     /// # Errors
     /// `TooManyRequests`, `TooManyPeers`: try again later. `TooLong`: say less at a time.
+    /// `Unencodable`: say it otherwise, or in text.
     pub fn send_request(
         &mut self,
         now: Instant,
@@ -430,7 +443,8 @@ impl<T: Copy> Endpoint<T> {
         self.start_request(now, peer, actions, token)
     }
 
-    /// Answers a request. An answer longer than a message of the transport becomes error 533.
+    /// Answers a request. An answer longer than a message of the transport becomes error 533; one
+    /// for which the binary encoding has no room, error 501.
     ///
     /// # Errors
     /// `UnknownRequest`: it was answered before, or its time was up.
@@ -449,31 +463,45 @@ impl<T: Copy> Endpoint<T> {
             self.counters.strangers_refused += 1;
             return;
         }
-        match text::parse(bytes) {
+        let is_binary = Encoding::is_binary(bytes);
+        let naming = match self.peers.get(&from) {
+            Some(peer) => Arc::clone(&peer.association.naming),
+            None => return,
+        };
+        match Encoding::parse(bytes, &naming) {
             Err(error) => {
                 self.counters.messages_malformed += 1;
-                self.queue_message_error(from, &error);
+                self.queue_message_error(from, &error, is_binary);
                 let fault = Fault::Malformed(error);
                 self.events.push_back(Output::MessageError { from, fault });
             }
-            Ok(message) => match message.body {
-                ParsedBody::Error(error) => {
-                    let fault = Fault::Reported(error);
-                    self.events.push_back(Output::MessageError { from, fault });
+            Ok(message) => {
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.hear(is_binary);
                 }
-                ParsedBody::Transactions(transactions) => {
-                    for transaction in transactions {
-                        let sender = Sender {
-                            from,
-                            mid: &message.mid,
-                            version: message.version,
-                        };
-                        self.handle_transaction(now, &sender, transaction);
-                    }
-                }
-            },
+                self.handle_message(now, from, message);
+            }
         }
         self.forget_stranger(from);
+    }
+
+    fn handle_message(&mut self, now: Instant, from: PeerAddress, message: Parsed) {
+        let transactions = match message.body {
+            ParsedBody::Error(error) => {
+                let fault = Fault::Reported(error);
+                self.events.push_back(Output::MessageError { from, fault });
+                return;
+            }
+            ParsedBody::Transactions(transactions) => transactions,
+        };
+        let sender = Sender {
+            from,
+            mid: &message.mid,
+            version: message.version,
+        };
+        for transaction in transactions {
+            self.handle_transaction(now, &sender, transaction);
+        }
     }
 
     /// Does what is due at `now`.
@@ -669,16 +697,16 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
-    fn queue_encoded(&mut self, peer: PeerAddress, encoded: &[u8]) {
+    fn queue_encoded(&mut self, peer: PeerAddress, encoded: &Encoded) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.queue_encoded(encoded);
             self.make_ready(peer);
         }
     }
 
-    fn queue_message_error(&mut self, peer: PeerAddress, error: &SyntaxError) {
+    fn queue_message_error(&mut self, peer: PeerAddress, error: &SyntaxError, is_binary: bool) {
         if let Some(known) = self.peers.get_mut(&peer) {
-            known.message_error = Some(error.descriptor());
+            known.set_message_error(error.descriptor(), is_binary);
             self.make_ready(peer);
         }
     }

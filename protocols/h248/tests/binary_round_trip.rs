@@ -197,13 +197,10 @@ fn the_first_octet_tells_the_encoding() {
         for encoding in [
             Encoding::Text(Style::Pretty),
             Encoding::Text(Style::Compact),
-            Encoding::binary(),
+            Encoding::Binary,
         ] {
-            let octets = encoding.to_vec(&message).unwrap();
-            assert_eq!(
-                Encoding::is_binary(&octets),
-                matches!(encoding, Encoding::Binary(_))
-            );
+            let octets = encoding.to_vec(&message, &Naming::default()).unwrap();
+            assert_eq!(Encoding::is_binary(&octets), encoding == Encoding::Binary);
             let parsed = Encoding::parse(&octets, &Naming::default()).unwrap();
             assert_eq!(parsed.into_message().as_ref(), Ok(&message));
         }

@@ -116,13 +116,21 @@ impl<T: Copy> Endpoint<T> {
                 body,
             })
         };
-        let mut encoded = peer.encode(&reply(body)).into_boxed_slice();
-        if encoded.len() > peer.transaction_len_max() {
-            let error = ErrorDescriptor::new(ErrorCode::RESPONSE_TOO_BIG);
-            encoded = peer
-                .encode(&reply(ReplyBody::Error(error)))
-                .into_boxed_slice();
-        }
+        let error = |error| reply(ReplyBody::Error(error));
+        let encoded = match peer.encode(&reply(body)) {
+            Ok(encoded) if encoded.len() <= peer.transaction_len_max() => encoded,
+            Ok(_) => {
+                let too_big = ErrorDescriptor::new(ErrorCode::RESPONSE_TOO_BIG);
+                peer.encode(&error(too_big))
+                    .map_err(|_| Error::Unencodable)?
+            }
+            Err(unencodable) => {
+                let words = unencodable.to_string();
+                let refused = ErrorDescriptor::with_text(ErrorCode::NOT_IMPLEMENTED, words);
+                peer.encode(&error(refused))
+                    .map_err(|_| Error::Unencodable)?
+            }
+        };
         let interval = peer.rto();
         peer.queue_encoded(&encoded);
         let repetition = imm_ack_required.then(|| Repetition {

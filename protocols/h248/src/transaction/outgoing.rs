@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::{Instant, TimerId};
 
+use super::peer::Encoded;
 use super::{
     Endpoint, Error, Failure, Output, PENDINGS_MAX, PeerAddress, RTO_MAX, SEGMENTS_MAX, Sender,
     T_MAX, Timer,
@@ -19,7 +20,7 @@ use crate::message::{
 pub(super) struct Request<T> {
     pub(super) peer: PeerAddress,
     token: T,
-    encoded: Box<[u8]>,
+    encoded: Encoded,
     sent_at: Instant,
     /// Sent more than once: its delay tells nothing about the round trip.
     is_repeated: bool,
@@ -51,7 +52,7 @@ impl<T: Copy> Endpoint<T> {
             return Err(Error::TooManyRequests);
         }
         let request = Transaction::Request(TransactionRequest { id, actions });
-        let encoded = known.encode(&request).into_boxed_slice();
+        let encoded = known.encode(&request).map_err(|_| Error::Unencodable)?;
         if encoded.len() > known.transaction_len_max() {
             return Err(Error::TooLong);
         }

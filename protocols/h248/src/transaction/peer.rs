@@ -8,8 +8,10 @@ use base::{Instant, TimerId, TimerQueue};
 use super::{
     Association, BUNDLE_LEN_MAX, DATAGRAM_LEN_MAX, RTO_MAX, STREAM_BUNDLE_LEN_MAX, Timer, Transport,
 };
+use crate::binary::{self, Unencodable};
+use crate::encoding::{Encoding, MESSAGE_LEN_MAX, TRANSACTIONS_MAX};
 use crate::message::{ErrorDescriptor, Message, MessageBody, Mid, Transaction, TransactionId};
-use crate::text::{self, MESSAGE_LEN_MAX, TRANSACTIONS_MAX};
+use crate::text::{self, Style};
 
 /// Most acknowledgements that wait for a message to go with.
 const ACKNOWLEDGEMENTS_MAX: usize = 64;
@@ -31,10 +33,15 @@ pub(super) struct Peer {
     pub(super) acknowledged: BTreeSet<TransactionId>,
     /// Standing in the endpoint's list of peers with something queued.
     pub(super) is_ready: bool,
-    /// To be sent as a message of its own.
-    pub(super) message_error: Option<ErrorDescriptor>,
+    /// To be sent as a message of its own, in this encoding.
+    message_error: Option<(ErrorDescriptor, Encoding)>,
     /// Our mId.
     mid: Mid,
+    /// How we write to it.
+    encoding: Encoding,
+    /// Its last message was binary.
+    heard_binary: Option<bool>,
+    /// What stands before transactions in text.
     header: Vec<u8>,
     /// Transactions to send, one behind the other, and where each ends.
     queue: Vec<u8>,
@@ -49,8 +56,22 @@ pub(super) struct Peer {
 #[derive(Debug)]
 struct End {
     at: usize,
+    is_binary: bool,
     /// No other transaction may follow in the same message.
     is_last: bool,
+}
+
+/// A transaction as it goes into messages of one encoding.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded {
+    octets: Box<[u8]>,
+    is_binary: bool,
+}
+
+impl Encoded {
+    pub(super) fn len(&self) -> usize {
+        self.octets.len()
+    }
 }
 
 /// A request that is being executed.
@@ -66,7 +87,7 @@ pub(super) struct Execution {
 #[derive(Debug)]
 pub(super) struct KeptReply {
     /// The transaction as it was sent.
-    pub(super) encoded: Box<[u8]>,
+    pub(super) encoded: Encoded,
     /// Present while it insists on an acknowledgement.
     pub(super) repetition: Option<Repetition>,
 }
@@ -91,6 +112,8 @@ impl Peer {
             is_ready: false,
             message_error: None,
             mid: mid.clone(),
+            encoding: association.encoding,
+            heard_binary: None,
             header: Vec::new(),
             queue: Vec::new(),
             ends: VecDeque::new(),
@@ -104,15 +127,35 @@ impl Peer {
     }
 
     pub(super) fn set_association(&mut self, association: Association, mid: &Mid) {
-        self.header.clear();
-        text::write_header(
-            None,
-            association.version,
-            mid,
-            association.style,
-            &mut self.header,
-        );
         self.association = association;
+        self.header.clear();
+        self.encoding = self.encoding_like(self.heard_binary);
+        let style = match self.encoding_like(Some(false)) {
+            Encoding::Text(style) => style,
+            Encoding::Binary => Style::default(),
+        };
+        let version = self.association.version;
+        text::write_header(None, version, mid, style, &mut self.header);
+    }
+
+    /// Notes how a message of the peer was encoded.
+    pub(super) fn hear(&mut self, is_binary: bool) {
+        self.heard_binary = Some(is_binary);
+        self.encoding = self.encoding_like(self.heard_binary);
+    }
+
+    /// How to write to a peer that wrote so.
+    fn encoding_like(&self, heard_binary: Option<bool>) -> Encoding {
+        let configured = self.association.encoding;
+        match (heard_binary, configured) {
+            (Some(true), _) if self.association.follow_peer => Encoding::Binary,
+            (Some(false), Encoding::Binary) if self.association.follow_peer => Encoding::default(),
+            _ => configured,
+        }
+    }
+
+    pub(super) fn set_message_error(&mut self, error: ErrorDescriptor, is_binary: bool) {
+        self.message_error = Some((error, self.encoding_like(Some(is_binary))));
     }
 
     /// Octets that a transaction may have.
@@ -121,7 +164,15 @@ impl Peer {
             Transport::Datagram => DATAGRAM_LEN_MAX,
             Transport::Reliable => MESSAGE_LEN_MAX,
         };
-        message_len_max.saturating_sub(self.header.len())
+        message_len_max.saturating_sub(self.overhead(self.encoding))
+    }
+
+    /// Octets that messages have beside transactions, at most.
+    fn overhead(&self, encoding: Encoding) -> usize {
+        match encoding {
+            Encoding::Text(_) => self.header.len(),
+            Encoding::Binary => binary::message_overhead_max(&self.mid),
+        }
     }
 
     pub(super) fn is_datagram(&self) -> bool {
@@ -166,25 +217,46 @@ impl Peer {
 
     // Queueing.
 
-    pub(super) fn encode(&self, transaction: &Transaction) -> Vec<u8> {
-        let mut encoded = Vec::with_capacity(512);
-        text::write_transaction(transaction, self.association.style, &mut encoded);
-        encoded
+    pub(super) fn encode(&self, transaction: &Transaction) -> Result<Encoded, Unencodable> {
+        let mut octets = Vec::with_capacity(512);
+        self.write(transaction, &mut octets)?;
+        Ok(Encoded {
+            octets: octets.into_boxed_slice(),
+            is_binary: self.encoding == Encoding::Binary,
+        })
     }
 
+    fn write(&self, transaction: &Transaction, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+        match self.encoding {
+            Encoding::Text(style) => text::write_transaction(transaction, style, out),
+            Encoding::Binary => {
+                binary::write_transaction(transaction, &self.association.naming, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a transaction that consists of numbers and an error at most: there is room for these
+    /// in every encoding.
     pub(super) fn queue(&mut self, transaction: &Transaction) {
-        text::write_transaction(transaction, self.association.style, &mut self.queue);
-        let is_last = matches!(transaction, Transaction::SegmentReply(..));
+        let mut queue = std::mem::take(&mut self.queue);
+        let written = self.write(transaction, &mut queue);
+        debug_assert_eq!(written, Ok(()));
+        self.queue = queue;
+        let is_binary = self.encoding == Encoding::Binary;
+        let is_segment_reply = matches!(transaction, Transaction::SegmentReply(..));
         self.ends.push_back(End {
             at: self.queue.len(),
-            is_last,
+            is_binary,
+            is_last: is_segment_reply && !is_binary,
         });
     }
 
-    pub(super) fn queue_encoded(&mut self, encoded: &[u8]) {
-        self.queue.extend_from_slice(encoded);
+    pub(super) fn queue_encoded(&mut self, encoded: &Encoded) {
+        self.queue.extend_from_slice(&encoded.octets);
         self.ends.push_back(End {
             at: self.queue.len(),
+            is_binary: encoded.is_binary,
             is_last: false,
         });
     }
@@ -213,14 +285,14 @@ impl Peer {
 
     /// A message of what is queued; `None` when nothing is, and then the peer is no longer ready.
     pub(super) fn next_message(&mut self, timers: &mut TimerQueue<Timer>) -> Option<Vec<u8>> {
-        if let Some(error) = self.message_error.take() {
+        if let Some((error, encoding)) = self.message_error.take() {
             let message = Message {
                 auth: None,
                 version: self.association.version,
                 mid: self.mid.clone(),
                 body: MessageBody::Error(error),
             };
-            return Some(text::to_vec(&message, self.association.style));
+            return encoding.to_vec(&message, &self.association.naming).ok();
         }
         let acknowledges = self.acknowledge_now && !self.acknowledgements.is_empty();
         if self.ends.is_empty() && !acknowledges {
@@ -228,19 +300,37 @@ impl Peer {
             self.is_ready = false;
             return None;
         }
-        let mut message = self.header.clone();
-        if !self.acknowledgements.is_empty() {
-            self.write_acknowledgements(&mut message);
+        let mut transactions = Vec::new();
+        let mut is_binary = self.ends.front().map(|end| end.is_binary);
+        let here = self.encoding == Encoding::Binary;
+        if !self.acknowledgements.is_empty() && is_binary.is_none_or(|binary| binary == here) {
+            is_binary = Some(here);
+            self.write_acknowledgements(&mut transactions);
             if let Some(timer) = self.acknowledge_timer.take() {
                 timers.cancel(timer);
             }
+            self.acknowledge_now = false;
         }
-        self.acknowledge_now = false;
-        self.bundle(&mut message);
-        Some(message)
+        let is_binary = is_binary.unwrap_or(here);
+        self.bundle(&mut transactions, is_binary);
+        Some(self.message(&transactions, is_binary))
     }
 
-    fn write_acknowledgements(&mut self, message: &mut Vec<u8>) {
+    /// A message of transactions in one encoding.
+    fn message(&self, transactions: &[u8], is_binary: bool) -> Vec<u8> {
+        if is_binary {
+            let mut message = Vec::new();
+            let version = self.association.version;
+            binary::wrap_transactions(version, &self.mid, transactions, &mut message);
+            return message;
+        }
+        let mut message = Vec::with_capacity(self.header.len() + transactions.len());
+        message.extend_from_slice(&self.header);
+        message.extend_from_slice(transactions);
+        message
+    }
+
+    fn write_acknowledgements(&mut self, out: &mut Vec<u8>) {
         self.acknowledgements.sort_unstable();
         self.acknowledgements.dedup();
         let mut ranges: Vec<(TransactionId, TransactionId)> = Vec::new();
@@ -250,21 +340,25 @@ impl Peer {
                 _ => ranges.push((id, id)),
             }
         }
-        let transaction = Transaction::ResponseAck(ranges);
-        text::write_transaction(&transaction, self.association.style, message);
+        let written = self.write(&Transaction::ResponseAck(ranges), out);
+        debug_assert_eq!(written, Ok(()));
     }
 
-    /// Moves transactions from the queue into `message`, as many as fit.
-    fn bundle(&mut self, message: &mut Vec<u8>) {
+    /// Moves transactions of one encoding from the queue into `transactions`, as many as fit.
+    fn bundle(&mut self, transactions: &mut Vec<u8>, is_binary: bool) {
         let len_max = match self.association.transport {
             Transport::Datagram => BUNDLE_LEN_MAX,
             Transport::Reliable => STREAM_BUNDLE_LEN_MAX,
         };
-        let head = message.len();
-        let has_acknowledgements = head > self.header.len();
+        let overhead = match is_binary {
+            true => binary::message_overhead_max(&self.mid),
+            false => self.header.len(),
+        };
+        let head = overhead + transactions.len();
+        let has_acknowledgements = !transactions.is_empty();
         let mut taken = 0;
         for count in 0..TRANSACTIONS_MAX - 1 {
-            let Some(end) = self.ends.front() else {
+            let Some(end) = self.ends.front().filter(|end| end.is_binary == is_binary) else {
                 break;
             };
             let is_first = count == 0 && !has_acknowledgements;
@@ -278,7 +372,7 @@ impl Peer {
                 break;
             }
         }
-        message.extend_from_slice(&self.queue[..taken]);
+        transactions.extend_from_slice(&self.queue[..taken]);
         self.queue.drain(..taken);
         for end in &mut self.ends {
             end.at -= taken;

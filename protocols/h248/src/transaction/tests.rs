@@ -1,3 +1,5 @@
+mod encoding;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use crate::message::{
     ActionReply, AmmsReply, AuditDescriptor, AuditRequest, Command, CommandReply, ContextId,
     Segment,
 };
+use crate::text;
 
 const MG: &str = "192.0.2.1:2944";
 const MGC: &str = "192.0.2.2:2944";
@@ -509,9 +512,16 @@ struct World {
 
 impl World {
     fn new(seed: u64, loss_per_mille: u64) -> Self {
-        let end = |own, seed| {
-            let config = Config::new(Mid::from(address(own)), TransactionId(1));
-            Endpoint::new(config, Entropy::from_u64(seed))
+        // Text, text that turns to binary with the peer, or binary.
+        let encodings = [
+            [Encoding::default(), Encoding::default()],
+            [Encoding::default(), Encoding::Binary],
+            [Encoding::Binary, Encoding::Binary],
+        ][(seed % 3) as usize];
+        let end = |own, entropy| {
+            let mut config = Config::new(Mid::from(address(own)), TransactionId(1));
+            config.association.encoding = encodings[usize::from(own == MGC)];
+            Endpoint::new(config, Entropy::from_u64(entropy))
         };
         Self {
             now: Instant::from_secs(1),
