@@ -9,7 +9,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use dataplane::io::af_xdp::AfXdpConfig;
 use serde::{Deserialize, Serialize};
+
+use super::io::AfXdpFile;
 
 /// Virtual MGs of one process at most.
 const GATEWAYS_MAX: usize = 64;
@@ -59,6 +62,8 @@ impl FromStr for Function {
 pub enum Io {
     /// Kernel sockets, batched.
     Udp,
+    /// Queues of interfaces, past the kernel's network stack.
+    AfXdp,
 }
 
 impl Io {
@@ -66,6 +71,7 @@ impl Io {
     pub const fn name(self) -> &'static str {
         match self {
             Io::Udp => "udp",
+            Io::AfXdp => "af_xdp",
         }
     }
 }
@@ -76,8 +82,9 @@ impl FromStr for Io {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "udp" => Ok(Io::Udp),
+            "af_xdp" => Ok(Io::AfXdp),
             _ => Err(format!(
-                "{text:?} is not a packet back-end; the one there is is udp"
+                "{text:?} is not a packet back-end; there are udp and af_xdp"
             )),
         }
     }
@@ -147,6 +154,8 @@ pub struct MediaFile {
     pub admin: Option<SocketAddr>,
     /// Show identities in logs in the clear.
     pub show_identities: Option<bool>,
+    /// What the back-end `af_xdp` is told.
+    pub af_xdp: Option<AfXdpFile>,
     /// The virtual MGs.
     pub mg: Option<Vec<GatewayFile>>,
 }
@@ -182,6 +191,8 @@ pub struct MediaConfig {
     pub admin: SocketAddr,
     /// Identities in logs.
     pub show_identities: bool,
+    /// What the back-end `af_xdp` is told, if it is the one.
+    pub af_xdp: Option<AfXdpConfig>,
     /// The virtual MGs, at least one.
     pub gateways: Vec<GatewayConfig>,
 }
@@ -234,7 +245,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-fn error(key: &str, value: impl fmt::Display, remedy: impl Into<String>) -> ConfigError {
+pub(super) fn error(key: &str, value: impl fmt::Display, remedy: impl Into<String>) -> ConfigError {
     ConfigError {
         key: key.into(),
         value: value.to_string(),
@@ -288,6 +299,7 @@ impl MediaFile {
             cores: over.cores.or(self.cores),
             admin: over.admin.or(self.admin),
             show_identities: over.show_identities.or(self.show_identities),
+            af_xdp: over.af_xdp.or(self.af_xdp),
             mg: Some(gateways),
         })
     }
@@ -314,9 +326,19 @@ impl MediaFile {
             .map(|(index, file)| file.validate(&format!("mg[{index}]")))
             .collect::<Result<Vec<_>, _>>()?;
         check_apart(&gateways)?;
+        let (io, cores) = (self.io.unwrap_or(Io::Udp), cores(self.cores)?);
+        let af_xdp = match (io, self.af_xdp) {
+            (Io::AfXdp, file) => Some(file.unwrap_or_default().validate(cores.len().max(1))?),
+            (Io::Udp, Some(_)) => {
+                let remedy = "is only for io = \"af_xdp\": set that, or leave this out";
+                return Err(error("af_xdp", "{…}", remedy));
+            }
+            (Io::Udp, None) => None,
+        };
         Ok(MediaConfig {
-            io: self.io.unwrap_or(Io::Udp),
-            cores: cores(self.cores)?,
+            io,
+            cores,
+            af_xdp,
             admin: self
                 .admin
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),

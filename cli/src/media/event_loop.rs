@@ -11,7 +11,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base::{Entropy, Instant};
-use dataplane::io::udp;
 use dataplane::{Clock, LocalAddress, LocalAddresses, runtime};
 use mg::{
     AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
@@ -23,7 +22,8 @@ use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 use trgw::{Relay, Trgw};
 
-use super::config::{Function, GatewayConfig, Io, MediaConfig};
+use super::config::{Function, GatewayConfig, MediaConfig};
+use super::io::{self as backend, IoStatus};
 use super::status::Status;
 use crate::failure::Failure;
 
@@ -56,6 +56,8 @@ pub struct EventLoop {
     trgw: Trgw,
     gateways: Vec<Gateway>,
     workers: Vec<JoinHandle<()>>,
+    /// What is in force of the back-end.
+    io: IoStatus,
     requests: Receiver<Sender<Value>>,
     handle: Handle,
     buffer: Box<[u8]>,
@@ -124,7 +126,7 @@ impl EventLoop {
                 mg: MediaGateway::new(mg_config(gateway), started, seed),
             });
         }
-        let (trgw, workers) = start_workers(config, clock)?;
+        let (trgw, workers, io) = start_workers(config, clock)?;
         info!(
             io = config.io.name(),
             workers = workers.len(),
@@ -143,6 +145,7 @@ impl EventLoop {
             trgw,
             gateways,
             workers,
+            io,
             requests,
             handle: Handle {
                 stop: Arc::default(),
@@ -251,6 +254,7 @@ impl EventLoop {
     fn status(&self, now: Instant) -> Value {
         let status = Status::of(
             now.since(self.started),
+            self.io.clone(),
             self.trgw.pairs() * 2,
             self.gateways.iter().map(|gateway| &gateway.mg),
             self.trgw.control().worker_stats(),
@@ -428,16 +432,10 @@ fn local_addresses(config: &MediaConfig) -> Result<LocalAddresses, Failure> {
 fn start_workers(
     config: &MediaConfig,
     clock: Clock,
-) -> Result<(Trgw, Vec<JoinHandle<()>>), Failure> {
+) -> Result<(Trgw, Vec<JoinHandle<()>>, IoStatus), Failure> {
     let no_workers = || cannot("start its workers");
     let addresses = local_addresses(config)?;
-    let Io::Udp = config.io;
-    check_descriptors(addresses.flows());
-    let udp = udp::UdpConfig {
-        workers: config.cores.len().max(1),
-        ..udp::UdpConfig::default()
-    };
-    let backend = udp::backend(&addresses, &udp).map_err(|fault| no_workers().because(fault))?;
+    let (backend, io) = backend::open(config, &addresses)?;
     let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
     let (control, workers) = runtime(&dataplane::Config::default(), backend, relay)
         .map_err(|fault| no_workers().because(fault))?;
@@ -454,21 +452,7 @@ fn start_workers(
             .spawn(move || worker.run(clock, core));
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
-    Ok((Trgw::new(control), threads))
-}
-
-/// A port takes a descriptor: tells at the start when there are fewer of them than ports.
-fn check_descriptors(ports: usize) {
-    match udp::raise_descriptor_limit() {
-        Ok(limit) if limit < ports as u64 => {
-            warn!(
-                limit,
-                ports, "fewer open files allowed than ports: raise LimitNOFILE"
-            );
-        }
-        Ok(_) => {}
-        Err(fault) => warn!(%fault, "cannot raise the limit of open files"),
-    }
+    Ok((Trgw::new(control), threads, io))
 }
 
 fn entropy() -> io::Result<Entropy> {

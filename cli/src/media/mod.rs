@@ -3,6 +3,7 @@
 mod admin;
 pub mod config;
 mod event_loop;
+mod io;
 mod status;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::process;
 use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
 use event_loop::EventLoop;
+use io::{AfXdpFile, InterfaceFile};
 
 /// Flags of the media process; each wins over the key of the same name in the file. Those that
 /// describe a virtual MG are for the one case that there is only one.
@@ -37,9 +39,12 @@ pub struct MediaArgs {
     /// UDP ports for media
     #[arg(long, value_name = "LOW-HIGH")]
     ports: Option<String>,
-    /// Packet back-end: udp
+    /// Packet back-end: udp or af_xdp
     #[arg(long, value_name = "NAME")]
     io: Option<Io>,
+    /// Interfaces for af_xdp, with all their queues
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    interface: Option<Vec<String>>,
     /// Cores for workers, one pinned to each: 2,4-7
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
@@ -70,6 +75,7 @@ impl MediaArgs {
                 cores: self.cores.clone(),
                 admin: self.admin,
                 show_identities: self.process.show_identities.then_some(true),
+                af_xdp: self.interface.as_deref().map(af_xdp),
                 mg: None,
             },
             gateway: GatewayFile {
@@ -81,6 +87,18 @@ impl MediaArgs {
                 ..GatewayFile::default()
             },
         }
+    }
+}
+
+/// These interfaces, and defaults for all else.
+fn af_xdp(names: &[String]) -> AfXdpFile {
+    let interface = |name: &String| InterfaceFile {
+        name: name.clone(),
+        ..InterfaceFile::default()
+    };
+    AfXdpFile {
+        interface: Some(names.iter().map(interface).collect()),
+        ..AfXdpFile::default()
     }
 }
 

@@ -7,6 +7,8 @@ use dataplane::{DropReason, WorkerStats};
 use mg::MediaGateway;
 use serde::Serialize;
 
+use super::io::IoStatus;
+
 /// The state of a media process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -16,6 +18,8 @@ pub struct Status {
     version: &'static str,
     /// Seconds since start.
     uptime_s: u64,
+    /// The packet back-end.
+    io: IoStatus,
     /// H.248 contexts of all virtual MGs.
     contexts: usize,
     /// Terminations in these.
@@ -59,6 +63,7 @@ impl Status {
     /// Puts it together.
     pub fn of<'a>(
         uptime: Duration,
+        io: IoStatus,
         flows: usize,
         gateways: impl Iterator<Item = &'a MediaGateway>,
         workers: impl Iterator<Item = WorkerStats>,
@@ -67,6 +72,7 @@ impl Status {
             process: "media",
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: uptime.as_secs(),
+            io,
             contexts: 0,
             terminations: 0,
             flows,
