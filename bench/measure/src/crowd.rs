@@ -215,7 +215,12 @@ impl Half {
     fn note(&mut self, now: Instant, index: usize, event: &Event, tally: &mut Tally) {
         match event {
             Event::Registered { .. } => tally.registered += 1,
-            Event::RegistrationFailed { .. } => tally.registrations_failed += 1,
+            Event::RegistrationFailed { status, reason } => {
+                tally.registrations_failed += 1;
+                if tally.registrations_failed == 1 {
+                    eprintln!("the first registration that failed: {status} {reason}");
+                }
+            }
             Event::Established { call } if self.side == Side::Caller => {
                 tally.established += 1;
                 if self.agents[index].hang_up(now, *call).is_err() {
@@ -224,7 +229,12 @@ impl Half {
             }
             Event::Ended { cause, .. } if self.side == Side::Caller => match cause {
                 Cause::HungUp => tally.ended += 1,
-                _ => tally.failed += 1,
+                other => {
+                    tally.failed += 1;
+                    if tally.failed == 1 {
+                        eprintln!("the first call that failed: {other:?}");
+                    }
+                }
             },
             _ => {}
         }
