@@ -128,10 +128,19 @@ pub enum Layout {
     Apart,
 }
 
+/// A process of a network, and how it is started.
+struct Member {
+    name: String,
+    admin: String,
+    line: String,
+    /// None after it was killed.
+    process: Option<Process>,
+}
+
 /// A running network.
 pub struct Network {
     // Dropped in this order: processes before the namespace that they run in.
-    processes: Vec<Process>,
+    members: Vec<Member>,
     capture: Capture,
     layout: Layout,
     namespace: Namespace,
@@ -144,7 +153,7 @@ impl Network {
         let (namespace, folder) = (Namespace::new(), Folder::new());
         let capture = Capture::start(&namespace, &folder);
         let mut network = Network {
-            processes: Vec::new(),
+            members: Vec::new(),
             capture,
             layout,
             namespace,
@@ -217,7 +226,32 @@ impl Network {
     fn start(&mut self, name: &str, admin: &str, line: &str) {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         let process = strowger::start(&self.namespace, &self.folder, name, admin, &arguments);
-        self.processes.push(process);
+        self.members.push(Member {
+            name: name.to_owned(),
+            admin: admin.to_owned(),
+            line: line.to_owned(),
+            process: Some(process),
+        });
+    }
+
+    /// Kills the process that answers at this admin address, by SIGKILL.
+    pub fn kill(&mut self, admin: &str) {
+        let member = self.members.iter_mut().find(|it| it.admin == admin);
+        member.expect("it is in the network").process = None;
+    }
+
+    /// The same while the network is in use elsewhere; [`Network::kill`] is to follow.
+    pub fn kill_now(&self, admin: &str) {
+        let member = self.members.iter().find(|it| it.admin == admin);
+        let process = member.and_then(|it| it.process.as_ref());
+        process.expect("it runs").kill();
+    }
+
+    /// Starts a process anew that was killed, and waits until it answers.
+    pub fn start_again(&mut self, admin: &str) {
+        let at = self.members.iter().position(|it| it.admin == admin);
+        let member = self.members.remove(at.expect("it is in the network"));
+        self.start(&member.name, &member.admin, &member.line);
     }
 
     /// Gives the subscribers to the HSS.
@@ -274,8 +308,22 @@ impl Network {
         strowger::run(&self.namespace, &self.folder, "call", &arguments)
     }
 
+    /// Runs `subscriber` at the HSS.
+    pub fn subscriber(&self, arguments: &[&str]) -> Run {
+        let place = [
+            "--json",
+            "subscriber",
+            "--admin",
+            self.hss(),
+            "--state",
+            "hss",
+        ];
+        let arguments = [place.as_slice(), arguments].concat();
+        strowger::run(&self.namespace, &self.folder, "subscriber", &arguments)
+    }
+
     /// Admin address of the HSS.
-    fn hss(&self) -> &'static str {
+    pub fn hss(&self) -> &'static str {
         match self.layout {
             Layout::Together => CONTROL,
             Layout::Apart => HSS,
@@ -327,7 +375,9 @@ impl Network {
             });
         }
         assert!(
-            self.processes.iter_mut().all(Process::is_running),
+            self.members
+                .iter_mut()
+                .all(|it| it.process.as_mut().is_some_and(Process::is_running)),
             "a process ended"
         );
         check(&self.capture.stop());

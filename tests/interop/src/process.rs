@@ -139,6 +139,19 @@ impl Process {
         self.wait(limit)
     }
 
+    /// Kills it (SIGKILL).
+    pub fn kill(&self) {
+        let id = i32::try_from(self.child.id()).ok();
+        let id = id.and_then(rustix::process::Pid::from_raw);
+        // The child is ours and not waited for: its identifier is nobody else's.
+        let killed = id.map(|id| rustix::process::kill_process(id, rustix::process::Signal::KILL));
+        assert!(
+            matches!(killed, Some(Ok(()))),
+            "{} cannot be killed",
+            self.name
+        );
+    }
+
     /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
