@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::Instant;
 
-use super::key::Key;
+use super::key::{Key, is_2543};
 use super::layer::{Owner, Running};
 use super::slab::Id;
 use super::timers::{TimerKind, Timers};
@@ -220,7 +220,19 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             self.server_act(id, action);
         }
         self.server_enter(now, id, next);
+        self.forget_success(id);
         user_answers || actions.contains(&Action::DeliverAck)
+    }
+
+    /// A 2xx to INVITE is not sent again from here (RFC 6026 7.1): for 64·T1 it would only take up
+    /// room. Without the magic cookie its To tag tells whose an ACK is.
+    fn forget_success(&mut self, id: Id) {
+        if let Some(server) = self.servers.find_mut(id)
+            && server.state == ServerState::Accepted
+            && !is_2543(&server.key)
+        {
+            server.response = None;
+        }
     }
 
     fn server_act(&mut self, id: Id, action: Action) {
