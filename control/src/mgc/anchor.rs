@@ -17,6 +17,8 @@ pub struct Anchor {
     /// Where it is.
     pub gateway: GatewayId,
     pub spec: AnchorSpec,
+    /// Gateways that had no room for it.
+    pub refusals: u8,
     pub state: State,
     /// The owner has let go of it: it goes as soon as nothing is under way.
     pub is_released: bool,
@@ -55,6 +57,7 @@ impl Anchor {
             owner,
             gateway,
             spec,
+            refusals: 0,
             state: State::Reserving(plan),
             is_released: false,
             applied: Plan {

@@ -53,6 +53,8 @@ pub struct Gateway {
     /// It may hold contexts that nobody knows: all are subtracted before it serves.
     pub is_dirty: bool,
     pub heard_at: Instant,
+    /// It had no room lately: until then calls go elsewhere, where there is elsewhere.
+    pub full_until: Instant,
     /// When to ask whether it is there; `None` while it is being asked, or need not be.
     pub probe_at: Option<Instant>,
     pub orphans_at: Option<Instant>,
@@ -95,6 +97,7 @@ impl Gateway {
             orphans: Vec::new(),
             is_dirty: true,
             heard_at: now,
+            full_until: now,
             probe_at: None,
             orphans_at: None,
             returns_to: None,
@@ -202,11 +205,12 @@ impl Gateways {
         self.by_address.get(&address).copied()
     }
 
-    /// The gateway in service that carries the fewest contexts.
-    pub fn least_loaded(&self) -> Option<GatewayId> {
+    /// The gateway in service that carries the fewest contexts; one that had no room lately comes
+    /// after all others.
+    pub fn least_loaded(&self, now: Instant) -> Option<GatewayId> {
         self.ids()
             .filter(|&id| self[id].state == GatewayState::InService)
-            .min_by_key(|&id| self[id].contexts())
+            .min_by_key(|&id| (self[id].full_until > now, self[id].contexts()))
     }
 
     /// A gateway that has been gone for longest and has nothing of ours: another may have its

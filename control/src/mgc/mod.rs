@@ -49,6 +49,10 @@ use requests::Asker;
 const CONTEXTS_MAX: usize = 500_000;
 /// Gateways known at once.
 const GATEWAYS_MAX: usize = 1024;
+/// Gateways without room that are tried for a call before it is refused.
+const REFUSALS_MAX: u8 = 3;
+/// How long a gateway that had no room is tried after all others.
+const FULL_FOR: Duration = Duration::from_secs(1);
 /// Transaction numbers that a millisecond of life takes at most: a restart begins past those of the
 /// life before, as long as no more are used on average. A call takes about four.
 const TRANSACTIONS_PER_MS: u64 = 16;
@@ -168,7 +172,8 @@ impl Mgc {
         spec: AnchorSpec,
         plan: Plan,
     ) -> Result<AnchorId, AnchorError> {
-        let gateway = self.gateways.least_loaded().ok_or(AnchorError::NoGateway)?;
+        let gateway = self.gateways.least_loaded(now);
+        let gateway = gateway.ok_or(AnchorError::NoGateway)?;
         let contexts: usize = self.gateways.iter().map(Gateway::contexts).sum();
         if contexts >= self.config.contexts_max || plan.streams.len() > sdp::MEDIA_MAX {
             return Err(AnchorError::Limit);
@@ -458,15 +463,43 @@ impl Mgc {
                 }
             }
             Err(error) => {
-                self.remove(id);
                 if let Outcome::Reply(body) = outcome {
                     self.subtract_made(now, gateway, body);
                 }
+                if says_full(error) {
+                    self.gateways[gateway].full_until = now + FULL_FOR;
+                    if !is_released && self.reserve_elsewhere(now, id) {
+                        return;
+                    }
+                }
+                self.remove(id);
                 if !is_released {
                     self.tell(id, owner, AnchorEvent::Failed(error));
                 }
             }
         }
+    }
+
+    /// Tries another gateway, after one that had no room; false when there is none with room.
+    fn reserve_elsewhere(&mut self, now: Instant, id: AnchorId) -> bool {
+        let other = self.gateways.least_loaded(now);
+        let other = other.filter(|&other| self.gateways[other].full_until <= now);
+        let (Some(other), Some(anchor)) = (other, self.anchors.get_mut(id)) else {
+            return false;
+        };
+        let State::Reserving(plan) = &anchor.state else {
+            return false;
+        };
+        if anchor.refusals >= REFUSALS_MAX {
+            return false;
+        }
+        anchor.refusals += 1;
+        let action = compile::reserve(&anchor.spec, plan);
+        let first = std::mem::replace(&mut anchor.gateway, other);
+        self.gateways[first].anchors -= 1;
+        self.gateways[other].anchors += 1;
+        self.send(now, other, vec![action], Purpose::Reserve(id))
+            .is_ok()
     }
 
     /// Subtracts what a reply says was made, though it is no use.
@@ -675,6 +708,15 @@ impl Mgc {
             event,
         });
     }
+}
+
+/// True for a refusal that another gateway may not give.
+fn says_full(error: AnchorError) -> bool {
+    let full = [
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::INSUFFICIENT_BANDWIDTH,
+    ];
+    matches!(error, AnchorError::Refused(code) if full.contains(&ErrorCode(code)))
 }
 
 /// Codes of H.248.8 that say that the context or its terminations are not there.

@@ -106,6 +106,36 @@ fn a_plan_without_streams_reserves_terminations_only() {
 }
 
 #[test]
+fn a_gateway_without_room_is_followed_by_another() {
+    let mut world = World::with_gateways(2);
+    let full = || Answer::Say(body("C=9{A=${ER=510{\"no\"}}}"));
+    world.answer(Kind::Add, full());
+    world.opened(offered());
+    let contexts = |world: &World| -> Vec<usize> {
+        let all = world.mgc.gateways();
+        all.iter().map(|gateway| gateway.contexts).collect()
+    };
+    assert_eq!(contexts(&world), [0, 1]);
+    // It comes after the other for a second.
+    world.opened(offered());
+    assert_eq!(contexts(&world), [0, 2]);
+    world.run(secs(2));
+    world.opened(offered());
+    assert_eq!(contexts(&world), [1, 2]);
+    // When none has room, the call is refused.
+    for gateway in &mut world.gateways {
+        gateway.answers.push_back((Kind::Add, full()));
+    }
+    world.open(offered());
+    world.settle();
+    assert_eq!(world.news(), failed(AnchorError::Refused(510)));
+    assert_eq!(contexts(&world), [1, 2]);
+    // That it had none a moment ago is no reason not to ask.
+    world.opened(offered());
+    assert_eq!(contexts(&world), [2, 2]);
+}
+
+#[test]
 fn an_error_anywhere_is_a_refusal_with_its_code() {
     let first = format!("A=ip/1{{{}}}", local("198.51.100.4:10002"));
     for (reply, code, subtracted) in [
