@@ -7,7 +7,7 @@ use ::control::config::{ControlConfig, ControlFile, Role};
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::process;
+use crate::process::{self, Order};
 
 /// Flags of the control process; each wins over the key of the same name in the file.
 #[derive(Debug, Args)]
@@ -75,6 +75,7 @@ impl ControlArgs {
             store: self.store.clone(),
             state: self.state.clone(),
             admin: self.admin,
+            drain_s: self.process.drain,
             show_identities: self.process.show_identities.then_some(true),
             ..ControlFile::default()
         }
@@ -101,7 +102,12 @@ pub fn run(args: &ControlArgs) -> Result<(), Failure> {
     let stopped = |fault| Failure::new("control cannot go on").because(fault);
     let mut process = ::control::Process::open(&config).map_err(stopped)?;
     let handle = process.stop_handle();
-    process::on_stop(&args.process, move || handle.stop())?;
+    process::on_order(&args.process, move |order| match order {
+        Order::Drain => handle.drain(),
+        Order::Release => handle.release(),
+        Order::Leave => handle.leave(),
+        Order::Stop => handle.stop(),
+    })?;
     process.run().map_err(stopped)
 }
 
@@ -120,7 +126,8 @@ mod tests {
     fn every_flag_reaches_the_configuration() {
         let line = "control --roles pcscf,icscf,scscf,hss --sip 127.0.0.1:5070,[::1]:5070 \
                     --realm a.test --mgc 127.0.0.1:2950 --diameter 127.0.0.1:3870 --hss local \
-                    --icscf 127.0.0.1:5071 --store s.redb --state st --admin 127.0.0.1:9999";
+                    --icscf 127.0.0.1:5071 --store s.redb --state st --admin 127.0.0.1:9999 \
+                    --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
             .expect("valid")
             .args;
@@ -134,6 +141,7 @@ mod tests {
         assert_eq!(config.store, Path::new("s.redb"));
         assert_eq!(config.state, Path::new("st"));
         assert_eq!(config.admin.port(), 9999);
+        assert_eq!(config.drain.as_secs(), 7);
     }
 
     #[test]

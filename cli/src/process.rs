@@ -1,6 +1,6 @@
 //! What the long-running commands share: logs, the order to stop, configuration files.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::thread;
 
@@ -14,16 +14,23 @@ use crate::failure::Failure;
 /// The longest configuration file read.
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
 
+/// The longest order read at once.
+const ORDER_BYTES_MAX: u64 = 64;
+
 /// Flags that both processes have.
 #[derive(Debug, Args)]
 pub struct ProcessArgs {
     /// What to log: error, warn, info, debug, or a filter such as info,control::mgc=debug
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: String,
+    /// Seconds that calls may go on when the process is told to end
+    #[arg(long, value_name = "SECONDS")]
+    pub drain: Option<u32>,
     /// Show identities of people in logs in the clear
     #[arg(long)]
     pub show_identities: bool,
-    /// Stop when standard input closes: how a supervisor stops its children
+    /// Take orders from standard input, and stop when it closes: how a supervisor stops its
+    /// children
     #[arg(long, hide = true)]
     supervised: bool,
 }
@@ -38,29 +45,82 @@ pub fn start_log(args: &ProcessArgs) -> Result<(), Failure> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
+        // A supervisor that was killed reads no more: what cannot be written is lost, and no more.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     // A subscriber that is there already is as good.
     let _ = log.try_init();
     Ok(())
 }
 
-/// Calls `stop` when the process is told to end: by SIGINT or SIGTERM, or by its supervisor. A
-/// second signal ends the process at once.
+/// What a process is told about its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Begin nothing new.
+    Drain,
+    /// End what there is.
+    Release,
+    /// Let what there is end in its time, and then end yourself.
+    Leave,
+    /// End at once, and what there is with you.
+    Stop,
+}
+
+impl Order {
+    /// What a supervisor writes for an order, a line each; its end is [`Order::Stop`].
+    pub const fn line(self) -> &'static str {
+        match self {
+            Order::Drain => "drain",
+            Order::Release => "release",
+            Order::Leave => "leave",
+            Order::Stop => "stop",
+        }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let all = [Order::Drain, Order::Release, Order::Leave, Order::Stop];
+        all.into_iter().find(|order| order.line() == line)
+    }
+}
+
+/// Calls `obey` when the process is told to end: by SIGINT or SIGTERM, which let it leave, or by
+/// its supervisor. A second signal ends the process at once.
+pub fn on_order(
+    args: &ProcessArgs,
+    obey: impl Fn(Order) + Clone + Send + 'static,
+) -> Result<(), Failure> {
+    if args.supervised {
+        let obey = obey.clone();
+        // The supervisor holds the other end of our standard input: when it ends, however it
+        // ends, so do we.
+        spawn("supervisor", move || {
+            let mut input = io::stdin().lock();
+            let mut line = String::new();
+            loop {
+                line.clear();
+                match (&mut input).take(ORDER_BYTES_MAX).read_line(&mut line) {
+                    Ok(1..) => {
+                        if let Some(order) = Order::parse(line.trim_end()) {
+                            obey(order);
+                        }
+                    }
+                    Ok(0) | Err(_) => return obey(Order::Stop),
+                }
+            }
+        })?;
+    }
+    on_signal(move || obey(Order::Leave))
+}
+
+/// Calls `stop` when the process is told to end, however.
 pub fn on_stop(
     args: &ProcessArgs,
     stop: impl Fn() + Clone + Send + 'static,
 ) -> Result<(), Failure> {
-    if args.supervised {
-        let stop = stop.clone();
-        // The supervisor holds the other end of our standard input: when it ends, however it
-        // ends, so do we.
-        spawn("supervisor", move || {
-            // Whatever comes is of no interest, only the end.
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            stop();
-        })?;
-    }
-    on_signal(stop)
+    on_order(args, move |order| match order {
+        Order::Drain | Order::Release => {}
+        Order::Leave | Order::Stop => stop(),
+    })
 }
 
 /// Calls `stop` at the first SIGINT or SIGTERM and ends the process at the second.

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::dns::SERVERS_MAX;
 
+/// Seconds that calls may go on when the process is told to end.
+const DRAIN_S: u32 = 30;
+
 /// A functional entity that this process plays (3GPP TS 23.002 4a).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,6 +93,8 @@ pub struct ControlFile {
     pub hosts: Option<BTreeMap<String, Vec<SocketAddr>>>,
     /// Name servers, asked for what is neither numeric nor in `[hosts]`.
     pub dns: Option<DnsFile>,
+    /// Seconds that calls may go on when the process is told to end.
+    pub drain_s: Option<u32>,
     /// Show identities in logs in the clear.
     pub show_identities: Option<bool>,
     /// What the registrar and the proxies allow.
@@ -239,6 +244,8 @@ pub struct ControlConfig {
     pub hosts: BTreeMap<String, Vec<SocketAddr>>,
     /// Name servers.
     pub dns: DnsPolicy,
+    /// How long calls may go on when the process is told to end.
+    pub drain: Duration,
     /// Identities in logs.
     pub show_identities: bool,
     /// Limits.
@@ -395,6 +402,7 @@ impl ControlFile {
             admin: over.admin.or(self.admin),
             hosts: over.hosts.or(self.hosts),
             dns: over.dns.or(self.dns),
+            drain_s: over.drain_s.or(self.drain_s),
             show_identities: over.show_identities.or(self.show_identities),
             limits: over.limits.or(self.limits),
             registration: over.registration.or(self.registration),
@@ -468,6 +476,7 @@ impl ControlFile {
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9080))),
             hosts: self.hosts.unwrap_or_default(),
             dns: dns(self.dns.unwrap_or_default())?,
+            drain: Duration::from_secs(self.drain_s.unwrap_or(DRAIN_S).into()),
             show_identities: self.show_identities.unwrap_or(false),
             limits: limits(self.limits.unwrap_or_default())?,
             registration: registration(self.registration.unwrap_or_default())?,

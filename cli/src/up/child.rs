@@ -1,13 +1,17 @@
 //! A process that is kept running.
 
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use signal_hook::low_level::signal_name;
 
 use super::screen::Screen;
 use crate::failure::Failure;
+use crate::process::Order;
 
 /// Wait before the first restart; doubled for each that follows.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -15,8 +19,10 @@ const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A child that ran this long has recovered.
 const RECOVERED: Duration = Duration::from_secs(60);
-/// How long a child may take to stop by itself.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long a child may take to stop by itself: control to release its calls and to take leave.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How long the last words of a child that ended are waited for.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 /// Longest line of a child's output that is shown whole.
 const LINE_BYTES_MAX: u64 = 8 << 10;
 
@@ -31,8 +37,15 @@ pub struct Supervised {
 }
 
 enum State {
-    Running { child: Child, since: Instant },
+    Running { child: Running, since: Instant },
     Waiting { until: Instant },
+}
+
+/// A child and what it writes to standard error.
+struct Running {
+    process: Child,
+    errors: Option<JoinHandle<()>>,
+    last_line: Arc<Mutex<String>>,
 }
 
 impl Supervised {
@@ -64,11 +77,32 @@ impl Supervised {
         self.restarts
     }
 
-    /// How it ended, when it has.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    /// How it ended, when it has, in words: status or signal, and what it said last.
+    pub fn ended(&mut self) -> Option<String> {
         match &mut self.state {
-            State::Running { child, .. } => child.try_wait().ok().flatten(),
+            State::Running { child, .. } => child.ended(),
             State::Waiting { .. } => None,
+        }
+    }
+
+    /// Seconds until it is started again, while it waits for that.
+    pub fn restarts_in(&self) -> Option<u64> {
+        match self.state {
+            State::Running { .. } => None,
+            State::Waiting { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                Some(left.as_secs_f64().ceil() as u64)
+            }
+        }
+    }
+
+    /// Gives it an order.
+    pub fn tell(&mut self, order: Order) {
+        if let State::Running { child, .. } = &mut self.state
+            && let Some(input) = &mut child.process.stdin
+        {
+            // One that does not listen any more has ended or is about to.
+            let _ = writeln!(input, "{}", order.line());
         }
     }
 
@@ -80,14 +114,14 @@ impl Supervised {
         let now = Instant::now();
         match &mut self.state {
             State::Running { child, since } => {
-                let Some(status) = child.try_wait().ok().flatten() else {
+                let Some(how) = child.ended() else {
                     return Ok(());
                 };
                 if now.duration_since(*since) >= RECOVERED {
                     self.backoff = BACKOFF_MIN;
                 }
                 self.screen.line(&format!(
-                    "{} ended ({status}); starting it again in {} s",
+                    "{} {how}; starting it again in {} s",
                     self.name,
                     self.backoff.as_secs()
                 ));
@@ -112,6 +146,7 @@ impl Supervised {
         let State::Running { child, .. } = &mut self.state else {
             return;
         };
+        let child = &mut child.process;
         drop(child.stdin.take());
         let deadline = Instant::now() + STOP_LIMIT;
         while Instant::now() < deadline {
@@ -135,7 +170,7 @@ impl Drop for Supervised {
 }
 
 /// Starts the subcommand `name` of this binary, with its output on the screen.
-fn spawn(name: &'static str, arguments: &[String], screen: &Screen) -> Result<Child, Failure> {
+fn spawn(name: &'static str, arguments: &[String], screen: &Screen) -> Result<Running, Failure> {
     let cannot =
         |fault: std::io::Error| Failure::new(format!("cannot start {name}")).because(fault);
     let program = std::env::current_exe().map_err(cannot)?;
@@ -150,21 +185,62 @@ fn spawn(name: &'static str, arguments: &[String], screen: &Screen) -> Result<Ch
         .process_group(0)
         .spawn()
         .map_err(cannot)?;
-    forward(name, child.stdout.take(), screen).map_err(cannot)?;
-    forward(name, child.stderr.take(), screen).map_err(cannot)?;
-    Ok(child)
+    let last_line = Arc::default();
+    forward(name, child.stdout.take(), screen, &Arc::default()).map_err(cannot)?;
+    let errors = forward(name, child.stderr.take(), screen, &last_line).map_err(cannot)?;
+    Ok(Running {
+        process: child,
+        errors,
+        last_line,
+    })
 }
 
-/// Copies a child's output to the screen, line by line, until it closes.
+impl Running {
+    /// How it ended, when it has.
+    fn ended(&mut self) -> Option<String> {
+        let status = self.process.try_wait().ok().flatten()?;
+        let limit = Instant::now() + LAST_WORDS_LIMIT;
+        let is_reading = |errors: &JoinHandle<()>| !errors.is_finished();
+        while self.errors.as_ref().is_some_and(is_reading) && Instant::now() < limit {
+            thread::sleep(Duration::from_millis(5));
+        }
+        // A thread that panicked while writing left at worst half a line.
+        let last = self
+            .last_line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Some(describe(status, &last))
+    }
+}
+
+/// How a process ended, and its last line.
+fn describe(status: ExitStatus, last_line: &str) -> String {
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit status {code}"),
+        (None, Some(signal)) => match signal_name(signal) {
+            Some(name) => format!("was killed by {name}"),
+            None => format!("was killed by signal {signal}"),
+        },
+        (None, None) => format!("ended ({status})"),
+    };
+    match last_line {
+        "" => how,
+        line => format!("{how} after \"{line}\""),
+    }
+}
+
+/// Copies a child's output to the screen, line by line, until it closes; keeps the last line.
 fn forward(
     name: &'static str,
     from: Option<impl Read + Send + 'static>,
     screen: &Screen,
-) -> std::io::Result<()> {
+    last_line: &Arc<Mutex<String>>,
+) -> std::io::Result<Option<JoinHandle<()>>> {
     let Some(from) = from else {
-        return Ok(());
+        return Ok(None);
     };
     let screen = screen.clone();
+    let last_line = Arc::clone(last_line);
     let copy = move || {
         let mut from = BufReader::new(from);
         let mut line = Vec::new();
@@ -177,7 +253,12 @@ fn forward(
                 Ok(0) | Err(_) => return,
                 Ok(_) => {
                     let text = String::from_utf8_lossy(&line);
-                    screen.line(&format!("{name:>7} │ {}", text.trim_end()));
+                    let text = text.trim_end();
+                    screen.line(&format!("{name:>7} │ {text}"));
+                    if !text.is_empty() {
+                        let mut last = last_line.lock().unwrap_or_else(PoisonError::into_inner);
+                        text.clone_into(&mut last);
+                    }
                 }
             }
         }
@@ -185,5 +266,28 @@ fn forward(
     thread::Builder::new()
         .name(format!("{name} log"))
         .spawn(copy)
-        .map(drop)
+        .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_by_its_cause_and_the_last_words() {
+        let exit = |code: i32| ExitStatus::from_raw(code << 8);
+        assert_eq!(
+            describe(exit(1), "error: no port"),
+            "ended with exit status 1 after \"error: no port\""
+        );
+        assert_eq!(describe(exit(0), ""), "ended with exit status 0");
+        assert_eq!(
+            describe(ExitStatus::from_raw(9), ""),
+            "was killed by SIGKILL"
+        );
+        assert_eq!(
+            describe(ExitStatus::from_raw(40), ""),
+            "was killed by signal 40"
+        );
+    }
 }

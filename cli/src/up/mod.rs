@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::call::CallArgs;
 use crate::failure::Failure;
 use crate::http::Client;
+use crate::process::Order;
 use crate::{call, output, process, status};
 use child::Supervised;
 use screen::Screen;
@@ -29,6 +30,9 @@ const POLL: Duration = Duration::from_millis(100);
 const STATUS_TERMINAL: Duration = Duration::from_secs(1);
 /// How often it is written elsewhere.
 const STATUS_LOG: Duration = Duration::from_secs(60);
+
+/// How long calls that are released may take to end.
+const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Flags of `up`.
 #[derive(Debug, Args)]
@@ -61,6 +65,9 @@ pub struct UpArgs {
     /// Seconds of speech in the call
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     seconds: u32,
+    /// Seconds that calls may go on when it is told to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain: u32,
     /// What both processes log
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     log: String,
@@ -127,7 +134,9 @@ fn serve(
         say("\nrunning; stop with Ctrl-C");
         watch(plan, &mut control, &mut media, &screen, stop)?;
         screen.status("");
-        say("stopping");
+        say("stopping; again to stop at once");
+        drain(args, plan, &mut control, &screen);
+        screen.status("");
         code = ExitCode::SUCCESS;
     }
     // Media first, so that its controller hears that it leaves.
@@ -279,11 +288,10 @@ fn wait_until_ready(
     let mut missing = String::new();
     while Instant::now() < deadline && !stop.load(Ordering::Acquire) {
         for (name, child) in [("control", &mut *control), ("media", &mut *media)] {
-            if let Some(status) = child.ended() {
-                // Its own words are on their way to the screen.
-                thread::sleep(POLL);
-                return Err(Failure::new(format!("{name} ended at once ({status})"))
-                    .remedy("Its last lines above say why."));
+            if let Some(how) = child.ended() {
+                return Err(Failure::new(format!("{name} does not start"))
+                    .because(format!("it {how}"))
+                    .remedy("Its lines above say more."));
             }
         }
         missing = match readiness(plan) {
@@ -361,11 +369,62 @@ fn watch(
                 status::fetch_with(&mut clients.0).unwrap_or(json!(null)),
                 status::fetch_with(&mut clients.1).unwrap_or(json!(null)),
             );
-            screen.status(&status_line(&seen.0, &seen.1, restarts));
+            let mut line = status_line(&seen.0, &seen.1, restarts);
+            for (name, child) in [("control", &*control), ("media", &*media)] {
+                if let Some(seconds) = child.restarts_in() {
+                    line.push_str(&format!(" · {name} starts again in {seconds} s"));
+                }
+            }
+            screen.status(&line);
         }
         thread::sleep(POLL);
     }
     Ok(())
+}
+
+/// Lets calls end in their time, and releases those that are left.
+fn drain(args: &UpArgs, plan: &Plan, control: &mut Supervised, screen: &Screen) {
+    let mut client = Client::new(plan.control_admin);
+    control.tell(Order::Drain);
+    let mut until = Instant::now() + Duration::from_secs(args.drain.into());
+    let mut is_released = false;
+    let mut shown = None;
+    while control.ended().is_none()
+        && let Ok(seen) = status::fetch_with(&mut client)
+    {
+        let dialogs = seen["dialogs"].as_u64().unwrap_or(0);
+        let contexts = seen["contexts"].as_u64().unwrap_or(0);
+        if dialogs == 0 && contexts == 0 {
+            return;
+        }
+        if Instant::now() >= until {
+            if is_released {
+                return;
+            }
+            is_released = true;
+            until = Instant::now() + RELEASE_LIMIT;
+            screen.line(&format!(
+                "{dialogs} dialogs have not ended and are released"
+            ));
+            control.tell(Order::Release);
+        }
+        let left = until.saturating_duration_since(Instant::now()).as_secs();
+        if screen.is_terminal() || shown != Some(dialogs) {
+            shown = Some(dialogs);
+            screen.status(&drain_line(dialogs, left, is_released));
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// What is left of the calls, in one line.
+fn drain_line(dialogs: u64, seconds: u64, is_released: bool) -> String {
+    let dialogs = output::thousands(dialogs);
+    if is_released {
+        format!("releasing: {dialogs} dialogs left")
+    } else {
+        format!("draining: {dialogs} dialogs left, {seconds} s for them to end")
+    }
 }
 
 /// Both processes in one line.
@@ -412,6 +471,15 @@ mod tests {
             status_line(&json!(null), &json!(null), 3),
             "control does not answer · media does not answer · 3 restarts"
         );
+    }
+
+    #[test]
+    fn the_line_of_a_drain_counts_down() {
+        assert_eq!(
+            drain_line(2, 29, false),
+            "draining: 2 dialogs left, 29 s for them to end"
+        );
+        assert_eq!(drain_line(1_000, 3, true), "releasing: 1 000 dialogs left");
     }
 
     #[test]

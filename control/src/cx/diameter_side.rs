@@ -214,6 +214,17 @@ impl DiameterSide {
         self.drain(now);
     }
 
+    /// Takes leave of all peers (RFC 6733 5.4).
+    pub fn stop(&mut self, now: Instant) {
+        self.endpoint.stop(now);
+        self.drain(now);
+    }
+
+    /// True when there is no connection.
+    pub fn is_disconnected(&self) -> bool {
+        self.connections.is_empty()
+    }
+
     /// When it wants attention.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.endpoint.next_timeout()

@@ -168,13 +168,5 @@ impl Actions<'_> {
 
 /// Refuses a request because a table is full (RFC 3261 21.5.4).
 pub(crate) fn refuse_for_load(actions: &mut Actions<'_>, server: ServerId, request: &Message) {
-    let tag = actions.stack.token();
-    let mut draft = request.response(503, "");
-    draft
-        .to_tag(&tag)
-        .append(sip::HeaderName::RetryAfter, RETRY_AFTER_S);
-    actions.stack.respond(actions.now, server, &mut draft);
+    actions.stack.reject(actions.now, server, request, 503, "");
 }
-
-/// Retry-After of what is refused for load, in seconds.
-const RETRY_AFTER_S: &str = "5";

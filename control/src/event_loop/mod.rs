@@ -12,6 +12,7 @@
 //! peers, the store and name servers only answer what was begun here, and are served when read.
 
 mod ready;
+mod stop;
 mod stream;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,7 +20,6 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ use crate::journal::JournalThread;
 use crate::node::{Input, Node, Output, Payload, Service, Socket, StreamId};
 use crate::store::{Outcome, Refusal, StoreThread};
 use ready::Ready;
+use stop::Ending;
+pub use stop::StopHandle;
 use stream::Stream;
 
 /// Datagrams read from one socket before the others have their turn: what comes in the time that
@@ -54,28 +56,12 @@ const READ_BYTES_MAX: usize = 65_535;
 const UDP_RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 
 /// How long a stream on which nothing more comes is kept for what came before to be answered.
-const ENDING_MAX: Duration = Duration::from_secs(1);
+const ENDED_MAX: Duration = Duration::from_secs(1);
 /// How long a stream that is to be closed may take to send what waits on it.
 const CLOSING_MAX: Duration = Duration::from_secs(30);
 
 const WAKER: Token = Token(0);
 const FIRST_FREE: usize = 1;
-
-/// A way to end the loop from another thread.
-#[derive(Clone, Debug)]
-pub struct StopHandle {
-    stop: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-}
-
-impl StopHandle {
-    /// Asks the loop to end after its present turn.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        // A failed wake means that the loop's poll is gone, and with it the loop.
-        let _ = self.waker.wake();
-    }
-}
 
 /// Listening sockets of a control process, opened before anything else so that errors are told at
 /// start.
@@ -172,7 +158,7 @@ pub struct EventLoop {
     token_next: usize,
     readable: Ready,
     /// Streams on which nothing more comes, and until when what came may wait to be served.
-    ending: VecDeque<(Instant, StreamId)>,
+    ended: VecDeque<(Instant, StreamId)>,
     /// Streams that still send before they close, and how long they may.
     closing: VecDeque<(Instant, StreamId)>,
     /// Given up for a moment when the process has no more descriptors, so that peers are turned
@@ -186,7 +172,7 @@ pub struct EventLoop {
     admin: Receiver<admin::Envelope>,
     admin_replies: HashMap<u64, admin::ReplySender>,
     admin_next: u64,
-    stop: StopHandle,
+    ending: Ending,
 }
 
 struct UdpPort {
@@ -209,6 +195,7 @@ impl EventLoop {
         store: Option<StoreThread>,
         admin: Receiver<admin::Envelope>,
     ) -> io::Result<Self> {
+        let drain = node.drain_time();
         let mut udp = Vec::new();
         let mut token_next = FIRST_FREE;
         for (socket, mut port) in sockets.udp {
@@ -234,7 +221,7 @@ impl EventLoop {
             tokens: HashMap::new(),
             token_next,
             readable: Ready::default(),
-            ending: VecDeque::new(),
+            ended: VecDeque::new(),
             closing: VecDeque::new(),
             spare: spare(),
             has_messages: false,
@@ -244,10 +231,7 @@ impl EventLoop {
             admin,
             admin_replies: HashMap::new(),
             admin_next: 0,
-            stop: StopHandle {
-                stop: Arc::new(AtomicBool::new(false)),
-                waker,
-            },
+            ending: Ending::new(StopHandle::new(waker), drain),
         })
     }
 
@@ -264,7 +248,7 @@ impl EventLoop {
 
     /// A handle to end the loop with.
     pub fn stop_handle(&self) -> StopHandle {
-        self.stop.clone()
+        self.ending.handle()
     }
 
     /// Runs until stopped.
@@ -273,7 +257,8 @@ impl EventLoop {
     /// The system's poll fails, or the store thread ended: nothing can be acknowledged any more.
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        while !self.stop.stop.load(Ordering::Acquire) {
+        while !self.ending.advance(self.clock.now(), &mut self.node) {
+            self.perform_outputs();
             self.wait(&mut events)?;
             for event in &events {
                 if event.token() == WAKER {
@@ -302,6 +287,7 @@ impl EventLoop {
             self.node.handle_timeout(now);
             self.perform_outputs();
         }
+        self.perform_outputs();
         info!("control stopped");
         Ok(())
     }
@@ -322,7 +308,8 @@ impl EventLoop {
         let is_idle = self.readable.is_empty() && !self.node.has_waiting();
         let timeout = if is_idle && !self.has_messages {
             let closing = self.closing.front().map(|&(at, _)| at);
-            let next = self.node.next_timeout().into_iter().chain(closing).min();
+            let other = closing.into_iter().chain(self.ending.next_timeout());
+            let next = self.node.next_timeout().into_iter().chain(other).min();
             next.map(|at| at - self.clock.now())
         } else {
             Some(Duration::ZERO)
@@ -490,7 +477,7 @@ impl EventLoop {
             };
             match stream.read(&mut self.buffer) {
                 Ok(0) => {
-                    self.ending.push_back((self.clock.now() + ENDING_MAX, id));
+                    self.ended.push_back((self.clock.now() + ENDED_MAX, id));
                     return false;
                 }
                 Ok(length) => {
@@ -530,11 +517,11 @@ impl EventLoop {
 
     /// Ends streams on which nothing more comes, once what came has been served.
     fn end_streams(&mut self, now: Instant) {
-        while let Some(&(at, id)) = self.ending.front() {
+        while let Some(&(at, id)) = self.ended.front() {
             if at > now && self.node.has_waiting() {
                 break;
             }
-            self.ending.pop_front();
+            self.ended.pop_front();
             self.end_stream(id);
         }
     }

@@ -4,6 +4,7 @@
 //! [`Output`]s; tests run many nodes on virtual time. After any call that takes `now`, drain
 //! [`Node::poll_output`].
 
+mod ending;
 mod io;
 
 use std::collections::{HashMap, VecDeque};
@@ -56,6 +57,8 @@ pub struct Node {
     services: HashMap<StreamId, Service>,
     streams_accepted: u64,
     outputs: VecDeque<Output>,
+    /// Calls were released because the process ends.
+    are_released: bool,
 }
 
 impl Node {
@@ -92,6 +95,7 @@ impl Node {
             services: HashMap::new(),
             streams_accepted: 0,
             outputs: VecDeque::new(),
+            are_released: false,
             stack,
             entropy,
             config,

@@ -111,6 +111,13 @@ impl Stack {
         }
     }
 
+    /// Requests of entities that wait for a final response.
+    pub fn requests_pending(&self) -> usize {
+        let states = transaction::ClientState::ALL.iter();
+        let pending = states.filter(|state| state.is_pending());
+        pending.map(|&state| self.layer.client_count(state)).sum()
+    }
+
     /// What the resolver has done.
     pub fn dns_totals(&self) -> dns::Totals {
         self.resolver.totals()
@@ -286,7 +293,8 @@ impl Stack {
         self.drain_layer(now);
     }
 
-    /// Answers a request with a status and nothing more; a To tag is made where there is none.
+    /// Answers a request with a status and nothing more; a To tag is made where there is none, and a
+    /// Retry-After for 503.
     pub fn reject(
         &mut self,
         now: Instant,
@@ -299,6 +307,10 @@ impl Stack {
         let mut draft = request.response(status, reason);
         if status > 100 {
             draft.to_tag(&tag);
+        }
+        if status == 503 {
+            let seconds = self.gate.retry_after(&mut self.entropy);
+            draft.append(HeaderName::RetryAfter, &seconds.to_string());
         }
         self.respond(now, server, &mut draft);
     }

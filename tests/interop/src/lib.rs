@@ -23,4 +23,4 @@ pub mod strowger;
 pub use capture::{Analysis, Capture, RtpStream};
 pub use folder::Folder;
 pub use namespace::Namespace;
-pub use process::{Process, Run};
+pub use process::{Process, Run, signal};

@@ -128,14 +128,24 @@ impl Process {
         }
     }
 
+    /// The numbers of its own children.
+    pub fn children(&self) -> Vec<u32> {
+        let id = self.id();
+        let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let list = list.unwrap_or_default();
+        list.split_whitespace()
+            .filter_map(|id| id.parse().ok())
+            .collect()
+    }
+
+    /// Sends it a signal: `TERM`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        signal(self.id(), name);
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     pub fn stop(self, limit: Duration) -> Run {
-        let kill = format!("kill -TERM {}", self.child.id());
-        // A process that is gone already needs no signal.
-        let _ = Command::new("sh")
-            .args(["-c", &kill])
-            .stderr(Stdio::null())
-            .status();
+        self.signal("TERM");
         self.wait(limit)
     }
 
@@ -156,6 +166,15 @@ impl Process {
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
+}
+
+/// Sends a signal to a process that a test has started.
+pub fn signal(id: u32, name: &str) {
+    // A process that is gone already needs no signal.
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), &id.to_string()])
+        .stderr(Stdio::null())
+        .status();
 }
 
 impl Drop for Process {

@@ -31,6 +31,15 @@ impl Pcscf {
         }
     }
 
+    /// Ends all legs: the process is about to end.
+    pub fn release_calls(&mut self, actions: &mut Actions<'_>, why: &'static str) {
+        let mut keys: Vec<LegKey> = self.legs.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.release(actions, key, why);
+        }
+    }
+
     /// Ends a leg: BYE to both ends when the call is answered, 503 and CANCEL when it is not.
     pub(super) fn release(&mut self, actions: &mut Actions<'_>, key: LegKey, why: &'static str) {
         let Some(leg) = self.legs.get_mut(&key) else {
