@@ -180,7 +180,9 @@ impl Pcscf {
 }
 
 fn values(message: &Message, name: HeaderName) -> Vec<String> {
-    message.values(name).map(str::to_owned).collect()
+    let mut values: Vec<String> = message.values(name).map(str::to_owned).collect();
+    values.shrink_to_fit();
+    values
 }
 
 /// The credentials as the P-CSCF passes them on: whatever the UE says of their protection is

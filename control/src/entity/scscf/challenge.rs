@@ -181,6 +181,8 @@ impl User {
             let oldest = self.pending.iter().position(oldest);
             self.pending.remove(oldest.unwrap_or(0));
         }
+        // One at a time is the rule, and there may be a million of users.
+        self.pending.reserve_exact(1);
         self.pending.push(pending);
     }
 

@@ -244,6 +244,8 @@ impl RegistrationSet {
                 self.contacts_made += 1;
             }
         }
+        // One contact is the rule, and there may be a million of them.
+        self.contacts.reserve_exact(1);
         self.contacts.push(contact.clone());
         changes.push(Change {
             event: contact.event,
@@ -304,7 +306,7 @@ impl Binding {
 /// The identities of a profile, canonical; those of the profile that holds `identity` first.
 /// Wildcards are left out.
 pub fn identities(profile: &ImsSubscription) -> Vec<Identity> {
-    profile
+    let mut identities: Vec<Identity> = profile
         .service_profiles
         .iter()
         .flat_map(|service| &service.public_identities)
@@ -317,7 +319,9 @@ pub fn identities(profile: &ImsSubscription) -> Vec<Identity> {
                 display_name: public.display_name.clone(),
             })
         })
-        .collect()
+        .collect();
+    identities.shrink_to_fit();
+    identities
 }
 
 /// Contact parameters but for `expires`, each with its semicolon.
