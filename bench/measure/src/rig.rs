@@ -20,11 +20,11 @@ pub const PCSCF: &str = "127.0.0.1:5060";
 pub const MGC: &str = "127.0.0.1:2944";
 
 /// The media process.
-///
-/// A port rests for 5 s: so many are needed for some thousand set-ups a second.
-const MEDIA: &str = "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
-                     --address 127.0.0.2,127.0.0.12,127.0.0.22,127.0.0.32 \
-                     --ports 10000-59999 --io udp";
+const MEDIA: &str = "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 --io udp";
+/// Ports for some thousand calls a second: each rests for 5 s.
+const PORTS: &str = "--address 127.0.0.2,127.0.0.12 --ports 20000-49999";
+/// For as many set-ups as the process can do.
+const MANY_PORTS: &str = "--address 127.0.0.2,127.0.0.12,127.0.0.22,127.0.0.32 --ports 10000-59999";
 const MEDIA_ADMIN: &str = "127.0.0.2:9081";
 
 /// Where Kamailio's P-CSCF listens.
@@ -135,7 +135,7 @@ impl Rig {
             }
         }
         if anchor {
-            rig.start_one("media", MEDIA_ADMIN, MEDIA);
+            rig.start_one("media", MEDIA_ADMIN, &format!("{MEDIA} {PORTS}"));
             rig.wait_until("the gateway registers", |rig| {
                 let Some(status) = rig.status(rig.pcscf()) else {
                     return false;
@@ -341,7 +341,7 @@ impl MediaRig {
     /// Starts it on a core; it looks for its controller at [`MGC`].
     pub fn start(core: usize) -> Self {
         let (namespace, folder) = (Namespace::new(), Folder::new());
-        let mut command = pinned(&namespace, core, MEDIA);
+        let mut command = pinned(&namespace, core, &format!("{MEDIA} {MANY_PORTS}"));
         command.args(["--log", "warn", "--admin", MEDIA_ADMIN]);
         let media = Process::start("media", &mut command, folder.path());
         MediaRig {
