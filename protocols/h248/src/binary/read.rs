@@ -115,9 +115,7 @@ impl Reader<'_> {
         let parsed = fields.required(1, "a Message", |element| {
             let mut fields = Fields::of(&element)?;
             let version = fields.required(0, "a version", |element| version(&element))?;
-            let mid = fields.required(1, "an mId", |element| {
-                code(mid(&element), ErrorCode::INCORRECT_IDENTIFIER)
-            })?;
+            let mid = fields.required(1, "an mId", |element| mid(&element))?;
             let body = fields.required(2, "a message body", |element| self.body(&element))?;
             fields.end()?;
             Ok(Parsed {
@@ -368,7 +366,10 @@ impl Reader<'_> {
             while let Some(field) = contents.next()? {
                 match field.octets {
                     &[octet] if octets.len() < naming::LEVELS_MAX => octets.push(octet),
-                    _ => return field.fault("wildcards of one octet"),
+                    _ => {
+                        let code = ErrorCode::INCORRECT_IDENTIFIER;
+                        return field.fault_with(code, "wildcards of one octet");
+                    }
                 }
             }
             Ok(octets)
@@ -513,8 +514,9 @@ struct Head {
 
 impl Head {
     fn id(&mut self, fields: &mut Fields<'_>) -> Read<TransactionId> {
-        let id = fields.required(0, "a transaction number", |element| element.u32());
-        let id = TransactionId(code(id, ErrorCode::INCORRECT_IDENTIFIER)?);
+        let id = fields.required(0, "a transaction number", |element| {
+            code(element.u32(), ErrorCode::INCORRECT_IDENTIFIER).map(TransactionId)
+        })?;
         self.id = Some(id);
         Ok(id)
     }
@@ -552,10 +554,12 @@ fn version(element: &Element<'_>) -> Read<u8> {
     }
 }
 
-/// MId behind the tag of its field.
+/// MId behind the tag of its field. Its errors have code 410.
 fn mid(element: &Element<'_>) -> Read<Mid> {
-    let alternative = element.choice()?;
-    mid_alternative(&alternative, 0)
+    let mid = element
+        .choice()
+        .and_then(|alternative| mid_alternative(&alternative, 0));
+    code(mid, ErrorCode::INCORRECT_IDENTIFIER)
 }
 
 /// An alternative of MId or, with `base` 1, of ServiceChangeAddress.
