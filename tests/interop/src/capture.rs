@@ -42,10 +42,15 @@ pub struct RtpStream {
 impl Capture {
     /// Records the loopback interface, which is all a namespace has.
     pub fn start(namespace: &Namespace, folder: &Folder) -> Self {
+        Self::start_on(namespace, "lo", folder)
+    }
+
+    /// Records one interface.
+    pub fn start_on(namespace: &Namespace, interface: &str, folder: &Folder) -> Self {
         let file = folder.file("capture.pcapng");
         let mut command = namespace.command("dumpcap");
         command
-            .args(["-q", "-i", "lo", "-s", "0", "-B", BUFFER_MIB, "-w"])
+            .args(["-q", "-i", interface, "-s", "0", "-B", BUFFER_MIB, "-w"])
             .arg(&file);
         let mut dumpcap = Process::start("dumpcap", &mut command, folder.path());
         dumpcap.wait_for("File:", START_LIMIT);
