@@ -11,7 +11,7 @@ use clap::Args;
 use interop::{Folder, Process};
 use serde::Serialize;
 
-use crate::rig::{Layout, PCSCF, Plan, REALM, Rig, Sample};
+use crate::rig::{Layout, PCSCF, Plan, REALM, Rig, Sample, favoured};
 use crate::status;
 
 /// Where the callers are; registrations of one side leave one address.
@@ -363,8 +363,8 @@ struct Sipp<'a> {
 impl<'a> Sipp<'a> {
     fn new(rig: &'a Rig, name: &'a str, scenario: &str, address: &str) -> Self {
         // The other core: ours is for what is measured.
-        let mut command = rig.namespace().command("taskset");
-        command.args(["-c", "1", "sipp", PCSCF, "-sf"]);
+        let mut command = favoured(rig.namespace(), 1);
+        command.args(["sipp", PCSCF, "-sf"]);
         command.arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("sipp")

@@ -30,6 +30,9 @@ const MEDIA_ADMIN: &str = "127.0.0.2:9081";
 /// Where Kamailio's P-CSCF listens.
 const KAMAILIO_PCSCF: &str = "127.0.0.21:5060";
 
+/// Priority of what is measured and of its load.
+const NICE: &str = "-15";
+
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
@@ -170,8 +173,7 @@ impl Rig {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../peers/kamailio");
         copy_folder(&from, self.folder.path());
         for name in ["scscf", "icscf", "pcscf"] {
-            let mut command = self.namespace.command("taskset");
-            command.args(["-c", &self.plan.core.to_string()]);
+            let mut command = favoured(&self.namespace, self.plan.core);
             // In the foreground, with room for transactions that stay.
             command.args(["kamailio", "-DD", "-E", "-m", "512", "-M", "16", "-f"]);
             command.arg(format!("{name}.cfg"));
@@ -391,8 +393,15 @@ fn copy_folder(from: &Path, to: &Path) {
 /// A command of ours on one core.
 fn pinned(namespace: &Namespace, core: usize, line: &str) -> Command {
     let binary = strowger::binary().to_str().expect("the path is text");
-    let mut command = namespace.command("taskset");
-    command.args(["-c", &core.to_string(), binary]);
-    command.args(line.split_whitespace());
+    let mut command = favoured(namespace, core);
+    command.arg(binary).args(line.split_whitespace());
+    command
+}
+
+/// The beginning of a command on one core, before whatever else wants it: the machine may be busy
+/// with other work, which is neither to be measured nor to make a process late.
+pub fn favoured(namespace: &Namespace, core: usize) -> Command {
+    let mut command = namespace.command("nice");
+    command.args(["-n", NICE, "taskset", "-c", &core.to_string()]);
     command
 }
