@@ -163,8 +163,8 @@ impl Rig {
         );
     }
 
-    /// Kamailio's CSCFs with the configuration of `bench/peers/kamailio`, which knows the HSS by its
-    /// address.
+    /// Kamailio's CSCFs with the configuration of `bench/peers/kamailio`, which knows the HSS by
+    /// its address.
     fn start_kamailio(&mut self) {
         // It looks up the address of the HSS as a name, in the families that have an address beyond
         // loopback.
