@@ -2,7 +2,7 @@
 
 use super::resolver::Resolver;
 use super::{AfXdpEndpoints, AfXdpIo, Port, WAKEUP};
-use crate::{Backend, Frame, LocalAddresses};
+use crate::{BURST_MAX, Backend, Frame, LocalAddresses};
 use ::af_xdp::{
     ATTACHED_ADDRESSES_MAX, Attachment, Copying, Mode, RawSocket, Served, Socket, Umem,
 };
@@ -393,7 +393,8 @@ fn open_worker(
         ports,
         senders: senders.into(),
         next: 0,
-        pool: chunks.into_iter().map(Frame::new).collect(),
+        pool: pool(chunks, queues * ring),
+        batch: Vec::with_capacity(BURST_MAX),
         open: vec![false; addresses.flows()].into(),
         egresses: resolver.add_worker(addresses.flows()),
         resolver: resolver.wake(),
@@ -402,6 +403,13 @@ fn open_worker(
         wakeup: Arc::new(wakeup),
         turns: 0,
     })
+}
+
+/// The frames outside rings, and room for all there are, so that the pool never grows.
+fn pool(chunks: Vec<&'static mut [u8]>, in_rings: usize) -> Vec<Frame> {
+    let mut pool = Vec::with_capacity(chunks.len() + in_rings);
+    pool.extend(chunks.into_iter().map(Frame::new));
+    pool
 }
 
 /// Fewest frames of a worker outside its rings.
