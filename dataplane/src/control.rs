@@ -34,6 +34,10 @@ pub struct Control {
     /// Flows whose path has to be published again, since a remote address changed or an egress
     /// closed.
     outdated: VecDeque<FlowId>,
+    /// Workers that wait are woken by [`Control::wake_workers`] only.
+    wakes_deferred: bool,
+    /// Commands were given since.
+    wakes_due: bool,
 }
 
 /// What happened at the workers.
@@ -220,6 +224,23 @@ impl Control {
             rest,
             events: VecDeque::new(),
             outdated: VecDeque::new(),
+            wakes_deferred: false,
+            wakes_due: false,
+        }
+    }
+
+    /// From now on a worker that waits learns of commands by [`Control::wake_workers`] only: once
+    /// for all that belong together, since waking costs more than most commands.
+    pub fn defer_wakes(&mut self) {
+        self.wakes_deferred = true;
+    }
+
+    /// Wakes the workers for the commands given since the last time.
+    pub fn wake_workers(&mut self) {
+        if std::mem::take(&mut self.wakes_due) {
+            for sleeper in &self.shared.sleepers {
+                sleeper.wake();
+            }
         }
     }
 
@@ -583,8 +604,11 @@ impl Control {
             let pushed = worker.commands.push(command()).is_ok();
             debug_assert!(pushed, "room was reserved");
             worker.sent += 1;
-            sleeper.wake();
+            if !self.wakes_deferred {
+                sleeper.wake();
+            }
         }
+        self.wakes_due = self.wakes_deferred;
     }
 }
 

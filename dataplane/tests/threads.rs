@@ -349,3 +349,16 @@ fn no_command_is_slept_through() {
     }
     rig.stop();
 }
+
+#[test]
+fn workers_at_rest_are_woken_once_for_all_commands_of_a_batch() {
+    let mut rig = Rig::start_with([127, 8, 7, 18], Idle::Block { after_turns: 0 }, 21_999);
+    rig.await_rest();
+    rig.control().defer_wakes();
+    rig.call(21_000, host().1, host().1);
+    rig.await_rest();
+    assert!(!rig.control().is_settled(), "nobody woke the workers");
+    rig.control().wake_workers();
+    rig.await_settled();
+    rig.stop();
+}

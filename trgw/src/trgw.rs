@@ -51,6 +51,16 @@ impl Trgw {
         }
     }
 
+    /// Has workers woken by [`Trgw::wake_workers`] only ([`Control::defer_wakes`]).
+    pub fn defer_wakes(&mut self) {
+        self.control.defer_wakes();
+    }
+
+    /// Wakes the workers for what was commanded: call it before waiting.
+    pub fn wake_workers(&mut self) {
+        self.control.wake_workers();
+    }
+
     /// The runtime.
     pub fn control(&self) -> &Control {
         &self.control

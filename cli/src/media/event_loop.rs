@@ -126,7 +126,8 @@ impl EventLoop {
                 mg: MediaGateway::new(mg_config(gateway), started, seed),
             });
         }
-        let (trgw, workers, io) = start_workers(config, clock)?;
+        let (mut trgw, workers, io) = start_workers(config, clock)?;
+        trgw.defer_wakes();
         info!(
             io = config.io.name(),
             workers = workers.len(),
@@ -225,6 +226,7 @@ impl EventLoop {
     }
 
     fn wait(&mut self, events: &mut Events, until: Option<Instant>) -> Result<(), Failure> {
+        self.trgw.wake_workers();
         let now = self.clock.now();
         let timeouts = self
             .gateways
