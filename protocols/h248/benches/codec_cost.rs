@@ -2,7 +2,7 @@
 //!
 //! A word after `--` picks the lines that hold it. Each line is the best of `ROUNDS` rounds of
 //! `CALLS` calls, so that other work on the machine counts little. Without `--bench`, which cargo
-//! bench passes, every call is made once.
+//! bench passes, every call is made once, or `CALLS` times where the environment says so.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -83,7 +83,12 @@ fn measure(name: &str, mut call: impl FnMut()) {
     if !picked {
         return;
     }
-    let (rounds, calls) = if bench { (ROUNDS, CALLS) } else { (1, 1) };
+    let (rounds, calls) = if bench {
+        (ROUNDS, CALLS)
+    } else {
+        let calls = std::env::var("CALLS").map_or(Ok(1), |calls| calls.parse());
+        (1, calls.unwrap_or(1))
+    };
     let best = (0..rounds)
         .map(|_| {
             let start = Instant::now();

@@ -73,6 +73,8 @@ pub struct Item {
     pub value: Option<Type>,
     /// Parameters of an event or signal.
     pub parameters: &'static [ParameterId],
+    /// Identifier in binary: `id`, else a private one.
+    number: u16,
 }
 
 /// Parameter of an event or signal, clause 12.2.
@@ -84,6 +86,8 @@ pub struct ParameterId {
     pub id: Option<u16>,
     /// Its type.
     pub value: Type,
+    /// Identifier in binary: `id`, else a private one.
+    number: u16,
 }
 
 /// Type of a value, clause 12.1.2.
@@ -133,8 +137,13 @@ pub const ALL: &[&Package] = &[
 
 /// The package with this name, whatever the case.
 pub fn find(name: &str) -> Option<&'static Package> {
+    let first = name.bytes().next()?.to_ascii_lowercase();
     ALL.iter()
-        .find(|package| package.name.eq_ignore_ascii_case(name))
+        .find(|package| {
+            // Few begin alike, and none with a capital.
+            package.name.as_bytes().first() == Some(&first)
+                && package.name.eq_ignore_ascii_case(name)
+        })
         .copied()
 }
 
@@ -231,6 +240,7 @@ impl Item {
             id: Some(id),
             value: Some(value),
             parameters: &[],
+            number: id,
         }
     }
 
@@ -242,15 +252,13 @@ impl Item {
             id: None,
             value: Some(value),
             parameters: &[],
+            number: private_id(name),
         }
     }
 
     /// Its number in binary: the confirmed one, else [`private_id`].
     pub const fn binary_id(&self) -> u16 {
-        match self.id {
-            Some(id) => id,
-            None => private_id(self.name),
-        }
+        self.number
     }
 
     /// Its parameter `name`.
@@ -278,6 +286,10 @@ impl Item {
             id,
             value: None,
             parameters,
+            number: match id {
+                Some(id) => id,
+                None => private_id(name),
+            },
         }
     }
 }
@@ -288,15 +300,13 @@ impl ParameterId {
             name,
             id: Some(id),
             value,
+            number: id,
         }
     }
 
     /// Its number in binary: the confirmed one, else [`private_id`].
     pub const fn binary_id(&self) -> u16 {
-        match self.id {
-            Some(id) => id,
-            None => private_id(self.name),
-        }
+        self.number
     }
 
     const fn text_only(name: &'static str, value: Type) -> Self {
@@ -304,6 +314,7 @@ impl ParameterId {
             name,
             id: None,
             value,
+            number: private_id(name),
         }
     }
 }
@@ -333,6 +344,7 @@ mod tests {
     #[test]
     fn items_name_their_package_and_no_number_occurs_twice() {
         for package in ALL {
+            assert_eq!(package.name, package.name.to_ascii_lowercase());
             let kinds = [
                 package.properties,
                 package.events,

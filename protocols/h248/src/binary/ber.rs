@@ -106,17 +106,34 @@ impl<'a> Contents<'a> {
 
     /// The next element, which has a longer head or is wrong.
     fn next_long(&mut self) -> Read<Element<'a>> {
-        let head = match *self.octets {
-            // The usual long ones.
-            [identifier, 0x82, high, low, ..] if identifier & LONG_TAG != LONG_TAG => Head {
-                identifier,
-                contents: Some(usize::from(u16::from_be_bytes([high, low]))),
-                len: 4,
-            },
-            _ => match Head::read(self.octets) {
-                Some(head) => head,
-                None => return self.fault("a tag and a length"),
-            },
+        // The usual long ones.
+        let (identifier, head_len, len) = match *self.octets {
+            [identifier, 0x82, high, low, ..] => {
+                (identifier, 4, usize::from(u16::from_be_bytes([high, low])))
+            }
+            [identifier, 0x81, low, ..] => (identifier, 3, usize::from(low)),
+            _ => return self.next_odd(),
+        };
+        if identifier & LONG_TAG == LONG_TAG {
+            return self.next_odd();
+        }
+        let Some(octets) = self.octets.get(head_len..head_len + len) else {
+            return self.fault("an element within what contains it");
+        };
+        let element = Element {
+            identifier,
+            octets,
+            offset: self.offset + head_len as u32,
+        };
+        self.octets = &self.octets[head_len + len..];
+        self.offset += (head_len + len) as u32;
+        Ok(element)
+    }
+
+    /// The next element, with a head of any form.
+    fn next_odd(&mut self) -> Read<Element<'a>> {
+        let Some(head) = Head::read(self.octets) else {
+            return self.fault("a tag and a length");
         };
         let body = &self.octets[head.len..];
         let (len, end) = match head.contents {

@@ -60,6 +60,9 @@ fn syntax_error(fault: Fault) -> SyntaxError {
     }
 }
 
+/// Values of a property, parameter or statistic.
+type Values = SmallVec<[Value; 1]>;
+
 /// Reads the types of A.2.
 #[derive(Clone, Copy)]
 struct Reader<'n> {
@@ -456,9 +459,9 @@ impl Reader<'_> {
             }
         })?;
         match extra.unwrap_or(Extra::None) {
-            Extra::SubList(true) if !values.is_empty() => Ok(ParmValue::List(values)),
-            Extra::SubList(false) if !values.is_empty() => Ok(ParmValue::OneOf(values)),
-            Extra::Range => match <[Value; 2]>::try_from(values) {
+            Extra::SubList(true) if !values.is_empty() => Ok(ParmValue::List(values.into_vec())),
+            Extra::SubList(false) if !values.is_empty() => Ok(ParmValue::OneOf(values.into_vec())),
+            Extra::Range => match <[Value; 2]>::try_from(values.into_vec()) {
                 Ok([low, high]) => Ok(ParmValue::Range(low, high)),
                 Err(_) => element.fault("two values"),
             },
@@ -471,17 +474,26 @@ impl Reader<'_> {
                 (Some(value), true) => ParmValue::Equal(value),
                 (Some(value), false) => {
                     values.push(value);
-                    ParmValue::OneOf(values)
+                    ParmValue::OneOf(values.into_vec())
                 }
             }),
         }
     }
 
-    /// Value.
-    fn values(self, element: &Element<'_>, value_type: Option<Type>) -> Read<Vec<Value>> {
-        list(element, Some(universal::OCTET_STRING), |element| {
-            Ok(super::value::read(&element.string()?, value_type))
-        })
+    /// Value: nearly always one.
+    fn values(self, element: &Element<'_>, value_type: Option<Type>) -> Read<Values> {
+        let mut contents = element.contents()?;
+        let mut values = Values::new();
+        while let Some(item) = contents.next()? {
+            if values.len() == ITEMS_MAX {
+                return item.fault("fewer items");
+            }
+            if !item.is_universal(universal::OCTET_STRING) {
+                return item.fault("an octet string");
+            }
+            values.push(super::value::read(&item.string()?, value_type));
+        }
+        Ok(values)
     }
 
     /// SEQUENCE OF IndAudPropertyParm.

@@ -105,7 +105,7 @@ pub(super) fn write_short(line: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// Prints the line of the PropertyParm with these contents; false when it is none that
-/// [`write_short`] writes. Its text may hold what no line does: see [`are_lines`].
+/// [`write_short`] writes, or has control characters.
 pub(super) fn read_short(contents: &[u8], out: &mut Vec<u8>) -> bool {
     let Some((head, text)) = contents.split_first_chunk::<12>() else {
         return false;
@@ -134,21 +134,21 @@ pub(super) fn read_short(contents: &[u8], out: &mut Vec<u8>) -> bool {
     let fits = usize::from(len) == text.len()
         && text.len() <= SHORT_MAX
         && (values, value) == (len + 4, len + 2);
-    if fits {
-        out.reserve(text.len() + 4);
-        out.extend_from_slice(&[letter, b'=']);
-        out.extend_from_slice(text);
-        out.extend_from_slice(b"\r\n");
+    if !fits || has_control(text) {
+        return false;
     }
-    fits
+    out.extend_from_slice(&[letter, b'=']);
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+    true
 }
 
-/// True when `text` is `count` lines: there are no line ends, nor octets 0, but theirs.
-pub(super) fn are_lines(text: &[u8], count: usize) -> bool {
-    let ends = text
-        .iter()
-        .filter(|&&octet| (octet == 0) | (octet == b'\r') | (octet == b'\n'));
-    ends.count() == 2 * count
+/// True when an octet is below 0x0e, eight at a time: a line end, octet 0, or near to these.
+fn has_control(text: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = text.as_chunks::<8>();
+    let below = |word: u64| word.wrapping_sub(ONES * 0x0e) & !word & (ONES << 7) != 0;
+    words.iter().any(|&word| below(u64::from_ne_bytes(word))) || rest.iter().any(|&o| o < 0x0e)
 }
 
 /// The property that stands for `line`; `None` when there is none.

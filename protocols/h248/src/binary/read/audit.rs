@@ -223,7 +223,7 @@ impl Reader<'_> {
                 (Some(value), true) => StatisticValue::Single(value),
                 (Some(value), false) => {
                     values.push(value);
-                    StatisticValue::List(values)
+                    StatisticValue::List(values.into_vec())
                 }
             };
             Ok(Statistic { name, value })

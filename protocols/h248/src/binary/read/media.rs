@@ -193,17 +193,15 @@ fn session(element: &Element<'_>) -> Read<OctetString> {
 /// The lines of groups when all are short, as nearly always.
 fn short_lines(mut groups: Contents<'_>) -> Read<Option<Vec<u8>>> {
     let mut text = Vec::with_capacity(groups.len());
-    let mut count = 0;
     while let Some(group) = groups.next()? {
         let mut properties = group.contents()?;
         while let Some(property) = properties.next()? {
             if !session::read_short(property.octets, &mut text) {
                 return Ok(None);
             }
-            count += 1;
         }
     }
-    Ok(session::are_lines(&text, count).then_some(text))
+    Ok(Some(text))
 }
 
 fn session_lines(mut groups: Contents<'_>) -> Read<Vec<u8>> {
