@@ -41,6 +41,8 @@ impl LocalAddress {
 #[derive(Clone, Debug)]
 pub struct LocalAddresses {
     entries: Vec<Entry>,
+    /// By the last octet of an address, the place of one entry that ends so.
+    by_octet: [u8; 256],
     flows: u32,
 }
 
@@ -75,8 +77,13 @@ impl LocalAddresses {
             });
             base += u32::from(last - first) + 1;
         }
+        let mut by_octet = [0; 256];
+        for (index, entry) in entries.iter().enumerate() {
+            by_octet[last_octet(entry.ip)] = index as u8;
+        }
         Some(Self {
             entries,
+            by_octet,
             flows: base,
         })
     }
@@ -91,8 +98,13 @@ impl LocalAddresses {
         self.entries.get(usize::from(address.0))?.flow(port)
     }
 
-    /// The flow with this local address and port. Looks at each address: at most [`ADDRESSES_MAX`].
+    /// The flow with this local address and port. Looks at one address if no other ends with the
+    /// same octet, else at each: at most [`ADDRESSES_MAX`].
     pub fn find(&self, local: SocketAddr) -> Option<FlowId> {
+        let likely = &self.entries[usize::from(self.by_octet[last_octet(local.ip())])];
+        if likely.ip == local.ip() {
+            return likely.flow(local.port());
+        }
         let entry = self.entries.iter().find(|entry| entry.ip == local.ip())?;
         entry.flow(local.port())
     }
@@ -121,6 +133,13 @@ impl LocalAddresses {
     }
 }
 
+fn last_octet(ip: IpAddr) -> usize {
+    usize::from(match ip {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    })
+}
+
 impl Entry {
     fn flow(&self, port: u16) -> Option<FlowId> {
         let inside = (self.first..=self.last).contains(&port);
@@ -130,6 +149,8 @@ impl Entry {
 
 /// Addresses of one process: realms times address families, with room.
 pub const ADDRESSES_MAX: usize = 64;
+
+const _: () = assert!(ADDRESSES_MAX <= 256);
 
 #[cfg(test)]
 mod tests {
@@ -154,6 +175,23 @@ mod tests {
             assert_eq!(addresses.flow(index, local.port()), Some(FlowId(number)));
         }
         assert_eq!(addresses.local(FlowId(6)), None);
+    }
+
+    #[test]
+    fn addresses_that_end_alike_are_told_apart() {
+        let ips: Vec<IpAddr> = (0..ADDRESSES_MAX as u8)
+            .map(|net| IpAddr::from([10, 0, net, net % 3]))
+            .collect();
+        let all: Vec<_> = ips
+            .iter()
+            .map(|ip| LocalAddress::new(*ip, 10..=11))
+            .collect();
+        let addresses = LocalAddresses::new(&all).unwrap();
+        for (index, ip) in ips.into_iter().enumerate() {
+            let flow = addresses.find(SocketAddr::new(ip, 11));
+            assert_eq!(flow, Some(FlowId(2 * index as u32 + 1)));
+        }
+        assert_eq!(addresses.find("10.9.9.1:11".parse().unwrap()), None);
     }
 
     #[test]

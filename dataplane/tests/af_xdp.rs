@@ -436,6 +436,46 @@ fn a_back_end_that_ends_leaves_nothing_and_another_starts_at_once() {
 }
 
 #[test]
+fn nothing_is_allocated_per_packet() {
+    let mut rig = Rig::new(Way::V4);
+    let (to, nobody) = (rig.far_address(), "203.0.113.9:9".parse().unwrap());
+    rig.eventually("it works", |rig| rig.arrives_far() && rig.arrives_near());
+    let Rig {
+        backend,
+        far,
+        local,
+        drops,
+        ..
+    } = &mut rig;
+    let io = &mut *backend.ios[0];
+    let mut burst = Burst::new();
+    let mut outgoing = Vec::with_capacity(64);
+    let mut frames = Vec::with_capacity(64);
+    for round in 0..300_u32 {
+        for _ in 0..8 {
+            far.send_to(b"some payload", *local).unwrap();
+        }
+        let allocated = allocation_counter::measure(|| {
+            io.wait(Some(Duration::from_millis(5)));
+            io.rx_burst(NOW, &mut burst, drops);
+            for datagram in burst.drain() {
+                outgoing.push(Outgoing {
+                    frame: datagram.frame,
+                    local: FLOW,
+                    // A way that has to be asked for anew each time, now and then.
+                    destination: if round % 10 == 0 { nobody } else { to },
+                });
+            }
+            io.tx_burst(&mut outgoing, drops);
+            io.alloc(&mut frames, 16);
+            io.free(&mut frames);
+        });
+        assert_eq!(allocated.count_total, 0, "round {round}");
+        while far.recv(&mut [0; 16]).is_ok_and(|_| round % 50 == 0) {}
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_is_named() {
     let pair = Pair::new(1);
     pair.enter_near();

@@ -78,6 +78,7 @@ impl UdpFrame {
 mod tests {
     use super::*;
     use crate::{Headers, Link, MacAddress};
+    use proptest::prelude::*;
 
     fn frame(from: &str, to: &str, vlan: Option<u16>) -> Vec<u8> {
         let link = Link::new(
@@ -127,6 +128,27 @@ mod tests {
                     assert_eq!(changed.destination, whole.destination, "bit {bit}");
                     assert_eq!(&frame[changed.payload], b"payload", "bit {bit}");
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_parser_minds_what_it_is_given(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            ether_type in prop::sample::select(vec![0x0800_u16, 0x86dd, 0x8100, 0x0806]),
+        ) {
+            let mut frame = bytes;
+            if let Some(field) = frame.get_mut(12..14) {
+                field.copy_from_slice(&ether_type.to_be_bytes());
+            }
+            if let Ok(parsed) = UdpFrame::parse(&frame) {
+                prop_assert!(parsed.payload.end <= frame.len());
+            }
+            let _ = crate::arp::Message::parse(&frame);
+            let _ = crate::icmp::EchoRequest::parse(&frame);
+            if let Ok(packet) = ipv6::Packet::new(&frame) {
+                let _ = crate::ndp::Message::parse(&packet);
             }
         }
     }

@@ -110,6 +110,18 @@ pub(super) fn neighbour(interface: u32, address: IpAddr) -> Vec<u8> {
     request(kind::GET_NEIGHBOUR, 0, &header, &attributes)
 }
 
+/// Numbers a question.
+pub(super) fn set_sequence(question: &mut [u8], sequence: u32) {
+    if let Some(field) = question.get_mut(SEQUENCE) {
+        field.copy_from_slice(&sequence.to_ne_bytes());
+    }
+}
+
+/// The number of the question that this is an answer to.
+pub(super) fn sequence(answer: &[u8]) -> Option<u32> {
+    number(answer, SEQUENCE.start)
+}
+
 /// The messages in what was received; what is broken or unknown is left out.
 pub(super) fn parse(mut bytes: &[u8]) -> impl Iterator<Item = News> + '_ {
     std::iter::from_fn(move || {
@@ -310,6 +322,7 @@ fn aligned(length: usize) -> usize {
 }
 
 const MESSAGE_HEADER_BYTES: usize = 16;
+const SEQUENCE: std::ops::Range<usize> = 8..12;
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
 const LINK_HEADER_BYTES: usize = 16;
 const ADDRESS_HEADER_BYTES: usize = 8;

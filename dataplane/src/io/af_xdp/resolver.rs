@@ -23,6 +23,8 @@ pub(super) struct Resolver {
     hops: Hops,
     workers: Vec<WorkerEnd>,
     version: u64,
+    /// Of the last question.
+    sequence: u32,
     /// Since when there are changes that the workers do not know of.
     changed_at: Option<Instant>,
     failed_at: Option<Instant>,
@@ -70,13 +72,14 @@ impl Resolver {
             hops: Hops::new(interfaces),
             workers: Vec::new(),
             version: FIRST_VERSION,
+            sequence: 0,
             changed_at: None,
             failed_at: None,
             wake: Arc::new(EventFd::new()?),
             stop: Arc::default(),
             buffer: vec![0; BUFFER_BYTES].into(),
         };
-        for news in resolver.ask_all(&netlink::links())? {
+        for news in resolver.ask_all(netlink::links())? {
             if let News::Link(link) = news {
                 resolver.hops.handle_link(link);
             }
@@ -86,7 +89,7 @@ impl Resolver {
 
     /// The local addresses there are: interface, the one that it is a VLAN of, address.
     pub(super) fn addresses(&mut self) -> io::Result<Vec<(u32, IpAddr)>> {
-        let news = self.ask_all(&netlink::addresses())?;
+        let news = self.ask_all(netlink::addresses())?;
         let addresses = news.into_iter().filter_map(|news| match news {
             News::Address { interface, address } => Some((interface, address)),
             _ => None,
@@ -96,7 +99,7 @@ impl Resolver {
 
     /// The interfaces there are.
     pub(super) fn links(&mut self) -> io::Result<Vec<netlink::Link>> {
-        let news = self.ask_all(&netlink::links())?;
+        let news = self.ask_all(netlink::links())?;
         let links = news.into_iter().filter_map(|news| match news {
             News::Link(link) => Some(link),
             _ => None,
@@ -278,7 +281,7 @@ impl Resolver {
             std::net::SocketAddr::V4(_) => 0,
         };
         let question = netlink::route(request.source, destination, scope);
-        let route = match self.ask_one(&question) {
+        let route = match self.ask_one(question) {
             Some(News::Route(route)) => route,
             Some(News::Error(code)) if is_unreachable(-code) => return HopId::UNREACHABLE,
             _ => return HopId::KERNEL,
@@ -314,7 +317,7 @@ impl Resolver {
     }
 
     fn ask_neighbour(&mut self, (interface, address): (u32, IpAddr)) {
-        match self.ask_one(&netlink::neighbour(interface, address)) {
+        match self.ask_one(netlink::neighbour(interface, address)) {
             Some(News::Neighbour(neighbour)) => {
                 self.hops.handle_neighbour(&neighbour);
             }
@@ -334,24 +337,43 @@ impl Resolver {
     }
 
     /// The first message of the answer to a question that has one.
-    fn ask_one(&mut self, question: &[u8]) -> Option<News> {
-        self.questions.send(question).ok()?;
-        let length = self.questions.receive(&mut self.buffer).ok()?;
+    fn ask_one(&mut self, question: Vec<u8>) -> Option<News> {
+        let sequence = self.ask(question).ok()?;
+        let length = self.answer(sequence).ok()?;
         netlink::parse(&self.buffer[..length]).next()
     }
 
     /// All messages of the answer to a question that has many.
-    fn ask_all(&mut self, question: &[u8]) -> io::Result<Vec<News>> {
-        self.questions.send(question)?;
+    fn ask_all(&mut self, question: Vec<u8>) -> io::Result<Vec<News>> {
+        let sequence = self.ask(question)?;
         let mut all = Vec::new();
         for _ in 0..ANSWER_PARTS_MAX {
-            let length = self.questions.receive(&mut self.buffer)?;
+            let length = self.answer(sequence)?;
             for news in netlink::parse(&self.buffer[..length]) {
                 match news {
                     News::Done => return Ok(all),
                     News::Error(code) => return Err(io::Error::from_raw_os_error(-code)),
                     news => all.push(news),
                 }
+            }
+        }
+        Err(io::ErrorKind::InvalidData.into())
+    }
+
+    /// Asks, and returns what the answer will be known by.
+    fn ask(&mut self, mut question: Vec<u8>) -> io::Result<u32> {
+        self.sequence = self.sequence.wrapping_add(1);
+        netlink::set_sequence(&mut question, self.sequence);
+        self.questions.send(&question)?;
+        Ok(self.sequence)
+    }
+
+    /// Receives one part of an answer; what is left of one that came too late is passed over.
+    fn answer(&mut self, sequence: u32) -> io::Result<usize> {
+        for _ in 0..ANSWER_PARTS_MAX {
+            let length = self.questions.receive(&mut self.buffer)?;
+            if netlink::sequence(&self.buffer[..length]) == Some(sequence) {
+                return Ok(length);
             }
         }
         Err(io::ErrorKind::InvalidData.into())
