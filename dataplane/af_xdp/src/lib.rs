@@ -8,8 +8,8 @@
 //! - [`Attachment`] is the XDP program on an interface. It takes unfragmented UDP for chosen
 //!   addresses and ports, with or without one VLAN tag, and leaves everything else to the kernel.
 //!   It goes when its descriptor does, so that a process that dies leaves the interface as it was.
-//! - [`RouteSocket`] and [`RawSocket`] speak to the kernel as router: what the way to a host is, and
-//!   packets that it is to send itself.
+//! - [`RouteSocket`] and [`RawSocket`] speak to the kernel as router: what the way to a host is,
+//!   and packets that it is to send itself.
 //!
 //! What it deliberately does not do: it parses no packet and knows no protocol above.
 

@@ -1,7 +1,7 @@
 //! Results of system calls.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The result of a system call that answers -1 when it fails.
 pub(crate) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -19,19 +19,17 @@ pub(crate) fn length<T>() -> libc::socklen_t {
 /// Repeats what a dying process may still be in the way of: the kernel takes sockets and programs
 /// off an interface some time after their last descriptor is closed.
 pub(crate) fn until_free<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let started = Instant::now();
-    loop {
+    for _ in 0..BUSY_ATTEMPTS {
         match attempt() {
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                if started.elapsed() >= BUSY_MAX {
-                    return Err(error);
-                }
                 std::thread::sleep(BUSY_PAUSE);
             }
             result => return result,
         }
     }
+    attempt()
 }
 
-const BUSY_MAX: Duration = Duration::from_secs(2);
+/// Two seconds in all.
+const BUSY_ATTEMPTS: u32 = 400;
 const BUSY_PAUSE: Duration = Duration::from_millis(5);

@@ -1,4 +1,4 @@
-//! Frames as they come from an interface: UDP in IPv4 and IPv6, ARP, neighbour discovery, ICMP echo.
+//! Frames as they come from an interface: UDP over both IPs, ARP, neighbour discovery, ICMP echo.
 #![no_main]
 
 use inet::ethernet::Frame;

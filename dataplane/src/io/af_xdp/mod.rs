@@ -309,6 +309,10 @@ impl PacketIo for AfXdpIo {
         if !any {
             self.reclaim();
             self.flush();
+            for port in &mut self.ports {
+                // A driver without copies that ran out of chunks sleeps until it is woken.
+                port.socket.submit();
+            }
         }
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(TURNS_PER_STATISTICS) {

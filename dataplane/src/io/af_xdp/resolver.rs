@@ -451,3 +451,116 @@ const ANSWER_PARTS_MAX: usize = 65_536;
 const BUFFER_BYTES: usize = 32 << 10;
 
 const _: () = assert!(HOPS_MAX <= u16::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::super::netlink::{Link, Neighbour, Route};
+    use super::*;
+    use crate::FlowId;
+    use inet::MacAddress;
+
+    const KEY: (u32, IpAddr) = (5, IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9)));
+
+    fn hops() -> (Hops, HopId) {
+        let mut hops = Hops::new(vec![KEY.0]);
+        hops.handle_link(Link {
+            index: KEY.0,
+            is_up: true,
+            mac: Some(MacAddress([2; 6])),
+            mtu: 1500,
+            vlan_of: None,
+        });
+        let route = Route {
+            is_unicast: true,
+            interface: Some(KEY.0),
+            gateway: Some(KEY.1),
+        };
+        assert_eq!(hops.key(&route, [198, 51, 100, 7].into()), Some(KEY));
+        let id = hops.add(KEY).unwrap();
+        (hops, id)
+    }
+
+    fn worker(room: usize) -> (WorkerEnd, Consumer<Answer>, Producer<Request>) {
+        let (request, requests) = RingBuffer::new(4);
+        let (answers, answer) = RingBuffer::new(room);
+        let end = WorkerEnd {
+            requests,
+            answers,
+            tables: None,
+            hops: BTreeSet::new(),
+            ways: VecDeque::new(),
+        };
+        (end, answer, request)
+    }
+
+    fn way(flow: u32, hop: HopId) -> Answer {
+        Answer::Way {
+            flow: FlowId(flow),
+            destination: "198.51.100.7:4000".parse().unwrap(),
+            version: 1,
+            hop,
+        }
+    }
+
+    #[test]
+    fn a_worker_that_sleeps_is_told_the_latest_when_it_wakes() {
+        let (mut hops, id) = hops();
+        let (mut end, mut answers, _requests) = worker(1);
+        for last in 0..100 {
+            hops.handle_neighbour(&Neighbour {
+                interface: KEY.0,
+                address: KEY.1,
+                state: 0x02,
+                mac: Some(MacAddress([2, 0, 0, 0, 0, last])),
+            });
+            for (changed, _) in hops.changes() {
+                end.hops.insert(changed.0);
+            }
+            end.tables = Some(Answer::Changed {
+                version: u64::from(last),
+            });
+            end.flush(&hops);
+        }
+        assert!(end.is_behind() || end.answers.is_full());
+        assert_eq!(end.hops.len(), 1);
+        let mut last = None;
+        while let Ok(answer) = answers.pop() {
+            last = Some(answer);
+            end.flush(&hops);
+        }
+        assert_eq!(
+            last,
+            Some(Answer::Hop {
+                id,
+                hop: hops.told(id).unwrap()
+            })
+        );
+        assert!(!end.is_behind());
+    }
+
+    #[test]
+    fn a_way_is_told_after_the_hop_that_it_leads_to() {
+        let (hops, id) = hops();
+        let (mut end, mut answers, _requests) = worker(8);
+        end.ways.push_back(way(1, id));
+        end.hops.insert(id.0);
+        end.tables = Some(Answer::Forgotten { version: 2 });
+        end.flush(&hops);
+        let told: Vec<Answer> = std::iter::from_fn(|| answers.pop().ok()).collect();
+        let hop = Hop::Kernel;
+        assert_eq!(
+            told,
+            [
+                Answer::Forgotten { version: 2 },
+                Answer::Hop { id, hop },
+                way(1, id)
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_means_no_way_is_unreachable() {
+        assert!(is_unreachable(101) && is_unreachable(113));
+        assert!(!is_unreachable(0) && !is_unreachable(105));
+    }
+}
