@@ -72,6 +72,8 @@ counters! {
     RegistrationChallenged = "registration.challenged",
     /// Contacts that expired.
     RegistrationExpired = "registration.expired",
+    /// Registrations that the S-CSCF had lost and the HSS gave back.
+    RegistrationRestored = "registration.restored",
     /// Subscriptions to registrations accepted by the S-CSCF.
     SubscriptionAccepted = "subscription.accepted",
     /// SUBSCRIBEs refused by the S-CSCF.

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use calls::{BY_HAND, ByHand, Layout, REALM, Setup, User, World, everywhere, in_both, number};
+use calls::{
+    BY_HAND, ByHand, Layout, REALM, Setup, User, World, everywhere, identity, in_both, number,
+};
 use control::config::LimitsFile;
+use control::store::{Impi, Operation};
 use load::ua::{Cause, Event};
 use sip::{HeaderName, Method};
 
@@ -323,17 +326,40 @@ fn after_a_p_cscf_loses_its_state_telephones_register_and_call_again() {
 }
 
 #[test]
-fn after_an_s_cscf_loses_its_state_telephones_register_and_call_again() {
+fn an_s_cscf_that_loses_its_state_gets_the_registrations_from_the_hss() {
     let mut world = pair().layout(Layout::ThreeProcesses).build();
     world.register(&[0, 1]);
     world.restart_without_state(world.scscf);
     world.network.run_for(Duration::from_secs(60));
+    for (caller, callee) in [(0, 1), (1, 0)] {
+        let call = world.call(caller, callee);
+        world.established(caller, callee);
+        world.hang_up(caller, call, callee);
+    }
+    assert_eq!(world.serving_counter("registration.restored"), 2);
+    // The P-CSCF subscribes anew when it wants to refresh.
+    world.network.run_for(Duration::from_secs(4000));
+    let status = world.control(world.scscf).status(world.network.now());
+    assert_eq!((status.contacts, status.subscriptions), (2, 2));
+    for phone in [0, 1] {
+        world.act(phone, |agent, now| {
+            agent.deregister(now).expect("registered")
+        });
+        world.expect(phone, "deregistered", |event| *event == Event::Deregistered);
+    }
+    world.assert_clean();
+}
+
+#[test]
+fn where_the_hss_has_nothing_either_the_telephone_is_told_to_register() {
+    let mut world = pair().layout(Layout::ThreeProcesses).build();
+    world.register(&[0, 1]);
+    world.restart_without_state(world.scscf);
+    world.network.run_for(Duration::from_secs(60));
+    let impi = Impi::parse(&identity(0)).expect("a private identity");
+    world.store(Operation::Remove(impi));
     world.call(0, 1);
     assert_eq!(world.expect_refusal(0), 504);
     assert_eq!(told_to_register(&world), 1);
-    world.register(&[0, 1]);
-    let call = world.call(0, 1);
-    world.established(0, 1);
-    world.hang_up(0, call, 1);
     world.assert_clean();
 }

@@ -5,6 +5,7 @@ mod challenge;
 mod reg_event;
 mod register;
 mod registrar;
+mod restoration;
 mod restore;
 mod session;
 
@@ -29,6 +30,7 @@ use challenge::Challenges;
 use reg_event::{Notifier, SetEnd, SubscriptionId};
 use register::Wishes;
 use registrar::{Identity, Registrar, SetId};
+use restoration::Lost;
 use session::Routing;
 
 /// Token of our URI in Service-Route: what comes by it is from a user of ours.
@@ -61,6 +63,7 @@ pub struct Scscf {
     notifier: Notifier,
     challenges: Challenges,
     registering: HashMap<u64, Registering>,
+    lost: Lost,
     next_token: u64,
     clearing: Option<TimerId>,
 }
@@ -94,6 +97,7 @@ impl Scscf {
             notifier: Notifier::default(),
             challenges: Challenges::default(),
             registering: HashMap::new(),
+            lost: Lost::default(),
             next_token: 0,
             clearing: None,
         }
@@ -116,7 +120,7 @@ impl Scscf {
 
     /// Requests under way.
     pub fn pending(&self) -> usize {
-        self.proxy.len() + self.registering.len()
+        self.proxy.len() + self.registering.len() + self.lost.len()
     }
 
     /// Lets something happen.
@@ -128,18 +132,13 @@ impl Scscf {
                 if let Err(objection) = proxy::check(&request) {
                     return proxy::object(actions, server, &request, &objection);
                 }
-                if request.is_method(&Method::Register) {
-                    self.handle_register(actions, server, request);
-                } else if Notifier::is_for(actions, &self.registrar, &request) {
-                    self.notifier
-                        .handle_subscribe(actions, &self.registrar, server, &request);
-                } else {
-                    self.route(actions, server, request);
-                }
+                self.handle_request(actions, server, request, false);
             }
             Event::Ack { request, .. } => self.route_ack(actions, &request),
             Event::Cancel { server } => {
-                self.proxy.handle_cancel(actions, server);
+                if !self.cancel_lost(actions, server) {
+                    self.proxy.handle_cancel(actions, server);
+                }
             }
             Event::Response { branch, response } => {
                 let registrar = &self.registrar;
@@ -164,12 +163,34 @@ impl Scscf {
                     self.proxy.handle_ended(actions, branch);
                 }
             }
-            Event::Cx { token, answer } => self.handle_answer(actions, token, *answer),
+            Event::Cx { token, answer } => {
+                if let Some(answer) = self.handle_lost(actions, token, *answer) {
+                    self.handle_answer(actions, token, answer);
+                }
+            }
             Event::CxRequest { token, request } => {
                 let answer = self.handle_hss(actions, &request);
                 actions.answer_cx(token, answer);
             }
             Event::Anchor { .. } => {}
+        }
+    }
+
+    /// A request; `is_asked` where the HSS was asked about its user already.
+    fn handle_request(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        is_asked: bool,
+    ) {
+        if request.is_method(&Method::Register) {
+            self.handle_register(actions, server, request);
+        } else if Notifier::is_for(actions, &self.registrar, &request) {
+            self.notifier
+                .handle_subscribe(actions, &self.registrar, server, &request);
+        } else {
+            self.route(actions, server, request, is_asked);
         }
     }
 
@@ -255,9 +276,14 @@ impl Scscf {
     }
 
     fn keep(&mut self, registering: Registering) -> u64 {
+        let token = self.next_token();
+        self.registering.insert(token, registering);
+        token
+    }
+
+    const fn next_token(&mut self) -> u64 {
         // Token 0 is that of requests whose answer nobody waits for.
         self.next_token += 1;
-        self.registering.insert(self.next_token, registering);
         self.next_token
     }
 

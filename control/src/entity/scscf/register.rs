@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::Pii;
+use base::{Instant, Pii};
 use diameter::cx::user_data::ImsSubscription;
 use diameter::cx::{
     self, Answer, AuthScheme, Maa, Mar, Outcome, Saa, Sar, ServerAssignmentType, SipAuthDataItem,
@@ -14,7 +14,8 @@ use tracing::{info, warn};
 
 use super::challenge::{Terms, Verdict};
 use super::reg_event::SetEnd;
-use super::registrar::{self, Binding, Change, SetId};
+use super::registrar::{self, Binding, Change, RegistrationSet, SetId};
+use super::restoration::FEATURES;
 use super::{Registering, Scscf, Step, Timer};
 use crate::config::Role;
 use crate::counters::Counter;
@@ -231,7 +232,11 @@ impl Scscf {
                 .stack
                 .reject(actions.now, server, &request, status, reason);
         }
-        let sar = self.sar(&registering.impi, &registering.identity, kind);
+        let mut sar = self.sar(&registering.impi, &registering.identity, kind);
+        if remains {
+            let info = self.restoration_info(actions.now, &registering, set);
+            sar.scscf_restoration_info = Some(info);
+        }
         registering.step = Step::Assignment { ends: !remains };
         let token = self.keep(registering);
         actions.send_cx(Role::Scscf, token, cx::Request::ServerAssignment(sar));
@@ -249,7 +254,7 @@ impl Scscf {
             multiple_registration: false,
             session_priority: None,
             pcscf_restoration: false,
-            supported_features: Vec::new(),
+            supported_features: vec![FEATURES],
         }
     }
 
@@ -443,38 +448,9 @@ impl Scscf {
         id: SetId,
     ) -> Vec<Change> {
         let mut changes = Vec::new();
-        let Wishes::Change(wishes) = &registering.wishes else {
-            return changes;
-        };
-        let request = &registering.request;
-        let path: Vec<String> = request
-            .values(HeaderName::Path)
-            .map(str::to_owned)
-            .collect();
-        let call_id = request.call_id().unwrap_or_default();
-        let cseq = request.cseq().map_or(0, |cseq| cseq.number);
         let now = actions.now;
-        self.registrar.change(id, |set| {
-            for wish in wishes {
-                if wish.expires.is_zero() {
-                    changes.extend(set.end(&wish.uri, wish.instance.as_deref()));
-                    continue;
-                }
-                changes.extend(set.put(Binding {
-                    id: 0,
-                    identity: registering.identity.clone(),
-                    event: ContactEvent::Registered,
-                    uri: wish.uri.clone(),
-                    params: wish.params.clone(),
-                    q: wish.q,
-                    path: path.clone(),
-                    instance: wish.instance.clone(),
-                    call_id: call_id.to_owned(),
-                    cseq,
-                    expires_at: now + wish.expires,
-                }));
-            }
-        });
+        self.registrar
+            .change(id, |set| changes = registering.grant(now, set));
         self.restart_timer(actions, id);
         changes
     }
@@ -577,6 +553,43 @@ impl Scscf {
             actions.journal.remove(Kind::RegistrationSet, id.0);
             self.notifier.end_set(actions, id, &set, end);
         }
+    }
+}
+
+impl Registering {
+    /// Grants the wishes.
+    pub(super) fn grant(&self, now: Instant, set: &mut RegistrationSet) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let Wishes::Change(wishes) = &self.wishes else {
+            return changes;
+        };
+        let path: Vec<String> = self
+            .request
+            .values(HeaderName::Path)
+            .map(str::to_owned)
+            .collect();
+        let call_id = self.request.call_id().unwrap_or_default();
+        let cseq = self.request.cseq().map_or(0, |cseq| cseq.number);
+        for wish in wishes {
+            if wish.expires.is_zero() {
+                changes.extend(set.end(&wish.uri, wish.instance.as_deref()));
+                continue;
+            }
+            changes.extend(set.put(Binding {
+                id: 0,
+                identity: self.identity.clone(),
+                event: ContactEvent::Registered,
+                uri: wish.uri.clone(),
+                params: wish.params.clone(),
+                q: wish.q,
+                path: path.clone(),
+                instance: wish.instance.clone(),
+                call_id: call_id.to_owned(),
+                cseq,
+                expires_at: now + wish.expires,
+            }));
+        }
+        changes
     }
 }
 

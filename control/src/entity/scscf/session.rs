@@ -19,7 +19,13 @@ pub(super) struct Routing {
 }
 
 impl Scscf {
-    pub(super) fn route(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+    pub(super) fn route(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        is_asked: bool,
+    ) {
         let own = request
             .routes()
             .next()
@@ -28,11 +34,11 @@ impl Scscf {
             .map(|own| own.token.to_owned());
         match own.as_deref() {
             Some(DIALOG) => self.route_in_dialog(actions, server, request),
-            Some(ORIGINATING) => self.route_originating(actions, server, request),
+            Some(ORIGINATING) => self.route_originating(actions, server, request, is_asked),
             _ if request.is_in_dialog() => {
                 actions.stack.reject(actions.now, server, &request, 481, "");
             }
-            _ => self.route_terminating(actions, server, request),
+            _ => self.route_terminating(actions, server, request, is_asked),
         }
     }
 
@@ -76,13 +82,28 @@ impl Scscf {
     }
 
     /// From a user of ours: the P-CSCF has asserted who it is.
-    fn route_originating(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+    fn route_originating(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        is_asked: bool,
+    ) {
         let served = request
             .asserted_identities()
             .filter_map(Result::ok)
             .map(|address| identity::public_identity(address.uri))
             .find_map(|uri| Some((self.registrar.find(&uri)?.1, uri)));
         let Some((set, uri)) = served else {
+            let mut asserted = request.asserted_identities().filter_map(Result::ok);
+            let asserted = asserted
+                .next()
+                .map(|one| identity::public_identity(one.uri));
+            if let Some(asserted) = asserted.filter(|_| !is_asked)
+                && self.ask_about(actions, &asserted, server, &request)
+            {
+                return;
+            }
             if !request.has(HeaderName::PAssertedIdentity) {
                 return actions.stack.reject(
                     actions.now,
@@ -139,11 +160,21 @@ impl Scscf {
     }
 
     /// To a user of ours, named by the Request-URI.
-    fn route_terminating(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
+    fn route_terminating(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: Message,
+        is_asked: bool,
+    ) {
         let Ok(uri) = request.uri() else {
             return actions.stack.reject(actions.now, server, &request, 416, "");
         };
         let called = identity::public_identity(uri);
+        let is_known = self.registrar.find(&called).is_some();
+        if !is_known && !is_asked && self.ask_about(actions, &called, server, &request) {
+            return;
+        }
         let Some((_, set)) = self.registrar.find(&called) else {
             // The HSS has us as the S-CSCF of a user who is not registered (any more).
             return actions

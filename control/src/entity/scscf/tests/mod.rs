@@ -3,6 +3,7 @@
 mod reg_event;
 mod register;
 mod restart;
+mod restoration;
 mod session;
 
 use base::Entropy;
@@ -190,6 +191,15 @@ fn assigned(impi: &str, identities: &[&str]) -> Answer {
         user_data: Some(profile(impi, identities)),
         ..Saa::from(Outcome::SUCCESS)
     })
+}
+
+/// The HSS knows nothing of the registration that it was asked for.
+fn refuse_restoration(kit: &mut Kit<Scscf>) {
+    let (token, sar) = assignment(kit);
+    let kind = sar.server_assignment_type;
+    assert_eq!(kind, ServerAssignmentType::NoAssignment);
+    let refused = Outcome::UNABLE_TO_COMPLY;
+    kit.answer_cx(token, Answer::ServerAssignment(Saa::from(refused)));
 }
 
 /// Asserts what the HSS was told last.

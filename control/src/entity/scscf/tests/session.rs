@@ -93,6 +93,9 @@ fn who_is_not_registered_or_barred_calls_nobody() {
             PCSCF,
             draft.replace(HeaderName::PAssertedIdentity, asserted),
         );
+        if status == 504 {
+            refuse_restoration(&mut kit);
+        }
         kit.response(status);
     }
     let mut nobody = outgoing("sip:carol@ims.test");
@@ -133,6 +136,9 @@ fn who_cannot_be_called_is_told_so() {
         ("urn:isbn:1", 416),
     ] {
         kit.receive(ICSCF, incoming().set_request_uri(uri));
+        if status == 480 {
+            refuse_restoration(&mut kit);
+        }
         kit.response(status);
     }
     kit.receive(ICSCF, incoming().to_tag("lost"));
