@@ -99,6 +99,7 @@ const ORDER: [&str; 17] = [
     "terminations",
     "flows",
     "timers",
+    "journal",
 ];
 
 /// The fields of an object in the order of [`ORDER`].
@@ -139,10 +140,13 @@ fn report(status: &Value, counters: bool) -> String {
                 figures.row(vec![words(key), "none".to_owned()]);
             }
             Value::Object(parts) => {
+                // What has a state is told by it, else by the sum of its parts.
+                let state = parts.get("state").map(output::cell);
                 let total: u64 = parts.values().filter_map(Value::as_u64).sum();
+                let total = state.unwrap_or_else(|| output::thousands(total));
                 let parts: Vec<String> = parts
                     .iter()
-                    .filter(|(_, value)| value.as_u64() != Some(0))
+                    .filter(|(name, value)| value.as_u64() != Some(0) && *name != "state")
                     .map(|(name, value)| format!("{} {}", words(name), output::cell(value)))
                     .collect();
                 let detail = if parts.is_empty() {
@@ -150,10 +154,7 @@ fn report(status: &Value, counters: bool) -> String {
                 } else {
                     format!(" ({})", parts.join(", "))
                 };
-                figures.row(vec![
-                    words(key),
-                    format!("{}{detail}", output::thousands(total)),
-                ]);
+                figures.row(vec![words(key), format!("{total}{detail}")]);
             }
             _ => figures.row(vec![words(key), output::cell(value)]),
         }
@@ -214,6 +215,7 @@ mod tests {
             "roles": ["pcscf", "hss"], "diameter_peers": [],
             "transactions": { "invite_client": 1, "invite_server": 2, "other": 0 },
             "media_gateways": [{ "mid": "[127.0.0.1]:2946", "state": "in service" }],
+            "journal": { "state": "in order", "live_octets": 2204, "failures": 0 },
             "counters": { "sip.malformed": 1, "sip.loops": 0 },
         });
         let text = report(&status, true);
@@ -223,6 +225,7 @@ mod tests {
             "  roles           pcscf, hss\n",
             "  diameter peers  none\n",
             "  transactions    3 (invite client 1, invite server 2)\n",
+            "  journal         in order (live octets 2 204)\n",
             "\nmedia gateways\n  mid               state\n  [127.0.0.1]:2946  in service\n",
             "\ncounters\n  sip.malformed  1\n",
         ] {

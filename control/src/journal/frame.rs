@@ -52,20 +52,20 @@ pub fn write<T: Serialize + ?Sized>(
     id: u64,
     value: &T,
 ) -> bool {
+    let start = write_head(out, operation, kind as u8, id);
     // Only types without a length of their own cannot be encoded, and records have none of these.
-    let Ok(value) = postcard::to_allocvec(value) else {
-        return false;
-    };
-    let Some(length) = length(value.len()) else {
-        return false;
-    };
-    write_body(out, length, operation, kind as u8, id, &value);
-    true
+    let is_written = postcard::to_io(value, &mut *out).is_ok();
+    match length(out.len() - start - PREFIX - HEAD).filter(|_| is_written) {
+        Some(length) => seal(out, start, length),
+        None => out.truncate(start),
+    }
+    out.len() > start
 }
 
 /// Appends a begin or an end.
 pub fn write_mark(out: &mut Vec<u8>, operation: Operation) {
-    write_body(out, MARK_LENGTH, operation, 0, 0, &[]);
+    let start = write_head(out, operation, 0, 0);
+    seal(out, start, MARK_LENGTH);
 }
 
 /// Whether `bytes` begin with a begin.
@@ -73,22 +73,21 @@ pub fn is_statement(bytes: &[u8]) -> bool {
     bytes.get(PREFIX) == Some(&(Operation::Begin as u8))
 }
 
-fn write_body(
-    out: &mut Vec<u8>,
-    length: u32,
-    operation: Operation,
-    kind: u8,
-    id: u64,
-    value: &[u8],
-) {
+/// Appends what comes before the value, with room for length and checksum; returns where it begins.
+fn write_head(out: &mut Vec<u8>, operation: Operation, kind: u8, id: u64) -> usize {
     let start = out.len();
-    out.extend(length.to_le_bytes());
-    out.extend([0; 4]);
+    out.extend([0; PREFIX]);
     out.extend([operation as u8, kind]);
     out.extend(id.to_le_bytes());
-    out.extend(value);
+    start
+}
+
+/// Writes length and checksum of the record that begins at `start` and ends here.
+fn seal(out: &mut [u8], start: usize, length: u32) {
     let sum = checksum(length, &out[start + PREFIX..]);
-    out[start + 4..start + PREFIX].copy_from_slice(&sum.to_le_bytes());
+    let prefix = &mut out[start..start + PREFIX];
+    prefix[..4].copy_from_slice(&length.to_le_bytes());
+    prefix[4..].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// The record that `bytes` begin with, and what is behind it; `None` where it is cut off or
