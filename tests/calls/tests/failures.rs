@@ -354,6 +354,8 @@ fn an_s_cscf_that_loses_its_state_gets_the_registrations_from_the_hss() {
 fn where_the_hss_has_nothing_either_the_telephone_is_told_to_register() {
     let mut world = pair().layout(Layout::ThreeProcesses).build();
     world.register(&[0, 1]);
+    // Nothing is under way that would make the S-CSCF ask before.
+    world.network.run_for(Duration::from_secs(10));
     world.restart_without_state(world.scscf);
     world.network.run_for(Duration::from_secs(60));
     let impi = Impi::parse(&identity(0)).expect("a private identity");
