@@ -35,7 +35,7 @@ pub trait Entity {
     /// Takes up what an earlier life has kept.
     fn restore(&mut self, _: &mut Replay, _: &mut Actions<'_>) {}
     /// Keeps everything anew.
-    fn keep_all(&self, _: &mut Actions<'_>) {}
+    fn keep_all(&mut self, _: &mut Actions<'_>) {}
 }
 
 /// An entity and what it acts on.
@@ -386,7 +386,7 @@ impl Entity for Scscf {
         Scscf::restore(self, replay, actions);
     }
 
-    fn keep_all(&self, actions: &mut Actions<'_>) {
+    fn keep_all(&mut self, actions: &mut Actions<'_>) {
         Scscf::keep_all(self, actions);
     }
 }
@@ -424,7 +424,7 @@ impl Entity for Pcscf {
         Pcscf::restore(self, replay, actions);
     }
 
-    fn keep_all(&self, actions: &mut Actions<'_>) {
+    fn keep_all(&mut self, actions: &mut Actions<'_>) {
         Pcscf::keep_all(self, actions);
     }
 }

@@ -64,6 +64,8 @@ pub struct World {
     compared: bool,
     rough: bool,
     restarts: u64,
+    /// Control processes that were ended.
+    killed: Vec<(NodeId, Box<ControlHost>)>,
 }
 
 impl World {
@@ -140,6 +142,7 @@ impl World {
             compared: setup.compared,
             rough: setup.rough,
             restarts: 0,
+            killed: Vec::new(),
         };
         if setup.media == Media::Anchored {
             world.add_gateway();
@@ -558,6 +561,24 @@ impl World {
         let seed = self.network.seed() ^ (self.restarts << 48);
         let after = start(*before, self.network.now(), seed);
         self.network.restart(node, Host::Control(Box::new(after)));
+    }
+
+    /// Ends a control process at once.
+    pub fn kill(&mut self, node: NodeId) {
+        let Some(Host::Control(host)) = self.network.crash(node) else {
+            unreachable!("control processes are control processes");
+        };
+        self.killed.push((node, host));
+    }
+
+    /// Starts the control processes that were ended, with their stores and their journals.
+    pub fn revive(&mut self) {
+        for (node, before) in std::mem::take(&mut self.killed) {
+            self.restarts += 1;
+            let seed = self.network.seed() ^ (self.restarts << 48);
+            let after = before.restarted(self.network.now(), seed);
+            self.network.restart(node, Host::Control(Box::new(after)));
+        }
     }
 
     /// Runs until every transaction and dialog must be over, and asserts that nothing is left.

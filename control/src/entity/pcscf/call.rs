@@ -21,6 +21,7 @@ use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_ro
 use crate::config::{ControlConfig, IpFamily};
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
+use crate::journal::Kind;
 use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
 use crate::proxy::ContextId;
 use crate::stack::{Flow, NextHop, Origin};
@@ -117,7 +118,7 @@ impl Pcscf {
             .open(server, request, Proxied::call(key, from, Some(passage)));
         let leg = Leg {
             kind,
-            invite: context,
+            invite: Some(context),
             forks: Forks::default(),
             flow,
             registration,
@@ -131,6 +132,9 @@ impl Pcscf {
             waiting: None,
             tasks: VecDeque::new(),
             session_timer: None,
+            session_ends_at: None,
+            is_acknowledged: false,
+            is_kept: false,
             doomed: None,
         };
         self.legs.insert(key, leg);
@@ -213,6 +217,7 @@ impl Pcscf {
         if let Some(dialog) = leg.forks.dialog_of(&request) {
             dialog.observe_request(&request);
         }
+        let runs_ahead = leg.is_kept && leg.forks.run_ahead();
         if request.is_method(&Method::Bye) {
             leg.forks.note_bye(&request);
         }
@@ -220,6 +225,9 @@ impl Pcscf {
         remove_own_routes(actions, &request, &mut draft);
         if let Some(passage) = &passage {
             passage.write(&mut draft);
+        }
+        if runs_ahead {
+            self.keep_call(actions, key);
         }
         let Ok(prepared) = draft.finish() else {
             return actions.stack.reject(actions.now, server, &request, 400, "");
@@ -323,7 +331,7 @@ impl Pcscf {
         let step = self.media_step(actions, key, &task, &negotiation);
         match step {
             Step::Keep => self.finish(actions, key, task),
-            Step::Apply(plan) => self.apply(actions, key, task, plan),
+            Step::Apply(plan) => self.apply(actions, key, Some(task), plan),
         }
     }
 
@@ -382,7 +390,7 @@ impl Pcscf {
             Task::Response {
                 context, response, ..
             } => {
-                let is_initial = leg.invite == *context;
+                let is_initial = leg.invite == Some(*context);
                 let Some(Proxied::Call {
                     offer,
                     offer_in_response,
@@ -456,7 +464,7 @@ impl Pcscf {
                 if let Task::Response {
                     context, response, ..
                 } = task
-                    && *context == leg.invite
+                    && leg.invite == Some(*context)
                 {
                     let plan = leg.media.agreed().clone();
                     leg.forks.note_answer(response, plan, is_reliable(response));
@@ -505,7 +513,7 @@ impl Pcscf {
                 context, response, ..
             } => {
                 let status = response.status().unwrap_or_default();
-                if leg.invite == *context {
+                if leg.invite == Some(*context) {
                     // One of several ends that were heard before answers the call. That it was
                     // refused ends the leg, and its media with it.
                     let answer = leg.forks.answer_of(response).cloned();
@@ -527,7 +535,14 @@ impl Pcscf {
         }
     }
 
-    fn apply(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task, plan: Plan) {
+    /// Brings a plan into force at the media gateway; what waits for it goes on then.
+    pub(super) fn apply(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        task: Option<Task>,
+        plan: Plan,
+    ) {
         let Some(leg) = self.legs.get_mut(&key) else {
             return;
         };
@@ -570,7 +585,9 @@ impl Pcscf {
                     return;
                 };
                 leg.media.applied(plan, locals);
-                self.finish(actions, key, task);
+                if let Some(task) = task {
+                    self.finish(actions, key, task);
+                }
                 self.run_next(actions, key);
             }
             AnchorEvent::Failed(fault) => {
@@ -584,7 +601,7 @@ impl Pcscf {
             AnchorEvent::Lost => {
                 actions.counters.count(Counter::MediaLost);
                 leg.anchor = None;
-                if let Some((task, _)) = leg.waiting.take() {
+                if let Some((Some(task), _)) = leg.waiting.take() {
                     self.refuse_with(actions, key, task, 503, "Media gateway lost");
                 }
                 self.release(actions, key, "Media gateway lost");
@@ -608,9 +625,11 @@ impl Pcscf {
         &mut self,
         actions: &mut Actions<'_>,
         key: LegKey,
-        task: Task,
+        task: Option<Task>,
         fault: AnchorError,
     ) {
+        // Where nothing waits for it, what was in force before still is.
+        let Some(task) = task else { return };
         let (status, reason) = match fault {
             AnchorError::Refused(515 | 449 | 474) => (488, "Media not supported"),
             AnchorError::NoGateway => (503, "No media gateway"),
@@ -714,6 +733,8 @@ impl Pcscf {
         rewrite_body(leg, side, ack, &mut draft);
         draft.decrement_max_forwards();
         let doomed = leg.doomed.take();
+        let confirms = !std::mem::replace(&mut leg.is_acknowledged, true);
+        let is_news = confirms || !ack.body().is_empty();
         match side {
             Side::Core => {
                 let flow = leg.flow;
@@ -738,6 +759,8 @@ impl Pcscf {
         }
         if let Some(reason) = doomed {
             self.release(actions, key, reason);
+        } else if is_news {
+            self.keep_call(actions, key);
         }
     }
 
@@ -756,12 +779,13 @@ impl Pcscf {
         let mut draft = response.edit();
         rewrite_body(leg, side, &response, &mut draft);
         if side == Side::Access {
-            let is_initial = leg.invite == context && leg.kind == LegKind::Terminating;
+            let is_initial = leg.invite == Some(context) && leg.kind == LegKind::Terminating;
             assert_identity(&self.registrations, leg, &response, is_initial, &mut draft);
         }
-        let is_initial = leg.invite == context;
+        let is_initial = leg.invite == Some(context);
         let request = self.proxy.get(context).map(|context| &context.request);
         let ended = request.filter(|request| status >= 200 && request.is_method(&Method::Bye));
+        let removes = ended.is_some();
         let ends = ended.is_some_and(|bye| leg.forks.remove(bye));
         if (200..300).contains(&status) {
             self.note_success(actions, key, context, &response, side, &mut draft);
@@ -776,6 +800,8 @@ impl Pcscf {
         } else if ends {
             actions.counters.count(Counter::CallEnded);
             self.end_leg(actions, key);
+        } else if removes {
+            self.keep_call(actions, key);
         }
     }
 
@@ -805,7 +831,7 @@ impl Pcscf {
             let own = addresses.own(route.uri);
             own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
         };
-        if leg.invite == context {
+        if leg.invite == Some(context) {
             match leg
                 .forks
                 .answered(response, || ProxyDialog::new(request, response, is_own))
@@ -831,6 +857,10 @@ impl Pcscf {
             let after = Duration::from_secs(interval.seconds.into());
             let timer = entity::Timer::Pcscf(Timer::Session(key));
             leg.session_timer = Some(actions.set_timer(after, timer));
+            leg.session_ends_at = Some(actions.now + after);
+        }
+        if passage.is_some() {
+            self.keep_call(actions, key);
         }
     }
 
@@ -854,13 +884,16 @@ impl Pcscf {
         if !leg.forks.is_early() {
             info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog ended");
         }
+        if leg.is_kept {
+            actions.journal.remove(Kind::Leg, key.0);
+        }
         actions.cancel_timer(leg.session_timer);
         if let (Some(anchor), Some(mgc)) = (leg.anchor, actions.mgc.as_deref_mut()) {
             mgc.release(actions.now, anchor);
         }
         for task in leg
             .waiting
-            .map(|(task, _)| task)
+            .and_then(|(task, _)| task)
             .into_iter()
             .chain(leg.tasks)
         {

@@ -1,13 +1,20 @@
 //! The dialogs that one INVITE makes: it may be forked, and any number of ends may answer it (RFC
 //! 3261 13.2.2.4).
 
+use std::borrow::Cow;
+
 use sip::Message;
 use sip::dialog::ProxyDialog;
 
+use super::kept_call::KeptFork;
 use crate::mgc::Plan;
 
 /// Dialogs of one leg that are followed; those of more forks pass unnoticed.
 const FORKS_MAX: usize = 16;
+
+/// In-dialog requests of one end that may pass before the journal must know of it, twice: a BYE
+/// after a restart has a CSeq number above theirs.
+pub const CSEQ_MARGIN: u32 = 100;
 
 /// The ends that responded to the INVITE of a leg, each one's dialog and the media it agreed to.
 #[derive(Debug, Default)]
@@ -28,6 +35,8 @@ struct Fork {
     dialog: Option<Box<ProxyDialog>>,
     /// BYE is under way in it.
     ending: bool,
+    /// CSeq numbers of caller and callee in the journal.
+    kept_cseqs: [u32; 2],
 }
 
 impl Forks {
@@ -53,6 +62,7 @@ impl Forks {
                 settled: false,
                 dialog: None,
                 ending: false,
+                kept_cseqs: [0; 2],
             });
             return self.forks.last_mut();
         }
@@ -143,8 +153,70 @@ impl Forks {
             .filter_map(|fork| fork.dialog.map(|dialog| *dialog))
     }
 
+    // ---- in the journal ----
+
+    /// What is kept of the dialogs in force.
+    pub fn kept(&mut self) -> Vec<KeptFork<'_>> {
+        let are_several = self.live().nth(1).is_some();
+        let mut kept = Vec::new();
+        for fork in self.forks.iter_mut().filter(|fork| !fork.ending) {
+            let Some(dialog) = fork.dialog.as_deref() else {
+                continue;
+            };
+            fork.kept_cseqs = cseqs(dialog);
+            let [to_caller, to_callee] = [&dialog.to_caller, &dialog.to_callee];
+            kept.push(KeptFork {
+                tag: Cow::Borrowed(&fork.tag),
+                // Only where it may be turned to.
+                answer: fork
+                    .answer
+                    .as_ref()
+                    .filter(|_| are_several)
+                    .map(Cow::Borrowed),
+                caller: Cow::Borrowed(&to_callee.local),
+                callee: Cow::Borrowed(&to_callee.remote),
+                cseqs: fork.kept_cseqs,
+                targets: [&to_caller, &to_callee].map(|half| Cow::Borrowed(&*half.remote_target)),
+                routes: [&to_caller, &to_callee].map(|half| Cow::Borrowed(&*half.route_set)),
+                secure: to_callee.secure,
+            });
+        }
+        kept
+    }
+
+    /// The dialogs as an earlier life had them. Requests that passed since may not have been
+    /// noticed: what is sent from here comes after them (RFC 3261 12.2.2).
+    pub fn restored(call_id: &str, caller_tag: &str, kept: Vec<KeptFork<'static>>) -> Self {
+        let forks = kept.into_iter().map(|kept| Fork {
+            dialog: Some(Box::new(kept.dialog(call_id, caller_tag))),
+            tag: kept.tag.into_owned(),
+            answer: kept.answer.map(Cow::into_owned),
+            settled: true,
+            ending: false,
+            kept_cseqs: kept.cseqs,
+        });
+        Self {
+            forks: forks.collect(),
+        }
+    }
+
+    /// Whether requests have passed that are too far ahead of what the journal has.
+    pub fn run_ahead(&self) -> bool {
+        self.forks.iter().any(|fork| {
+            let now = fork.dialog.as_deref().map_or([0; 2], cseqs);
+            let kept = fork.kept_cseqs.iter().zip(now);
+            kept.into_iter()
+                .any(|(kept, now)| now.saturating_sub(*kept) >= CSEQ_MARGIN / 2)
+        })
+    }
+
     fn live(&self) -> impl DoubleEndedIterator<Item = &Fork> {
         let live = |fork: &&Fork| fork.dialog.is_some() && !fork.ending;
         self.forks.iter().filter(live)
     }
+}
+
+/// The CSeq numbers that caller and callee used last.
+fn cseqs(dialog: &ProxyDialog) -> [u32; 2] {
+    [dialog.to_callee.local_cseq, dialog.to_caller.local_cseq]
 }

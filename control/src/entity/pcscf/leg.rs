@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use base::TimerId;
+use base::{Instant, TimerId};
 use sip::Message;
 use sip::dialog::Side as DialogSide;
 
@@ -38,8 +38,8 @@ pub enum LegKind {
 pub struct Leg {
     /// Originating or terminating.
     pub kind: LegKind,
-    /// The context of its INVITE.
-    pub invite: ContextId,
+    /// The context of its INVITE; none in a life after the one in which that came.
+    pub invite: Option<ContextId>,
     /// Who responded to the INVITE, and the dialogs that came of it.
     pub forks: Forks,
     /// How the UE is reached.
@@ -61,12 +61,18 @@ pub struct Leg {
     /// Where the media of far ends comes from whose own address is behind a NAT, by what they
     /// describe: told by the legs that are anchored here.
     pub far_sources: Vec<(IpAddr, IpAddr)>,
-    /// What waits for the media gateway.
-    pub waiting: Option<(Task, Plan)>,
+    /// A plan on its way to the media gateway, and what waits for it.
+    pub waiting: Option<(Option<Task>, Plan)>,
     /// What comes after it.
     pub tasks: VecDeque<Task>,
     /// Fires when nobody refreshed the session (RFC 4028 10).
     pub session_timer: Option<TimerId>,
+    /// When that is.
+    pub session_ends_at: Option<Instant>,
+    /// The ACK of its first 2xx has passed.
+    pub is_acknowledged: bool,
+    /// It is in the journal.
+    pub is_kept: bool,
     /// To be ended by BYE when the ACK has passed, and why.
     pub doomed: Option<&'static str>,
 }

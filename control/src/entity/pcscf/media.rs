@@ -33,6 +33,21 @@ pub enum Step {
 }
 
 impl Media {
+    /// As a life before this one had it: what was offered and not answered is not to be.
+    pub fn restored(applied: Plan, agreed: Plan, locals: Locals) -> Self {
+        Self {
+            applied,
+            agreed,
+            locals,
+            offered_by: None,
+        }
+    }
+
+    /// Whether what is agreed is in force.
+    pub fn is_settled(&self) -> bool {
+        self.applied == self.agreed
+    }
+
     /// Who made the offer that is not answered yet.
     pub fn offered_by(&self) -> Option<Side> {
         self.offered_by

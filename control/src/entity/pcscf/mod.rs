@@ -8,6 +8,7 @@
 
 mod call;
 mod fork;
+mod kept_call;
 mod leg;
 mod media;
 mod reg_event;

@@ -46,8 +46,9 @@ impl Pcscf {
             return;
         };
         if leg.forks.is_early() {
-            let invite = leg.invite;
-            self.proxy.give_up(actions, invite, 503, why);
+            if let Some(invite) = leg.invite {
+                self.proxy.give_up(actions, invite, 503, why);
+            }
             actions.counters.count(Counter::CallFailed);
         } else if leg.forks.is_confirmed() {
             actions.counters.count(Counter::CallReleased);

@@ -38,14 +38,16 @@ impl Pcscf {
             self.restore_subscription(actions, SubscriptionKey(key), kept);
         }
         self.watch_restored(actions);
+        self.restore_calls(actions, replay.take(Kind::Leg));
     }
 
     /// Keeps everything anew.
-    pub(crate) fn keep_all(&self, actions: &mut Actions<'_>) {
+    pub(crate) fn keep_all(&mut self, actions: &mut Actions<'_>) {
         for key in self.registrations.keys() {
             self.keep_registration(actions, key);
         }
         self.keep_subscriptions(actions);
+        self.keep_calls(actions);
     }
 
     /// Keeps a registration as it is now.
