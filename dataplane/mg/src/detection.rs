@@ -7,7 +7,7 @@ use base::Instant;
 use h248::message::{
     ContextId, ObservedEvent, ObservedEventsDescriptor, Parameter, StreamId, TerminationId,
 };
-use h248::package::{adid, g, hangterm, ipnapt};
+use h248::package::{Item, adid, g, hangterm, ipnapt, it};
 
 use crate::connection_model::ConnectionModel;
 use crate::plane::{MediaEvent, MediaPlane};
@@ -175,12 +175,34 @@ impl ConnectionModel {
         }
     }
 
+    /// A notice came to nobody: it is the first to be sent again. What repeats itself need not be.
+    pub fn queue_again(&mut self, notice: Notice) {
+        let repeating = [hangterm::HEARTBEAT, it::INACTIVITY_TIMEOUT];
+        let names = repeating.iter();
+        let repeats = |event: &ObservedEvent| {
+            let own = |item: &Item| event.name.is(item.package, item.name);
+            names.clone().any(own)
+        };
+        if notice.observed.events.iter().all(repeats) {
+            return;
+        }
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push_front(notice);
+        } else {
+            self.notices_lost += 1;
+        }
+    }
+
     /// The next events to be notified, of ROOT or of a termination that is still there.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         loop {
             let notice = self.notices.pop_front()?;
-            let name = &notice.termination;
-            if *name == TerminationId::Root || self.find(name).is_some() {
+            if notice.termination == TerminationId::Root {
+                return Some(notice);
+            }
+            let key = self.find(&notice.termination);
+            if let Some(termination) = key.and_then(|key| self.terminations.get_mut(&key)) {
+                termination.beat_waits = false;
                 return Some(notice);
             }
         }
@@ -208,7 +230,10 @@ impl ConnectionModel {
             let time = heartbeat(termination);
             if time.is_some_and(|time| termination.named_at + time <= now) {
                 termination.named_at = now;
-                self.notify(now, key, ObservedEvent::new(hangterm::HEARTBEAT));
+                // One is enough, however long there is no MGC.
+                if !std::mem::replace(&mut termination.beat_waits, true) {
+                    self.notify(now, key, ObservedEvent::new(hangterm::HEARTBEAT));
+                }
             }
             self.set_heartbeat(key);
         }

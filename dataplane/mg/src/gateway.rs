@@ -1,6 +1,6 @@
 //! One virtual media gateway.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -127,6 +127,10 @@ pub struct MediaGateway {
     association: Association,
     model: ConnectionModel,
     outputs: VecDeque<Output>,
+    /// Notices on their way to the MGC, by serial number.
+    notified: HashMap<u32, Notice>,
+    /// The serial number of the last.
+    serial: u32,
     /// What the endpoint told while it was made to send.
     deferred: VecDeque<Out<Purpose>>,
     /// The MGC's silence counts from here (`it/ito`).
@@ -140,7 +144,7 @@ pub struct MediaGateway {
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Announce(u32),
-    Notify,
+    Notify(u32),
 }
 
 impl MediaGateway {
@@ -159,6 +163,8 @@ impl MediaGateway {
             association: Association::new(config.association, fork()),
             model: ConnectionModel::new(config.profile, pool, config.contexts_max, first_context),
             outputs: VecDeque::new(),
+            notified: HashMap::new(),
+            serial: 0,
             deferred: VecDeque::new(),
             silent_since: now,
             leave_at: None,
@@ -342,25 +348,35 @@ impl MediaGateway {
                 self.take(now, plane, step);
             }
             Out::Reply {
-                token: Purpose::Notify,
-                body: ReplyBody::Error(error),
+                token: Purpose::Notify(serial),
+                body,
                 ..
-            } if error.code == ErrorCode::BEFORE_RESTART => {
-                let step = self.association.register_anew();
-                self.take(now, plane, step);
+            } => {
+                self.notified.remove(&serial);
+                if matches!(body, ReplyBody::Error(error) if error.code == ErrorCode::BEFORE_RESTART)
+                {
+                    let step = self.association.register_anew();
+                    self.take(now, plane, step);
+                }
             }
             Out::Failed { token, reason, .. } => {
                 let is_silence = reason == transaction::Failure::Timeout;
+                if let Purpose::Notify(serial) = token
+                    && let Some(notice) = self.notified.remove(&serial)
+                {
+                    // Nobody heard it: it waits for the next MGC, or for this one to be back.
+                    self.model.queue_again(notice);
+                }
                 let step = match token {
                     Purpose::Announce(serial) => {
                         self.association.conclude(now, serial, Outcome::Unanswered)
                     }
-                    Purpose::Notify if is_silence => self.association.lose(now),
-                    Purpose::Notify => Step::default(),
+                    Purpose::Notify(_) if is_silence => self.association.lose(now),
+                    Purpose::Notify(_) => Step::default(),
                 };
                 self.take(now, plane, step);
             }
-            Out::Reply { .. } | Out::Pending { .. } | Out::MessageError { .. } => {}
+            Out::Pending { .. } | Out::MessageError { .. } => {}
         }
     }
 
@@ -488,17 +504,20 @@ impl MediaGateway {
     }
 
     fn send_notice(&mut self, now: Instant, to: SocketAddr, notice: Notice) {
+        let sent = notice.clone();
         let command = Command::Notify(NotifyRequest {
             terminations: [notice.termination].into_iter().collect(),
             observed: Some(notice.observed),
             error: None,
         });
         let action = ActionRequest::new(notice.context, vec![command.into()]);
-        match self
-            .endpoint
-            .send_request(now, to, vec![action], Purpose::Notify)
-        {
-            Ok(_) => self.counters.notifications += 1,
+        self.serial = self.serial.wrapping_add(1);
+        let purpose = Purpose::Notify(self.serial);
+        match self.endpoint.send_request(now, to, vec![action], purpose) {
+            Ok(_) => {
+                self.counters.notifications += 1;
+                self.notified.insert(self.serial, sent);
+            }
             Err(_) => self.counters.notifications_lost += 1,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Termination {
     /// The context it is in.
     pub context: u32,
     pub added_at: Instant,
+    /// A report of `hangterm/thb` waits to be sent.
+    pub beat_waits: bool,
     /// When a command last named it, for `hangterm/thb`.
     pub named_at: Instant,
     /// The timer that looks after that.
@@ -54,6 +56,7 @@ impl Termination {
             name,
             context,
             added_at: now,
+            beat_waits: false,
             named_at: now,
             heartbeat: None,
             service_state: ServiceState::InService,

@@ -290,8 +290,47 @@ fn events_wait_for_an_mgc() {
     rig.mgcs[0].is_alive = true;
     rig.pass(MINUTE);
     assert_eq!(in_service(&rig), Some(at(MGC)));
-    // Two went out to nobody.
+    // Those that went out to nobody are sent again.
+    assert_eq!(rig.mgcs[0].notified.len(), 6);
+}
+
+#[test]
+fn heartbeats_wait_once_each_for_an_mgc() {
+    let mut rig = started(rig::config());
+    let (context, _) = rig.call();
+    rig.say(&format!(
+        "Context = {context} {{ Modify = * {{ Events = 1 {{ hangterm/thb {{ timerx = 20 }} }} }} }}"
+    ));
+    rig.pass(Duration::from_secs(41));
     assert_eq!(rig.mgcs[0].notified.len(), 4);
+    rig.mgcs[0].is_alive = false;
+    rig.pass(10 * MINUTE);
+    assert_eq!(in_service(&rig), None);
+    rig.mgcs[0].is_alive = true;
+    rig.pass(MINUTE);
+    assert_eq!(in_service(&rig), Some(at(MGC)));
+    let since = rig.mgcs[0].notified.len() - 4;
+    assert!((4..=10).contains(&since), "{since}");
+}
+
+#[test]
+fn an_mgc_that_starts_again_commands_at_once() {
+    // Whether the gateway has noticed or not.
+    for down in [1, 10, 20, 40, 100] {
+        let mut rig = started(rig::config());
+        let (context, _) = rig.call();
+        rig.mgcs[0].is_alive = false;
+        rig.pass(Duration::from_secs(down));
+        rig.mgcs[0].is_alive = true;
+        let audit = format!("Context = {context} {{ AuditValue = * {{ Audit {{ }} }} }}");
+        let mut waited = 0;
+        while rig.say(&audit).contains("Error") {
+            rig.pass(Duration::from_secs(1));
+            waited += 1;
+        }
+        assert!(waited <= 6, "after {down} s it took {waited} s");
+        assert_eq!(rig.mg.status().contexts, 1);
+    }
 }
 
 #[test]
