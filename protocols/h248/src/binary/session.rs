@@ -104,13 +104,13 @@ pub(super) fn write_short(line: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Prints the line of the PropertyParm with these contents; false when it is none that
-/// [`write_short`] writes, or has control characters.
-pub(super) fn read_short(contents: &[u8], out: &mut Vec<u8>) -> bool {
-    let Some((head, text)) = contents.split_first_chunk::<12>() else {
-        return false;
-    };
+/// Prints the line of the PropertyParm that `octets` begin with and returns what follows; `None`
+/// when it is none that [`write_short`] writes, or has control characters.
+pub(super) fn read_short<'a>(octets: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let (head, rest) = octets.split_first_chunk::<14>()?;
     let &[
+        0x30,
+        all,
         0x80,
         4,
         0,
@@ -125,22 +125,21 @@ pub(super) fn read_short(contents: &[u8], out: &mut Vec<u8>) -> bool {
         len,
     ] = head
     else {
-        return false;
+        return None;
     };
     let at = u16::from_be_bytes([high, low]).wrapping_sub(FIRST_TAG);
-    let Some(&letter) = LETTERS.get(usize::from(at)) else {
-        return false;
-    };
-    let fits = usize::from(len) == text.len()
-        && text.len() <= SHORT_MAX
-        && (values, value) == (len + 4, len + 2);
-    if !fits || has_control(text) {
-        return false;
+    let &letter = LETTERS.get(usize::from(at))?;
+    if usize::from(len) > SHORT_MAX || (all, values, value) != (len + 12, len + 4, len + 2) {
+        return None;
+    }
+    let (text, rest) = rest.split_at_checked(usize::from(len))?;
+    if has_control(text) {
+        return None;
     }
     out.extend_from_slice(&[letter, b'=']);
     out.extend_from_slice(text);
     out.extend_from_slice(b"\r\n");
-    true
+    Some(rest)
 }
 
 /// True when an octet is below 0x0e, eight at a time: a line end, octet 0, or near to these.

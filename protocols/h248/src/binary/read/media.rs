@@ -194,10 +194,15 @@ fn session(element: &Element<'_>) -> Read<OctetString> {
 fn short_lines(mut groups: Contents<'_>) -> Read<Option<Vec<u8>>> {
     let mut text = Vec::with_capacity(groups.len());
     while let Some(group) = groups.next()? {
-        let mut properties = group.contents()?;
-        while let Some(property) = properties.next()? {
-            if !session::read_short(property.octets, &mut text) {
-                return Ok(None);
+        if !group.is_universal(universal::SEQUENCE) {
+            return group.fault("a property group");
+        }
+        group.contents()?;
+        let mut rest = group.octets;
+        while !rest.is_empty() {
+            match session::read_short(rest, &mut text) {
+                Some(behind) => rest = behind,
+                None => return Ok(None),
             }
         }
     }
