@@ -81,7 +81,7 @@ pub fn fetch_with(client: &mut Client) -> Result<Value, Failure> {
 }
 
 /// Figures in the order in which people look for them; what is not listed follows.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "draining",
     "roles",
     "realm",
