@@ -4,8 +4,8 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::h248::error::ErrorCode;
 use ::h248::encoding::Encoding;
+use ::h248::error::ErrorCode;
 use ::h248::message::{
     ActionReply, ActionRequest, AuditReply, AuditReturn, Command, CommandReply, ErrorDescriptor,
     Mid, NotifyReply, ReplyBody, ServiceChangeMethod, ServiceChangeReply, ServiceChangeResult,

@@ -139,7 +139,8 @@ impl InterfaceFile {
 /// What is in force, for people to see.
 #[derive(Clone, Debug, Serialize)]
 pub struct IoStatus {
-    backend: &'static str,
+    /// The packet back-end.
+    io: &'static str,
     /// None for back-ends that know no interfaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     interfaces: Vec<Interface>,
@@ -152,8 +153,7 @@ struct Interface {
     mode: &'static str,
     /// True when every queue does without copies.
     zero_copy: bool,
-    /// Queue and worker.
-    queues: Vec<(u32, usize)>,
+    queues: Vec<u32>,
 }
 
 impl From<InterfaceStatus> for Interface {
@@ -166,10 +166,7 @@ impl From<InterfaceStatus> for Interface {
                 None => "none",
             },
             zero_copy: queues.iter().all(|queue| queue.zero_copy),
-            queues: queues
-                .iter()
-                .map(|queue| (queue.queue, queue.worker))
-                .collect(),
+            queues: queues.iter().map(|queue| queue.queue).collect(),
             name: status.name,
         }
     }
@@ -186,7 +183,7 @@ pub fn open(
     config: &MediaConfig,
     addresses: &LocalAddresses,
 ) -> Result<(Backend, IoStatus), Failure> {
-    let backend = config.io.name();
+    let io = config.io.name();
     let none = Vec::new();
     let Some(af_xdp) = &config.af_xdp else {
         check_descriptors(addresses.flows());
@@ -196,13 +193,7 @@ pub fn open(
         };
         let opened = udp::backend(addresses, &udp).map_err(|fault| cannot(Io::Udp, fault))?;
         let interfaces = none;
-        return Ok((
-            opened,
-            IoStatus {
-                backend,
-                interfaces,
-            },
-        ));
+        return Ok((opened, IoStatus { io, interfaces }));
     };
     let opened = af_xdp::open(addresses, af_xdp).map_err(|fault| refused(&fault))?;
     let interfaces: Vec<Interface> = opened.interfaces.into_iter().map(Into::into).collect();
@@ -212,13 +203,7 @@ pub fn open(
         info!(interface = %name, mode, zero_copy, queues, "interface is in use");
     }
     info!("capabilities are dropped");
-    Ok((
-        opened.backend,
-        IoStatus {
-            backend,
-            interfaces,
-        },
-    ))
+    Ok((opened.backend, IoStatus { io, interfaces }))
 }
 
 fn cannot(io: Io, fault: impl Display) -> Failure {

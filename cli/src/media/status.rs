@@ -18,7 +18,7 @@ pub struct Status {
     version: &'static str,
     /// Seconds since start.
     uptime_s: u64,
-    /// The packet back-end.
+    #[serde(flatten)]
     io: IoStatus,
     /// H.248 contexts of all virtual MGs.
     contexts: usize,
