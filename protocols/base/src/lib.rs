@@ -18,11 +18,13 @@
 //! ```
 
 mod entropy;
+mod id_map;
 mod pii;
 mod time;
 mod timer;
 
 pub use entropy::Entropy;
+pub use id_map::{IdHasher, IdMap};
 pub use pii::{Pii, set_pii_visible};
 pub use time::Instant;
 pub use timer::{TimerId, TimerQueue};

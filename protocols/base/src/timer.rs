@@ -8,10 +8,18 @@ use crate::Instant;
 /// come out in the order they were set, so that a run with the same inputs has the same outputs.
 #[derive(Debug)]
 pub struct TimerQueue<K> {
-    heap: Vec<u32>,
+    heap: Vec<Entry>,
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
     sequence: u64,
+}
+
+/// A timer in the heap: the order stands beside the slot, so that comparing two touches no slot.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    at: Instant,
+    sequence: u64,
+    slot: u32,
 }
 
 /// Names one timer that was set; stale after it fired or was cancelled, and then harmless.
@@ -23,8 +31,6 @@ pub struct TimerId {
 
 #[derive(Debug)]
 struct Slot<K> {
-    at: Instant,
-    sequence: u64,
     generation: u32,
     position: u32,
     key: Option<K>,
@@ -60,31 +66,29 @@ impl<K> TimerQueue<K> {
     /// Sets a timer that is due at `at`.
     pub fn set(&mut self, at: Instant, key: K) -> TimerId {
         self.sequence += 1;
-        let position = self.heap.len() as u32;
+        let position = self.heap.len();
         let slot = match self.free.pop() {
             Some(slot) => {
-                let entry = &mut self.slots[slot as usize];
-                entry.at = at;
-                entry.sequence = self.sequence;
-                entry.position = position;
-                entry.key = Some(key);
+                self.slots[slot as usize].key = Some(key);
                 slot
             }
             None => {
                 let slot = self.slots.len() as u32;
-                let sequence = self.sequence;
                 self.slots.push(Slot {
-                    at,
-                    sequence,
                     generation: 0,
-                    position,
+                    position: 0,
                     key: Some(key),
                 });
                 slot
             }
         };
-        self.heap.push(slot);
-        self.sift_up(position as usize);
+        let entry = Entry {
+            at,
+            sequence: self.sequence,
+            slot,
+        };
+        self.heap.push(entry);
+        self.sift_up(position, entry);
         TimerId {
             slot,
             generation: self.slots[slot as usize].generation,
@@ -102,7 +106,7 @@ impl<K> TimerQueue<K> {
 
     /// When the earliest timer is due.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.heap.first().map(|&slot| self.slots[slot as usize].at)
+        self.heap.first().map(|entry| entry.at)
     }
 
     /// Takes the earliest timer if it is due at `now`. Call until it returns `None`.
@@ -115,59 +119,65 @@ impl<K> TimerQueue<K> {
     }
 
     fn remove(&mut self, position: usize) -> Option<K> {
-        let slot = self.heap.swap_remove(position);
+        let removed = self.heap.swap_remove(position);
         if let Some(&moved) = self.heap.get(position) {
-            self.slots[moved as usize].position = position as u32;
-            self.sift_down(position);
-            self.sift_up(position);
+            if position > 0 && moved.is_before(&self.heap[(position - 1) / 2]) {
+                self.sift_up(position, moved);
+            } else {
+                self.sift_down(position, moved);
+            }
         }
-        let entry = &mut self.slots[slot as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        self.free.push(slot);
-        entry.key.take()
+        let slot = &mut self.slots[removed.slot as usize];
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(removed.slot);
+        slot.key.take()
     }
 
-    fn earlier(&self, a: usize, b: usize) -> bool {
-        let a = &self.slots[self.heap[a] as usize];
-        let b = &self.slots[self.heap[b] as usize];
-        (a.at, a.sequence) < (b.at, b.sequence)
+    fn put(&mut self, position: usize, entry: Entry) {
+        self.heap[position] = entry;
+        self.slots[entry.slot as usize].position = position as u32;
     }
 
-    fn swap(&mut self, a: usize, b: usize) {
-        self.heap.swap(a, b);
-        self.slots[self.heap[a] as usize].position = a as u32;
-        self.slots[self.heap[b] as usize].position = b as u32;
-    }
-
-    fn sift_up(&mut self, mut position: usize) {
+    /// Puts an entry at `position` or above, moving down those in its way.
+    fn sift_up(&mut self, mut position: usize, entry: Entry) {
         while position > 0 {
             let parent = (position - 1) / 2;
-            if !self.earlier(position, parent) {
-                return;
+            let above = self.heap[parent];
+            if !entry.is_before(&above) {
+                break;
             }
-            self.swap(position, parent);
+            self.put(position, above);
             position = parent;
         }
+        self.put(position, entry);
     }
 
-    fn sift_down(&mut self, mut position: usize) {
+    /// Puts an entry at `position` or below, moving up those in its way.
+    fn sift_down(&mut self, mut position: usize, entry: Entry) {
         loop {
             let left = 2 * position + 1;
-            if left >= self.heap.len() {
-                return;
-            }
-            let right = left + 1;
-            let child = if right < self.heap.len() && self.earlier(right, left) {
-                right
-            } else {
-                left
+            let Some(&(mut below)) = self.heap.get(left) else {
+                break;
             };
-            if !self.earlier(child, position) {
-                return;
+            let mut child = left;
+            if let Some(right) = self.heap.get(left + 1)
+                && right.is_before(&below)
+            {
+                (child, below) = (left + 1, *right);
             }
-            self.swap(child, position);
+            if !below.is_before(&entry) {
+                break;
+            }
+            self.put(position, below);
             position = child;
         }
+        self.put(position, entry);
+    }
+}
+
+impl Entry {
+    fn is_before(&self, other: &Entry) -> bool {
+        (self.at, self.sequence) < (other.at, other.sequence)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Edits of a message, and messages made from parts.
 
 use crate::header::{NameAddr, Params, print_date};
-use crate::index::{Index, Line, Names, Start, is_request_uri};
+use crate::index::{Index, LINES_USUAL, Line, Names, Start, is_request_uri};
 use crate::limits::{HEADERS_MAX, LINE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::scan::{is_token, split_outside, trim};
 use crate::span::Span;
@@ -14,6 +14,9 @@ pub const MAX_FORWARDS: u8 = 70;
 
 /// Octets of a start line beside method and Request-URI, or reason.
 const START_LINE_REST: usize = 16;
+
+/// Room for the lines that an edit adds.
+const LINES_ADDED: usize = 4;
 
 /// Octets reserved with the first line of its own: what a proxy adds.
 const OWN_BYTES: usize = 512;
@@ -46,18 +49,11 @@ const OWN_BYTES: usize = 512;
 pub struct Draft {
     source: Option<Message>,
     start: Option<(String, Start)>,
-    lines: SmallVec<[DraftLine; 32]>,
+    lines: Vec<Line>,
     /// Text of the lines that the source does not have.
     own: Vec<u8>,
     body: Body,
     fault: Option<EditError>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct DraftLine {
-    line: Line,
-    /// The line stands in `own`, not in the source.
-    is_own: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -69,16 +65,13 @@ enum Body {
 impl Message {
     /// Starts an edit of this message.
     pub fn edit(&self) -> Draft {
-        let lines = self.index().lines.iter();
+        let from = &self.index().lines;
+        let mut lines = Vec::with_capacity(from.len() + LINES_ADDED);
+        lines.extend_from_slice(from);
         Draft {
             source: Some(self.clone()),
             start: None,
-            lines: lines
-                .map(|&line| DraftLine {
-                    line,
-                    is_own: false,
-                })
-                .collect(),
+            lines,
             own: Vec::new(),
             body: Body::Source,
             fault: None,
@@ -166,7 +159,7 @@ impl Draft {
         Draft {
             source,
             start: None,
-            lines: SmallVec::new(),
+            lines: Vec::with_capacity(LINES_USUAL),
             own: Vec::new(),
             body: Body::Own(Vec::new()),
             fault: None,
@@ -240,7 +233,7 @@ impl Draft {
 
     /// A new line after the last of its name; without one where [`Draft::push_front`] puts it.
     pub fn append(&mut self, name: HeaderName, value: &str) -> &mut Draft {
-        let last = self.lines.iter().rposition(|each| each.line.name == name);
+        let last = self.lines.iter().rposition(|each| each.name == name);
         let at = last.map_or_else(|| self.home(name), |at| at + 1);
         self.insert(at, name, value)
     }
@@ -263,13 +256,13 @@ impl Draft {
             return self.remove_all(known);
         }
         let (source, own) = (&self.source, &self.own);
-        let spelled = |each: &DraftLine| {
+        let spelled = |each: &Line| {
             let bytes = if each.is_own {
                 own
             } else {
                 source.as_ref().map_or(&[][..], Message::as_bytes)
             };
-            bytes.get(each.line.name_span().range()).unwrap_or_default()
+            bytes.get(each.name_span().range()).unwrap_or_default()
         };
         self.lines
             .retain(|each| !spelled(each).eq_ignore_ascii_case(name.as_bytes()));
@@ -295,7 +288,7 @@ impl Draft {
 
     /// Removes every line of this name.
     pub fn remove_all(&mut self, name: HeaderName) -> &mut Draft {
-        self.lines.retain(|each| each.line.name != name);
+        self.lines.retain(|each| each.name != name);
         self
     }
 
@@ -308,7 +301,7 @@ impl Draft {
         let mut index = 0;
         self.lines.retain(|each| {
             index += 1;
-            each.line.name != name || index - 1 == at
+            each.name != name || index - 1 == at
         });
         self
     }
@@ -318,16 +311,11 @@ impl Draft {
         let Some(source) = &self.source else {
             return self;
         };
-        let lines = source.index().lines.iter().filter(|line| line.name == name);
-        let copies: SmallVec<[DraftLine; 8]> = lines
-            .map(|&line| DraftLine {
-                line,
-                is_own: false,
-            })
-            .collect();
-        let last = self.lines.iter().rposition(|each| each.line.name == name);
+        let lines = source.index().lines_from(name).iter();
+        let copies: SmallVec<[Line; 8]> = lines.filter(|line| line.name == name).copied().collect();
+        let last = self.lines.iter().rposition(|each| each.name == name);
         let at = last.map_or_else(|| self.home(name), |at| at + 1);
-        self.lines.insert_many(at, copies);
+        self.lines.splice(at..at, copies);
         self
     }
 
@@ -449,11 +437,7 @@ impl Draft {
             (Body::Source, Some(source)) => source.body(),
             (Body::Source, None) => &[],
         };
-        let head: usize = self
-            .lines
-            .iter()
-            .map(|each| each.line.span.range().len())
-            .sum();
+        let head: usize = self.lines.iter().map(|each| each.span.range().len()).sum();
         let total = start_text.len() + head + 2 + body.len();
         if total > MESSAGE_BYTES_MAX || self.lines.len() > HEADERS_MAX {
             return Err(EditError::TooLong);
@@ -483,8 +467,8 @@ impl Draft {
             (Body::Source, Some(source)) => source.body().len(),
             (Body::Source, None) => 0,
         };
-        let mut places = (0..self.lines.len())
-            .filter(|&at| self.lines[at].line.name == HeaderName::ContentLength);
+        let mut places =
+            (0..self.lines.len()).filter(|&at| self.lines[at].name == HeaderName::ContentLength);
         let right = places
             .next()
             .is_some_and(|at| self.value(at).parse() == Ok(length))
@@ -495,7 +479,7 @@ impl Draft {
     }
 
     fn position(&self, name: HeaderName) -> Option<usize> {
-        self.lines.iter().position(|each| each.line.name == name)
+        self.lines.iter().position(|each| each.name == name)
     }
 
     /// Where a line goes that is the first of its name.
@@ -504,7 +488,7 @@ impl Draft {
         match name {
             Via => 0,
             Route | RecordRoute | Path | MaxForwards => {
-                let last = self.lines.iter().rposition(|each| each.line.name == Via);
+                let last = self.lines.iter().rposition(|each| each.name == Via);
                 last.map_or(0, |at| at + 1)
             }
             _ => self.lines.len(),
@@ -516,12 +500,12 @@ impl Draft {
             return "";
         };
         if each.is_own {
-            let bytes = self.own.get(each.line.value.range()).unwrap_or_default();
+            let bytes = self.own.get(each.value.range()).unwrap_or_default();
             return std::str::from_utf8(bytes).unwrap_or_default();
         }
         self.source
             .as_ref()
-            .map_or("", |source| source.text(each.line.value))
+            .map_or("", |source| source.text(each.value))
     }
 
     fn insert(&mut self, at: usize, name: HeaderName, value: &str) -> &mut Draft {
@@ -545,7 +529,7 @@ impl Draft {
     }
 
     fn overwrite(&mut self, at: usize, value: &str) -> &mut Draft {
-        let name = self.lines[at].line.name;
+        let name = self.lines[at].name;
         match self.write_line(name, name.as_str(), value) {
             Ok(line) => {
                 self.lines[at] = line;
@@ -556,12 +540,7 @@ impl Draft {
     }
 
     /// Writes a line into `own`.
-    fn write_line(
-        &mut self,
-        name: HeaderName,
-        text: &str,
-        value: &str,
-    ) -> Result<DraftLine, EditError> {
+    fn write_line(&mut self, name: HeaderName, text: &str, value: &str) -> Result<Line, EditError> {
         if !is_token(text.as_bytes()) {
             return Err(EditError::Name);
         }
@@ -587,14 +566,15 @@ impl Draft {
             value: Span::new(from, from + value.len()),
             name_len: Span::new(0, text.len()).end,
             name,
+            is_own: true,
         };
-        Ok(DraftLine { line, is_own: true })
+        Ok(line)
     }
 }
 
 /// Copies the lines, neighbours of one origin in one run, and moves their index.
 fn write_lines(
-    lines: &[DraftLine],
+    lines: &[Line],
     source: &[u8],
     own: &[u8],
     bytes: &mut Vec<u8>,
@@ -604,19 +584,20 @@ fn write_lines(
     let mut at = 0;
     while at < lines.len() {
         let first = lines[at];
-        let from = usize::from(first.line.span.start);
+        let from = usize::from(first.span.start);
         let to = bytes.len();
         let mut end = from;
         while let Some(next) = lines.get(at)
             && next.is_own == first.is_own
-            && usize::from(next.line.span.start) == end
+            && usize::from(next.span.start) == end
         {
-            end = usize::from(next.line.span.end);
-            names.add(next.line.name, out.len());
+            end = usize::from(next.span.end);
+            names.add(next.name, out.len());
             out.push(Line {
-                span: next.line.span.moved(from, to),
-                value: next.line.value.moved(from, to),
-                ..next.line
+                span: next.span.moved(from, to),
+                value: next.value.moved(from, to),
+                is_own: false,
+                ..*next
             });
             at += 1;
         }

@@ -20,6 +20,8 @@ pub(crate) struct Line {
     pub(crate) name_len: u16,
     /// The name.
     pub(crate) name: HeaderName,
+    /// In a draft: the line stands in the draft's own text, not in that of its source.
+    pub(crate) is_own: bool,
 }
 
 impl Line {
@@ -317,6 +319,7 @@ fn usual_line(bytes: &[u8], at: usize, end: usize) -> Option<Line> {
         value: Span::within(from, end - 2),
         name_len: colon as u16,
         name,
+        is_own: false,
     })
 }
 
@@ -338,6 +341,7 @@ fn any_line(bytes: &[u8], at: usize, end: usize, clean: bool, found: &mut Found)
         value: Span::within(at + from, at + to),
         name_len: Span::new(0, name_len).end,
         name,
+        is_own: false,
     };
     clean.then_some(line)
 }

@@ -129,24 +129,10 @@ pub(crate) fn is_uri_text(text: &[u8], part: UriPart) -> bool {
     uri_run(text, part) == text.len()
 }
 
-/// Length of the run of token octets that `text` starts with.
-#[inline]
-pub(crate) fn token_run(text: &[u8]) -> usize {
-    run(text, TOKEN)
-}
-
 /// Length of the run of octets of a host name that `text` starts with.
 #[inline]
 pub(crate) fn host_run(text: &[u8]) -> usize {
     run(text, HOST)
-}
-
-/// Length of the run of blanks that `text` starts with.
-#[inline]
-pub(crate) fn blank_run(text: &[u8]) -> usize {
-    text.iter()
-        .position(|&byte| !is_blank(byte))
-        .unwrap_or(text.len())
 }
 
 /// Length of the parameter value that `text` starts with, 0 for none: a quoted string, a URI in

@@ -39,8 +39,8 @@ impl Span {
     /// `to`.
     #[inline]
     pub(crate) fn moved(self, from: usize, to: usize) -> Span {
-        let moved = |at: u16| (usize::from(at) + to).saturating_sub(from);
-        Span::new(moved(self.start), moved(self.end))
+        let moved = |at: u16| usize::from(at).wrapping_add(to).wrapping_sub(from);
+        Span::within(moved(self.start), moved(self.end))
     }
 }
 

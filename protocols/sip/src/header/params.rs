@@ -1,7 +1,7 @@
 //! `*( SEMI generic-param )` of RFC 3261 25.1.
 
 use crate::Why;
-use crate::scan::{blank_run, token_run, trim, unescape, unquote, value_run};
+use crate::scan::{is_blank, is_token_byte, trim, unescape, unquote, value_run};
 use std::borrow::Cow;
 
 /// Parameters of a header value: checked once, then searched when asked.
@@ -89,10 +89,18 @@ struct Param {
 /// `[ SEMI ] token [ EQUAL gen-value ]` at `at`.
 #[inline]
 fn param(bytes: &[u8], at: usize) -> Option<Param> {
-    let after_blanks = |at: usize| at + blank_run(&bytes[at..]);
+    let after_blanks = |mut at: usize| {
+        while at < bytes.len() && is_blank(bytes[at]) {
+            at += 1;
+        }
+        at
+    };
     let semicolon = usize::from(bytes.get(at) == Some(&b';'));
     let from = after_blanks(at + semicolon);
-    let to = from + token_run(&bytes[from..]);
+    let mut to = from;
+    while to < bytes.len() && is_token_byte(bytes[to]) {
+        to += 1;
+    }
     if to == from {
         return None;
     }
@@ -103,7 +111,7 @@ fn param(bytes: &[u8], at: usize) -> Option<Param> {
         return Some(Param { name, value, end });
     }
     let from = after_blanks(end + 1);
-    let to = from + value_run(&bytes[from..]);
+    let to = from + value_run(bytes.get(from..)?);
     if to == from {
         return None;
     }

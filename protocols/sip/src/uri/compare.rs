@@ -133,10 +133,16 @@ pub(super) fn canonical(uri: Uri<'_>) -> String {
                 Some(host) => host.to_string(),
                 None => String::new(),
             };
-            match uri.user() {
-                Some(user) => format!("{scheme}:{}@{host}", normal(user)),
-                None => format!("{scheme}:{host}"),
+            let user = uri.user().map(normal);
+            let mut text = scheme;
+            text.reserve(2 + user.as_ref().map_or(0, String::len) + host.len());
+            text.push(':');
+            if let Some(user) = user {
+                text.push_str(&user);
+                text.push('@');
             }
+            text.push_str(&host);
+            text
         }
         Scheme::Tel => {
             let number = digits(uri.number().unwrap_or_default());

@@ -6,31 +6,30 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// `IPv4address`: four decimal octets without leading zeros.
 pub(super) fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0; 4];
-    let mut at = 0;
-    for (place, octet) in octets.iter_mut().enumerate() {
-        if place > 0 {
-            if text.get(at) != Some(&b'.') {
+    let (mut address, mut octet) = (0u32, 0u32);
+    let (mut digits, mut dots) = (0, 0);
+    for &byte in text {
+        if byte.is_ascii_digit() {
+            let leading_zero = digits > 0 && octet == 0;
+            octet = octet * 10 + u32::from(byte - b'0');
+            digits += 1;
+            if leading_zero || octet > 255 {
                 return None;
             }
-            at += 1;
+        } else {
+            if byte != b'.' || digits == 0 || dots == 3 {
+                return None;
+            }
+            address = address << 8 | octet;
+            (octet, digits) = (0, 0);
+            dots += 1;
         }
-        let start = at;
-        let mut value = 0;
-        while at < text.len() && at < start + 3 && text[at].is_ascii_digit() {
-            value = value * 10 + u16::from(text[at] - b'0');
-            at += 1;
-        }
-        if at == start || (text[start] == b'0' && at > start + 1) {
-            return None;
-        }
-        *octet = u8::try_from(value).ok()?;
     }
-    (at == text.len()).then(|| Ipv4Addr::from(octets))
+    (dots == 3 && digits > 0).then(|| Ipv4Addr::from(address << 8 | octet))
 }
 
-/// `IPv6address` (RFC 3261 25.1 as corrected by RFC 5954): groups of up to four digits, one `::` for
-/// at least one of them, and perhaps an IPv4 address at the end.
+/// `IPv6address` (RFC 3261 25.1 as corrected by RFC 5954): groups of up to four digits, one `::`
+/// for at least one of them, and perhaps an IPv4 address at the end.
 pub(super) fn ipv6(text: &[u8]) -> Option<Ipv6Addr> {
     let mut groups = [0u16; 8];
     let (mut count, mut gap) = (0, None);
@@ -100,7 +99,9 @@ mod tests {
         }
 
         #[test]
-        fn every_address_is_read_as_it_is_written(v4 in any::<u32>(), v6 in any::<u128>(), mask in any::<u8>()) {
+        fn every_address_is_read_as_it_is_written(
+            v4 in any::<u32>(), v6 in any::<u128>(), mask in any::<u8>(),
+        ) {
             let v4 = Ipv4Addr::from(v4);
             prop_assert_eq!(ipv4(v4.to_string().as_bytes()), Some(v4));
             // Some groups zero, so that there is a gap.

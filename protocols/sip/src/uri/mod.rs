@@ -54,8 +54,14 @@ impl<'a> Host<'a> {
         }
         let len = host_run(text.as_bytes());
         let name = &text[..len];
+        // What is an address is well-formed as a name, so this is only the order of the questions.
+        if name.as_bytes().first().is_some_and(u8::is_ascii_digit)
+            && let Some(ip) = ip::ipv4(name.as_bytes())
+        {
+            return Some((Host::Ip(IpAddr::V4(ip)), len));
+        }
         if has_numeric_top(name.as_bytes())? {
-            Some((Host::Ip(IpAddr::V4(ip::ipv4(name.as_bytes())?)), len))
+            None
         } else {
             Some((Host::Name(name), len))
         }
