@@ -30,8 +30,8 @@ impl Attribute {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
-        let name_len = text.find(':').unwrap_or(text.len());
-        if name_len == 0 || text[..name_len].contains(' ') {
+        let name_len = simd::find(text.as_bytes(), b':').unwrap_or(text.len());
+        if name_len == 0 || text.as_bytes()[..name_len].contains(&b' ') {
             return Err(Fault::Attribute);
         }
         Ok(Self {

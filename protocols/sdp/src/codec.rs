@@ -49,7 +49,16 @@ impl Codec {
 
     /// The static assignment of RFC 3551 section 6, tables 4 and 5.
     pub fn fixed(payload_type: u8) -> Option<Self> {
-        let (encoding, clock_hz, channels) = match payload_type {
+        let (encoding, clock_hz, channels) = Self::fixed_parts(payload_type)?;
+        Some(Self {
+            channels,
+            ..Self::new(payload_type, encoding, clock_hz)
+        })
+    }
+
+    /// The static assignment: encoding, clock and channels.
+    pub(crate) fn fixed_parts(payload_type: u8) -> Option<(&'static str, u32, u8)> {
+        let parts = match payload_type {
             0 => ("PCMU", 8000, 1),
             3 => ("GSM", 8000, 1),
             4 => ("G723", 8000, 1),
@@ -76,10 +85,7 @@ impl Codec {
             34 => ("H263", 90_000, 1),
             _ => return None,
         };
-        Some(Self {
-            channels,
-            ..Self::new(payload_type, encoding, clock_hz)
-        })
+        Some(parts)
     }
 
     /// True when both name the same encoding at the same clock and channels. Parameters are not
@@ -92,9 +98,14 @@ impl Codec {
 
     /// True for formats that only go along with a codec: DTMF events, comfort noise, redundancy.
     pub fn is_auxiliary(&self) -> bool {
+        Self::names_auxiliary(&self.encoding)
+    }
+
+    /// The same of the name of an encoding.
+    pub fn names_auxiliary(encoding: &str) -> bool {
         ["telephone-event", "CN", "RED"]
             .iter()
-            .any(|name| self.encoding.eq_ignore_ascii_case(name))
+            .any(|name| encoding.eq_ignore_ascii_case(name))
     }
 
     /// Its `a=rtpmap`.

@@ -10,6 +10,8 @@ use crate::verbatim::Verbatim;
 
 /// Most lines taken of one description.
 pub const LINES_MAX: usize = 2048;
+/// Lines that a description usually has at most.
+const LINES_USUAL: usize = 32;
 /// Most bytes taken of one description: what fits in a UDP datagram.
 pub const BYTES_MAX: usize = 65_535;
 
@@ -397,9 +399,20 @@ pub(crate) fn split(text: &[u8]) -> Result<Vec<Raw<'_>>, Error> {
         let line = valid.iter().filter(|&&b| b == b'\n').count() as u32 + 1;
         Error::malformed(line, Fault::NotUtf8)
     })?;
-    let mut lines = Vec::new();
+    let mut lines = Vec::with_capacity(LINES_USUAL);
     let mut number = 0;
-    for line in text.trim_end_matches(['\r', '\n']).split('\n') {
+    let mut rest = Some(text.trim_end_matches(['\r', '\n']));
+    while let Some(line) = rest {
+        let line = match simd::find(line.as_bytes(), b'\n') {
+            Some(len) => {
+                rest = Some(&line[len + 1..]);
+                &line[..len]
+            }
+            None => {
+                rest = None;
+                line
+            }
+        };
         number += 1;
         if lines.len() == LINES_MAX {
             return Err(Error::Limit {
@@ -409,7 +422,8 @@ pub(crate) fn split(text: &[u8]) -> Result<Vec<Raw<'_>>, Error> {
             });
         }
         let line = line.strip_suffix('\r').unwrap_or(line);
-        if line.contains(['\r', '\0']) {
+        let control = |found, &byte: &u8| found | (byte == b'\r') | (byte == 0);
+        if line.as_bytes().iter().fold(false, control) {
             return Err(Error::malformed(number, Fault::ControlCharacter));
         }
         let mut chars = line.chars();

@@ -145,6 +145,15 @@ impl<P> Media<P> {
         payload_types.filter_map(|payload_type| self.codec(payload_type))
     }
 
+    /// Encoding and RTP clock of each payload type that [`Media::codecs`] tells of.
+    pub fn clocks(&self) -> impl Iterator<Item = (&str, u32)> + '_ {
+        let payload_types = self.head.formats.iter().filter_map(|format| digits(format));
+        payload_types.filter_map(|payload_type: u8| match self.lines.rtpmap(payload_type) {
+            Some(map) => Some((map.encoding, map.clock_hz)),
+            None => Codec::fixed_parts(payload_type).map(|(encoding, clock, _)| (encoding, clock)),
+        })
+    }
+
     /// The codec of a payload type: its `a=rtpmap`, else the static assignment of RFC 3551 section
     /// 6.
     pub fn codec(&self, payload_type: u8) -> Option<Codec> {

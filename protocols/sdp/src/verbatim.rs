@@ -1,6 +1,6 @@
 //! Values that remember how they were spelt.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::{Deref, DerefMut};
 
 /// A parsed value together with its original spelling where that is not the one [`fmt::Display`]
@@ -16,8 +16,20 @@ pub struct Verbatim<T> {
 
 impl<T: fmt::Display> Verbatim<T> {
     pub(crate) fn parsed(value: T, text: &str) -> Self {
-        let spelling = (value.to_string() != text).then(|| text.into());
+        let mut rest = Rest(text);
+        let as_written = write!(rest, "{value}").is_ok() && rest.0.is_empty();
+        let spelling = (!as_written).then(|| text.into());
         Self { value, spelling }
+    }
+}
+
+/// What is left of a text of which all that was written so far was the beginning.
+struct Rest<'a>(&'a str);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("simd", &[]),
     ("sip", &["base", "simd"]),
-    ("sdp", &["base"]),
+    ("sdp", &["base", "simd"]),
     ("rtp", &["base"]),
     ("inet", &[]),
     ("h248", &["base"]),
