@@ -10,10 +10,9 @@
 //! Cancel ─► handle_cancel           Failed ─► handle_failure           Ended ─► handle_ended
 //! ```
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use base::TimerId;
+use base::{IdMap, TimerId};
 use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method};
 use smallvec::SmallVec;
@@ -48,9 +47,9 @@ impl ContextId {
 #[derive(Debug)]
 pub struct Proxy<T> {
     role: Role,
-    contexts: HashMap<ContextId, Context<T>>,
-    by_branch: HashMap<BranchId, ContextId>,
-    by_server: HashMap<ServerId, ContextId>,
+    contexts: IdMap<ContextId, Context<T>>,
+    by_branch: IdMap<BranchId, ContextId>,
+    by_server: IdMap<ServerId, ContextId>,
     next: u64,
 }
 
@@ -118,9 +117,9 @@ impl<T> Proxy<T> {
     pub fn new(role: Role) -> Self {
         Self {
             role,
-            contexts: HashMap::new(),
-            by_branch: HashMap::new(),
-            by_server: HashMap::new(),
+            contexts: IdMap::default(),
+            by_branch: IdMap::default(),
+            by_server: IdMap::default(),
             next: 0,
         }
     }

@@ -24,6 +24,8 @@ const TRANSPORTS: &[Transport] = &[Transport::Udp, Transport::Tcp];
 #[derive(Debug)]
 pub struct Addresses {
     listeners: Vec<SocketAddr>,
+    /// The same in text.
+    listeners_str: Vec<String>,
     roles: Vec<Role>,
     hosts: BTreeMap<String, Vec<SocketAddr>>,
     icscf: Option<SocketAddr>,
@@ -69,10 +71,18 @@ impl Addresses {
         let hosts = hosts.map(|(name, listed)| (host_key(name), listed.clone()));
         Self {
             listeners: config.sip.clone(),
+            listeners_str: config.sip.iter().map(SocketAddr::to_string).collect(),
             roles: config.roles.clone(),
             hosts: hosts.collect(),
             icscf: config.icscf,
         }
+    }
+
+    /// The n-th SIP address in text.
+    pub fn listener_str(&self, index: u16) -> Option<&str> {
+        self.listeners_str
+            .get(usize::from(index))
+            .map(String::as_str)
     }
 
     /// The n-th SIP address.
@@ -102,10 +112,8 @@ impl Addresses {
     pub fn uri(&self, role: Role, token: &str, listener: u16) -> String {
         let name = role.name();
         let dot = if token.is_empty() { "" } else { "." };
-        match self.listener(listener) {
-            Some(address) => format!("sip:{name}{dot}{token}@{address}"),
-            None => format!("sip:{name}{dot}{token}@invalid"),
-        }
+        let address = self.listener_str(listener).unwrap_or("invalid");
+        ["sip:", name, dot, token, "@", address].concat()
     }
 
     /// Which of our entities a URI names, if any.

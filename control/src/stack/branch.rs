@@ -422,10 +422,18 @@ impl Stack {
             } => (Transport::Tcp, *listener),
         };
         let branch = self.entropy.token_string();
-        match self.addresses.listener(listener) {
-            Some(address) => format!("SIP/2.0/{transport} {address};branch=z9hG4bK{branch};rport"),
-            None => format!("SIP/2.0/{transport} invalid;branch=z9hG4bK{branch};rport"),
-        }
+        let sent_by = self.addresses.listener_str(listener).unwrap_or("invalid");
+        let transport = transport.as_str();
+        [
+            "SIP/2.0/",
+            transport,
+            " ",
+            sent_by,
+            ";branch=z9hG4bK",
+            &branch,
+            ";rport",
+        ]
+        .concat()
     }
 
     /// The hop to a target; connects where nothing is connected yet.

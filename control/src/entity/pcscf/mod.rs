@@ -17,8 +17,7 @@ mod registration;
 mod release;
 mod restore;
 
-use std::collections::HashMap;
-
+use base::IdMap;
 use sip::session_timer::Passage;
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method, NameAddr};
@@ -51,7 +50,7 @@ pub struct Pcscf {
     proxy: Proxy<Proxied>,
     registrations: Registrations,
     subscriptions: Subscriptions,
-    legs: HashMap<LegKey, Leg>,
+    legs: IdMap<LegKey, Leg>,
 }
 
 /// What the P-CSCF keeps of a request it proxies.
@@ -144,7 +143,7 @@ impl Pcscf {
             proxy: Proxy::new(Role::Pcscf),
             registrations: Registrations::default(),
             subscriptions: Subscriptions::default(),
-            legs: HashMap::new(),
+            legs: IdMap::default(),
         }
     }
 
