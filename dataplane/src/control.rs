@@ -326,6 +326,11 @@ impl Control {
                 return Err(Error::FamilyMismatch);
             }
         }
+        // Nothing new for the workers: one command of H.248 says again most of what earlier ones
+        // said.
+        if self.flows[flow.index()].path.as_ref() == Some(&path) {
+            return Ok(());
+        }
         self.reserve(1)?;
         self.unlink(flow);
         for egress in path.egresses().iter().chain(path.rtcp_egresses()) {

@@ -160,10 +160,11 @@ impl Profile {
     /// # Errors
     /// The code of H.248.8 that says what is unknown or unsupported about it.
     pub(crate) fn find(&self, kind: Kind, name: &PkgdName) -> Result<Item, ErrorCode> {
+        let package = name.package();
         let support = self
             .packages
             .iter()
-            .find(|support| support.package.name.eq_ignore_ascii_case(name.package()))
+            .find(|support| support.package.name.eq_ignore_ascii_case(package))
             .ok_or(ErrorCode::UNKNOWN_PACKAGE)?;
         if let Some(item) = supported(support, kind).iter().find(|item| *name == **item) {
             return Ok(*item);

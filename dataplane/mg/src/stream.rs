@@ -6,7 +6,7 @@ use std::time::Duration;
 use h248::error::ErrorCode;
 use h248::message::{LocalControl, OctetString, StreamId, StreamMode, StreamParms};
 use sdp::h248::{Description, Group, Media, Wild};
-use sdp::{AddressType, NetworkType};
+use sdp::{AddressType, Codec, NetworkType};
 
 use crate::error::{Result, about, error};
 use crate::plane::{Leg, LegLatch, LegMedia, LegRtcp};
@@ -336,9 +336,9 @@ fn media(group: &Group) -> Result<LegMedia> {
 /// The clock that all codecs share; 0 when they do not.
 fn clock_hz(media: &Media) -> u32 {
     let mut clocks = media
-        .codecs()
-        .filter(|codec| !codec.is_auxiliary())
-        .map(|codec| codec.clock_hz);
+        .clocks()
+        .filter(|(encoding, _)| !Codec::names_auxiliary(encoding))
+        .map(|(_, clock_hz)| clock_hz);
     let first = clocks.next().unwrap_or(0);
     if clocks.all(|clock| clock == first) {
         first

@@ -9,7 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 ///
 /// It can be shared between threads: each call moves whole datagrams.
 #[derive(Debug)]
-pub struct Socket(socket2::Socket);
+pub struct Socket {
+    socket: socket2::Socket,
+    /// Where it was bound, unless the system chose the port: that saves asking for it.
+    local: Option<SocketAddr>,
+}
 
 impl Socket {
     /// Binds a socket to exactly this address and port (0: any), IPv6 sockets to IPv6 only.
@@ -23,7 +27,10 @@ impl Socket {
             socket.set_only_v6(true)?;
         }
         socket.bind(&local.into())?;
-        Ok(Self(socket))
+        Ok(Self {
+            local: (local.port() != 0).then_some(local),
+            socket,
+        })
     }
 
     /// Asks for a receive buffer; the system grants at most its own limit.
@@ -31,7 +38,7 @@ impl Socket {
     /// # Errors
     /// What the system answers.
     pub fn set_receive_buffer_bytes(&self, bytes: usize) -> io::Result<()> {
-        self.0.set_recv_buffer_size(bytes)
+        self.socket.set_recv_buffer_size(bytes)
     }
 
     /// The address and port it is bound to.
@@ -39,20 +46,23 @@ impl Socket {
     /// # Errors
     /// What the system answers.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
-        let address = self.0.local_addr()?;
+        if let Some(local) = self.local {
+            return Ok(local);
+        }
+        let address = self.socket.local_addr()?;
         address
             .as_socket()
             .ok_or_else(|| io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn raw(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.socket.as_raw_fd()
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 

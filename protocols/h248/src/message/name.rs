@@ -151,7 +151,9 @@ impl PkgdName {
 
     /// True when this is `package/item`, whatever the case.
     pub fn is(&self, package: &str, item: &str) -> bool {
-        self.package().eq_ignore_ascii_case(package) && self.item().eq_ignore_ascii_case(item)
+        let (own, rest) = self.text.as_bytes().split_at(usize::from(self.slash));
+        own.eq_ignore_ascii_case(package.as_bytes())
+            && rest[1..].eq_ignore_ascii_case(item.as_bytes())
     }
 }
 
