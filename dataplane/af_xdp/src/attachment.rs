@@ -82,7 +82,7 @@ impl Attachment {
     /// Gives what comes by `queue` to a socket, which is bound there.
     ///
     /// # Errors
-    /// What the system answers; `InvalidInput` for a queue beyond [`QUEUES_MAX`].
+    /// What the system answers; `InvalidInput` for a queue beyond the 256th.
     pub fn direct(&self, queue: u32, socket: &Socket) -> io::Result<()> {
         if queue as usize >= QUEUES_MAX {
             return Err(io::ErrorKind::InvalidInput.into());

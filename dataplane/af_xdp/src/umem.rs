@@ -25,7 +25,7 @@ impl Umem {
     /// Maps memory for so many chunks, and returns each of them.
     ///
     /// # Errors
-    /// `InvalidInput` for none or more than [`CHUNKS_MAX`]; what the system answers when there is
+    /// `InvalidInput` for none or more than 4 GiB of them; what the system answers when there is
     /// not enough memory.
     pub fn new(chunks: usize) -> io::Result<(Self, Vec<&'static mut [u8]>)> {
         if chunks == 0 || chunks > CHUNKS_MAX {
