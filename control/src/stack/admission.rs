@@ -3,7 +3,7 @@
 //!
 //! What continues something under way is worth more than what begins something new: work has gone
 //! into it already, and it ends by itself. So messages wait in four classes; a class is served
-//! when those above it are empty, and in each they keep their order. Only the lower three are
+//! when those above it are empty, but for a share of new requests, and in each they keep their order. Only the lower three are
 //! refused, by the time that they have waited: all of them have a limit, and that of new requests
 //! shrinks while their queue does not empty, because waiting in a queue that stands still helps
 //! nobody (the controlled delay of RFC 8289, applied to whole requests). The server is never idle
@@ -18,12 +18,12 @@ use base::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(usize)]
 pub enum Class {
-    /// Responses, requests within dialogs, and whatever else continues a transaction. Never
-    /// refused.
+    /// Responses, requests within dialogs, answers to challenges, and whatever else continues what
+    /// was begun here. Never refused.
     Ongoing,
     /// New requests to emergency services, or with a priority (RFC 5031, RFC 4412).
     Emergency,
-    /// REGISTER with credentials: a refresh, a removal, or the answer to a challenge.
+    /// REGISTER with credentials: a refresh or a removal.
     Refresh,
     /// Any other new request.
     Initial,
@@ -70,6 +70,9 @@ pub const SOJOURN_STANDING_MAX: Duration = Duration::from_millis(20);
 /// again after 500 ms where it does not follow TS 24.229.
 pub const SOJOURN_WORTHY_MAX: Duration = Duration::from_millis(400);
 
+/// Refreshes served in a row while new requests wait: all users of a cell that come back at once
+/// must not keep everybody from calling.
+const REFRESHES_MAX: u32 = 3;
 /// How long the longest waits are remembered.
 const SOJOURN_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -102,6 +105,8 @@ pub struct Admission<T> {
     queues: [VecDeque<Waiting<T>>; Class::ALL.len()],
     /// Keys of new requests that wait.
     keys: HashSet<u64>,
+    /// Refreshes served since the last new request.
+    refreshes: u32,
     /// When no new request waited, the last time.
     emptied: Instant,
     sojourns: Sojourns,
@@ -130,6 +135,7 @@ impl<T> Admission<T> {
         Self {
             queues: Default::default(),
             keys: HashSet::new(),
+            refreshes: 0,
             emptied: Instant::ZERO,
             sojourns: Sojourns::default(),
         }
@@ -163,9 +169,7 @@ impl<T> Admission<T> {
 
     /// Takes the message whose turn it is.
     pub fn poll(&mut self, now: Instant) -> Option<Verdict<T>> {
-        let class = Class::ALL
-            .into_iter()
-            .find(|&class| self.depth(class) > 0)?;
+        let class = self.turn()?;
         let is_late = self.is_late(now, class);
         let item = self.take(now, class)?;
         Some(if is_late {
@@ -173,6 +177,24 @@ impl<T> Admission<T> {
         } else {
             Verdict::Serve(class, item)
         })
+    }
+
+    /// The class whose turn it is.
+    fn turn(&mut self) -> Option<Class> {
+        let mut waiting = Class::ALL
+            .into_iter()
+            .filter(|&class| self.depth(class) > 0);
+        let (first, last) = (waiting.next()?, waiting.last());
+        let is_yielding = self.refreshes >= REFRESHES_MAX && last == Some(Class::Initial);
+        match first {
+            Class::Refresh if !is_yielding => self.refreshes += 1,
+            Class::Refresh | Class::Initial => {
+                self.refreshes = 0;
+                return Some(Class::Initial);
+            }
+            Class::Ongoing | Class::Emergency => {}
+        }
+        Some(first)
     }
 
     /// Takes a message that has waited too long, also while others are served before its class.

@@ -1,5 +1,6 @@
 //! What of the received SIP is served, when, and what is refused without being looked into.
 
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
 
@@ -14,6 +15,8 @@ use crate::admin::AdmissionStatus;
 use crate::config::Role;
 use crate::counters::{Counter, Counters};
 
+/// Challenges remembered: what is answered in a second and more.
+const CHALLENGES_MAX: usize = 16_384;
 /// Requests refused at once that have waited too long, before others are served again.
 const REFUSALS_MAX: usize = 256;
 /// Seconds of Retry-After, drawn anew for each refusal so that those refused together do not
@@ -38,6 +41,10 @@ pub(super) struct Gate {
     /// With this begin the To tags of what was refused without a transaction.
     mark: String,
     is_draining: bool,
+    /// Registrations that were challenged and have not been heard of since.
+    challenged: HashSet<u64>,
+    /// The same as they came; some have been heard of.
+    challenges: VecDeque<u64>,
 }
 
 impl Gate {
@@ -47,6 +54,8 @@ impl Gate {
             seed: (entropy.next_u64(), entropy.next_u64()),
             mark: entropy.token_string(),
             is_draining: false,
+            challenged: HashSet::new(),
+            challenges: VecDeque::new(),
         }
     }
 
@@ -74,6 +83,36 @@ impl Gate {
             && message
                 .to_tag()
                 .is_some_and(|tag| tag.starts_with(&self.mark))
+    }
+
+    /// Notes a response that leaves: who was challenged is expected to answer (RFC 3261 22.2).
+    pub(super) fn note_sent(&mut self, message: &Message) {
+        if message.status() != Some(401) {
+            return;
+        }
+        let key = self.registration(message);
+        if self.challenged.insert(key) {
+            self.challenges.push_back(key);
+        }
+        if self.challenges.len() > CHALLENGES_MAX
+            && let Some(oldest) = self.challenges.pop_front()
+        {
+            self.challenged.remove(&oldest);
+        }
+    }
+
+    /// True for a REGISTER that answers a challenge: the work that went into that is not to be lost.
+    fn answers_challenge(&mut self, register: &Message) -> bool {
+        let key = self.registration(register);
+        self.challenged.remove(&key)
+    }
+
+    /// Names the registration that a REGISTER or its response belongs to.
+    fn registration(&self, message: &Message) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.seed.1);
+        hasher.write(message.call_id().unwrap_or_default().as_bytes());
+        hasher.finish()
     }
 
     /// Names the transaction of `method` that a request belongs to (RFC 3261 17.2.3).
@@ -184,7 +223,7 @@ impl Stack {
     }
 
     /// What a message is worth, and the name of the transaction that it would begin.
-    fn classify(&self, message: &Message) -> (Class, Option<u64>) {
+    fn classify(&mut self, message: &Message) -> (Class, Option<u64>) {
         let Some(method) = message.method() else {
             return (Class::Ongoing, None);
         };
@@ -209,10 +248,10 @@ impl Stack {
         }
         let key = self.gate.key(message, method);
         if *method == Method::Register {
-            let class = if has_credentials(message) {
-                Class::Refresh
-            } else {
-                Class::Initial
+            let class = match has_credentials(message) {
+                true if self.gate.answers_challenge(message) => Class::Ongoing,
+                true => Class::Refresh,
+                false => Class::Initial,
             };
             return (class, key);
         }

@@ -627,6 +627,9 @@ impl Stack {
     }
 
     fn transmit(&mut self, hop: Hop, message: Message) {
+        if !matches!(hop, Hop::Entity { .. }) {
+            self.gate.note_sent(&message);
+        }
         match hop {
             Hop::Entity { from, to, timers } => {
                 if self.local.len() < LOCAL_QUEUE_MAX {

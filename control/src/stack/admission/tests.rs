@@ -52,6 +52,24 @@ fn the_higher_class_is_served_first_and_each_in_order() {
 }
 
 #[test]
+fn refreshes_leave_a_share_to_what_is_new() {
+    let mut admission = Admission::new();
+    for item in 0..8 {
+        for class in [Class::Refresh, Class::Initial] {
+            assert_eq!(admission.offer(at(0), class, None, item), Offer::Queued);
+        }
+    }
+    let served = std::iter::from_fn(|| match admission.poll(at(1))? {
+        Verdict::Serve(class, _) => Some(class == Class::Refresh),
+        Verdict::Refuse(..) => None,
+    });
+    let served: Vec<bool> = served.collect();
+    let (yes, no) = (true, false);
+    assert_eq!(served[..8], [yes, yes, yes, no, yes, yes, yes, no]);
+    assert_eq!(served[8..], [yes, yes, no, no, no, no, no, no]);
+}
+
+#[test]
 fn each_class_is_refused_past_its_limit_and_not_at_it() {
     let cases = [
         (Class::Emergency, SOJOURN_WORTHY_MAX),
@@ -224,8 +242,7 @@ impl Arrival {
     fn class(self) -> Class {
         match self {
             Arrival { step: 0, .. } => Class::Initial,
-            Arrival { is_call: true, .. } => Class::Ongoing,
-            Arrival { .. } => Class::Refresh,
+            Arrival { .. } => Class::Ongoing,
         }
     }
 
@@ -355,13 +372,12 @@ fn three_times_the_load_leaves_nine_tenths_of_the_throughput() {
     let carried = model.completed_between(second(12), second(40));
     let maximum = 2 * 28 * most as usize;
     assert!(carried * 10 >= maximum * 9, "{carried} of {maximum}");
-    // What is under way does not wait for what is new, and a registration begun is finished.
+    // What is under way does not wait for what is new.
     assert!(
         model.longest[Class::Ongoing as usize] < Duration::from_millis(5),
         "{:?}",
         model.longest
     );
-    assert!(model.longest[Class::Refresh as usize] < SOJOURN_WORTHY_MAX);
     assert!(model.longest[Class::Initial as usize] <= SOJOURN_MAX);
     assert!(model.deepest < NEW_MAX, "{} waited", model.deepest);
     // Back to normal: a second later nothing is refused any more.

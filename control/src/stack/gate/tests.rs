@@ -143,6 +143,33 @@ fn what_goes_on_comes_before_what_begins() {
 }
 
 #[test]
+fn a_registration_that_was_challenged_goes_on() {
+    let mut bench = Bench::new(Role::Scscf);
+    bench.offer("REGISTER", "1", "");
+    assert!(bench.stack.serve(bench.now, &mut bench.counters));
+    let Some((
+        _,
+        Event::Request {
+            server, request, ..
+        },
+    )) = bench.stack.poll_event(bench.now, &mut bench.counters)
+    else {
+        panic!("nobody is told");
+    };
+    bench.stack.reject(bench.now, server, &request, 401, "");
+    let with_credentials = |branch: &str| {
+        let digest = "Authorization: Digest username=\"a\", nonce=\"n\", response=\"0123\"\r\n";
+        let again = text("REGISTER", "1", BOB, digest);
+        again.replace("z9hG4bK1", &format!("z9hG4bK{branch}"))
+    };
+    bench.offer_text(&with_credentials("2"));
+    // Another that knows the Call-ID is nothing special.
+    bench.offer_text(&with_credentials("3"));
+    let waiting = bench.stack.admission(bench.now).waiting;
+    assert_eq!((waiting["ongoing"], waiting["refresh"]), (1, 1));
+}
+
+#[test]
 fn a_ue_cannot_claim_a_priority() {
     let mut bench = Bench::new(Role::Pcscf);
     bench.offer("INVITE", "new", "");
