@@ -5,6 +5,7 @@ mod crowd;
 mod endurance;
 mod gateway;
 mod memory;
+mod overload;
 mod report;
 mod rig;
 mod signalling;
@@ -36,6 +37,8 @@ enum Command {
     Registration(signalling::SignallingArgs),
     /// CPU of control and media for each anchored call, INVITE to BYE
     Call(signalling::SignallingArgs),
+    /// Calls and registrations at once, twice and three times what control can carry
+    Overload(overload::OverloadArgs),
     /// Memory of control for each registration
     Memory(memory::MemoryArgs),
     /// CPU of media for each call set-up: 2 Adds, 1 Modify, 1 Subtract
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Load(load) => endurance::run(&load),
         Command::Registration(args) => signalling::run(signalling::Operation::Registration, &args),
+        Command::Overload(args) => overload::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
