@@ -112,17 +112,6 @@ pub fn on_order(
     on_signal(move || obey(Order::Leave))
 }
 
-/// Calls `stop` when the process is told to end, however.
-pub fn on_stop(
-    args: &ProcessArgs,
-    stop: impl Fn() + Clone + Send + 'static,
-) -> Result<(), Failure> {
-    on_order(args, move |order| match order {
-        Order::Drain | Order::Release => {}
-        Order::Leave | Order::Stop => stop(),
-    })
-}
-
 /// Calls `stop` at the first SIGINT or SIGTERM and ends the process at the second.
 pub fn on_signal(stop: impl Fn() + Send + 'static) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM])

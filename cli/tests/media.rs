@@ -303,7 +303,7 @@ fn several_gateways_of_one_file_obey_their_own_controllers() {
         )
     };
     let text = format!(
-        "io = \"udp\"\n{}{}",
+        "io = \"udp\"\ndrain_s = 0\n{}{}",
         gateway(0, "31000-31009"),
         gateway(1, "31010-31013")
     );

@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use dataplane::io::af_xdp::AfXdpConfig;
 use serde::{Deserialize, Serialize};
 
 use super::io::AfXdpFile;
 
+/// Seconds that contexts may go on when the process is told to end.
+const DRAIN_S: u32 = 30;
 /// Virtual MGs of one process at most.
 const GATEWAYS_MAX: usize = 64;
 /// Workers of one process at most.
@@ -152,6 +155,8 @@ pub struct MediaFile {
     pub cores: Option<String>,
     /// Address of the admin interface (HTTP).
     pub admin: Option<SocketAddr>,
+    /// Seconds that contexts may go on when the process is told to end.
+    pub drain_s: Option<u32>,
     /// Show identities in logs in the clear.
     pub show_identities: Option<bool>,
     /// What the back-end `af_xdp` is told.
@@ -189,6 +194,8 @@ pub struct MediaConfig {
     pub cores: Vec<usize>,
     /// Admin interface.
     pub admin: SocketAddr,
+    /// How long contexts may go on when the process is told to end.
+    pub drain: Duration,
     /// Identities in logs.
     pub show_identities: bool,
     /// What the back-end `af_xdp` is told, if it is the one.
@@ -298,6 +305,7 @@ impl MediaFile {
             io: over.io.or(self.io),
             cores: over.cores.or(self.cores),
             admin: over.admin.or(self.admin),
+            drain_s: over.drain_s.or(self.drain_s),
             show_identities: over.show_identities.or(self.show_identities),
             af_xdp: over.af_xdp.or(self.af_xdp),
             mg: Some(gateways),
@@ -342,6 +350,7 @@ impl MediaFile {
             admin: self
                 .admin
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
+            drain: Duration::from_secs(self.drain_s.unwrap_or(DRAIN_S).into()),
             show_identities: self.show_identities.unwrap_or(false),
             gateways,
         })

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -44,6 +44,10 @@ const REQUESTS_MAX: usize = 16;
 /// How long the gateways may take to leave service.
 const LEAVE_MAX: Duration = Duration::from_secs(5);
 
+/// Orders to the loop; a higher one outdoes a lower one.
+const LEAVE: u8 = 1;
+const STOP: u8 = 2;
+
 const WAKER: Token = Token(0);
 const WORKERS: Token = Token(1);
 const FIRST_SOCKET: usize = 2;
@@ -58,6 +62,8 @@ pub struct EventLoop {
     workers: Vec<JoinHandle<()>>,
     /// What is in force of the back-end.
     io: IoStatus,
+    /// How long contexts may go on when the process is to end.
+    drain: Duration,
     requests: Receiver<Sender<Value>>,
     handle: Handle,
     buffer: Box<[u8]>,
@@ -74,15 +80,26 @@ struct Gateway {
 /// What other threads do with the loop.
 #[derive(Clone)]
 pub struct Handle {
-    stop: Arc<AtomicBool>,
+    /// [`LEAVE`], [`STOP`] or neither.
+    order: Arc<AtomicU8>,
     waker: Arc<Waker>,
     requests: SyncSender<Sender<Value>>,
 }
 
 impl Handle {
-    /// Asks the gateways to leave service and the loop to end.
+    /// Asks the gateways to leave service when their contexts have ended, or the time for it is
+    /// over, and the loop to end.
+    pub fn leave(&self) {
+        self.give(LEAVE);
+    }
+
+    /// Asks the gateways to leave service at once, and the loop to end.
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.give(STOP);
+    }
+
+    fn give(&self, order: u8) {
+        self.order.fetch_max(order, Ordering::AcqRel);
         // A failed wake means that the loop's poll is gone, and with it the loop.
         let _ = self.waker.wake();
     }
@@ -147,9 +164,10 @@ impl EventLoop {
             gateways,
             workers,
             io,
+            drain: config.drain,
             requests,
             handle: Handle {
-                stop: Arc::default(),
+                order: Arc::default(),
                 waker,
                 requests: sender,
             },
@@ -172,6 +190,7 @@ impl EventLoop {
             gateway.mg.start(self.clock.now(), &mut self.trgw);
         }
         let mut events = Events::with_capacity(256);
+        let mut obeyed = 0;
         let mut leaves_until: Option<Instant> = None;
         loop {
             self.send();
@@ -188,10 +207,16 @@ impl EventLoop {
                 }
             }
             let now = self.clock.now();
-            if self.handle.stop.load(Ordering::Acquire) && leaves_until.is_none() {
-                leaves_until = Some(now + LEAVE_MAX);
+            let order = self.handle.order.load(Ordering::Acquire);
+            if order > obeyed {
+                obeyed = order;
+                let delay = match order {
+                    LEAVE => self.drain,
+                    _ => Duration::ZERO,
+                };
+                leaves_until = Some(now + delay + LEAVE_MAX);
                 for gateway in &mut self.gateways {
-                    gateway.mg.leave(now, &mut self.trgw, Duration::ZERO);
+                    gateway.mg.leave(now, &mut self.trgw, delay);
                 }
             }
             self.turn(now);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::process;
+use crate::process::{self, Order};
 use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
 use event_loop::EventLoop;
 use io::{AfXdpFile, InterfaceFile};
@@ -74,6 +74,7 @@ impl MediaArgs {
                 io: self.io,
                 cores: self.cores.clone(),
                 admin: self.admin,
+                drain_s: self.process.drain,
                 show_identities: self.process.show_identities.then_some(true),
                 af_xdp: self.interface.as_deref().map(af_xdp),
                 mg: None,
@@ -123,7 +124,12 @@ pub fn run(args: &MediaArgs) -> Result<(), Failure> {
     let handle = media.handle();
     admin::serve(config.admin, move || handle.status())?;
     let handle = media.handle();
-    process::on_stop(&args.process, move || handle.stop())?;
+    process::on_order(&args.process, move |order| match order {
+        // The controller decides over calls.
+        Order::Drain | Order::Release => {}
+        Order::Leave => handle.leave(),
+        Order::Stop => handle.stop(),
+    })?;
     media.run()
 }
 
@@ -142,13 +148,14 @@ mod tests {
     fn every_flag_reaches_the_configuration() {
         let line = "media --functions trgw --mgc 127.0.0.1:2950,127.0.0.1:2951 \
                     --mid 127.0.0.1:2960 --address 127.0.0.2,::1 --ports 3000-3999 --io udp \
-                    --cores 0,2-3 --admin 127.0.0.1:9999";
+                    --cores 0,2-3 --admin 127.0.0.1:9999 --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
             .expect("valid")
             .args;
         let config = args.config().expect("valid");
         assert_eq!(config.cores, [0, 2, 3]);
         assert_eq!(config.admin.port(), 9999);
+        assert_eq!(config.drain.as_secs(), 7);
         let gateway = &config.gateways[0];
         assert_eq!(gateway.mgc.len(), 2);
         assert_eq!(gateway.mid.port(), 2960);

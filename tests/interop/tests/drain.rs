@@ -216,6 +216,49 @@ fn what_cannot_start_is_told_with_its_cause() {
 }
 
 #[test]
+fn each_process_drains_by_itself() {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    let start = |name: &str, admin: &str, line: &str| {
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        strowger::start(&namespace, &folder, name, admin, &arguments)
+    };
+    let flags = "--log info --drain 60";
+    let control = start(
+        "control",
+        CONTROL,
+        &format!("control --store subscribers.redb --state state/control {flags}"),
+    );
+    let media = start("media", MEDIA, &format!("media {flags}"));
+    strowger::wait_until(LIMIT, "the gateway is in service", || {
+        let status = strowger::status(&namespace, &folder, CONTROL);
+        status.is_some_and(|status| status["media_gateways"][0]["state"] == "in service")
+    });
+    let line = ["call", "--state", "state/control", "--seconds", "4"];
+    let mut command = strowger::command(&namespace, &line);
+    let call = Process::start("call", &mut command, folder.path());
+    strowger::wait_until(LIMIT, "there is a call", || {
+        let status = strowger::status(&namespace, &folder, MEDIA);
+        status.is_some_and(|status| status["contexts"] != 0)
+    });
+    media.signal("TERM");
+    control.signal("TERM");
+    strowger::wait_until(LIMIT, "both drain", || {
+        let states = [MEDIA, CONTROL].map(|at| strowger::status(&namespace, &folder, at));
+        let [Some(media), Some(control)] = states else {
+            panic!("one has ended");
+        };
+        media["gateways"][0]["state"] == "draining" && control["draining"] == true
+    });
+    // The call goes on to its end.
+    let run = call.wait(LIMIT);
+    // What its user agents still want of control afterwards may come too late.
+    assert!(run.output.contains("talk         4 s"), "{}", run.output);
+    assert!(!run.output.contains("before its time"), "{}", run.output);
+    media.wait(LIMIT).expect_success("media");
+    control.wait(LIMIT).expect_success("control");
+}
+
+#[test]
 fn diameter_peers_are_told() {
     let (namespace, folder) = (Namespace::new(), Folder::new());
     let capture = Capture::start(&namespace, &folder);
