@@ -94,7 +94,8 @@ pub struct Provisionals {
 struct Sent {
     rseq: u32,
     cseq: CSeq,
-    retransmission: Retransmission,
+    /// None after the final response.
+    retransmission: Option<Retransmission>,
 }
 
 /// Most reliable provisional responses that wait for the PRACK of another.
@@ -139,7 +140,8 @@ impl Provisionals {
     /// True while a PRACK is missing. A 2xx must wait for it when that response carried an offer or
     /// answer (RFC 3262 3).
     pub fn is_pending(&self) -> bool {
-        self.sent.is_some()
+        let sent = self.sent.as_ref();
+        sent.is_some_and(|sent| sent.retransmission.is_some())
     }
 
     /// Takes the RAck of a PRACK.
@@ -163,22 +165,28 @@ impl Provisionals {
         Ok(Acknowledgement::Accepted(next))
     }
 
-    /// The INVITE got its final response: nothing is repeated any more (RFC 3262 3).
+    /// The INVITE got its final response: nothing is repeated any more, but a PRACK on its way is
+    /// still taken (RFC 3262 3).
     pub fn stop(&mut self) {
-        self.sent = None;
+        if let Some(sent) = &mut self.sent {
+            sent.retransmission = None;
+        }
         self.waiting.clear();
     }
 
     /// When to call [`Provisionals::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Instant> {
-        Some(self.sent.as_ref()?.retransmission.next_timeout())
+        let retransmission = self.sent.as_ref()?.retransmission.as_ref();
+        retransmission.map(Retransmission::next_timeout)
     }
 
     /// What is due at `now`, if anything.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
-        let due = self.sent.as_mut()?.retransmission.handle_timeout(now)?;
+        let retransmission = self.sent.as_mut()?.retransmission.as_mut()?;
+        let due = retransmission.handle_timeout(now)?;
         if due == Due::Expired {
-            self.stop();
+            self.sent = None;
+            self.waiting.clear();
         }
         Some(due)
     }
@@ -195,7 +203,7 @@ impl Provisionals {
         self.sent = Some(Sent {
             rseq,
             cseq,
-            retransmission,
+            retransmission: Some(retransmission),
         });
         Ok(response)
     }
