@@ -1,6 +1,6 @@
 //! A telephone in the simulated network.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use base::{Entropy, Instant};
@@ -8,6 +8,9 @@ use load::media::Report;
 use load::phone::{Output, Phone, Voices};
 use load::ua::{CallId, Config, Event};
 use sim::{StreamEvent, Transmit};
+use sip::transaction::{
+    Config as LayerConfig, Hop, Layer, Output as LayerOutput, Received, ServerId,
+};
 use sip::{HeaderName, Message, Transport};
 
 /// Port of telephones at which only the test listens.
@@ -18,6 +21,19 @@ const SILENCE: Voices = Voices {
     own: 0,
     other: None,
 };
+
+/// Between two addresses, by UDP.
+#[derive(Clone, Debug)]
+struct Way {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+impl Hop for Way {
+    fn is_reliable(&self) -> bool {
+        false
+    }
+}
 
 /// A telephone and all it was told.
 pub struct PhoneHost {
@@ -31,6 +47,12 @@ pub struct PhoneHost {
     /// How far the test has read them.
     pub(crate) read: usize,
     heard: Vec<Message>,
+    /// The octets of all that was heard.
+    octets: HashSet<Vec<u8>>,
+    /// Says again what the test sends, and answers again what comes again.
+    by_hand: Layer<Way, ()>,
+    /// Requests that the test has not answered.
+    asked: Vec<(ServerId, Message)>,
     /// What it sent and heard, a line each.
     ladder: Vec<String>,
     transmits: VecDeque<Transmit>,
@@ -41,6 +63,7 @@ impl PhoneHost {
     pub fn new(config: Config, voices: Option<Voices>, entropy: Entropy) -> Self {
         let (signalling, media_ip) = (config.local, config.media_ip);
         let (mute, voices) = (voices.is_none(), voices.unwrap_or(SILENCE));
+        let mut seed = Entropy::from_u64(u64::from(signalling.port()));
         Self {
             phone: Phone::new(config, voices, entropy),
             signalling,
@@ -49,6 +72,9 @@ impl PhoneHost {
             events: Vec::new(),
             read: 0,
             heard: Vec::new(),
+            octets: HashSet::new(),
+            by_hand: Layer::new(LayerConfig::default(), &mut seed),
+            asked: Vec::new(),
             ladder: Vec::new(),
             transmits: VecDeque::new(),
         }
@@ -77,20 +103,58 @@ impl PhoneHost {
         &self.ladder
     }
 
-    /// Every SIP message that came to it so far, those that came again included.
+    /// Every SIP message that came to it so far, each once.
     pub fn heard(&self) -> &[Message] {
         &self.heard
     }
 
-    /// Sends a message from a port of its, past its user agent.
-    pub fn send_by_hand(&mut self, port: u16, remote: SocketAddr, bytes: &[u8]) {
+    /// Sends a message from a port of its, past its user agent: a request again and again until it
+    /// is answered, a response for as long as its request comes.
+    pub fn send_by_hand(&mut self, now: Instant, port: u16, remote: SocketAddr, message: &Message) {
         let local = SocketAddr::new(self.signalling.ip(), port);
-        let bytes = bytes.to_vec();
-        self.transmits.push_back(Transmit::Datagram {
-            local,
-            remote,
-            bytes,
-        });
+        let way = Way { local, remote };
+        if message.is_request() {
+            let sent = self.by_hand.send_request(now, way, message.clone(), ());
+            sent.expect("a request with a branch of its own");
+        } else {
+            let is_asked = |(_, request): &(ServerId, Message)| {
+                request.header(HeaderName::Via) == message.header(HeaderName::Via)
+            };
+            let at = self.asked.iter().position(is_asked);
+            let (server, _) = self.asked.remove(at.expect("an answer to a request"));
+            let answered = self.by_hand.respond(now, server, message.clone());
+            answered.expect("its first answer");
+        }
+        self.drain_by_hand();
+    }
+
+    fn hear_by_hand(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
+        let Ok(message) = Message::parse(bytes) else {
+            return;
+        };
+        // At the port of the user agent, requests are its own.
+        if message.is_request() && local == self.signalling {
+            return;
+        }
+        let way = Way { local, remote };
+        if let Received::Request { server, message } =
+            self.by_hand.handle_message(now, way, message)
+        {
+            self.asked.push((server, message));
+        }
+        self.drain_by_hand();
+    }
+
+    fn drain_by_hand(&mut self) {
+        while let Some(output) = self.by_hand.poll_output() {
+            if let LayerOutput::Transmit { hop, message, .. } = output {
+                self.transmits.push_back(Transmit::Datagram {
+                    local: hop.local,
+                    remote: hop.remote,
+                    bytes: message.as_bytes().to_vec(),
+                });
+            }
+        }
     }
 
     /// Has it do something.
@@ -108,7 +172,9 @@ impl PhoneHost {
 
     fn hear(&mut self, now: Instant, bytes: &[u8]) {
         self.note(now, "←", bytes);
-        self.heard.extend(Message::parse(bytes));
+        if self.octets.insert(bytes.to_vec()) {
+            self.heard.extend(Message::parse(bytes));
+        }
     }
 
     fn note(&mut self, now: Instant, way: &str, bytes: &[u8]) {
@@ -174,9 +240,11 @@ impl sim::Host for PhoneHost {
     ) {
         if local == self.signalling {
             self.hear(now, bytes);
+            self.hear_by_hand(now, local, remote, bytes);
             self.phone.handle_signal(now, Transport::Udp, remote, bytes);
         } else if local.port() == BY_HAND {
             self.hear(now, bytes);
+            self.hear_by_hand(now, local, remote, bytes);
         } else {
             let local = SocketAddr::new(self.media_ip, local.port());
             self.phone.handle_media(now, local, bytes);
@@ -189,10 +257,13 @@ impl sim::Host for PhoneHost {
     fn handle_timeout(&mut self, now: Instant) {
         self.phone.handle_timeout(now);
         self.drain(now);
+        self.by_hand.handle_timeout(now);
+        self.drain_by_hand();
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.phone.next_timeout()
+        let timeouts = [self.phone.next_timeout(), self.by_hand.next_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

@@ -338,8 +338,8 @@ impl World {
         let port = message.top_via().ok().and_then(|via| via.port);
         let port = port.unwrap_or(5060);
         let node = self.phones[phone];
-        self.network.with(node, |host, _| match host {
-            Host::Phone(phone) => phone.send_by_hand(port, proxy, message.as_bytes()),
+        self.network.with(node, |host, now| match host {
+            Host::Phone(phone) => phone.send_by_hand(now, port, proxy, message),
             _ => unreachable!("telephones are telephones"),
         });
     }
