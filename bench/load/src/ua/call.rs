@@ -118,6 +118,8 @@ pub(super) struct Change {
     pub direction: Option<Direction>,
     /// The request as sent.
     pub request: Option<Message>,
+    /// When.
+    pub sent: Instant,
 }
 
 impl Leg {

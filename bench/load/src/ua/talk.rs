@@ -134,7 +134,7 @@ pub(super) struct SessionTimer {
 }
 
 impl SessionTimer {
-    /// Begins with a 2xx sent or received at `now`.
+    /// Begins at `now`: with a 2xx, or the request that it answers.
     fn new(now: Instant, interval: u32, we_refresh: bool) -> Self {
         let seconds = |seconds: u32| now + Duration::from_secs(seconds.into());
         Self {

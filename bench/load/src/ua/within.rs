@@ -33,6 +33,7 @@ impl Call {
             method,
             direction: Some(direction),
             request: None,
+            sent: now,
         };
         self.send_change(now, core, change);
         Ok(())
@@ -53,6 +54,7 @@ impl Call {
             method,
             direction: None,
             request: None,
+            sent: now,
         };
         self.send_change(now, core, change);
     }
@@ -89,6 +91,7 @@ impl Call {
         match core.send(now, hop, draft, purpose) {
             Ok((_, request)) => {
                 change.request = Some(request);
+                change.sent = now;
                 self.change = Some(change);
             }
             Err(_) => self.withdraw(core, 500),
@@ -140,6 +143,7 @@ impl Call {
     }
 
     fn handle_change_success(&mut self, now: Instant, core: &mut Core, response: &Message) {
+        let sent = self.change.as_ref().map_or(now, |change| change.sent);
         let request = self.change.take().and_then(|change| change.request);
         if let Some(invite) = request.filter(|request| request.is_method(&Method::Invite))
             && !self.legs.is_empty()
@@ -172,7 +176,9 @@ impl Call {
             return;
         }
         // Without Session-Expires there is no session timer from here on (RFC 4028 7.2).
-        self.timer = SessionTimer::of_response(now, response);
+        // Counted from the request: the other end counts from when that came, not from when its
+        // answer was heard.
+        self.timer = SessionTimer::of_response(sent, response);
         if self.timer.is_some() {
             core.event(Event::Refreshed { call });
         }

@@ -37,6 +37,8 @@ struct Fork {
     ending: bool,
     /// CSeq numbers of caller and callee in the journal.
     kept_cseqs: [u32; 2],
+    /// BYE was answered: what still comes of it, such as its 2xx again, makes nothing anew.
+    over: bool,
 }
 
 impl Forks {
@@ -63,6 +65,7 @@ impl Forks {
                 dialog: None,
                 ending: false,
                 kept_cseqs: [0; 2],
+                over: false,
             });
             return self.forks.last_mut();
         }
@@ -104,7 +107,7 @@ impl Forks {
         let Some(fork) = self.of_response(response) else {
             return Ok(false);
         };
-        if fork.dialog.is_some() {
+        if fork.dialog.is_some() || fork.over {
             return Ok(false);
         }
         fork.dialog = Some(Box::new(make()?));
@@ -137,12 +140,16 @@ impl Forks {
 
     /// BYE was answered: its dialog is over. True when it was the last of the leg.
     pub fn remove(&mut self, bye: &Message) -> bool {
-        let before = self.forks.len();
-        self.forks.retain(|fork| {
+        let mut removes = false;
+        for fork in &mut self.forks {
             let dialog = fork.dialog.as_ref().filter(|_| fork.ending);
-            dialog.is_none_or(|dialog| dialog.sender(bye).is_none())
-        });
-        self.forks.len() < before && self.is_early()
+            if dialog.is_some_and(|dialog| dialog.sender(bye).is_some()) {
+                fork.dialog = None;
+                (fork.over, fork.settled) = (true, true);
+                removes = true;
+            }
+        }
+        removes && self.is_early()
     }
 
     /// Dialogs in force, to end them.
@@ -194,6 +201,7 @@ impl Forks {
             settled: true,
             ending: false,
             kept_cseqs: kept.cseqs,
+            over: false,
         });
         Self {
             forks: forks.collect(),
