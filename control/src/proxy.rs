@@ -65,8 +65,10 @@ pub struct Context<T> {
     branches: SmallVec<[Branch; 1]>,
     /// The best final response so far that was not sent on (RFC 3261 16.7 step 6).
     best: Option<Best>,
-    /// A final response went upstream.
+    /// A final response went upstream, or the entity has it to send.
     answered: bool,
+    /// The entity has it: it may wait with it for longer than the branch lasts.
+    owed: bool,
     cancelled: bool,
 }
 
@@ -165,6 +167,7 @@ impl<T> Proxy<T> {
             branches: SmallVec::new(),
             best: None,
             answered: false,
+            owed: false,
             cancelled: false,
         };
         self.contexts.insert(id, context);
@@ -242,6 +245,7 @@ impl<T> Proxy<T> {
             101..300 => {
                 if status >= 200 {
                     context.answered = true;
+                    context.owed = true;
                     context.cancel_pending(actions);
                 }
                 match response.edit().remove_first_value(HeaderName::Via).finish() {
@@ -356,10 +360,7 @@ impl<T> Proxy<T> {
             entry.pending = false;
             actions.cancel_timer(entry.timer_c.take());
         }
-        if context.answered && context.branches.iter().all(|entry| entry.ended) {
-            return self.remove(id);
-        }
-        None
+        self.remove_if_over(id)
     }
 
     /// Sends a response upstream. A final one that comes after all branches have ended frees the
@@ -368,7 +369,9 @@ impl<T> Proxy<T> {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        context.answered |= response.status().is_some_and(|status| status >= 200);
+        if response.status().is_some_and(|status| status >= 200) {
+            (context.answered, context.owed) = (true, false);
+        }
         actions
             .stack
             .respond_with(actions.now, context.server, response);
@@ -380,7 +383,9 @@ impl<T> Proxy<T> {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        context.answered |= status >= 200;
+        if status >= 200 {
+            (context.answered, context.owed) = (true, false);
+        }
         let (server, request) = (context.server, context.request.clone());
         actions
             .stack
@@ -418,7 +423,8 @@ impl<T> Proxy<T> {
 
     fn remove_if_over(&mut self, id: ContextId) -> Option<T> {
         let context = self.contexts.get(&id)?;
-        if context.answered && context.branches.iter().all(|entry| entry.ended) {
+        let is_answered = context.answered && !context.owed;
+        if is_answered && context.branches.iter().all(|entry| entry.ended) {
             return self.remove(id);
         }
         None

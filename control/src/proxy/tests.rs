@@ -11,10 +11,16 @@ const TARGETS: [&str; 3] = ["sip:a@192.0.2.71", "sip:b@192.0.2.72", "sip:c@192.0
 struct Forker {
     proxy: Proxy<()>,
     targets: usize,
+    /// Keeps what is to go upstream until the next request comes.
+    holds: bool,
+    held: Vec<Upstream>,
 }
 
 impl Forker {
     fn pass(&mut self, actions: &mut Actions<'_>, upstream: Upstream) {
+        if self.holds {
+            return self.held.push(upstream);
+        }
         match upstream {
             Upstream::Nothing => {}
             Upstream::Response {
@@ -37,6 +43,10 @@ impl Entity for Forker {
             } => {
                 if let Err(objection) = check(&request) {
                     return object(actions, server, &request, &objection);
+                }
+                self.holds &= self.held.is_empty();
+                for upstream in std::mem::take(&mut self.held) {
+                    self.pass(actions, upstream);
                 }
                 let id = self.proxy.open(server, request.clone(), ());
                 for target in &TARGETS[..self.targets] {
@@ -78,6 +88,8 @@ fn kit(targets: usize) -> Kit<Forker> {
     Kit::new(|_, _| Forker {
         proxy: Proxy::new(Role::Icscf),
         targets,
+        holds: false,
+        held: Vec::new(),
     })
 }
 
@@ -212,6 +224,26 @@ fn of_other_requests_only_the_first_answer_goes_back() {
     kit.reply(&sent[1], 200);
     assert_eq!(statuses(&mut kit), [200]);
     assert_over(&mut kit);
+}
+
+#[test]
+fn an_answer_may_wait_for_longer_than_its_branch_lasts() {
+    let mut kit = kit(1);
+    kit.entity.holds = true;
+    let mut draft = request(&Method::Message, "sip:alice@ims.test");
+    kit.receive(CALLER, &mut draft);
+    let sent = requests(&mut kit, &Method::Message);
+    kit.reply(&sent[0], 200);
+    // Timer K is over.
+    kit.run_for(Duration::from_secs(20));
+    assert_eq!(statuses(&mut kit), [100]);
+    let other = "z9hG4bKother";
+    draft.replace(
+        HeaderName::Via,
+        &format!("SIP/2.0/UDP {CALLER};branch={other}"),
+    );
+    kit.receive(CALLER, &mut draft);
+    assert_eq!(statuses(&mut kit), [200]);
 }
 
 #[test]
