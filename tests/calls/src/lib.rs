@@ -16,8 +16,6 @@ pub use by_hand::ByHand;
 pub use control_host::ControlHost;
 pub use media_host::{MediaConfig, MediaHost};
 pub use phone_host::{BY_HAND, PhoneHost};
-pub use setup::{
-    Access, GOOD, Layout, Media, ROUGH, ROUGH_CORE, ROUGH_SEEDS, Setup, User, everywhere, in_both,
-};
+pub use setup::{Access, FAST, GOOD, Layout, Media, ROUGH, Setup, User, everywhere, in_both};
 pub use wire_host::WireHost;
 pub use world::{Host, REALM, STRANGER, World, identity, number};

@@ -17,8 +17,8 @@ use sip::Message;
 use sip::digest::Algorithm;
 
 use crate::{
-    Access, ControlHost, GOOD, Layout, Media, MediaConfig, MediaHost, PhoneHost, ROUGH, ROUGH_CORE,
-    Setup, User, WireHost,
+    Access, ControlHost, GOOD, Layout, Media, MediaConfig, MediaHost, PhoneHost, ROUGH, Setup,
+    User, WireHost,
 };
 
 /// Home network domain of every world.
@@ -32,6 +32,9 @@ const OVER_AFTER: Duration = Duration::from_secs(400);
 const WIRE: u8 = 99;
 /// Where the wire sends from and listens: nobody has ever heard of it.
 pub const STRANGER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, WIRE)), 5060);
+
+/// Why a flow could not go on, though nothing is wrong: what unwinds from [`World::expect`].
+pub(crate) struct GivenUp(pub String);
 
 /// A node of the world.
 pub enum Host {
@@ -150,7 +153,7 @@ impl World {
         // Diameter connections come up, and the gateway registers.
         world.network.run_for(Duration::from_secs(1));
         if setup.rough {
-            world.network.set_link(ROUGH_CORE);
+            world.network.set_link(ROUGH);
         }
         for (index, user) in setup.users.iter().enumerate() {
             let place = u8::try_from(index).expect("few users");
@@ -158,6 +161,11 @@ impl World {
             world.add_phone_by(access, index, *user, place, |_| {});
         }
         world
+    }
+
+    /// Whether things are lost here.
+    pub fn is_rough(&self) -> bool {
+        self.rough
     }
 
     /// Adds a media gateway; it is in service after the second it takes to register.
@@ -267,11 +275,6 @@ impl World {
         let node = self
             .network
             .add(&format!("phone{place}"), &[local.ip()], host);
-        if self.rough {
-            let proxy = self.pcscf;
-            self.network.set_link_between(node, proxy, ROUGH);
-            self.network.set_link_between(proxy, node, ROUGH);
-        }
         self.phones.push(node);
         self.phones.len() - 1
     }
@@ -375,7 +378,9 @@ impl World {
             _ => None,
         };
         let met = |network: &Network<Host>| told(network).is_some();
-        if !self.network.run_until_met(PATIENCE, met) {
+        let came = self.network.run_until_met(PATIENCE, met);
+        self.check_given_up();
+        if !came {
             for index in 0..self.phones.len() {
                 eprintln!(
                     "telephone {index}:\n{}",
@@ -393,6 +398,83 @@ impl World {
             }
             _ => unreachable!("telephones are telephones"),
         })
+    }
+
+    /// Runs until a telephone has heard such a message.
+    ///
+    /// # Panics
+    /// When none comes in time.
+    pub fn expect_heard(
+        &mut self,
+        phone: usize,
+        what: &str,
+        is_it: impl Fn(&Message) -> bool,
+    ) -> Message {
+        let node = self.phones[phone];
+        let heard = |network: &Network<Host>| match network.host(node) {
+            Host::Phone(phone) => phone.heard().iter().find(|message| is_it(message)).cloned(),
+            _ => None,
+        };
+        let met = |network: &Network<Host>| heard(network).is_some();
+        let came = self.network.run_until_met(PATIENCE, met);
+        assert!(came, "telephone {phone} did not hear {what}");
+        heard(&self.network).expect("it was heard")
+    }
+
+    /// Unwinds when a telephone has given a call up though nobody wanted it to: on a rough network
+    /// a 2xx or its ACK can be lost as often as it is sent, and then BYE ends the call after 64 T1
+    /// (RFC 3261 13.3.1.4, RFC 3262 3). The flow cannot go on.
+    ///
+    /// [`World::expect`] looks after this; flows that only let time pass do so themselves.
+    pub fn check_given_up(&self) {
+        if !self.rough {
+            return;
+        }
+        let policies = (0..self.phones.len()).map(|index| {
+            let agent = self.phone(index).phone().agent();
+            (index, &agent.config().policy)
+        });
+        if policies
+            .clone()
+            .any(|(_, policy)| policy.deaf || policy.never_ack)
+        {
+            return;
+        }
+        for (index, _) in policies {
+            let events = self.phone(index).events();
+            let is_established = |of: CallId| {
+                let mut events = events.iter();
+                events.any(|event| matches!(event, Event::Established { call } if *call == of))
+            };
+            let lost = events.iter().find(|event| match event {
+                Event::Ended { cause, call } => match cause {
+                    Cause::NoAck | Cause::NoPrack => true,
+                    // It waited for the ACK longer than for a refresh.
+                    Cause::SessionExpired => !is_established(*call),
+                    _ => false,
+                },
+                _ => false,
+            });
+            if let Some(event) = lost {
+                let what = format!("telephone {index}: {event:?}");
+                std::panic::resume_unwind(Box::new(GivenUp(what)));
+            }
+        }
+    }
+
+    /// Ends what is left of calls after a flow that was given up.
+    pub(crate) fn clear(&mut self) {
+        self.network.heal();
+        for _ in 0..10 {
+            for phone in 0..self.phones.len() {
+                let left: Vec<CallId> = self.phone(phone).phone().agent().calls().collect();
+                for call in left {
+                    // One that is being ended already cannot be ended.
+                    let _ = self.act(phone, |agent, now| agent.hang_up(now, call));
+                }
+            }
+            self.network.run_for(Duration::from_secs(60));
+        }
     }
 
     /// Reads all that a telephone was told so far.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use calls::{REALM, Setup, User, everywhere, in_both};
+use calls::{REALM, Setup, User, everywhere};
 use load::ua::{Cause, Event, Reliable, Step};
 
 fn pair() -> Setup {
@@ -27,7 +27,7 @@ fn a_call_is_set_up_and_ended_by_either_end() {
 
 #[test]
 fn the_callee_is_told_who_calls_and_the_caller_who_answers() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         let call = world.call(0, 1);
         world.established(0, 1);
@@ -45,7 +45,7 @@ fn a_refused_call_ends_with_the_status_of_the_callee() {
     for status in [
         301, 302, 380, 400, 404, 408, 410, 480, 486, 488, 500, 503, 580, 600, 603, 606,
     ] {
-        in_both(&pair(), |world| {
+        everywhere(&pair(), |world| {
             world.register(&[0, 1]);
             world.policy(1, |policy| {
                 policy.incoming = vec![Step::Ring, Step::Reject(status)];
@@ -138,7 +138,7 @@ fn the_caller_gives_up_before_anything_is_heard() {
 
 #[test]
 fn a_cancel_that_crosses_the_answer_ends_the_call_by_bye() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         world.policy(1, |policy| {
             policy.incoming = vec![Step::Ring, Step::Wait(Duration::from_secs(2)), Step::Answer];
@@ -156,7 +156,7 @@ fn a_cancel_that_crosses_the_answer_ends_the_call_by_bye() {
 
 #[test]
 fn one_telephone_has_many_calls_with_another() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         let calls: Vec<_> = (0..5).map(|_| world.call(0, 1)).collect();
         for phone in [0, 1].repeat(calls.len()) {

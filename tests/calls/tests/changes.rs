@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use calls::{Setup, User, World, everywhere, in_both};
+use calls::{Setup, User, World, everywhere};
 use load::ua::{CallId, Event, Reliable, Step};
 use sdp::Direction::{self, Inactive, RecvOnly, SendOnly, SendRecv};
 use sip::Method;
@@ -133,7 +133,7 @@ fn changes_that_meet_are_tried_again() {
 
 #[test]
 fn updates_that_meet_do_not_end_the_call() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         let calls = call(world);
         for phone in [0, 1] {
             update(world, phone, calls[phone], SendOnly);

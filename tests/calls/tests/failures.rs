@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use calls::{
-    BY_HAND, ByHand, Layout, REALM, Setup, User, World, everywhere, identity, in_both, number,
-};
+use calls::{BY_HAND, ByHand, REALM, Setup, User, World, everywhere, identity, in_both, number};
 use control::config::LimitsFile;
 use control::store::{Impi, Operation};
 use load::ua::{Cause, Event};
@@ -50,7 +48,7 @@ fn who_registered_once_and_left_cannot_be_called() {
 
 #[test]
 fn nobody_has_that_name() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0]);
         for target in [
             format!("sip:nobody@{REALM}"),
@@ -74,7 +72,7 @@ fn who_is_not_registered_cannot_call() {
 
 #[test]
 fn numbers_are_called_as_well_as_names() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         let digits = number(1).replace("tel:", "");
         for target in [
@@ -91,7 +89,7 @@ fn numbers_are_called_as_well_as_names() {
 
 #[test]
 fn requests_that_a_proxy_must_refuse_are_refused() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0]);
         let mut user = by_hand(world);
         let heard = world.phone(0).heard().len();
@@ -125,7 +123,7 @@ fn requests_that_a_proxy_must_refuse_are_refused() {
 
 #[test]
 fn methods_that_the_network_does_not_know_pass_through_it() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0]);
         let mut user = by_hand(world);
         let other = Method::Other("CONJURE".into());
@@ -151,7 +149,7 @@ fn methods_that_the_network_does_not_know_pass_through_it() {
 
 #[test]
 fn options_to_the_p_cscf_is_answered_there() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         let mut user = ByHand::new(world, 1, BY_HAND, 1);
         let uri = format!("sip:{}", world.proxy);
         let mut draft = user.request(&Method::Options, &uri);
@@ -165,7 +163,7 @@ fn options_to_the_p_cscf_is_answered_there() {
 
 #[test]
 fn requests_of_no_dialog_are_refused() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0]);
         let mut user = by_hand(world);
         for method in [Method::Bye, Method::Invite, Method::Update] {
@@ -185,7 +183,7 @@ fn requests_of_no_dialog_are_refused() {
 
 #[test]
 fn a_ue_cannot_say_that_it_is_somebody_else() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0]);
         let mut user = by_hand(world);
         for name in [
@@ -219,7 +217,7 @@ fn calls_over_the_limit_are_to_be_tried_later() {
             ..LimitsFile::default()
         });
     });
-    in_both(&setup, |world| {
+    everywhere(&setup, |world| {
         world.register(&[0, 1]);
         let calls: Vec<_> = (0..2)
             .map(|_| {
@@ -246,7 +244,7 @@ fn calls_over_the_limit_are_to_be_tried_later() {
 
 #[test]
 fn a_contact_that_is_gone_is_not_waited_for_for_ever() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         world.policy(1, |policy| policy.deaf = true);
         world.call(0, 1);
@@ -256,21 +254,21 @@ fn a_contact_that_is_gone_is_not_waited_for_for_ever() {
 
 #[test]
 fn without_an_hss_calls_fail_and_calls_that_are_up_go_on() {
-    let mut world = pair().layout(Layout::ThreeProcesses).build();
-    world.register(&[0, 1]);
-    let call = world.call(0, 1);
-    world.established(0, 1);
-    let (hss, serving) = (world.hss, world.scscf);
-    world.network.cut(&[hss], &[serving]);
-    world.call(0, 1);
-    assert_eq!(world.expect_refusal(0), 504);
-    world.hang_up(0, call, 1);
-    world.network.heal();
-    world.network.run_for(Duration::from_secs(60));
-    let call = world.call(0, 1);
-    world.established(0, 1);
-    world.hang_up(0, call, 1);
-    world.assert_clean();
+    everywhere(&pair().spread(), |world| {
+        world.register(&[0, 1]);
+        let call = world.call(0, 1);
+        world.established(0, 1);
+        let (hss, serving) = (world.hss, world.scscf);
+        world.network.cut(&[hss], &[serving]);
+        world.call(0, 1);
+        assert_eq!(world.expect_refusal(0), 504);
+        world.hang_up(0, call, 1);
+        world.network.heal();
+        world.network.run_for(Duration::from_secs(60));
+        let call = world.call(0, 1);
+        world.established(0, 1);
+        world.hang_up(0, call, 1);
+    });
 }
 
 /// How often telephone 0 was told to register anew (TS 24.229 5.2.6.3.2A, 5.4.3.2).
@@ -286,21 +284,20 @@ fn told_to_register(world: &World) -> usize {
 
 #[test]
 fn without_an_s_cscf_calls_fail_and_the_telephone_is_told_to_register() {
-    let mut world = pair().layout(Layout::ThreeProcesses).build();
-    world.register(&[0, 1]);
-    let (access, serving) = (world.pcscf, world.scscf);
-    world.network.cut(&[access], &[serving]);
-    world.call(0, 1);
-    assert_eq!(world.expect_refusal(0), 504);
-    assert_eq!(told_to_register(&world), 1);
-    world.network.heal();
-    world.assert_clean();
+    everywhere(&pair().spread(), |world| {
+        world.register(&[0, 1]);
+        let (access, serving) = (world.pcscf, world.scscf);
+        world.network.cut(&[access], &[serving]);
+        world.call(0, 1);
+        assert_eq!(world.expect_refusal(0), 504);
+        assert_eq!(told_to_register(world), 1);
+        world.network.heal();
+    });
 }
 
 #[test]
 fn after_a_p_cscf_loses_its_state_telephones_register_and_call_again() {
-    for layout in Layout::ALL {
-        let mut world = pair().layout(layout).build();
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         world.call(0, 1);
         world.established(0, 1);
@@ -321,47 +318,46 @@ fn after_a_p_cscf_loses_its_state_telephones_register_and_call_again() {
         for call in left {
             world.act(1, |agent, now| agent.hang_up(now, call).expect("left over"));
         }
-        world.assert_clean();
-    }
+    });
 }
 
 #[test]
 fn an_s_cscf_that_loses_its_state_gets_the_registrations_from_the_hss() {
-    let mut world = pair().layout(Layout::ThreeProcesses).build();
-    world.register(&[0, 1]);
-    world.restart_without_state(world.scscf);
-    world.network.run_for(Duration::from_secs(60));
-    for (caller, callee) in [(0, 1), (1, 0)] {
-        let call = world.call(caller, callee);
-        world.established(caller, callee);
-        world.hang_up(caller, call, callee);
-    }
-    assert_eq!(world.serving_counter("registration.restored"), 2);
-    // The P-CSCF subscribes anew when it wants to refresh.
-    world.network.run_for(Duration::from_secs(4000));
-    let status = world.control(world.scscf).status(world.network.now());
-    assert_eq!((status.contacts, status.subscriptions), (2, 2));
-    for phone in [0, 1] {
-        world.act(phone, |agent, now| {
-            agent.deregister(now).expect("registered")
-        });
-        world.expect(phone, "deregistered", |event| *event == Event::Deregistered);
-    }
-    world.assert_clean();
+    in_both(&pair().spread(), |world| {
+        world.register(&[0, 1]);
+        world.restart_without_state(world.scscf);
+        world.network.run_for(Duration::from_secs(60));
+        for (caller, callee) in [(0, 1), (1, 0)] {
+            let call = world.call(caller, callee);
+            world.established(caller, callee);
+            world.hang_up(caller, call, callee);
+        }
+        assert_eq!(world.serving_counter("registration.restored"), 2);
+        // The P-CSCF subscribes anew when it wants to refresh.
+        world.network.run_for(Duration::from_secs(4000));
+        let status = world.control(world.scscf).status(world.network.now());
+        assert_eq!((status.contacts, status.subscriptions), (2, 2));
+        for phone in [0, 1] {
+            world.act(phone, |agent, now| {
+                agent.deregister(now).expect("registered")
+            });
+            world.expect(phone, "deregistered", |event| *event == Event::Deregistered);
+        }
+    });
 }
 
 #[test]
 fn where_the_hss_has_nothing_either_the_telephone_is_told_to_register() {
-    let mut world = pair().layout(Layout::ThreeProcesses).build();
-    world.register(&[0, 1]);
-    // Nothing is under way that would make the S-CSCF ask before.
-    world.network.run_for(Duration::from_secs(10));
-    world.restart_without_state(world.scscf);
-    world.network.run_for(Duration::from_secs(60));
-    let impi = Impi::parse(&identity(0)).expect("a private identity");
-    world.store(Operation::Remove(impi));
-    world.call(0, 1);
-    assert_eq!(world.expect_refusal(0), 504);
-    assert_eq!(told_to_register(&world), 1);
-    world.assert_clean();
+    everywhere(&pair().spread(), |world| {
+        world.register(&[0, 1]);
+        // Nothing is under way that would make the S-CSCF ask before.
+        world.network.run_for(Duration::from_secs(10));
+        world.restart_without_state(world.scscf);
+        world.network.run_for(Duration::from_secs(60));
+        let impi = Impi::parse(&identity(0)).expect("a private identity");
+        world.store(Operation::Remove(impi));
+        world.call(0, 1);
+        assert_eq!(world.expect_refusal(0), 504);
+        assert_eq!(told_to_register(world), 1);
+    });
 }

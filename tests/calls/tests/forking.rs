@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use calls::{Setup, User, World, everywhere, in_both};
+use calls::{Setup, User, World, everywhere};
 use load::ua::{Cause, Event, Step};
 
 /// User 0 has this telephone and calls user 1, who has the next two.
@@ -97,7 +97,7 @@ fn the_caller_hears_the_best_of_all_refusals() {
         (503, 503, 500),
         (408, 486, 486),
     ] {
-        in_both(&setup(), |world| {
+        everywhere(&setup(), |world| {
             let reject = |status| vec![Step::Ring, Step::Reject(status)];
             register(world, reject(first), reject(second));
             world.call(CALLER, 1);
@@ -153,7 +153,7 @@ fn the_less_preferred_rings_only_when_the_other_does_not_answer() {
 #[test]
 fn the_less_preferred_does_not_ring_when_the_other_answers_or_declines() {
     for step in [Step::Answer, Step::Reject(603)] {
-        in_both(&setup(), |world| {
+        everywhere(&setup(), |world| {
             let steps = vec![Step::Ring, step.clone()];
             register_by_preference(world, Some(500), steps, vec![Step::Ring]);
             let call = world.call(CALLER, 1);
@@ -170,7 +170,7 @@ fn the_less_preferred_does_not_ring_when_the_other_answers_or_declines() {
 
 #[test]
 fn refusals_of_the_more_preferred_count_in_the_end() {
-    in_both(&setup(), |world| {
+    everywhere(&setup(), |world| {
         let (first, second) = (vec![Step::Reject(486)], vec![Step::Reject(500)]);
         register_by_preference(world, Some(500), first, second);
         world.call(CALLER, 1);
@@ -181,7 +181,7 @@ fn refusals_of_the_more_preferred_count_in_the_end() {
 
 #[test]
 fn the_caller_gives_up_before_the_less_preferred_has_rung() {
-    in_both(&setup(), |world| {
+    everywhere(&setup(), |world| {
         register_by_preference(world, Some(500), vec![Step::Ring], vec![Step::Ring]);
         let call = world.call(CALLER, 1);
         world.expect_progress(CALLER, 180);
@@ -195,7 +195,7 @@ fn the_caller_gives_up_before_the_less_preferred_has_rung() {
 
 #[test]
 fn a_telephone_that_is_dead_does_not_keep_the_other_from_answering() {
-    in_both(&setup(), |world| {
+    everywhere(&setup(), |world| {
         let late = vec![Step::Ring, wait(20), Step::Answer];
         register(world, vec![Step::Ring], late);
         world.policy(FIRST, |policy| policy.deaf = true);

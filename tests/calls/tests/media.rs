@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use calls::{Access, Setup, User, World, everywhere, in_both};
+use calls::{Access, Setup, User, World, everywhere};
 use control::config::MediaFile;
 use load::ua::{CallId, Cause, Event, Reliable, Step};
 use sdp::Direction::{RecvOnly, SendOnly, SendRecv};
@@ -38,6 +38,16 @@ fn contexts(world: &World) -> (usize, usize) {
     )
 }
 
+/// Of so many packets sent, how many are heard at least: over two links that lose a tenth each, and
+/// some while the gateway is told of the call.
+fn least(world: &World, sent: u64) -> u64 {
+    if world.is_rough() {
+        sent * 6 / 10
+    } else {
+        sent
+    }
+}
+
 /// Ends the call when all that was said has been heard, and checks that it was.
 fn hear_out(world: &mut World, calls: [CallId; 2]) {
     for phone in [0, 1] {
@@ -47,10 +57,18 @@ fn hear_out(world: &mut World, calls: [CallId; 2]) {
     let drops = world.drops();
     world.hang_up(0, calls[0], 1);
     let reports = [0, 1].map(|phone| world.phone(phone).report(calls[phone]));
-    assert!(drops.is_empty(), "{drops:?}");
     for (report, other) in [(reports[0], reports[1]), (reports[1], reports[0])] {
+        assert_eq!(report.refused, 0, "{report:?}");
+        if world.is_rough() {
+            assert!(
+                report.received >= least(world, other.sent),
+                "{report:?} {other:?}"
+            );
+            continue;
+        }
+        assert!(drops.is_empty(), "{drops:?}");
         assert_eq!(report.received, other.sent, "{report:?}");
-        assert_eq!((report.lost, report.duplicates, report.refused), (0, 0, 0));
+        assert_eq!((report.lost, report.duplicates), (0, 0));
         assert!(report.mos >= 4.3, "{report:?}");
         assert!(report.sent < 400 || report.rtcp_received > 0, "{report:?}");
         assert!(
@@ -81,10 +99,15 @@ fn released(world: &World, phone: usize) -> usize {
     })
 }
 
+/// Waits until a gateway is in service, as it says itself and as its controller says.
 fn registers(world: &mut World, gateway: usize) {
     let state = |world: &World| world.gateway(gateway).status().state;
     for _ in 0..120 {
-        if state(world) == "in service" {
+        let status = world.control(world.pcscf).status(world.network.now());
+        let mid = world.gateway(gateway).status().mid.to_string();
+        let mut known = status.media_gateways.iter();
+        let serves = known.any(|known| known.mid == mid && known.state == "in service");
+        if serves && state(world) == "in service" {
             return;
         }
         world.network.run_for(seconds(1));
@@ -94,7 +117,7 @@ fn registers(world: &mut World, gateway: usize) {
 
 #[test]
 fn a_call_is_heard_in_full_through_one_context() {
-    in_both(&pair().compared(), |world| {
+    everywhere(&pair().compared(), |world| {
         let calls = call(world);
         let one = (1, 1);
         assert_eq!(contexts(world), one, "the second leg finds it anchored");
@@ -114,7 +137,7 @@ fn realms_that_are_apart_take_a_context_each() {
             ..MediaFile::default()
         });
     });
-    in_both(&setup, |world| {
+    everywhere(&setup, |world| {
         let calls = call(world);
         assert_eq!(contexts(world), (2, 2));
         world.network.run_for(seconds(2));
@@ -132,7 +155,7 @@ fn calls_between_address_families_are_heard_in_full() {
         [Access::Ip4, Access::Ip6],
         [Access::Ip6, Access::Ip4],
     ] {
-        in_both(&pair().audible().access(&access), |world| {
+        everywhere(&pair().audible().access(&access), |world| {
             let calls = call(world);
             world.network.run_for(seconds(5));
             for phone in [0, 1] {
@@ -151,13 +174,16 @@ fn telephones_behind_nats_are_heard() {
         [Access::Ip4, Access::Nat],
         [Access::Nat, Access::Nat],
     ] {
-        in_both(&pair().audible().access(&access), |world| {
+        everywhere(&pair().audible().access(&access), |world| {
             let calls = call(world);
             world.network.run_for(seconds(5));
             for phone in [0, 1] {
                 // Until the first packet has shown where to, some are lost.
                 let report = world.phone(phone).report(calls[phone]);
-                assert!(report.received >= 240, "{access:?} {phone} {report:?}");
+                assert!(
+                    report.received >= least(world, 240),
+                    "{access:?} {phone} {report:?}"
+                );
             }
             world.hang_up(0, calls[0], 1);
         });
@@ -167,7 +193,7 @@ fn telephones_behind_nats_are_heard() {
 #[test]
 fn a_held_call_is_silent_and_heard_again() {
     for holder in [0, 1] {
-        in_both(&pair().audible(), |world| {
+        everywhere(&pair().audible(), |world| {
             let calls = call(world);
             let other = 1 - holder;
             world.network.run_for(seconds(2));
@@ -190,7 +216,10 @@ fn a_held_call_is_silent_and_heard_again() {
                 world.network.run_for(seconds(2));
                 let now = [0, 1].map(|phone| received(world, phone, calls[phone]));
                 for phone in [0, 1] {
-                    assert!(now[phone] >= heard[phone] + 90, "telephone {phone}");
+                    assert!(
+                        now[phone] >= heard[phone] + least(world, 90),
+                        "telephone {phone}"
+                    );
                 }
             }
             assert_eq!(contexts(world), (1, 1));
@@ -201,7 +230,7 @@ fn a_held_call_is_silent_and_heard_again() {
 
 #[test]
 fn a_refused_change_leaves_the_audio_as_it_was() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         let calls = call(world);
         world.policy(1, |policy| policy.refuse_changes = Some(488));
         world.act(0, |agent, now| {
@@ -214,7 +243,7 @@ fn a_refused_change_leaves_the_audio_as_it_was() {
         let before = [0, 1].map(|phone| received(world, phone, calls[phone]));
         world.network.run_for(seconds(2));
         for phone in [0, 1] {
-            assert!(received(world, phone, calls[phone]) >= before[phone] + 90);
+            assert!(received(world, phone, calls[phone]) >= before[phone] + least(world, 90));
         }
         hear_out(world, calls);
     });
@@ -223,7 +252,7 @@ fn a_refused_change_leaves_the_audio_as_it_was() {
 #[test]
 fn early_media_is_heard_before_the_answer() {
     for reliable in [Reliable::Unsupported, Reliable::Supported] {
-        in_both(&pair().audible(), |world| {
+        everywhere(&pair().audible(), |world| {
             world.register(&[0, 1]);
             for phone in [0, 1] {
                 world.policy(phone, |policy| {
@@ -237,7 +266,7 @@ fn early_media_is_heard_before_the_answer() {
                 matches!(event, Event::Media { early: true, .. })
             });
             world.network.run_for(seconds(2));
-            assert!(received(world, 0, call) >= 90);
+            assert!(received(world, 0, call) >= least(world, 90));
             let there = world.established(0, 1);
             world.network.run_for(seconds(2));
             hear_out(world, [call, there]);
@@ -247,7 +276,7 @@ fn early_media_is_heard_before_the_answer() {
 
 #[test]
 fn a_late_offer_is_heard_as_well() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         world.policy(0, |policy| policy.early_offer = false);
         let calls = call(world);
         world.network.run_for(seconds(5));
@@ -260,7 +289,7 @@ fn a_late_offer_is_heard_as_well() {
 fn the_one_who_answers_of_several_is_heard() {
     // All describe early media, so that the last of them was heard before the answer.
     for (answers, other) in [(1, 2), (2, 1)] {
-        in_both(&pair().audible(), |world| {
+        everywhere(&pair().audible(), |world| {
             let second = world.add_phone(1, User::Digest, 10, |_| {});
             assert_eq!(second, 2);
             world.register(&[0, 1, 2]);
@@ -276,8 +305,8 @@ fn the_one_who_answers_of_several_is_heard() {
             world.network.run_for(seconds(1));
             let before = [received(world, 0, call), received(world, answers, there)];
             world.network.run_for(seconds(3));
-            assert!(received(world, 0, call) >= before[0] + 140);
-            assert!(received(world, answers, there) >= before[1] + 140);
+            assert!(received(world, 0, call) >= before[0] + least(world, 140));
+            assert!(received(world, answers, there) >= before[1] + least(world, 140));
             world.hang_up(0, call, answers);
         });
     }
@@ -285,7 +314,7 @@ fn the_one_who_answers_of_several_is_heard() {
 
 #[test]
 fn of_two_answers_at_once_the_one_that_is_kept_is_heard() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         world.add_phone(1, User::Digest, 10, |_| {});
         world.register(&[0, 1, 2]);
         for phone in [1, 2] {
@@ -303,8 +332,8 @@ fn of_two_answers_at_once_the_one_that_is_kept_is_heard() {
             .expect("one is kept");
         let before = [received(world, 0, call), received(world, kept, there)];
         world.network.run_for(seconds(3));
-        assert!(received(world, 0, call) >= before[0] + 140);
-        assert!(received(world, kept, there) >= before[1] + 140);
+        assert!(received(world, 0, call) >= before[0] + least(world, 140));
+        assert!(received(world, kept, there) >= before[1] + least(world, 140));
         world.hang_up(0, call, kept);
     });
 }
@@ -352,7 +381,7 @@ fn refused_and_abandoned_calls_leave_no_context() {
 
 #[test]
 fn calls_end_with_their_gateway_and_are_refused_until_it_is_back() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         call(world);
         world.network.run_for(seconds(2));
         world.stop_gateway(0);
@@ -375,7 +404,7 @@ fn calls_end_with_their_gateway_and_are_refused_until_it_is_back() {
 
 #[test]
 fn calls_end_when_their_gateway_restarts() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         call(world);
         world.network.run_for(seconds(2));
         world.stop_gateway(0);
@@ -393,9 +422,9 @@ fn calls_end_when_their_gateway_restarts() {
 
 #[test]
 fn calls_go_by_another_gateway_when_one_is_lost() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         world.add_gateway();
-        world.network.run_for(seconds(2));
+        registers(world, 1);
         world.register(&[0, 1]);
         world.stop_gateway(0);
         world.network.run_for(seconds(120));
@@ -409,7 +438,7 @@ fn calls_go_by_another_gateway_when_one_is_lost() {
 
 #[test]
 fn a_gateway_cut_off_for_a_moment_keeps_its_calls() {
-    in_both(&pair().audible(), |world| {
+    everywhere(&pair().audible(), |world| {
         let calls = call(world);
         world.network.run_for(seconds(2));
         let (gateway, control) = (world.gateway_node(0), world.pcscf);
@@ -431,7 +460,7 @@ fn a_call_in_which_nobody_says_anything_is_released() {
             ..MediaFile::default()
         });
     });
-    in_both(&setup, |world| {
+    everywhere(&setup, |world| {
         call(world);
         let since = world.network.now();
         for phone in [0, 1] {
@@ -445,7 +474,7 @@ fn a_call_in_which_nobody_says_anything_is_released() {
 
 #[test]
 fn many_calls_use_a_context_each_and_give_it_back() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         let calls: Vec<_> = (0..20).map(|_| world.call(0, 1)).collect();
         for phone in [0, 1].repeat(calls.len()) {
@@ -464,7 +493,7 @@ fn many_calls_use_a_context_each_and_give_it_back() {
 #[test]
 fn a_gateway_that_is_full_refuses_calls_and_keeps_those_it_has() {
     // It has ports for a hundred calls on each address.
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         let calls: Vec<_> = (0..110).map(|_| world.call(0, 1)).collect();
         world.network.run_for(seconds(20));

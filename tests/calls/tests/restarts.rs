@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use base::Entropy;
-use calls::{Layout, Setup, User, World, in_both};
+use calls::{Layout, Setup, User, World, everywhere};
 use load::ua::Event;
 use sim::NodeId;
 
@@ -47,7 +47,7 @@ fn deregister(world: &mut World, phone: usize) {
 
 #[test]
 fn after_any_process_restarts_telephones_call_and_are_called() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         world.network.run_for(Duration::from_secs(10));
         for node in processes(world) {
@@ -68,7 +68,7 @@ fn after_any_process_restarts_telephones_call_and_are_called() {
 
 #[test]
 fn subscriptions_and_registrations_are_refreshed_across_restarts() {
-    in_both(&pair(), |world| {
+    everywhere(&pair(), |world| {
         world.register(&[0, 1]);
         for _ in 0..4 {
             for node in processes(world) {

@@ -65,13 +65,12 @@ pub use host::{Host, StreamEvent, Transmit};
 pub use link::Link;
 pub use network::{Counters, Network, NodeId, Recorded};
 
-/// The seeds a test runs with: `0..count`, or the one in the environment variable `SIM_SEED`.
+/// The seeds a test runs with: `0..count`, or the one in the environment variable `SIM_SEED`, or as
+/// many as `SIM_SEEDS` says.
 pub fn seeds(count: u64) -> impl Iterator<Item = u64> {
-    let chosen = std::env::var("SIM_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    match chosen {
-        Some(seed) => seed..seed + 1,
-        None => 0..count,
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    match (number("SIM_SEED"), number("SIM_SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, many) => 0..many.unwrap_or(count),
     }
 }
