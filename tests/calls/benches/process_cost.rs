@@ -1,7 +1,7 @@
 //! Instructions that a registration and a call take in each process, sockets and disk left out.
 //!
-//! `cargo bench -p calls --bench process_cost -- calls 200` runs the flows on virtual time; valgrind
-//! counts, and collects only within the process of interest:
+//! `cargo bench -p calls --bench process_cost -- calls 200` runs the flows on virtual time.
+//! Valgrind counts, and only within the process of interest:
 //!
 //! ```text
 //! valgrind --tool=callgrind --toggle-collect='control::node::Node::handle_*' BENCH calls 200
