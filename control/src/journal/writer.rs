@@ -208,3 +208,105 @@ impl<F: Files> Writer<F> {
         status
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::log::tests::Disk;
+    use crate::journal::{Journal, Kind, Replay};
+
+    fn recorded(record: impl FnOnce(&mut Journal)) -> Vec<u8> {
+        let mut journal = Journal::default();
+        record(&mut journal);
+        journal.take().unwrap_or_default()
+    }
+
+    fn put(id: u64) -> Vec<u8> {
+        recorded(|journal| journal.put(Kind::Leg, id, "value"))
+    }
+
+    fn writer(disk: &Disk) -> Writer<Disk> {
+        let (log, ..) = Log::open(disk.clone()).expect("it opens");
+        Writer::new(log, "here".into())
+    }
+
+    fn found(disk: &Disk) -> Vec<u64> {
+        let (_, mut replay, _): (_, Replay, _) = Log::open(disk.clone()).expect("it opens");
+        let legs: Vec<(u64, String)> = replay.take(Kind::Leg);
+        legs.into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn what_comes_is_written_at_once_and_synced_by_and_by() {
+        let disk = Disk::default();
+        let mut writer = writer(&disk);
+        let start = Instant::from_secs(1);
+        writer.take(put(1));
+        writer.advance(start);
+        assert_eq!(writer.next_timeout(), None, "the first is synced");
+        let soon = start + Duration::from_millis(10);
+        writer.take(put(2));
+        writer.advance(soon);
+        assert_eq!(found(&disk), [1, 2]);
+        assert_eq!(writer.next_timeout(), Some(start + SYNC_INTERVAL));
+        writer.advance(start + SYNC_INTERVAL);
+        assert_eq!(writer.next_timeout(), None);
+        disk.fail_power(1);
+        assert_eq!(found(&disk), [1, 2]);
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_everything_is_put_anew() {
+        let disk = Disk::default();
+        let mut writer = writer(&disk);
+        let mut now = Instant::from_secs(1);
+        disk.break_sync(true);
+        writer.take(put(1));
+        writer.advance(now);
+        assert!(
+            writer
+                .status()
+                .state
+                .starts_with("failing: the disk is broken")
+        );
+        assert!(!writer.wants_all());
+        writer.take(put(2));
+        disk.break_sync(false);
+        assert_eq!(writer.next_timeout(), Some(now + RETRY_MIN));
+        now += RETRY_MIN;
+        writer.advance(now);
+        assert!(writer.wants_all());
+        assert_eq!(writer.status().state, BEHIND);
+        writer.take(recorded(|journal| {
+            journal.begin_all();
+            journal.put(Kind::Leg, 2, "value");
+            journal.end_all();
+        }));
+        writer.take(put(3));
+        writer.finish(now);
+        assert!(writer.status().is_in_order() && !writer.wants_all());
+        disk.fail_power(2);
+        assert_eq!(found(&disk), [2, 3]);
+    }
+
+    #[test]
+    fn it_is_tried_again_less_and_less_often() {
+        let disk = Disk::default();
+        let mut writer = writer(&disk);
+        disk.fill(true);
+        writer.take(put(1));
+        let mut now = Instant::from_secs(1);
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            writer.advance(now);
+            let next = writer.next_timeout().expect("it is tried again");
+            waits.push((next - now).as_secs());
+            now = next;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        disk.fill(false);
+        writer.advance(now);
+        assert!(writer.status().is_in_order());
+        assert_eq!(found(&disk), [1]);
+    }
+}

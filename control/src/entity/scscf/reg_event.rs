@@ -265,8 +265,8 @@ impl Notifier {
 
     // ---- after a restart ----
 
-    /// Takes up the subscriptions of an earlier life. Where it did not come to tell something, or to
-    /// hear that it was heard, all is told.
+    /// Takes up the subscriptions of an earlier life. Where it did not come to tell something, or
+    /// to hear that it was heard, all is told.
     pub fn restore(
         &mut self,
         replay: &mut Replay,

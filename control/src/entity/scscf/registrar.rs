@@ -17,8 +17,8 @@ use crate::reginfo::ContactEvent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetId(pub u64);
 
-/// Identities that register together, and the contacts at which they are reached. The journal has it
-/// as it is.
+/// Identities that register together, and the contacts at which they are reached. The journal has
+/// it as it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RegistrationSet {
     /// The private identity that registered.

@@ -28,6 +28,8 @@ struct State {
     operations: usize,
     /// Writing and syncing fail, as on a full disk.
     is_full: bool,
+    /// Syncing fails, as on a broken one.
+    is_broken: bool,
 }
 
 #[derive(Clone, Default)]
@@ -48,6 +50,11 @@ impl Disk {
     /// No more room, or room again.
     pub fn fill(&self, is_full: bool) {
         self.state.lock().expect("no panic").is_full = is_full;
+    }
+
+    /// Nothing can be made durable any more, or again.
+    pub fn break_sync(&self, is_broken: bool) {
+        self.state.lock().expect("no panic").is_broken = is_broken;
     }
 
     /// The process starts again.
@@ -173,6 +180,9 @@ impl Files for Disk {
 
     fn sync(&mut self, file: u32) -> io::Result<()> {
         self.act(|state, _| {
+            if state.is_broken {
+                return Err(io::Error::other("the disk is broken"));
+            }
             let contents = state.files.get_mut(&file).ok_or_else(missing)?;
             contents.synced = contents.octets.len();
             Ok(())
@@ -305,7 +315,7 @@ struct Found {
 #[test]
 fn a_process_killed_in_any_operation_loses_nothing() {
     let mut entropy = Entropy::from_u64(7);
-    let steps = steps(&mut entropy, 150);
+    let steps = steps(&mut entropy, 100);
     let disk = Disk::default();
     disk.kill_in(usize::MAX, 1);
     let (mut log, values, _) = open(&disk);
