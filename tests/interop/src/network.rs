@@ -10,6 +10,9 @@ use crate::{Analysis, Capture, Folder, Namespace, Process, Run, strowger};
 const REALM: &str = "ims.test";
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a call may take to be answered.
+const CALL_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Admin address of the process that plays the P-CSCF, and all else when there is only one.
 pub const CONTROL: &str = "127.0.0.1:9080";
 /// Admin address of the media process.
@@ -296,6 +299,19 @@ impl Network {
             callee,
             answering,
         );
+    }
+
+    /// Starts a call, and waits until it is answered: caller and callee.
+    pub fn start_call(&self, caller: &Ue, service_route: &str, callee: &Ue) -> [Process; 2] {
+        let (namespace, folder) = (&self.namespace, &self.folder);
+        let answered = self.counter(CONTROL, "call.answered");
+        let answering = callee.start_answering(namespace, folder);
+        let pcscf = pcscf_of(caller);
+        let calling = caller.start_calling(namespace, folder, pcscf, service_route, callee);
+        strowger::wait_until(CALL_PATIENCE, "the call is answered", || {
+            self.counter(CONTROL, "call.answered") >= answered + 2
+        });
+        [calling, answering]
     }
 
     /// Makes a call with our own user agents, who add themselves to the HSS, and says how it went.

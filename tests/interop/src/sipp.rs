@@ -176,18 +176,34 @@ impl Ue {
         other: &Ue,
         answering: Process,
     ) {
+        let calling = self.start_calling(namespace, folder, pcscf, service_route, other);
+        end_well(calling, self, answering, other);
+    }
+
+    /// Starts a call, to speak and hang up.
+    pub fn start_calling(
+        &self,
+        namespace: &Namespace,
+        folder: &Folder,
+        pcscf: SocketAddr,
+        service_route: &str,
+        other: &Ue,
+    ) -> Process {
         let name = format!("caller-{}", self.user);
         let fields = format!("{};{};{}", self.user, self.realm, other.impu());
         let mut sipp = Sipp::new(namespace, folder, &name, "caller.xml", &fields, self);
         sipp.keyword("service_route", service_route);
         sipp.command.args(["-d", &TALK.as_millis().to_string()]);
         sipp.start(Some(pcscf))
-            .wait(CALL_LIMIT)
-            .expect_success(&name);
-        answering
-            .wait(CALL_LIMIT)
-            .expect_success(&format!("callee-{}", other.user));
     }
+}
+
+/// Waits until both sides of a call have ended as they should.
+pub fn end_well(calling: Process, caller: &Ue, answering: Process, callee: &Ue) {
+    let ends = calling.wait(CALL_LIMIT);
+    ends.expect_success(&format!("caller-{}", caller.user));
+    let ends = answering.wait(CALL_LIMIT);
+    ends.expect_success(&format!("callee-{}", callee.user));
 }
 
 /// One run of SIPp being put together.

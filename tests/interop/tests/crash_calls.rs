@@ -1,0 +1,99 @@
+//! Processes killed by SIGKILL in mid-call: what SIPp's UEs say is heard, and what they do is done.
+
+use std::thread;
+use std::time::Duration;
+
+use interop::network::{CONTROL, Family, Layout, MEDIA, Network, Ues};
+use interop::{sipp, strowger};
+
+/// Longer than orphans may stay.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until no context and no dialog is left.
+fn wait_for_nothing(network: &Network) {
+    strowger::wait_until(PATIENCE, "nothing is left", || {
+        network.figure(CONTROL, "dialogs") + network.figure(CONTROL, "contexts") == 0
+    });
+}
+
+fn control_dies(layout: Layout) {
+    let ues = Ues::new(Family::V4, Family::V6);
+    let mut network = Network::whole(layout);
+    network.import(&ues);
+    let [alice, bob, carol, _] = ues.all().map(|ue| network.register(ue));
+    let calls = [
+        (&ues.alice, &alice, &ues.dave),
+        (&ues.bob, &bob, &ues.alice),
+        (&ues.carol, &carol, &ues.bob),
+    ];
+    for (caller, route, callee) in calls {
+        let [calling, answering] = network.start_call(caller, route, callee);
+        thread::sleep(Duration::from_millis(300));
+        network.kill(CONTROL);
+        network.start_again(CONTROL);
+        assert_eq!(
+            network.figure(CONTROL, "dialogs"),
+            2,
+            "the call is taken up"
+        );
+        sipp::end_well(calling, caller, answering, callee);
+        wait_for_nothing(&network);
+        assert_eq!(network.counter(CONTROL, "call.ended"), 2);
+        assert_eq!(network.counter(CONTROL, "call.released"), 0);
+    }
+    network.finish(|analysis| {
+        let streams = analysis.rtp_streams();
+        assert_eq!(streams.len(), calls.len() * 2 * 2, "{streams:#?}");
+        let whole = |stream: &interop::RtpStream| stream.packets == sipp::PACKETS;
+        assert!(streams.iter().all(whole), "{streams:#?}");
+    });
+}
+
+#[test]
+fn a_call_outlives_a_kill_of_the_one_process() {
+    control_dies(Layout::Together);
+}
+
+#[test]
+fn a_call_outlives_a_kill_of_the_p_cscf() {
+    control_dies(Layout::Apart);
+}
+
+/// Media is killed, alone or with control: the call is released, and the next one is heard.
+fn media_dies(with_control: bool) {
+    let ues = Ues::new(Family::V4, Family::V4);
+    let mut network = Network::whole(Layout::Together);
+    network.import(&ues);
+    let [alice, ..] = ues.all().map(|ue| network.register(ue));
+    let [calling, answering] = network.start_call(&ues.alice, &alice, &ues.dave);
+    thread::sleep(Duration::from_millis(300));
+    network.kill(MEDIA);
+    if with_control {
+        network.kill(CONTROL);
+        network.start_again(CONTROL);
+    }
+    network.start_again(MEDIA);
+    network.wait_for_gateway();
+    strowger::wait_until(PATIENCE, "the call is released", || {
+        network.counter(CONTROL, "call.released") == 1
+    });
+    assert_eq!(network.counter(CONTROL, "media.lost"), 1);
+    // SIPp does not expect a BYE where it speaks.
+    drop((calling, answering));
+    wait_for_nothing(&network);
+    network.call(&ues.alice, &alice, &ues.dave);
+    network.finish(|analysis| {
+        let byes = "sip.Method == BYE && sip.Reason contains \"cause=503\"";
+        assert!(analysis.count(byes) >= 2);
+    });
+}
+
+#[test]
+fn a_call_ends_with_its_media_process_and_the_next_one_is_heard() {
+    media_dies(false);
+}
+
+#[test]
+fn a_call_is_released_when_both_processes_are_killed() {
+    media_dies(true);
+}
