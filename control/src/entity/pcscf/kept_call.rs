@@ -251,3 +251,66 @@ impl Pcscf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sip::Message;
+
+    use super::*;
+
+    fn message(start: &str, cseq: &str, to: &str) -> Message {
+        let text = format!(
+            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n\
+             Record-Route: <sip:near.b;lr>\r\nRecord-Route: <sip:own;lr>\r\n\
+             Record-Route: <sip:near.a;lr>\r\nFrom: \"A\" <sip:a@ims.test>;tag=a1\r\n\
+             To: <sip:b@ims.test>{to}\r\nCall-ID: c1\r\nCSeq: {cseq}\r\n\
+             Contact: <sip:somebody@{}>\r\nContent-Length: 0\r\n\r\n",
+            if start.starts_with("SIP") { "b" } else { "a" },
+        );
+        Message::parse(text.as_bytes()).expect("a message")
+    }
+
+    fn answered() -> (ProxyDialog, Forks) {
+        let invite = message("INVITE sip:b@ims.test SIP/2.0", "7 INVITE", "");
+        let response = message("SIP/2.0 200 OK", "7 INVITE", ";tag=b1");
+        let is_own = |route: &sip::NameAddr<'_>| route.uri.as_str() == "sip:own;lr";
+        let dialog = ProxyDialog::new(&invite, &response, is_own).expect("a dialog");
+        let mut forks = Forks::default();
+        let first = forks.answered(&response, || Ok::<_, ()>(dialog.clone()));
+        assert_eq!(first, Ok(true));
+        (dialog, forks)
+    }
+
+    #[test]
+    fn a_dialog_is_read_as_it_was_kept_but_for_numbers_to_spare() {
+        let (mut dialog, mut forks) = answered();
+        let bytes = postcard::to_allocvec(&forks.kept()).expect("a value");
+        let kept: Vec<KeptFork<'static>> = postcard::from_bytes(&bytes).expect("a value");
+        let mut restored = Forks::restored("c1", "a1", kept);
+        assert!(restored.is_confirmed());
+        let numbers = [dialog.to_caller.local_cseq, dialog.to_callee.local_cseq];
+        dialog.to_callee.remote_cseq = Some(numbers[0]);
+        dialog.to_caller.remote_cseq = Some(numbers[1]);
+        dialog.to_callee.state = DialogState::Confirmed;
+        dialog.to_caller.state = DialogState::Confirmed;
+        for half in [&mut dialog.to_callee, &mut dialog.to_caller] {
+            half.local_cseq += CSEQ_MARGIN;
+        }
+        assert_eq!(restored.take_live().collect::<Vec<_>>(), [dialog]);
+    }
+
+    #[test]
+    fn the_journal_hears_of_an_end_that_sends_many_requests() {
+        let (_, mut forks) = answered();
+        forks.kept();
+        for (number, is_ahead) in [(8, false), (56, false), (57, true)] {
+            let info = format!("{number} INFO");
+            let info = message("INFO sip:b@ims.test SIP/2.0", &info, ";tag=b1");
+            let dialog = forks.dialog_of(&info).expect("it belongs to it");
+            dialog.observe_request(&info);
+            assert_eq!(forks.run_ahead(), is_ahead, "{number}");
+        }
+        forks.kept();
+        assert!(!forks.run_ahead());
+    }
+}
