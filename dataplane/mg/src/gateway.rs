@@ -353,8 +353,8 @@ impl MediaGateway {
                 ..
             } => {
                 self.notified.remove(&serial);
-                if matches!(body, ReplyBody::Error(error) if error.code == ErrorCode::BEFORE_RESTART)
-                {
+                let is_stranger = |error: &ErrorDescriptor| error.code == ErrorCode::BEFORE_RESTART;
+                if matches!(&body, ReplyBody::Error(error) if is_stranger(error)) {
                     let step = self.association.register_anew();
                     self.take(now, plane, step);
                 }
