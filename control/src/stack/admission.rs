@@ -61,14 +61,14 @@ impl Class {
 /// when half of it waits, so it is full only after a burst of a single read.
 pub const ONGOING_MAX: usize = 32_768;
 /// Messages of each lower class that may wait: what comes in [`SOJOURN_MAX`] at 40 000 a second.
-pub const NEW_MAX: usize = 4096;
-/// A new request that has waited longer is refused.
-pub const SOJOURN_MAX: Duration = Duration::from_millis(100);
+pub const NEW_MAX: usize = 16_384;
+/// A new request that has waited longer is refused: before its sender repeats it, which a UE does
+/// after 500 ms where it does not follow TS 24.229, and not for a pause that the machine made.
+pub const SOJOURN_MAX: Duration = Duration::from_millis(400);
 /// The same while the queue of new requests has not been empty for [`SOJOURN_MAX`].
-pub const SOJOURN_STANDING_MAX: Duration = Duration::from_millis(20);
-/// A request with a priority, or with credentials, that has waited longer is refused: a UE sends
-/// again after 500 ms where it does not follow TS 24.229.
-pub const SOJOURN_WORTHY_MAX: Duration = Duration::from_millis(400);
+pub const SOJOURN_STANDING_MAX: Duration = Duration::from_millis(200);
+/// A request with a priority, or with credentials, that has waited longer is refused.
+pub const SOJOURN_WORTHY_MAX: Duration = Duration::from_millis(480);
 
 /// Refreshes served in a row while new requests wait: all users of a cell that come back at once
 /// must not keep everybody from calling.

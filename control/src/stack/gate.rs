@@ -17,6 +17,8 @@ use crate::counters::{Counter, Counters};
 
 /// Challenges remembered: what is answered in a second and more.
 const CHALLENGES_MAX: usize = 16_384;
+/// Refusals remembered, for as long as what was sent before they arrived may still come.
+const REFUSED_MAX: usize = 16_384;
 /// Requests refused at once that have waited too long, before others are served again.
 const REFUSALS_MAX: usize = 256;
 /// Seconds of Retry-After, drawn anew for each refusal so that those refused together do not
@@ -42,9 +44,48 @@ pub(super) struct Gate {
     mark: String,
     is_draining: bool,
     /// Registrations that were challenged and have not been heard of since.
-    challenged: HashSet<u64>,
-    /// The same as they came; some have been heard of.
-    challenges: VecDeque<u64>,
+    challenged: Recent,
+    /// Transactions that were refused: their retransmissions are, too.
+    refused: Recent,
+}
+
+/// The keys that were noted last.
+#[derive(Debug)]
+struct Recent {
+    max: usize,
+    keys: HashSet<u64>,
+    /// As they came; some have been forgotten.
+    order: VecDeque<u64>,
+}
+
+impl Recent {
+    fn new(max: usize) -> Self {
+        Self {
+            max,
+            keys: HashSet::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    fn note(&mut self, key: u64) {
+        if self.keys.insert(key) {
+            self.order.push_back(key);
+        }
+        if self.order.len() > self.max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+    }
+
+    fn has(&self, key: u64) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// True when it was there.
+    fn forget(&mut self, key: u64) -> bool {
+        self.keys.remove(&key)
+    }
 }
 
 impl Gate {
@@ -54,8 +95,8 @@ impl Gate {
             seed: (entropy.next_u64(), entropy.next_u64()),
             mark: entropy.token_string(),
             is_draining: false,
-            challenged: HashSet::new(),
-            challenges: VecDeque::new(),
+            challenged: Recent::new(CHALLENGES_MAX),
+            refused: Recent::new(REFUSED_MAX),
         }
     }
 
@@ -91,20 +132,13 @@ impl Gate {
             return;
         }
         let key = self.registration(message);
-        if self.challenged.insert(key) {
-            self.challenges.push_back(key);
-        }
-        if self.challenges.len() > CHALLENGES_MAX
-            && let Some(oldest) = self.challenges.pop_front()
-        {
-            self.challenged.remove(&oldest);
-        }
+        self.challenged.note(key);
     }
 
     /// True for a REGISTER that answers a challenge: the work that went into that is not to be lost.
     fn answers_challenge(&mut self, register: &Message) -> bool {
         let key = self.registration(register);
-        self.challenged.remove(&key)
+        self.challenged.forget(key)
     }
 
     /// Names the registration that a REGISTER or its response belongs to.
@@ -151,6 +185,9 @@ impl Stack {
         if self.gate.is_draining && matches!(class, Class::Emergency | Class::Initial) {
             counters.count(Counter::SipRefusedDrain);
             return self.refuse_arrival(&arrival, 503);
+        }
+        if key.is_some_and(|key| self.gate.refused.has(key)) {
+            return self.refuse_for_load(counters, class, &arrival);
         }
         match self.gate.admission.offer(now, class, key, arrival) {
             Offer::Queued => {}
@@ -282,6 +319,11 @@ impl Stack {
 
     /// Answers without a transaction; a 503 with a Retry-After of its own.
     fn refuse_arrival(&mut self, arrival: &Arrival, status: u16) {
+        if let Some(method) = arrival.message.method()
+            && let Some(key) = self.gate.key(&arrival.message, method)
+        {
+            self.gate.refused.note(key);
+        }
         let Ok(marked) = mark_source(&arrival.message, arrival.source) else {
             return;
         };

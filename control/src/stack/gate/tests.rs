@@ -200,11 +200,23 @@ fn what_waited_too_long_is_refused_without_a_transaction() {
     assert_eq!(bench.count(Counter::SipAckRefused), 1);
     bench.offer("ACK", "1", &ack("other"));
     assert_eq!(bench.served(), ["ACK 1"]);
-    // Sent again and refused again, it is refused by the same tag.
+    // Sent again, perhaps before the refusal was there, it is refused again and by the same tag.
     bench.offer("INVITE", "1", "");
-    bench.now += Duration::from_secs(1);
-    bench.stack.refuse_late(bench.now, &mut bench.counters);
+    assert!(!bench.stack.has_waiting());
     assert_eq!(bench.responses().remove(0).to_tag(), Some(tag));
+    bench.offer("INVITE", "2", "");
+    assert_eq!(bench.served(), ["INVITE 2"]);
+}
+
+#[test]
+fn no_more_refusals_are_remembered_than_there_is_room_for() {
+    let mut recent = Recent::new(2);
+    for key in 1..=3 {
+        recent.note(key);
+    }
+    assert_eq!([1, 2, 3].map(|key| recent.has(key)), [false, true, true]);
+    assert!(recent.forget(2) && !recent.has(2));
+    assert_eq!((recent.keys.len(), recent.order.len()), (1, 2));
 }
 
 #[test]
