@@ -19,8 +19,8 @@ use clap::{Parser, Subcommand};
 
 use failure::Failure;
 
-/// A call is some hundred small allocations that live from milliseconds to minutes. glibc's allocator
-/// takes a third of control's CPU for them, this one a tenth.
+/// A call is some hundred small allocations that live from milliseconds to minutes. glibc's
+/// allocator takes a third of control's CPU for them, this one a tenth.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

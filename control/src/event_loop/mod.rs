@@ -8,8 +8,9 @@
 //!
 //! SIP is read faster than it can be served, so that what waits does so in the node, which knows
 //! what is worth more, and not in the system's buffers, which do not. Where even the node has no
-//! room, SIP is not read: a stream's peer is held back, datagrams are lost. Media gateways, Diameter
-//! peers, the store and name servers only answer what was begun here, and are served when read.
+//! room, SIP is not read: a stream's peer is held back, datagrams are lost. Media gateways,
+//! Diameter peers, the store and name servers only answer what was begun here, and are served when
+//! read.
 
 mod ready;
 mod stop;

@@ -1,4 +1,5 @@
-//! How a process ends: first it begins nothing new, then it ends what there is, then it takes leave.
+//! How a process ends: first it begins nothing new, then it ends what there is, then it takes
+//! leave.
 
 use std::time::Duration;
 

@@ -2,12 +2,13 @@
 //! be served.
 //!
 //! What continues something under way is worth more than what begins something new: work has gone
-//! into it already, and it ends by itself. So messages wait in four classes; a class is served
-//! when those above it are empty, but for a share of new requests, and in each they keep their order. Only the lower three are
-//! refused, by the time that they have waited: all of them have a limit, and that of new requests
-//! shrinks while their queue does not empty, because waiting in a queue that stands still helps
-//! nobody (the controlled delay of RFC 8289, applied to whole requests). The server is never idle
-//! while something waits, so what is refused is what could not have been served.
+//! into it already, and it ends by itself. So messages wait in four classes; a class is served when
+//! those above it are empty, but for a share of new requests, and in each they keep their order.
+//! Only the lower three are refused, by the time that they have waited: all of them have a limit,
+//! and that of new requests shrinks while their queue does not empty, because waiting in a queue
+//! that stands still helps nobody (the controlled delay of RFC 8289, applied to whole requests).
+//! The server is never idle while something waits, so what is refused is what could not have been
+//! served.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -181,11 +182,10 @@ impl<T> Admission<T> {
 
     /// The class whose turn it is.
     fn turn(&mut self) -> Option<Class> {
-        let mut waiting = Class::ALL
-            .into_iter()
-            .filter(|&class| self.depth(class) > 0);
-        let (first, last) = (waiting.next()?, waiting.last());
-        let is_yielding = self.refreshes >= REFRESHES_MAX && last == Some(Class::Initial);
+        let mut classes = Class::ALL.into_iter();
+        let first = classes.find(|&class| self.depth(class) > 0)?;
+        let waits_initial = self.depth(Class::Initial) > 0;
+        let is_yielding = self.refreshes >= REFRESHES_MAX && waits_initial;
         match first {
             Class::Refresh if !is_yielding => self.refreshes += 1,
             Class::Refresh | Class::Initial => {

@@ -135,7 +135,8 @@ impl Gate {
         self.challenged.note(key);
     }
 
-    /// True for a REGISTER that answers a challenge: the work that went into that is not to be lost.
+    /// True for a REGISTER that answers a challenge: the work that went into that is not to be
+    /// lost.
     fn answers_challenge(&mut self, register: &Message) -> bool {
         let key = self.registration(register);
         self.challenged.forget(key)

@@ -293,8 +293,8 @@ impl Stack {
         self.drain_layer(now);
     }
 
-    /// Answers a request with a status and nothing more; a To tag is made where there is none, and a
-    /// Retry-After for 503.
+    /// Answers a request with a status and nothing more; a To tag is made where there is none, and
+    /// a Retry-After for 503.
     pub fn reject(
         &mut self,
         now: Instant,
