@@ -212,13 +212,12 @@ impl Load {
             each.push((self.completed() - completed_before) as f64 / begun);
         }
         let seconds = started.elapsed().as_secs_f64();
-        let spell = Spell {
+        Spell {
             offered: (self.begun - base) as f64 / seconds,
             completed: (self.completed() - completed) as f64 / seconds,
             failed: (self.failed() - failed) as f64 / seconds,
             seconds: each,
-        };
-        spell
+        }
     }
 
     fn rest(&mut self) {
