@@ -216,6 +216,16 @@ impl Network {
         });
     }
 
+    /// Waits until the process with the S-CSCF is connected to the HSS: after a restart of either it
+    /// tries once a second.
+    pub fn wait_for_hss(&self) {
+        strowger::wait_until(READY_LIMIT, "the HSS is connected", || {
+            let status = strowger::status(&self.namespace, &self.folder, CORE);
+            let peers = status.and_then(|status| status["diameter_peers"].as_array().cloned());
+            peers.is_some_and(|all| all.iter().any(|each| each["state"] == "IOpen"))
+        });
+    }
+
     /// Where it runs.
     pub fn namespace(&self) -> &Namespace {
         &self.namespace

@@ -156,11 +156,13 @@ fn a_killed_process_leaves_nothing_and_starts_again_at_once() {
     for _ in 0..2 {
         hosts.call("192.0.2.1:5060", "192.0.2.2");
         assert!(hosts.has_program());
-        hosts.media().kill();
+        let killed = hosts.media.take().expect("it was started");
+        killed.kill();
         // The interface passes what was the back-end's to the kernel.
         strowger::wait_until(Duration::from_secs(1), "nothing is attached", || {
             !hosts.has_program()
         });
+        killed.wait(LIMIT);
         let taken = hosts.start_media();
         assert!(taken < Duration::from_secs(5), "{taken:?}");
     }

@@ -49,6 +49,9 @@ fn registrations_outlive(layout: Layout, at_once: bool) {
             network.figure(serving, "subscriptions") >= 4
         });
         network.wait_for_gateway();
+        if layout == Layout::Apart {
+            network.wait_for_hss();
+        }
     }
     network.call(&ues.alice, &alice, &ues.dave);
     network.call(&ues.bob, &bob, &ues.carol);
