@@ -57,7 +57,7 @@ impl From<KeptDialog<'_>> for Dialog {
     }
 }
 
-/// An [`Instant`] as a field of what the journal has: nanoseconds of Unix time.
+/// An [`Instant`](base::Instant) as a field of what the journal has: nanoseconds of Unix time.
 pub mod instant {
     use base::Instant;
     use serde::{Deserialize, Deserializer, Serializer};

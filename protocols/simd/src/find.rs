@@ -2,7 +2,7 @@
 
 use crate::lanes::{self, equal, equal_any};
 
-/// Octets that [`matches`] looks at.
+/// Octets that [`matches()`] looks at.
 pub const BLOCK: usize = 64;
 
 /// Bit `i` is set where octet `i` of the block is `byte`.
