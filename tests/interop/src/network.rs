@@ -216,8 +216,8 @@ impl Network {
         });
     }
 
-    /// Waits until the process with the S-CSCF is connected to the HSS: after a restart of either it
-    /// tries once a second.
+    /// Waits until the process with the S-CSCF is connected to the HSS: after a restart of either
+    /// it tries once a second.
     pub fn wait_for_hss(&self) {
         strowger::wait_until(READY_LIMIT, "the HSS is connected", || {
             let status = strowger::status(&self.namespace, &self.folder, CORE);
