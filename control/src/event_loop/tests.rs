@@ -210,6 +210,7 @@ fn a_peer_that_reads_slowly_gets_everything() {
     let text = responses(&mut slow, 100);
     // Where the machine has other things to do, some are refused for having waited.
     assert_eq!(text.matches("SIP/2.0 ").count(), 100);
+    running.wait_for("sip.sent", 100);
 }
 
 #[test]

@@ -207,6 +207,9 @@ impl Node {
                 None => {}
             },
             Input::Store { id, outcome } => {
+                if matches!(outcome, store::Outcome::Failed(_)) {
+                    self.counters.count(Counter::StoreFailed);
+                }
                 self.hss_event(now, hss::Event::Stored { id, outcome });
             }
             Input::Admin { id, request } => self.handle_admin(now, id, request),
@@ -385,6 +388,15 @@ impl Node {
                 }
                 Output::Close(stream) => {
                     self.services.remove(stream);
+                }
+                Output::Datagram {
+                    socket: Socket::Sip(_),
+                    ..
+                } => self.counters.count(Counter::SipSent),
+                Output::Send { stream, .. }
+                    if matches!(self.services.get(stream), Some(Service::Sip(_))) =>
+                {
+                    self.counters.count(Counter::SipSent);
                 }
                 _ => {}
             }

@@ -31,7 +31,7 @@ pub(crate) struct RealmIndex(pub usize);
 /// The pairs of ports of every address of one gateway.
 ///
 /// A pair is free, used, or closing: given back and not yet reported closed by the media plane.
-/// Free pairs are dealt in the order they became free, so that each rests as long as possible.
+/// Free pairs are dealt in the order in which they may be, so that each rests as long as possible.
 #[derive(Debug)]
 pub(crate) struct PortPool {
     realms: Vec<String>,
@@ -44,6 +44,7 @@ struct AddressPorts {
     ip: IpAddr,
     /// The first even port.
     first: u16,
+    /// Sorted by when they may be dealt.
     free: VecDeque<(u16, Instant)>,
     states: Vec<PairState>,
 }
@@ -219,13 +220,17 @@ impl AddressPorts {
         };
         if self.states[index] == from {
             self.states[index] = PairState::Free;
-            self.free.push_back((port, free_at));
+            // Those that others hold wait longest: they must not keep back what rests less long.
+            let place = self.free.partition_point(|&(_, at)| at <= free_at);
+            self.free.insert(place, (port, free_at));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const NOW: Instant = Instant::from_secs(100);
@@ -267,13 +272,33 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_that_somebody_else_holds_keeps_none_back() {
+        let mut pool = pool();
+        let access = wanted(Some(0), false);
+        let pairs: Vec<SocketAddr> = std::iter::from_fn(|| pool.take(NOW, access)).collect();
+        let [held, one, other] = *pairs else {
+            panic!("{pairs:?}");
+        };
+        pool.put_back(held, NOW + Duration::from_secs(60));
+        pool.closing(one);
+        pool.closed(one, NOW + Duration::from_secs(5));
+        pool.put_back(other, NOW);
+        assert_eq!(pool.take(NOW, access), Some(other));
+        assert_eq!(pool.take(NOW, access), None);
+        let rested = NOW + Duration::from_secs(5);
+        assert_eq!(pool.take(rested, access), Some(one));
+        assert_eq!(pool.take(rested, access), None);
+        assert_eq!(pool.take(NOW + Duration::from_secs(60), access), Some(held));
+    }
+
+    #[test]
     fn a_pair_is_dealt_again_when_it_is_closed_and_rested() {
         let mut pool = pool();
         let one = pool.take(NOW, wanted(Some(0), false)).unwrap();
         let _two = pool.take(NOW, wanted(Some(0), false)).unwrap();
         pool.closing(one);
         assert_eq!(pool.take(NOW, wanted(Some(0), false)), None);
-        let rested = NOW + std::time::Duration::from_secs(5);
+        let rested = NOW + Duration::from_secs(5);
         pool.closed(one, rested);
         assert_eq!(pool.take(NOW, wanted(Some(0), false)), None);
         assert_eq!(pool.take(rested, wanted(Some(0), false)), Some(one));

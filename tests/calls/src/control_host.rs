@@ -9,7 +9,7 @@ use control::ControlConfig;
 use control::admin::{self, Status};
 use control::journal::Replay;
 use control::node::{Input, Node, Output, Service, Socket, StreamId};
-use control::store::{MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
+use control::store::{self, MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
 use sim::{StreamEvent, Transmit};
 
 /// The ports of a process's DNS sockets begin here; it listens on none above.
@@ -20,6 +20,8 @@ pub struct ControlHost {
     node: Node,
     config: ControlConfig,
     store: MemoryStore,
+    /// No operation of the node's succeeds.
+    store_is_broken: bool,
     journal: Vec<u8>,
     streams: HashMap<(SocketAddr, SocketAddr), StreamId>,
     ends: HashMap<StreamId, (SocketAddr, SocketAddr)>,
@@ -65,6 +67,7 @@ impl ControlHost {
             node: Node::new(config.clone(), now, bytes),
             config,
             store,
+            store_is_broken: false,
             journal: Vec::new(),
             streams: HashMap::new(),
             ends: HashMap::new(),
@@ -96,6 +99,11 @@ impl ControlHost {
     /// Something for the store, past the node: what an operator does while no HSS runs.
     pub fn store(&mut self, operation: Operation) -> Outcome {
         self.store.execute(vec![operation]).swap_remove(0)
+    }
+
+    /// Whether the disk under the store works.
+    pub fn break_store(&mut self, is_broken: bool) {
+        self.store_is_broken = is_broken;
     }
 
     /// Something for the store, by way of the HSS: what an operator does while it runs.
@@ -194,7 +202,14 @@ impl ControlHost {
                     }
                 }
                 Output::Store { id, operation } => {
-                    let outcome = self.store.execute(vec![operation]).swap_remove(0);
+                    let outcome = if self.store_is_broken {
+                        Outcome::Failed(store::Error {
+                            path: "subscribers.redb".into(),
+                            fault: store::Fault::Closed,
+                        })
+                    } else {
+                        self.store(operation)
+                    };
                     self.node.handle_input(now, Input::Store { id, outcome });
                 }
                 Output::Journal(records) => self.journal.extend(records),

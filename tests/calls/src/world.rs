@@ -605,6 +605,19 @@ impl World {
         })
     }
 
+    /// Whether the disk under the store of the HSS works.
+    pub fn break_store(&mut self, is_broken: bool) {
+        self.network.with(self.hss, |host, _| match host {
+            Host::Control(control) => control.break_store(is_broken),
+            _ => unreachable!("the HSS is a control process"),
+        });
+    }
+
+    /// A counter of the process with the HSS.
+    pub fn home_counter(&self, name: &str) -> u64 {
+        self.control(self.hss).counter(self.network.now(), name)
+    }
+
     /// Something for the store of the HSS, by way of the HSS, which tells those whom it concerns.
     pub fn administer(&mut self, operation: Operation) {
         self.network.with(self.hss, |host, now| match host {

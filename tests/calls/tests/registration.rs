@@ -290,6 +290,19 @@ fn an_unknown_user_is_refused() {
 }
 
 #[test]
+fn nobody_registers_while_the_store_fails() {
+    everywhere(&pair(), |world| {
+        world.break_store(true);
+        world.act(0, |agent, now| agent.register(now).expect("idle"));
+        assert_eq!(expect_failure(world, 0), 504);
+        assert!(world.home_counter("store.failed") > 0);
+        assert_eq!(registered(world), (0, 0, 0));
+        world.break_store(false);
+        world.register(&[0]);
+    });
+}
+
+#[test]
 fn a_card_of_another_network_gives_up_and_is_refused() {
     everywhere(&pair(), |world| {
         let phone = world.add_phone(0, User::Aka, 10, |config| {
