@@ -273,8 +273,12 @@ mod tests {
 
     #[test]
     fn a_pair_that_somebody_else_holds_keeps_none_back() {
-        let mut pool = pool();
-        let access = wanted(Some(0), false);
+        let address = RealmAddress {
+            realm: None,
+            ip: [192, 0, 2, 1].into(),
+        };
+        let mut pool = PortPool::new(&[address], &(10_000..=10_005));
+        let access = wanted(None, false);
         let pairs: Vec<SocketAddr> = std::iter::from_fn(|| pool.take(NOW, access)).collect();
         let [held, one, other] = *pairs else {
             panic!("{pairs:?}");
