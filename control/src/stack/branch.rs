@@ -70,7 +70,9 @@ impl From<Target> for Way {
 struct Branch {
     /// Whom to tell; nobody, where it is an ACK.
     owner: Option<Role>,
-    draft: Draft,
+    /// What is sent to each target, until it is settled that there is no other: the branch stays
+    /// for as long as its transaction, 64 times T1 and more.
+    draft: Option<Draft>,
     way: Way,
     /// The present transaction: what an earlier one says does not count.
     client: Option<ClientId>,
@@ -127,7 +129,7 @@ impl Branches {
     pub(super) fn open(&mut self, owner: Option<Role>, draft: Draft, way: Way) -> BranchId {
         let branch = Branch {
             owner,
-            draft,
+            draft: Some(draft),
             way,
             client: None,
             at: None,
@@ -177,7 +179,7 @@ impl Branches {
             Target::Located { located, .. } => Some(located),
             Target::Entity { .. } | Target::Flow { .. } => None,
         };
-        Some((branch.draft.clone(), target))
+        Some((branch.draft.clone()?, target))
     }
 
     /// What has to be done to know more targets.
@@ -284,8 +286,7 @@ impl Branches {
             }
             _ => {}
         }
-        branch.state = State::Settled;
-        branch.way = Way::default();
+        branch.settle();
         Answered::Tell(owner, response)
     }
 
@@ -305,7 +306,7 @@ impl Branches {
                 None
             }
             State::Proceeding => {
-                branch.state = State::Settled;
+                branch.settle();
                 branch.owner
             }
             State::Resolving | State::Unreachable | State::Settled => None,
@@ -322,7 +323,7 @@ impl Branches {
     /// Nothing more will be tried: whom to tell of what.
     pub(super) fn failed(&mut self, id: BranchId) -> Option<(Role, Failure)> {
         let branch = self.get(id)?;
-        branch.state = State::Settled;
+        branch.settle();
         let failure = match branch.refusal.take() {
             Some(response) => Failure::Refused(response),
             None => Failure::Status(branch.status),
@@ -348,6 +349,15 @@ impl Branches {
         entry.1 = None;
         self.free.push(id.slot);
         owner
+    }
+}
+
+impl Branch {
+    /// No other target will be tried.
+    fn settle(&mut self) {
+        self.state = State::Settled;
+        self.way = Way::default();
+        self.draft = None;
     }
 }
 
