@@ -85,7 +85,7 @@ pub fn run(args: &OverloadArgs) -> ExitCode {
             let spell = load.offer(most * f64::from(factor), args.seconds);
             let goodput = spell.completed / most;
             is_good &= goodput >= GOODPUT_MIN;
-            let status = rig.status(rig.pcscf()).unwrap_or_default();
+            let status = rig.pcscf().unwrap_or_default();
             let sojourn = |class: &str| -> f64 {
                 let micros = status["sojourn_us"][class].as_f64().unwrap_or(0.0);
                 micros / 1e3
@@ -111,7 +111,7 @@ pub fn run(args: &OverloadArgs) -> ExitCode {
             after,
             "s",
         );
-        print_counters(&rig.status(rig.pcscf()).unwrap_or_default());
+        print_counters(&rig.pcscf().unwrap_or_default());
         figures
     });
     let code = report::show("overload", &figures, args.json.as_deref());

@@ -15,7 +15,7 @@ use crate::usage::Usage;
 /// Home network domain.
 pub const REALM: &str = "ims.test";
 /// Where the P-CSCF listens.
-pub const PCSCF: &str = "127.0.0.1:5060";
+const PCSCF: &str = "127.0.0.1:5060";
 /// Where media gateways register.
 pub const MGC: &str = "127.0.0.1:2944";
 
@@ -140,7 +140,7 @@ impl Rig {
         if anchor {
             rig.start_one("media", MEDIA_ADMIN, &format!("{MEDIA} {PORTS}"));
             rig.wait_until("the gateway registers", |rig| {
-                let Some(status) = rig.status(rig.pcscf()) else {
+                let Some(status) = rig.pcscf() else {
                     return false;
                 };
                 let gateways = status["media_gateways"].as_array().cloned();
@@ -245,18 +245,19 @@ impl Rig {
         &self.folder
     }
 
-    /// Admin address of the process that plays the P-CSCF.
-    pub fn pcscf(&self) -> SocketAddr {
-        self.admin_of(&["pcscf", "control"])
+    /// The status of the process that plays the P-CSCF; `None` where it is not ours.
+    pub fn pcscf(&self) -> Option<Value> {
+        self.status(self.admin_of(&["pcscf", "control"])?)
     }
 
     fn hss(&self) -> SocketAddr {
         self.admin_of(&["hss", "control"])
+            .expect("the HSS is always ours")
     }
 
-    fn admin_of(&self, names: &[&str]) -> SocketAddr {
+    fn admin_of(&self, names: &[&str]) -> Option<SocketAddr> {
         let one = self.running.iter().find(|it| names.contains(&it.name));
-        one.and_then(|it| it.admin).expect("ours has it")
+        one.and_then(|it| it.admin)
     }
 
     /// Where the UEs find their P-CSCF.
