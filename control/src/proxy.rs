@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use base::{IdMap, TimerId};
 use sip::transaction::ServerId;
-use sip::{Draft, HeaderName, Message, Method};
+use sip::{Draft, HeaderName, Message, Method, NameAddr, UriBuf};
 use smallvec::SmallVec;
 
 use crate::config::Role;
@@ -87,8 +87,25 @@ struct Branch {
 #[derive(Debug)]
 struct Best {
     status: u16,
-    /// Our Via removed. None for a failure without a response: one is made up.
-    response: Option<Message>,
+    /// None for a failure without a response: one is made up.
+    response: Option<Passing>,
+}
+
+/// A response on its way upstream.
+#[derive(Clone, Debug)]
+pub struct Passing {
+    /// As it came.
+    pub response: Message,
+    /// As it goes on: our Via removed, and what the entity changes.
+    pub draft: Draft,
+}
+
+impl From<Message> for Passing {
+    /// One made here.
+    fn from(response: Message) -> Self {
+        let draft = response.edit();
+        Self { response, draft }
+    }
 }
 
 /// What is to be sent upstream.
@@ -96,14 +113,14 @@ struct Best {
 pub enum Upstream {
     /// Nothing now.
     Nothing,
-    /// This response, our Via already removed.
+    /// This response.
     Response {
         /// Whose.
         context: ContextId,
         /// On which branch it came; none for the best of several.
         branch: Option<BranchId>,
         /// The response.
-        response: Message,
+        passing: Passing,
     },
     /// A failure of our own, as nothing better came.
     Failure {
@@ -208,12 +225,13 @@ impl<T> Proxy<T> {
         Some(branch)
     }
 
-    /// A response came on a branch.
+    /// A response came on a branch, our Via on top of it or not.
     pub fn handle_response(
         &mut self,
         actions: &mut Actions<'_>,
         branch: BranchId,
-        response: &Message,
+        response: Message,
+        has_own_via: bool,
     ) -> Upstream {
         let Some(status) = response.status() else {
             return Upstream::Nothing;
@@ -235,6 +253,10 @@ impl<T> Proxy<T> {
                 _ => {}
             }
         }
+        let mut passing = Passing::from(response);
+        if has_own_via {
+            passing.draft.remove_first_value(HeaderName::Via);
+        }
         match status {
             // 100 is hop by hop (RFC 3261 16.7 step 4).
             100 => Upstream::Nothing,
@@ -248,21 +270,18 @@ impl<T> Proxy<T> {
                     context.owed = true;
                     context.cancel_pending(actions);
                 }
-                match response.edit().remove_first_value(HeaderName::Via).finish() {
-                    Ok(response) => Upstream::Response {
-                        context: id,
-                        branch: Some(branch),
-                        response,
-                    },
-                    Err(_) => Upstream::Nothing,
+                Upstream::Response {
+                    context: id,
+                    branch: Some(branch),
+                    passing,
                 }
             }
             _ => {
                 if status >= 600 {
                     context.cancel_pending(actions);
                 }
-                let (status, response) = for_upstream(status, response);
-                context.consider(status, response);
+                let status = for_upstream(status, &mut passing.draft);
+                context.consider(status, Some(passing));
                 self.best_if_complete(id)
             }
         }
@@ -270,19 +289,18 @@ impl<T> Proxy<T> {
 
     /// Keeps what would have gone upstream for comparison with what branches that follow come to.
     pub fn set_aside(&mut self, upstream: Upstream) {
-        let (id, status, response) = match upstream {
+        let (id, status, passing) = match upstream {
             Upstream::Nothing => return,
             Upstream::Failure { context, status } => (context, status, None),
             Upstream::Response {
-                context, response, ..
-            } => (
-                context,
-                response.status().unwrap_or_default(),
-                Some(response),
-            ),
+                context, passing, ..
+            } => {
+                let status = passing.draft.status();
+                (context, status.unwrap_or_default(), Some(passing))
+            }
         };
         if let Some(context) = self.contexts.get_mut(&id) {
-            context.consider(status, response);
+            context.consider(status, passing);
         }
     }
 
@@ -365,16 +383,24 @@ impl<T> Proxy<T> {
 
     /// Sends a response upstream. A final one that comes after all branches have ended frees the
     /// context.
-    pub fn respond(&mut self, actions: &mut Actions<'_>, id: ContextId, response: Message) {
+    pub fn respond(&mut self, actions: &mut Actions<'_>, id: ContextId, mut draft: Draft) {
         let Some(context) = self.contexts.get_mut(&id) else {
             return;
         };
-        if response.status().is_some_and(|status| status >= 200) {
+        let is_final = draft.status().is_some_and(|status| status >= 200);
+        if is_final {
             (context.answered, context.owed) = (true, false);
         }
-        actions
-            .stack
-            .respond_with(actions.now, context.server, response);
+        let server = context.server;
+        match draft.finish() {
+            Ok(response) => actions.stack.respond_with(actions.now, server, response),
+            // Too long, with what was added to it.
+            Err(_) if is_final => {
+                let request = context.request.clone();
+                actions.stack.reject(actions.now, server, &request, 500, "");
+            }
+            Err(_) => {}
+        }
         self.remove_if_over(id);
     }
 
@@ -447,10 +473,10 @@ impl<T> Proxy<T> {
             return Upstream::Nothing;
         };
         match best.response {
-            Some(response) => Upstream::Response {
+            Some(passing) => Upstream::Response {
                 context: id,
                 branch: None,
-                response,
+                passing,
             },
             None => Upstream::Failure {
                 context: id,
@@ -484,7 +510,7 @@ impl<T> Context<T> {
 
     /// Keeps the better of two final responses (RFC 3261 16.7 step 6): 6xx, then the lowest class,
     /// and within 4xx those first that tell the client how to try again.
-    fn consider(&mut self, status: u16, response: Option<Message>) {
+    fn consider(&mut self, status: u16, response: Option<Passing>) {
         let rank = |status: u16| match status {
             600.. => (0, status),
             401 | 407 | 415 | 420 | 484 => (status / 100, 0),
@@ -501,16 +527,23 @@ impl<T> Context<T> {
     }
 }
 
-/// A failure as it goes upstream: without our Via, and a 503 as 500, because it says that its
-/// sender can serve nobody, which is not so of us (RFC 3261 16.7 step 6).
-fn for_upstream(status: u16, response: &Message) -> (u16, Option<Message>) {
-    let mut draft = response.edit();
-    draft.remove_first_value(HeaderName::Via);
+/// A failure as it goes upstream: a 503 as 500, because it says that its sender can serve nobody,
+/// which is not so of us (RFC 3261 16.7 step 6). Returns its status then.
+fn for_upstream(status: u16, draft: &mut Draft) -> u16 {
     if status != 503 {
-        return (status, draft.finish().ok());
+        return status;
     }
     draft.set_status(500, "").remove_all(HeaderName::RetryAfter);
-    (500, draft.finish().ok())
+    500
+}
+
+/// Where a request leads: its first Route, else its Request-URI. None where that is no URI.
+pub fn next_hop(draft: &Draft) -> Option<UriBuf> {
+    let route = draft.first_value(HeaderName::Route);
+    match route.and_then(|route| NameAddr::parse(route).ok()) {
+        Some(route) => Some(route.uri.to_owned()),
+        None => UriBuf::parse(draft.request_uri()),
+    }
 }
 
 fn restart_timer_c(actions: &mut Actions<'_>, role: Role, entry: &mut Branch) {

@@ -55,8 +55,10 @@ pub enum Event {
     Response {
         /// The branch on which it came.
         branch: BranchId,
-        /// The response, our Via still on top.
+        /// The response as it came.
         response: Message,
+        /// Our Via is still on top: it came from outside of this process.
+        has_own_via: bool,
     },
     /// No final response will come; take it as this status (RFC 3261 16.8, 16.9).
     Failed {

@@ -24,8 +24,8 @@ impl Forker {
         match upstream {
             Upstream::Nothing => {}
             Upstream::Response {
-                context, response, ..
-            } => self.proxy.respond(actions, context, response),
+                context, passing, ..
+            } => self.proxy.respond(actions, context, passing.draft),
             Upstream::Failure { context, status } => {
                 self.proxy.reject(actions, context, status, "");
             }
@@ -59,8 +59,14 @@ impl Entity for Forker {
             Event::Cancel { server } => {
                 self.proxy.handle_cancel(actions, server);
             }
-            Event::Response { branch, response } => {
-                let upstream = self.proxy.handle_response(actions, branch, &response);
+            Event::Response {
+                branch,
+                response,
+                has_own_via,
+            } => {
+                let upstream = self
+                    .proxy
+                    .handle_response(actions, branch, response, has_own_via);
                 self.pass(actions, upstream);
             }
             Event::Failed { branch, status } => {

@@ -70,8 +70,8 @@ impl From<Target> for Way {
 struct Branch {
     /// Whom to tell; nobody, where it is an ACK.
     owner: Option<Role>,
-    /// What is sent to each target, until it is settled that there is no other: the branch stays
-    /// for as long as its transaction, 64 times T1 and more.
+    /// What is sent to each target, while there is another: the branch stays for as long as its
+    /// transaction, 64 times T1 and more.
     draft: Option<Draft>,
     way: Way,
     /// The present transaction: what an earlier one says does not count.
@@ -179,7 +179,11 @@ impl Branches {
             Target::Located { located, .. } => Some(located),
             Target::Entity { .. } | Target::Flow { .. } => None,
         };
-        Some((branch.draft.clone()?, target))
+        let draft = match branch.way.has_more() {
+            true => branch.draft.clone(),
+            false => branch.draft.take(),
+        };
+        Some((draft?, target))
     }
 
     /// What has to be done to know more targets.
@@ -234,9 +238,10 @@ impl Branches {
         waits
     }
 
-    /// Puts two targets before those that remain.
-    pub(super) fn retry_first(&mut self, id: BranchId, first: Target, then: Target) {
+    /// Puts two targets before those that remain, for `draft` to be sent to.
+    pub(super) fn retry_first(&mut self, id: BranchId, draft: Draft, first: Target, then: Target) {
         if let Some(branch) = self.get(id) {
+            branch.draft = Some(draft);
             let then = match then {
                 Target::Located { located, timers } => Target::Located {
                     located: Located {
@@ -335,6 +340,7 @@ impl Branches {
     pub(super) fn cancel(&mut self, id: BranchId) -> Option<Cancel> {
         let branch = self.get(id)?;
         branch.way = Way::default();
+        branch.draft = None;
         branch.refusal = None;
         match branch.state {
             State::Resolving => Some(Cancel::Unsent),
@@ -414,10 +420,11 @@ impl Target {
 }
 
 impl Stack {
-    /// Via for a request to this target, with a new branch.
-    pub(super) fn via(&mut self, target: &Target) -> String {
+    /// Via for a request to this target, with a new branch; none where it does not leave the
+    /// process: the entities in it are one element to those outside.
+    pub(super) fn via(&mut self, target: &Target) -> Option<String> {
         let (transport, listener) = match target {
-            Target::Entity { .. } => (Transport::Udp, 0),
+            Target::Entity { .. } => return None,
             Target::Located { located, .. } => (
                 located.transport,
                 self.addresses.listener_towards(located.address.ip()),
@@ -434,7 +441,7 @@ impl Stack {
         let branch = self.entropy.token_string();
         let sent_by = self.addresses.listener_str(listener).unwrap_or("invalid");
         let transport = transport.as_str();
-        [
+        let parts = [
             "SIP/2.0/",
             transport,
             " ",
@@ -442,8 +449,8 @@ impl Stack {
             ";branch=z9hG4bK",
             &branch,
             ";rport",
-        ]
-        .concat()
+        ];
+        Some(parts.concat())
     }
 
     /// The hop to a target; connects where nothing is connected yet.

@@ -149,6 +149,18 @@ pub enum Hop {
 }
 
 impl Hop {
+    /// The same as the entity at the other end sees it.
+    pub(super) const fn reversed(self) -> Self {
+        match self {
+            Hop::Entity { from, to, timers } => Hop::Entity {
+                from: to,
+                to: from,
+                timers,
+            },
+            outside => outside,
+        }
+    }
+
     /// Where a message received on this hop came from.
     pub fn origin(&self) -> Origin {
         match *self {
@@ -176,6 +188,10 @@ impl Hop {
 impl transaction::Hop for Hop {
     fn is_reliable(&self) -> bool {
         !matches!(self, Hop::Udp { .. })
+    }
+
+    fn is_local(&self) -> bool {
+        matches!(self, Hop::Entity { .. })
     }
 
     fn timers(&self) -> Timers {

@@ -50,6 +50,16 @@ enum Tag {
     Server(Role),
 }
 
+/// A message on its way from one entity of this process to another.
+struct HandedOver {
+    /// As its receiver sees it: it answers to where this came from.
+    hop: Hop,
+    /// The transaction of the request, or of the request that is answered; none for the ACK of a
+    /// 2xx.
+    client: Option<ClientId>,
+    message: Message,
+}
+
 /// SIP of one node.
 pub struct Stack {
     layer: Layer<Hop, Tag>,
@@ -63,7 +73,7 @@ pub struct Stack {
     gm: Timers,
     core: Timers,
     default_role: Option<Role>,
-    local: VecDeque<(Hop, Message)>,
+    local: VecDeque<HandedOver>,
     events: VecDeque<(Role, Event)>,
     outputs: VecDeque<Output>,
 }
@@ -263,8 +273,8 @@ impl Stack {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
-            let (hop, message) = self.local.pop_front()?;
-            self.receive(now, counters, hop, message);
+            let handed_over = self.local.pop_front()?;
+            self.receive_locally(now, counters, handed_over);
         }
     }
 
@@ -315,7 +325,8 @@ impl Stack {
         self.respond(now, server, &mut draft);
     }
 
-    /// Sends a request for `role`. Its Via, with a new branch, is added here.
+    /// Sends a request for `role`. Where it leaves the process, its Via, with a new branch, is
+    /// added here.
     ///
     /// [`Event::Ended`] for the returned branch follows in any case, after [`Event::Failed`] if
     /// nothing could be sent.
@@ -382,15 +393,11 @@ impl Stack {
             Received::Request { server, message } => {
                 self.handle_request(now, counters, origin, server, message);
             }
-            Received::Ack { message, .. } => match self.recipient(&origin, &message) {
+            Received::Ack { message, .. } => match self.recipient(&message) {
                 Some(role) => {
-                    self.events.push_back((
-                        role,
-                        Event::Ack {
-                            origin,
-                            request: message,
-                        },
-                    ));
+                    let request = message;
+                    let event = Event::Ack { origin, request };
+                    self.events.push_back((role, event));
                 }
                 None => counters.count(Counter::SipAckStray),
             },
@@ -405,10 +412,47 @@ impl Stack {
                 context: Tag::Branch(branch),
                 client,
                 message,
-            } => self.handle_response(now, branch, client, message),
+            } => {
+                if let Some(target) = self.branches.target(branch, client) {
+                    self.avoided.answered(now, &target, &message);
+                }
+                self.handle_response(now, branch, client, message, true);
+            }
             Received::Response { .. } | Received::Absorbed => {}
             Received::StrayResponse { .. } => counters.count(Counter::SipResponseStray),
             Received::Refused { message, why } => self.refuse(counters, hop, &message, why),
+        }
+        self.drain_layer(now);
+    }
+
+    /// What an entity of this process sends was checked when it came in, and is written by edits
+    /// that leave it well-formed.
+    fn receive_locally(&mut self, now: Instant, counters: &mut Counters, handed_over: HandedOver) {
+        let HandedOver {
+            hop,
+            client,
+            message,
+        } = handed_over;
+        let (origin, role) = match hop.origin() {
+            origin @ Origin::Entity { to, .. } => (origin, to),
+            Origin::Network(_) => return,
+        };
+        let Some(client) = client else {
+            let request = message;
+            let event = Event::Ack { origin, request };
+            return self.events.push_back((role, event));
+        };
+        match self.layer.handle_local(now, hop, client, message) {
+            Received::Request { server, message } => {
+                self.tell_request(role, origin, server, message);
+            }
+            Received::Response {
+                context: Tag::Branch(branch),
+                client,
+                message,
+            } => self.handle_response(now, branch, client, message, false),
+            Received::Refused { .. } => counters.count(Counter::SipRefusedFull),
+            _ => {}
         }
         self.drain_layer(now);
     }
@@ -419,14 +463,16 @@ impl Stack {
         branch: BranchId,
         client: ClientId,
         response: Message,
+        has_own_via: bool,
     ) {
-        if let Some(target) = self.branches.target(branch, client) {
-            self.avoided.answered(now, &target, &response);
-        }
         match self.branches.answered(branch, client, response) {
             Answered::Tell(role, response) => {
-                self.events
-                    .push_back((role, Event::Response { branch, response }));
+                let event = Event::Response {
+                    branch,
+                    response,
+                    has_own_via,
+                };
+                self.events.push_back((role, event));
             }
             Answered::TryNext => self.try_next_target(now, branch),
             Answered::Nothing => {}
@@ -441,37 +487,31 @@ impl Stack {
         server: ServerId,
         request: Message,
     ) {
-        // What an entity of this process sends was checked when it came in, and is written by edits
-        // that leave it well-formed.
-        let from_outside = !matches!(origin, Origin::Entity { .. });
-        if from_outside && let Err(invalid) = request.validate() {
+        if let Err(invalid) = request.validate() {
             counters.count(Counter::SipMalformedAnswered);
             self.reject(now, server, &request, invalid.status(), &invalid.reason());
             return;
         }
-        match self.recipient(&origin, &request) {
-            Some(role) => {
-                self.layer.set_server_context(server, Tag::Server(role));
-                self.events.push_back((
-                    role,
-                    Event::Request {
-                        origin,
-                        server,
-                        request,
-                    },
-                ));
-            }
+        match self.recipient(&request) {
+            Some(role) => self.tell_request(role, origin, server, request),
             None => self.reject(now, server, &request, 404, ""),
         }
     }
 
-    /// Which entity a request is for. Where there is a P-CSCF, the network is the access network,
+    fn tell_request(&mut self, role: Role, origin: Origin, server: ServerId, request: Message) {
+        self.layer.set_server_context(server, Tag::Server(role));
+        let event = Event::Request {
+            origin,
+            server,
+            request,
+        };
+        self.events.push_back((role, event));
+    }
+
+    /// Which entity a request from the network is for. Where there is a P-CSCF, the network is the access network,
     /// and nothing from there gets past it; elsewhere the entity is named by the topmost Route or
     /// the Request-URI, or answers for the listener.
-    fn recipient(&self, origin: &Origin, request: &Message) -> Option<Role> {
-        if let Origin::Entity { to, .. } = origin {
-            return Some(*to);
-        }
+    fn recipient(&self, request: &Message) -> Option<Role> {
         if self.default_role == Some(Role::Pcscf) {
             return self.default_role;
         }
@@ -603,6 +643,15 @@ impl Stack {
         while let Some(output) = self.layer.poll_output() {
             match output {
                 Out::Transmit { hop, message, .. } => self.transmit(hop, message),
+                Out::HandOver {
+                    hop,
+                    client,
+                    message,
+                } => self.hand_over(hop, Some(client), message),
+                Out::Cancelled {
+                    server,
+                    context: Some(Tag::Server(role)),
+                } => self.events.push_back((role, Event::Cancel { server })),
                 Out::ClientTimeout {
                     context: Tag::Branch(branch),
                     client,
@@ -616,7 +665,8 @@ impl Stack {
                     context: Tag::Branch(branch),
                     client,
                 } => self.client_ended(now, branch, client),
-                Out::ClientTimeout { .. }
+                Out::Cancelled { .. }
+                | Out::ClientTimeout { .. }
                 | Out::ClientTransportError { .. }
                 | Out::ClientEnded { .. }
                 | Out::AckMissing { .. }
@@ -631,19 +681,7 @@ impl Stack {
             self.gate.note_sent(&message);
         }
         match hop {
-            Hop::Entity { from, to, timers } => {
-                if self.local.len() < LOCAL_QUEUE_MAX {
-                    // As the receiver sees it: it answers to where this came from.
-                    self.local.push_back((
-                        Hop::Entity {
-                            from: to,
-                            to: from,
-                            timers,
-                        },
-                        message,
-                    ));
-                }
-            }
+            Hop::Entity { .. } => self.hand_over(hop, None, message),
             Hop::Udp { listener, peer, .. } => self.outputs.push_back(Output::Datagram {
                 socket: Socket::Sip(listener),
                 destination: peer,
@@ -665,6 +703,16 @@ impl Stack {
                     bytes: Payload::from(message),
                 });
             }
+        }
+    }
+
+    fn hand_over(&mut self, hop: Hop, client: Option<ClientId>, message: Message) {
+        if self.local.len() < LOCAL_QUEUE_MAX {
+            self.local.push_back(HandedOver {
+                hop: hop.reversed(),
+                client,
+                message,
+            });
         }
     }
 

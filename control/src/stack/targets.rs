@@ -153,8 +153,10 @@ impl Stack {
                 Poll::Ready(None) => return self.fail(id),
                 Poll::Pending => return,
             };
-            let via = self.via(&target);
-            let request = match draft.push_front(HeaderName::Via, &via).finish() {
+            if let Some(via) = self.via(&target) {
+                draft.push_front(HeaderName::Via, &via);
+            }
+            let request = match draft.finish() {
                 Ok(request) => request,
                 Err(fault) => {
                     tracing::error!(%fault, "a request could not be written");
@@ -172,7 +174,8 @@ impl Stack {
             let target = match target.over_stream(&request) {
                 None => target,
                 Some(larger) => {
-                    self.branches.retry_first(id, larger, target);
+                    draft.remove_first_value(HeaderName::Via);
+                    self.branches.retry_first(id, draft, larger, target);
                     continue;
                 }
             };
@@ -200,8 +203,13 @@ impl Stack {
     fn fail(&mut self, branch: BranchId) {
         match self.branches.failed(branch) {
             Some((role, Failure::Refused(response))) => {
-                self.events
-                    .push_back((role, Event::Response { branch, response }));
+                // Of several targets none is an entity of this process.
+                let event = Event::Response {
+                    branch,
+                    response,
+                    has_own_via: true,
+                };
+                self.events.push_back((role, event));
                 self.close(branch);
             }
             Some((_, Failure::Status(status))) => self.give_up(branch, status),

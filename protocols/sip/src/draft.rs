@@ -25,8 +25,8 @@ const OWN_BYTES: usize = 512;
 ///
 /// Edits apply in the order they are called. The first one that cannot be made is remembered and
 /// the others are passed over, so that calls chain; [`Draft::finish`] returns it. Lines that no
-/// edit touches are copied octet for octet, in runs. [`Draft::finish`] writes Content-Length where
-/// it is wrong or missing.
+/// edit touches are copied octet for octet, in runs, and what no edit has touched at all is the
+/// message it was. [`Draft::finish`] writes Content-Length where it is wrong or missing.
 ///
 /// ```
 /// use sip::{HeaderName, Message};
@@ -49,7 +49,8 @@ const OWN_BYTES: usize = 512;
 pub struct Draft {
     source: Option<Message>,
     start: Option<(String, Start)>,
-    lines: Vec<Line>,
+    /// None before the first edit of a line: they are the source's.
+    lines: Option<Vec<Line>>,
     /// Text of the lines that the source does not have.
     own: Vec<u8>,
     body: Body,
@@ -65,13 +66,10 @@ enum Body {
 impl Message {
     /// Starts an edit of this message.
     pub fn edit(&self) -> Draft {
-        let from = &self.index().lines;
-        let mut lines = Vec::with_capacity(from.len() + LINES_ADDED);
-        lines.extend_from_slice(from);
         Draft {
             source: Some(self.clone()),
             start: None,
-            lines,
+            lines: None,
             own: Vec::new(),
             body: Body::Source,
             fault: None,
@@ -159,7 +157,7 @@ impl Draft {
         Draft {
             source,
             start: None,
-            lines: Vec::with_capacity(LINES_USUAL),
+            lines: Some(Vec::with_capacity(LINES_USUAL)),
             own: Vec::new(),
             body: Body::Own(Vec::new()),
             fault: None,
@@ -219,9 +217,34 @@ impl Draft {
         self
     }
 
+    /// Status of a response, as the edits so far leave it.
+    pub fn status(&self) -> Option<u16> {
+        match &self.start {
+            Some((_, Start::Response { status, .. })) => Some(*status),
+            Some((_, Start::Request { .. })) => None,
+            None => self.source.as_ref()?.status(),
+        }
+    }
+
+    /// The Request-URI, as the edits so far leave it; empty for a response.
+    pub fn request_uri(&self) -> &str {
+        match &self.start {
+            Some((line, Start::Request { uri, .. })) => line.get(uri.range()).unwrap_or_default(),
+            Some((_, Start::Response { .. })) => "",
+            None => self.source.as_ref().map_or("", Message::request_uri),
+        }
+    }
+
     /// Value of the first line of this name, as the edits so far leave it.
     pub fn header(&self, name: HeaderName) -> Option<&str> {
         self.position(name).map(|at| self.value(at))
+    }
+
+    /// The first of the comma-separated values of this name, as the edits so far leave it.
+    pub fn first_value(&self, name: HeaderName) -> Option<&str> {
+        let lines = (0..self.lines().len()).filter(|&at| self.lines()[at].name == name);
+        let line = lines.map(|at| self.value(at)).find(|line| !line.is_empty());
+        Some(trim(split_outside(line?, b',').0))
     }
 
     /// A new line before the first of its name. Without one: Via stands first, routes and
@@ -233,8 +256,7 @@ impl Draft {
 
     /// A new line after the last of its name; without one where [`Draft::push_front`] puts it.
     pub fn append(&mut self, name: HeaderName, value: &str) -> &mut Draft {
-        let last = self.lines.iter().rposition(|each| each.name == name);
-        let at = last.map_or_else(|| self.home(name), |at| at + 1);
+        let at = self.after_last(name);
         self.insert(at, name, value)
     }
 
@@ -242,7 +264,7 @@ impl Draft {
     pub fn append_named(&mut self, name: &str, value: &str) -> &mut Draft {
         match HeaderName::parse(name) {
             HeaderName::Other => {
-                let at = self.lines.len();
+                let at = self.lines().len();
                 self.insert_spelled(at, HeaderName::Other, name, value)
             }
             known => self.append(known, value),
@@ -255,17 +277,17 @@ impl Draft {
         if known != HeaderName::Other {
             return self.remove_all(known);
         }
-        let (source, own) = (&self.source, &self.own);
         let spelled = |each: &Line| {
             let bytes = if each.is_own {
-                own
+                &self.own
             } else {
-                source.as_ref().map_or(&[][..], Message::as_bytes)
+                self.source.as_ref().map_or(&[][..], Message::as_bytes)
             };
             bytes.get(each.name_span().range()).unwrap_or_default()
         };
-        self.lines
-            .retain(|each| !spelled(each).eq_ignore_ascii_case(name.as_bytes()));
+        let others = |each: &&Line| !spelled(each).eq_ignore_ascii_case(name.as_bytes());
+        let lines = self.lines().iter().filter(others).copied().collect();
+        self.lines = Some(lines);
         self
     }
 
@@ -280,7 +302,7 @@ impl Draft {
         {
             Some(rest) => self.overwrite(at, &rest),
             None => {
-                self.lines.remove(at);
+                self.lines_mut().remove(at);
                 self
             }
         }
@@ -288,7 +310,9 @@ impl Draft {
 
     /// Removes every line of this name.
     pub fn remove_all(&mut self, name: HeaderName) -> &mut Draft {
-        self.lines.retain(|each| each.name != name);
+        if self.position(name).is_some() {
+            self.lines_mut().retain(|each| each.name != name);
+        }
         self
     }
 
@@ -299,7 +323,7 @@ impl Draft {
         };
         self.overwrite(at, value);
         let mut index = 0;
-        self.lines.retain(|each| {
+        self.lines_mut().retain(|each| {
             index += 1;
             each.name != name || index - 1 == at
         });
@@ -313,9 +337,8 @@ impl Draft {
         };
         let lines = source.index().lines_from(name).iter();
         let copies: SmallVec<[Line; 8]> = lines.filter(|line| line.name == name).copied().collect();
-        let last = self.lines.iter().rposition(|each| each.name == name);
-        let at = last.map_or_else(|| self.home(name), |at| at + 1);
-        self.lines.splice(at..at, copies);
+        let at = self.after_last(name);
+        self.lines_mut().splice(at..at, copies);
         self
     }
 
@@ -420,6 +443,12 @@ impl Draft {
             return Err(fault);
         }
         let source = self.source.as_ref();
+        if let (Some(source), None, None, Body::Source) =
+            (source, &self.start, &self.lines, &self.body)
+        {
+            return Ok(source.clone());
+        }
+        let lines = self.lines();
         let source_bytes = source.map_or(&[][..], Message::as_bytes);
         let (start_text, start) = match (&self.start, source) {
             (Some((text, start)), _) => (text.as_bytes(), start.clone()),
@@ -437,16 +466,16 @@ impl Draft {
             (Body::Source, Some(source)) => source.body(),
             (Body::Source, None) => &[],
         };
-        let head: usize = self.lines.iter().map(|each| each.span.range().len()).sum();
+        let head: usize = lines.iter().map(|each| each.span.range().len()).sum();
         let total = start_text.len() + head + 2 + body.len();
-        if total > MESSAGE_BYTES_MAX || self.lines.len() > HEADERS_MAX {
+        if total > MESSAGE_BYTES_MAX || lines.len() > HEADERS_MAX {
             return Err(EditError::TooLong);
         }
         let mut bytes = Vec::with_capacity(total);
         bytes.extend_from_slice(start_text);
         let start_end = Span::new(0, bytes.len()).end;
         let mut names = Names::default();
-        let lines = write_lines(&self.lines, source_bytes, &self.own, &mut bytes, &mut names);
+        let lines = write_lines(lines, source_bytes, &self.own, &mut bytes, &mut names);
         bytes.extend_from_slice(b"\r\n");
         let index = Index {
             start,
@@ -467,8 +496,8 @@ impl Draft {
             (Body::Source, Some(source)) => source.body().len(),
             (Body::Source, None) => 0,
         };
-        let mut places =
-            (0..self.lines.len()).filter(|&at| self.lines[at].name == HeaderName::ContentLength);
+        let lines = self.lines();
+        let mut places = (0..lines.len()).filter(|&at| lines[at].name == HeaderName::ContentLength);
         let right = places
             .next()
             .is_some_and(|at| self.value(at).parse() == Ok(length))
@@ -478,8 +507,33 @@ impl Draft {
         }
     }
 
+    fn lines(&self) -> &[Line] {
+        match (&self.lines, &self.source) {
+            (Some(lines), _) => lines,
+            (None, Some(source)) => &source.index().lines,
+            (None, None) => &[],
+        }
+    }
+
+    /// The lines as the draft's own, to be edited.
+    fn lines_mut(&mut self) -> &mut Vec<Line> {
+        let source = self.source.as_ref();
+        self.lines.get_or_insert_with(|| {
+            let from = source.map_or(&[][..], |source| &source.index().lines);
+            let mut lines = Vec::with_capacity(from.len() + LINES_ADDED);
+            lines.extend_from_slice(from);
+            lines
+        })
+    }
+
     fn position(&self, name: HeaderName) -> Option<usize> {
-        self.lines.iter().position(|each| each.name == name)
+        self.lines().iter().position(|each| each.name == name)
+    }
+
+    /// The place after the last line of this name, or where the first one goes.
+    fn after_last(&self, name: HeaderName) -> usize {
+        let last = self.lines().iter().rposition(|each| each.name == name);
+        last.map_or_else(|| self.home(name), |at| at + 1)
     }
 
     /// Where a line goes that is the first of its name.
@@ -488,15 +542,15 @@ impl Draft {
         match name {
             Via => 0,
             Route | RecordRoute | Path | MaxForwards => {
-                let last = self.lines.iter().rposition(|each| each.name == Via);
+                let last = self.lines().iter().rposition(|each| each.name == Via);
                 last.map_or(0, |at| at + 1)
             }
-            _ => self.lines.len(),
+            _ => self.lines().len(),
         }
     }
 
     fn value(&self, at: usize) -> &str {
-        let Some(each) = self.lines.get(at) else {
+        let Some(each) = self.lines().get(at) else {
             return "";
         };
         if each.is_own {
@@ -521,7 +575,7 @@ impl Draft {
     ) -> &mut Draft {
         match self.write_line(name, text, value) {
             Ok(line) => {
-                self.lines.insert(at, line);
+                self.lines_mut().insert(at, line);
                 self
             }
             Err(fault) => self.refuse(fault),
@@ -529,10 +583,10 @@ impl Draft {
     }
 
     fn overwrite(&mut self, at: usize, value: &str) -> &mut Draft {
-        let name = self.lines[at].name;
+        let name = self.lines()[at].name;
         match self.write_line(name, name.as_str(), value) {
             Ok(line) => {
-                self.lines[at] = line;
+                self.lines_mut()[at] = line;
                 self
             }
             Err(fault) => self.refuse(fault),

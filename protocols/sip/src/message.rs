@@ -282,14 +282,14 @@ impl Message {
         self.required(HeaderName::To, NameAddr::parse)
     }
 
-    /// Tag of From, `None` without one or when From is malformed.
+    /// Tag of From, `None` without one. From is checked no further than to find it.
     pub fn from_tag(&self) -> Option<&str> {
-        self.from().ok()?.tag()
+        NameAddr::tag_in(self.header(HeaderName::From)?)
     }
 
-    /// Tag of To, `None` without one or when To is malformed.
+    /// Tag of To, `None` without one. To is checked no further than to find it.
     pub fn to_tag(&self) -> Option<&str> {
-        self.to().ok()?.tag()
+        NameAddr::tag_in(self.header(HeaderName::To)?)
     }
 
     /// Call-ID: `word [ "@" word ]`.

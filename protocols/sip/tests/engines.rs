@@ -2,7 +2,7 @@
 //! no leak.
 
 use base::{Entropy, Instant};
-use sip::dialog::{Dialog, DialogId, ProxyDialog, Side};
+use sip::dialog::{Dialog, ProxyDialog, Side};
 use sip::digest::{AuthenticationInfo, Challenge, Credentials};
 use sip::locate::{Answer, Capabilities, Locator, Next, ResponseRoute, mark_source};
 use sip::session_timer::{Answer as TimerAnswer, Caller, Passage, Policy};
@@ -69,7 +69,6 @@ fn read_all(invite: &Message, response: &Message, entropy: &mut Entropy) {
         let _ = dialog.observe_success(Side::Caller, invite, response, own);
         let _ = dialog.request(Side::Callee, &Method::Bye).finish();
     }
-    let _ = DialogId::of_passing(invite);
     let policy = Policy::default();
     if let Ok(answer) = TimerAnswer::to(&policy, invite) {
         answer.write(&mut invite.response(200, ""));

@@ -72,8 +72,15 @@ impl Icscf {
             Event::Cancel { server } => {
                 self.proxy.handle_cancel(actions, server);
             }
-            Event::Response { branch, response } => {
-                self.handle_response(actions, branch, &response);
+            Event::Response {
+                branch,
+                response,
+                has_own_via,
+            } => {
+                let upstream = self
+                    .proxy
+                    .handle_response(actions, branch, response, has_own_via);
+                self.pass(actions, upstream);
             }
             Event::Failed { branch, status } => self.handle_failure(actions, branch, status),
             Event::Ended { branch } => {
@@ -216,11 +223,6 @@ impl Icscf {
         self.proxy.forward(actions, id, draft, NextHop::Uri(uri));
     }
 
-    fn handle_response(&mut self, actions: &mut Actions<'_>, branch: BranchId, response: &Message) {
-        let upstream = self.proxy.handle_response(actions, branch, response);
-        self.pass(actions, upstream);
-    }
-
     fn handle_failure(&mut self, actions: &mut Actions<'_>, branch: BranchId, status: u16) {
         let upstream = self.proxy.handle_failure(actions, branch, status);
         self.pass(actions, upstream);
@@ -230,9 +232,9 @@ impl Icscf {
         match upstream {
             Upstream::Nothing => {}
             Upstream::Response {
-                context, response, ..
+                context, passing, ..
             } => {
-                self.proxy.respond(actions, context, response);
+                self.proxy.respond(actions, context, passing.draft);
             }
             Upstream::Failure { context, status } => self.try_another(actions, context, status),
         }

@@ -14,28 +14,29 @@ use sip::{Draft, HeaderName, Message, Method, NameAddr};
 use tracing::info;
 
 use super::fork::Forks;
-use super::leg::{Leg, LegKey, LegKind, TASKS_MAX, Task};
+use super::leg::{Leg, LegKey, LegKind, TASKS_MAX, Task, TaskKind};
 use super::media::{Media, Step};
 use super::registration::RegistrationKey;
 use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_routes};
-use crate::config::{ControlConfig, IpFamily};
+use crate::config::{ControlConfig, IpFamily, Role};
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::journal::Kind;
 use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
-use crate::proxy::ContextId;
+use crate::proxy::{self, ContextId, Passing};
 use crate::stack::{Flow, NextHop, Origin};
 
 const SDP: &str = "application/sdp";
 
-/// What a message does to the media of its leg.
+/// What the description of a message does to the media of its leg.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Negotiation {
-    /// It has no description, or one that passes as it is.
+    /// There is none, or it says nothing new.
     None,
     /// It offers.
-    Offer(Box<Session>),
+    Offer,
     /// It answers.
-    Answer(Box<Session>),
+    Answer,
 }
 
 impl Pcscf {
@@ -107,15 +108,11 @@ impl Pcscf {
         let from = kind.caller();
         record_route(actions, &mut draft, Token::Leg(key), flow, from);
         passage.write(&mut draft);
-        let Ok(prepared) = draft.finish() else {
-            return actions.stack.reject(actions.now, server, &request, 400, "");
-        };
         let call_id = request.call_id().unwrap_or_default().to_owned();
         let caller_tag = request.from_tag().unwrap_or_default().to_owned();
         let is_emergency = is_emergency(&request);
-        let context = self
-            .proxy
-            .open(server, request, Proxied::call(key, from, Some(passage)));
+        let proxied = Proxied::call(key, from, Some(passage));
+        let context = self.proxy.open(server, request.clone(), proxied);
         let leg = Leg {
             kind,
             invite: Some(context),
@@ -138,15 +135,8 @@ impl Pcscf {
             doomed: None,
         };
         self.legs.insert(key, leg);
-        self.push(
-            actions,
-            key,
-            Task::Request {
-                context,
-                prepared,
-                side: from,
-            },
-        );
+        let task = Task::new(TaskKind::Request(context), from, request, draft);
+        self.push(actions, key, task);
     }
 
     /// Judges the session interval of an INVITE or UPDATE (RFC 4028 8.1); `None` when it was
@@ -229,21 +219,10 @@ impl Pcscf {
         if runs_ahead {
             self.keep_call(actions, key);
         }
-        let Ok(prepared) = draft.finish() else {
-            return actions.stack.reject(actions.now, server, &request, 400, "");
-        };
-        let context = self
-            .proxy
-            .open(server, request, Proxied::call(key, side, passage));
-        self.push(
-            actions,
-            key,
-            Task::Request {
-                context,
-                prepared,
-                side,
-            },
-        );
+        let proxied = Proxied::call(key, side, passage);
+        let context = self.proxy.open(server, request.clone(), proxied);
+        let task = Task::new(TaskKind::Request(context), side, request, draft);
+        self.push(actions, key, task);
     }
 
     pub(super) fn handle_ack(
@@ -264,9 +243,8 @@ impl Pcscf {
         }
         let mut draft = request.edit();
         remove_own_routes(actions, &request, &mut draft);
-        if let Ok(request) = draft.finish() {
-            self.push(actions, key, Task::Ack { request, side });
-        }
+        let task = Task::new(TaskKind::Ack, side, request, draft);
+        self.push(actions, key, task);
     }
 
     pub(super) fn pass_call_response(
@@ -274,21 +252,15 @@ impl Pcscf {
         actions: &mut Actions<'_>,
         key: LegKey,
         context: ContextId,
-        response: Message,
+        passing: Passing,
         side: Side,
     ) {
         if self.legs.contains_key(&key) {
-            self.push(
-                actions,
-                key,
-                Task::Response {
-                    context,
-                    response,
-                    side,
-                },
-            );
+            let Passing { response, draft } = passing;
+            let task = Task::new(TaskKind::Response(context), side, response, draft);
+            self.push(actions, key, task);
         } else {
-            self.proxy.respond(actions, context, response);
+            self.proxy.respond(actions, context, passing.draft);
         }
     }
 
@@ -323,13 +295,13 @@ impl Pcscf {
 
     /// Looks at the media of a message. It passes at once, or waits until the gateway has what it
     /// needs.
-    fn begin(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
-        let negotiation = match self.negotiation(key, &task) {
+    fn begin(&mut self, actions: &mut Actions<'_>, key: LegKey, mut task: Task) {
+        let described = describe(&mut task);
+        let negotiation = match described.and_then(|()| self.negotiation(key, &task)) {
             Ok(negotiation) => negotiation,
             Err((status, reason)) => return self.refuse_with(actions, key, task, status, &reason),
         };
-        let step = self.media_step(actions, key, &task, &negotiation);
-        match step {
+        match self.media_step(actions, key, &task, negotiation) {
             Step::Keep => self.finish(actions, key, task),
             Step::Apply(plan) => self.apply(actions, key, Some(task), plan),
         }
@@ -343,54 +315,37 @@ impl Pcscf {
         let Some(leg) = self.legs.get_mut(&key) else {
             return Ok(Negotiation::None);
         };
-        let message = match task {
-            Task::Request { prepared, .. } => prepared,
-            Task::Ack { request, .. } => request,
-            Task::Response { response, .. } => response,
-        };
-        let is_sdp = message
-            .content_type()
-            .ok()
-            .flatten()
-            .is_some_and(|content| content.is("application", "sdp"));
-        if !is_sdp || message.body().is_empty() {
+        if task.description.is_none() {
             return Ok(Negotiation::None);
         }
-        let session = match Session::parse(message.body()) {
-            Ok(session) => Box::new(session),
-            Err(fault) => return Err((400, format!("Bad SDP: {fault}"))),
-        };
-        match task {
+        let (message, side) = (&task.message, task.side);
+        match task.kind {
             // An ACK that came again answers nothing.
-            Task::Ack { side, .. } if leg.media.offered_by() != Some(side.other()) => {
-                Ok(Negotiation::None)
-            }
-            Task::Ack { .. } => Ok(Negotiation::Answer(session)),
-            Task::Request { context, side, .. } => {
+            TaskKind::Ack if leg.media.offered_by() != Some(side.other()) => Ok(Negotiation::None),
+            TaskKind::Ack => Ok(Negotiation::Answer),
+            TaskKind::Request(context) => {
                 let offered_by = leg.media.offered_by();
                 if message.is_method(&Method::Prack) && offered_by == Some(side.other()) {
-                    return Ok(Negotiation::Answer(session));
+                    return Ok(Negotiation::Answer);
                 }
                 match offered_by {
                     // RFC 3311 5.2, RFC 3261 14.2: one exchange at a time.
-                    Some(by) if by == *side => Err((500, "Offer under way".into())),
+                    Some(by) if by == side => Err((500, "Offer under way".into())),
                     Some(_) => Err((491, String::new())),
                     None => {
                         if let Some(Proxied::Call { offer, .. }) = self
                             .proxy
-                            .get_mut(*context)
+                            .get_mut(context)
                             .map(|context| &mut context.state)
                         {
                             *offer = true;
                         }
-                        Ok(Negotiation::Offer(session))
+                        Ok(Negotiation::Offer)
                     }
                 }
             }
-            Task::Response {
-                context, response, ..
-            } => {
-                let is_initial = leg.invite == Some(*context);
+            TaskKind::Response(context) => {
+                let is_initial = leg.invite == Some(context);
                 let Some(Proxied::Call {
                     offer,
                     offer_in_response,
@@ -398,20 +353,20 @@ impl Pcscf {
                     ..
                 }) = self
                     .proxy
-                    .get_mut(*context)
+                    .get_mut(context)
                     .map(|context| &mut context.state)
                 else {
                     return Ok(Negotiation::None);
                 };
-                let reliable = is_reliable(response);
+                let reliable = is_reliable(message);
                 if *offer {
                     // Only the first answer counts, of each end that the INVITE was forked to.
                     let open = match is_initial {
-                        true => leg.forks.may_answer(response),
+                        true => leg.forks.may_answer(message),
                         false => !std::mem::replace(settled, reliable),
                     };
                     return Ok(match open {
-                        true => Negotiation::Answer(session),
+                        true => Negotiation::Answer,
                         false => Negotiation::None,
                     });
                 }
@@ -420,7 +375,7 @@ impl Pcscf {
                     return Ok(Negotiation::None);
                 }
                 *offer_in_response = true;
-                Ok(Negotiation::Offer(session))
+                Ok(Negotiation::Offer)
             }
         }
     }
@@ -430,27 +385,29 @@ impl Pcscf {
         actions: &mut Actions<'_>,
         key: LegKey,
         task: &Task,
-        negotiation: &Negotiation,
+        negotiation: Negotiation,
     ) -> Step {
         let Some(leg) = self.legs.get_mut(&key) else {
             return Step::Keep;
         };
-        let side = task.side();
+        let side = task.side;
+        let described = task.description.as_deref();
+        let session = described.filter(|_| negotiation != Negotiation::None);
         if let Some(anchoring) = leg.anchored_at {
-            self.tell_source(key, anchoring, side, negotiation);
+            if let Some(session) = session {
+                self.tell_source(key, anchoring, side, session);
+            }
             return Step::Keep;
         }
         if actions.mgc.is_none() {
             return Step::Keep;
         }
-        let nat = match negotiation {
-            Negotiation::Offer(session) | Negotiation::Answer(session) => {
-                media_ip(session).and_then(|described| leg.signalling_ip(side, described))
-            }
-            Negotiation::None => None,
+        let Some(session) = session else {
+            return self.media_step_without_description(key, task);
         };
+        let nat = media_ip(session).and_then(|described| leg.signalling_ip(side, described));
         match negotiation {
-            Negotiation::Offer(session) => {
+            Negotiation::Offer => {
                 if leg.anchor.is_none()
                     && let Some(anchoring) = anchored_elsewhere(actions, leg, side, session)
                 {
@@ -459,33 +416,21 @@ impl Pcscf {
                 }
                 leg.media.offer(side, session, nat)
             }
-            Negotiation::Answer(session) => {
+            Negotiation::Answer | Negotiation::None => {
                 let step = leg.media.answer(side, session, nat);
-                if let Task::Response {
-                    context, response, ..
-                } = task
-                    && leg.invite == Some(*context)
+                if let TaskKind::Response(context) = task.kind
+                    && leg.invite == Some(context)
                 {
-                    let plan = leg.media.agreed().clone();
+                    let (response, plan) = (&task.message, leg.media.agreed().clone());
                     leg.forks.note_answer(response, plan, is_reliable(response));
                 }
                 step
             }
-            Negotiation::None => self.media_step_without_description(key, task),
         }
     }
 
     /// A UE behind a NAT describes its media to the leg where that is anchored.
-    fn tell_source(
-        &mut self,
-        key: LegKey,
-        anchoring: LegKey,
-        side: Side,
-        negotiation: &Negotiation,
-    ) {
-        let (Negotiation::Offer(session) | Negotiation::Answer(session)) = negotiation else {
-            return;
-        };
+    fn tell_source(&mut self, key: LegKey, anchoring: LegKey, side: Side, session: &Session) {
         let source = self.legs.get(&key).map(|leg| leg.flow.peer().ip());
         let described = media_ip(session).filter(|_| side == Side::Access);
         if let (Some(described), Some(source)) = (described, source)
@@ -501,19 +446,18 @@ impl Pcscf {
         let Some(leg) = self.legs.get_mut(&key) else {
             return Step::Keep;
         };
-        match task {
+        match task.kind {
             // One of several ends that answered is hung up on: the other is heard.
-            Task::Request { prepared, .. } if prepared.is_method(&Method::Bye) => {
+            TaskKind::Request(_) if task.message.is_method(&Method::Bye) => {
                 match leg.forks.answer_left().cloned() {
                     Some(plan) => leg.media.turn_to(&plan),
                     None => Step::Keep,
                 }
             }
-            Task::Response {
-                context, response, ..
-            } => {
+            TaskKind::Response(context) => {
+                let response = &task.message;
                 let status = response.status().unwrap_or_default();
-                if leg.invite == Some(*context) {
+                if leg.invite == Some(context) {
                     // One of several ends that were heard before answers the call. That it was
                     // refused ends the leg, and its media with it.
                     let answer = leg.forks.answer_of(response).cloned();
@@ -523,7 +467,7 @@ impl Pcscf {
                     };
                 }
                 let offered = matches!(
-                    self.proxy.get(*context).map(|context| &context.state),
+                    self.proxy.get(context).map(|context| &context.state),
                     Some(Proxied::Call { offer: true, .. })
                 );
                 match offered && status >= 300 {
@@ -531,7 +475,7 @@ impl Pcscf {
                     false => Step::Keep,
                 }
             }
-            Task::Request { .. } | Task::Ack { .. } => Step::Keep,
+            TaskKind::Request(_) | TaskKind::Ack => Step::Keep,
         }
     }
 
@@ -651,12 +595,12 @@ impl Pcscf {
         status: u16,
         reason: &str,
     ) {
-        match task {
-            Task::Request { context, .. } => {
+        match task.kind {
+            TaskKind::Request(context) => {
                 self.proxy.reject(actions, context, status, reason);
                 self.end_leg_if_early(actions, key);
             }
-            task @ (Task::Response { .. } | Task::Ack { .. }) => {
+            TaskKind::Response(_) | TaskKind::Ack => {
                 if let Some(leg) = self.legs.get_mut(&key) {
                     leg.doomed = Some("Media could not be had");
                 }
@@ -667,35 +611,19 @@ impl Pcscf {
 
     fn refuse_task(&mut self, actions: &mut Actions<'_>, task: Task, status: u16) {
         actions.counters.count(Counter::SipRefusedFull);
-        match task {
-            Task::Request { context, .. } => self.proxy.reject(actions, context, status, ""),
-            Task::Response {
-                context, response, ..
-            } => {
-                self.proxy.respond(actions, context, response);
-            }
-            Task::Ack { .. } => {}
+        match task.kind {
+            TaskKind::Request(context) => self.proxy.reject(actions, context, status, ""),
+            TaskKind::Response(context) => self.proxy.respond(actions, context, task.draft),
+            TaskKind::Ack => {}
         }
     }
 
     /// Sends a message on, its media being in place.
     fn finish(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
-        match task {
-            Task::Request {
-                context,
-                prepared,
-                side,
-            } => {
-                self.finish_request(actions, key, context, &prepared, side);
-            }
-            Task::Ack { request, side } => self.finish_ack(actions, key, &request, side),
-            Task::Response {
-                context,
-                response,
-                side,
-            } => {
-                self.finish_response(actions, key, context, response, side);
-            }
+        match task.kind {
+            TaskKind::Request(context) => self.finish_request(actions, key, context, task),
+            TaskKind::Ack => self.finish_ack(actions, key, task),
+            TaskKind::Response(context) => self.finish_response(actions, key, context, task),
         }
     }
 
@@ -704,58 +632,46 @@ impl Pcscf {
         actions: &mut Actions<'_>,
         key: LegKey,
         context: ContextId,
-        prepared: &Message,
-        side: Side,
+        mut task: Task,
     ) {
         let Some(leg) = self.legs.get(&key) else {
             return self.proxy.reject(actions, context, 481, "");
         };
-        let mut draft = prepared.edit();
-        rewrite_body(leg, side, prepared, &mut draft);
-        let branch = match side {
+        rewrite_body(leg, &mut task);
+        let draft = task.draft;
+        let branch = match task.side {
             Side::Core => {
                 let flow = leg.flow;
                 self.proxy
                     .forward(actions, context, draft, NextHop::Flow(flow))
             }
-            Side::Access => self.forward_to_core(actions, context, prepared, draft),
+            Side::Access => self.forward_to_core(actions, context, draft),
         };
         if branch.is_none() {
             self.end_leg_if_early(actions, key);
         }
     }
 
-    fn finish_ack(&mut self, actions: &mut Actions<'_>, key: LegKey, ack: &Message, side: Side) {
+    fn finish_ack(&mut self, actions: &mut Actions<'_>, key: LegKey, mut task: Task) {
         let Some(leg) = self.legs.get_mut(&key) else {
             return;
         };
-        let mut draft = ack.edit();
-        rewrite_body(leg, side, ack, &mut draft);
+        rewrite_body(leg, &mut task);
+        let (mut draft, side) = (task.draft, task.side);
         draft.decrement_max_forwards();
         let doomed = leg.doomed.take();
         let confirms = !std::mem::replace(&mut leg.is_acknowledged, true);
-        let is_news = confirms || !ack.body().is_empty();
-        match side {
-            Side::Core => {
-                let flow = leg.flow;
-                actions.stack.send_ack(
-                    actions.now,
-                    crate::config::Role::Pcscf,
-                    draft,
-                    NextHop::Flow(flow),
-                );
-            }
-            Side::Access => {
-                let next = super::next_hop_text(ack);
-                if let Some(uri) = sip::Uri::parse(&next) {
-                    actions.stack.send_ack(
-                        actions.now,
-                        crate::config::Role::Pcscf,
-                        draft,
-                        NextHop::Uri(uri),
-                    );
-                }
-            }
+        let is_news = confirms || !task.message.body().is_empty();
+        let next = match side {
+            Side::Core => None,
+            Side::Access => proxy::next_hop(&draft),
+        };
+        let hop = match (side, &next) {
+            (Side::Core, _) => Some(NextHop::Flow(leg.flow)),
+            (Side::Access, next) => next.as_ref().map(|uri| NextHop::Uri(uri.view())),
+        };
+        if let Some(hop) = hop {
+            actions.stack.send_ack(actions.now, Role::Pcscf, draft, hop);
         }
         if let Some(reason) = doomed {
             self.release(actions, key, reason);
@@ -769,15 +685,14 @@ impl Pcscf {
         actions: &mut Actions<'_>,
         key: LegKey,
         context: ContextId,
-        response: Message,
-        side: Side,
+        mut task: Task,
     ) {
-        let status = response.status().unwrap_or_default();
+        let status = task.message.status().unwrap_or_default();
         let Some(leg) = self.legs.get_mut(&key) else {
-            return self.proxy.respond(actions, context, response);
+            return self.proxy.respond(actions, context, task.draft);
         };
-        let mut draft = response.edit();
-        rewrite_body(leg, side, &response, &mut draft);
+        rewrite_body(leg, &mut task);
+        let (response, mut draft, side) = (task.message, task.draft, task.side);
         if side == Side::Access {
             let is_initial = leg.invite == Some(context) && leg.kind == LegKind::Terminating;
             assert_identity(&self.registrations, leg, &response, is_initial, &mut draft);
@@ -790,10 +705,7 @@ impl Pcscf {
         if (200..300).contains(&status) {
             self.note_success(actions, key, context, &response, side, &mut draft);
         }
-        match draft.finish() {
-            Ok(passed) => self.proxy.respond(actions, context, passed),
-            Err(_) => self.proxy.respond(actions, context, response),
-        }
+        self.proxy.respond(actions, context, draft);
         if is_initial && status >= 300 && self.is_early(key) {
             actions.counters.count(Counter::CallFailed);
             self.end_leg(actions, key);
@@ -897,17 +809,29 @@ impl Pcscf {
             .into_iter()
             .chain(leg.tasks)
         {
-            match task {
-                Task::Request { context, .. } => self.proxy.reject(actions, context, 481, ""),
-                Task::Response {
-                    context, response, ..
-                } => {
-                    self.proxy.respond(actions, context, response);
-                }
-                Task::Ack { .. } => {}
+            match task.kind {
+                TaskKind::Request(context) => self.proxy.reject(actions, context, 481, ""),
+                TaskKind::Response(context) => self.proxy.respond(actions, context, task.draft),
+                TaskKind::Ack => {}
             }
         }
     }
+}
+
+/// Reads what a message says of media.
+///
+/// # Errors
+/// Status and reason, where that is no description.
+fn describe(task: &mut Task) -> Result<(), (u16, String)> {
+    let message = &task.message;
+    let content = message.content_type().ok().flatten();
+    let is_sdp = content.is_some_and(|content| content.is("application", "sdp"));
+    if is_sdp && !message.body().is_empty() {
+        let session = Session::parse(message.body());
+        let session = session.map_err(|fault| (400, format!("Bad SDP: {fault}")))?;
+        task.description = Some(Box::new(session));
+    }
+    Ok(())
 }
 
 /// A description in it holds: it is final, or provisional and will be acknowledged (RFC 3262).
@@ -978,18 +902,17 @@ fn is_emergency(invite: &Message) -> bool {
     head.eq_ignore_ascii_case(service) && (tail.is_empty() || tail.starts_with('.'))
 }
 
-/// Puts the gateway's addresses into a description that came from `side`.
-fn rewrite_body(leg: &Leg, side: Side, message: &Message, draft: &mut Draft) {
-    if leg.anchor.is_none() || message.body().is_empty() {
+/// Puts the gateway's addresses into a description that passes.
+fn rewrite_body(leg: &Leg, task: &mut Task) {
+    if leg.anchor.is_none() {
         return;
     }
-    let Ok(mut session) = Session::parse(message.body()) else {
-        return;
-    };
-    leg.media.rewrite(side, &mut session);
-    let mut body = Vec::with_capacity(message.body().len() + 64);
-    session.write_to(&mut body);
-    draft.set_body(SDP, body);
+    if let Some(mut session) = task.description.take() {
+        leg.media.rewrite(task.side, &mut session);
+        let mut body = Vec::with_capacity(task.message.body().len() + 64);
+        session.write_to(&mut body);
+        task.draft.set_body(SDP, body);
+    }
 }
 
 /// P-Asserted-Identity of the called UE (TS 24.229 5.2.6.4.4).

@@ -171,7 +171,7 @@ impl Forks {
                 continue;
             };
             fork.kept_cseqs = cseqs(dialog);
-            let [to_caller, to_callee] = [&dialog.to_caller, &dialog.to_callee];
+            let ends = [&dialog.caller, &dialog.callee];
             kept.push(KeptFork {
                 tag: Cow::Borrowed(&fork.tag),
                 // Only where it may be turned to.
@@ -180,12 +180,12 @@ impl Forks {
                     .as_ref()
                     .filter(|_| are_several)
                     .map(Cow::Borrowed),
-                caller: Cow::Borrowed(&to_callee.local),
-                callee: Cow::Borrowed(&to_callee.remote),
+                caller: Cow::Borrowed(&dialog.caller.address),
+                callee: Cow::Borrowed(&dialog.callee.address),
                 cseqs: fork.kept_cseqs,
-                targets: [&to_caller, &to_callee].map(|half| Cow::Borrowed(&*half.remote_target)),
-                routes: [&to_caller, &to_callee].map(|half| Cow::Borrowed(&*half.route_set)),
-                secure: to_callee.secure,
+                targets: ends.map(|end| Cow::Borrowed(&*end.target)),
+                routes: ends.map(|end| Cow::Borrowed(&*end.routes)),
+                secure: dialog.secure,
             });
         }
         kept
@@ -226,5 +226,5 @@ impl Forks {
 
 /// The CSeq numbers that caller and callee used last.
 fn cseqs(dialog: &ProxyDialog) -> [u32; 2] {
-    [dialog.to_callee.local_cseq, dialog.to_caller.local_cseq]
+    [dialog.caller.cseq, dialog.callee.cseq]
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base::Instant;
 use serde::{Deserialize, Serialize};
-use sip::dialog::{Dialog, DialogId, DialogState, ProxyDialog};
+use sip::dialog::{DialogState, End, ProxyDialog};
 use tracing::info;
 
 use super::fork::{CSEQ_MARGIN, Forks};
@@ -66,36 +66,22 @@ pub(super) struct KeptFork<'a> {
 impl KeptFork<'_> {
     /// The dialog, as if each end had sent some requests more.
     pub fn dialog(&self, call_id: &str, caller_tag: &str) -> ProxyDialog {
-        let half = |tags: [&str; 2], ends: [&str; 2], cseqs: [u32; 2], towards: usize| Dialog {
-            id: DialogId {
-                call_id: call_id.to_owned(),
-                local_tag: tags[0].to_owned(),
-                remote_tag: tags[1].to_owned(),
-            },
-            state: DialogState::Confirmed,
-            local: ends[0].to_owned(),
-            remote: ends[1].to_owned(),
-            local_cseq: cseqs[0].saturating_add(CSEQ_MARGIN),
-            remote_cseq: Some(cseqs[1]),
-            remote_target: self.targets[towards].to_string(),
-            route_set: self.routes[towards].to_vec(),
-            secure: self.secure,
+        let [to_caller, to_callee] = &self.targets;
+        let [caller_routes, callee_routes] = &self.routes;
+        let end = |tag: &str, address: &str, target: &str, routes: &[String], cseq: u32| End {
+            tag: tag.to_owned(),
+            address: address.to_owned(),
+            target: target.to_owned(),
+            routes: routes.to_vec(),
+            cseq: cseq.saturating_add(CSEQ_MARGIN),
         };
-        let [caller_cseq, callee_cseq] = self.cseqs;
-        let (caller, callee) = (&*self.caller, &*self.callee);
+        let [caller, callee] = self.cseqs;
         ProxyDialog {
-            to_callee: half(
-                [caller_tag, &self.tag],
-                [caller, callee],
-                [caller_cseq, callee_cseq],
-                1,
-            ),
-            to_caller: half(
-                [&self.tag, caller_tag],
-                [callee, caller],
-                [callee_cseq, caller_cseq],
-                0,
-            ),
+            call_id: call_id.to_owned(),
+            state: DialogState::Confirmed,
+            secure: self.secure,
+            caller: end(caller_tag, &self.caller, to_caller, caller_routes, caller),
+            callee: end(&self.tag, &self.callee, to_callee, callee_routes, callee),
         }
     }
 }
@@ -288,13 +274,9 @@ mod tests {
         let kept: Vec<KeptFork<'static>> = postcard::from_bytes(&bytes).expect("a value");
         let mut restored = Forks::restored("c1", "a1", kept);
         assert!(restored.is_confirmed());
-        let numbers = [dialog.to_caller.local_cseq, dialog.to_callee.local_cseq];
-        dialog.to_callee.remote_cseq = Some(numbers[0]);
-        dialog.to_caller.remote_cseq = Some(numbers[1]);
-        dialog.to_callee.state = DialogState::Confirmed;
-        dialog.to_caller.state = DialogState::Confirmed;
-        for half in [&mut dialog.to_callee, &mut dialog.to_caller] {
-            half.local_cseq += CSEQ_MARGIN;
+        dialog.state = DialogState::Confirmed;
+        for end in [&mut dialog.caller, &mut dialog.callee] {
+            end.cseq += CSEQ_MARGIN;
         }
         assert_eq!(restored.take_live().collect::<Vec<_>>(), [dialog]);
     }

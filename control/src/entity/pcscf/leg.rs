@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use base::{Instant, TimerId};
-use sip::Message;
+use sdp::Session;
 use sip::dialog::Side as DialogSide;
+use sip::{Draft, Message};
 
 use super::fork::Forks;
 use super::media::Media;
@@ -79,32 +80,28 @@ pub struct Leg {
 
 /// A message of a leg on its way through.
 #[derive(Debug)]
-pub enum Task {
-    /// A request from `side`.
-    Request {
-        /// Its context.
-        context: ContextId,
-        /// The request as it will be forwarded, but for its media.
-        prepared: Message,
-        /// Where it came from.
-        side: Side,
-    },
-    /// The ACK of a 2xx from `side`.
-    Ack {
-        /// The ACK.
-        request: Message,
-        /// Where it came from.
-        side: Side,
-    },
-    /// A response from `side`.
-    Response {
-        /// Its context.
-        context: ContextId,
-        /// The response, our Via removed.
-        response: Message,
-        /// Where it came from.
-        side: Side,
-    },
+pub struct Task {
+    /// What it is.
+    pub kind: TaskKind,
+    /// Where it came from.
+    pub side: Side,
+    /// The message as it came.
+    pub message: Message,
+    /// As it goes on, but for its media.
+    pub draft: Draft,
+    /// What it says of media.
+    pub description: Option<Box<Session>>,
+}
+
+/// What a message of a leg is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// A request, and its context.
+    Request(ContextId),
+    /// The ACK of a 2xx.
+    Ack,
+    /// A response, and the context of its request.
+    Response(ContextId),
 }
 
 impl LegKind {
@@ -128,12 +125,14 @@ impl LegKind {
 }
 
 impl Task {
-    /// Where the message came from.
-    pub const fn side(&self) -> Side {
-        match self {
-            Task::Request { side, .. } | Task::Ack { side, .. } | Task::Response { side, .. } => {
-                *side
-            }
+    /// A message from `side` that nobody has looked into.
+    pub const fn new(kind: TaskKind, side: Side, message: Message, draft: Draft) -> Self {
+        Self {
+            kind,
+            side,
+            message,
+            draft,
+            description: None,
         }
     }
 }

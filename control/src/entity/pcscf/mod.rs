@@ -25,7 +25,7 @@ use sip::{HeaderName, Message, Method, NameAddr};
 use super::{Actions, Event, restoration};
 use crate::config::Role;
 use crate::mgc::Side;
-use crate::proxy::{self, ContextId, Proxy, Upstream};
+use crate::proxy::{self, ContextId, Passing, Proxy, Upstream};
 use crate::stack::{BranchId, NextHop, Origin};
 use leg::{Leg, LegKey, LegKind};
 use reg_event::{SubscriptionKey, Subscriptions};
@@ -179,11 +179,17 @@ impl Pcscf {
             }
             Event::Ack { origin, request } => self.handle_ack(actions, &origin, request),
             Event::Cancel { server } => self.handle_cancel(actions, server),
-            Event::Response { branch, response } => {
+            Event::Response {
+                branch,
+                response,
+                has_own_via,
+            } => {
                 if self.handle_subscribe_response(actions, branch, &response) {
                     return;
                 }
-                let upstream = self.proxy.handle_response(actions, branch, &response);
+                let upstream = self
+                    .proxy
+                    .handle_response(actions, branch, response, has_own_via);
                 self.pass_upstream(actions, upstream);
             }
             Event::Failed { branch, status } => {
@@ -345,13 +351,10 @@ impl Pcscf {
         remove_own_routes(actions, &request, &mut draft);
         // In a dialog without media the UE's own requests come this way too.
         if origin.flow().is_some_and(|from| from.peer() == flow.peer()) {
-            let Ok(prepared) = draft.finish() else {
-                return actions.stack.reject(actions.now, server, &request, 400, "");
-            };
             let id = self
                 .proxy
                 .open(server, request, Proxied::Other { sender: None });
-            self.forward_to_core(actions, id, &prepared, prepared.edit());
+            self.forward_to_core(actions, id, draft);
             return;
         }
         if request.is_method(&Method::Invite) && !request.is_in_dialog() {
@@ -377,12 +380,13 @@ impl Pcscf {
         &mut self,
         actions: &mut Actions<'_>,
         id: ContextId,
-        prepared: &Message,
         draft: sip::Draft,
     ) -> Option<BranchId> {
-        let next = next_hop_text(prepared);
-        match sip::Uri::parse(&next) {
-            Some(uri) => self.proxy.forward(actions, id, draft, NextHop::Uri(uri)),
+        match proxy::next_hop(&draft) {
+            Some(uri) => {
+                let next = NextHop::Uri(uri.view());
+                self.proxy.forward(actions, id, draft, next)
+            }
             None => {
                 self.proxy.reject(actions, id, 404, "");
                 None
@@ -433,16 +437,16 @@ impl Pcscf {
     }
 
     fn pass_upstream(&mut self, actions: &mut Actions<'_>, upstream: Upstream) {
-        let (id, response) = match upstream {
+        let (id, passing) = match upstream {
             Upstream::Nothing => return,
             Upstream::Response {
-                context, response, ..
-            } => (context, response),
+                context, passing, ..
+            } => (context, passing),
             Upstream::Failure { context, status } => {
                 let Some(response) = self.failure(actions, context, status) else {
                     return;
                 };
-                (context, response)
+                (context, Passing::from(response))
             }
         };
         let Some(context) = self.proxy.get(id) else {
@@ -451,13 +455,13 @@ impl Pcscf {
         match &context.state {
             Proxied::Register(registering) => {
                 let registering = registering.clone();
-                self.pass_register_response(actions, id, &registering, response);
+                self.pass_register_response(actions, id, &registering, passing);
             }
             Proxied::Call { leg, from, .. } => {
                 let (leg, side) = (*leg, from.other());
-                self.pass_call_response(actions, leg, id, response, side);
+                self.pass_call_response(actions, leg, id, passing, side);
             }
-            Proxied::Other { .. } => self.proxy.respond(actions, id, response),
+            Proxied::Other { .. } => self.proxy.respond(actions, id, passing.draft),
         }
     }
 }
@@ -496,14 +500,6 @@ fn remove_own_routes(actions: &Actions<'_>, request: &Message, draft: &mut sip::
             return;
         }
         draft.remove_first_value(HeaderName::Route);
-    }
-}
-
-/// Where a request leads: its first Route, else its Request-URI.
-fn next_hop_text(request: &Message) -> String {
-    match request.routes().next().and_then(Result::ok) {
-        Some(route) => route.uri.as_str().to_owned(),
-        None => request.request_uri().to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sip::digest::{Algorithm, Challenge, Credentials};
 use sip::transaction::ServerId;
-use sip::{HeaderName, Message};
+use sip::{Draft, HeaderName, Message};
 
 use super::registration::{Registering, Registration, RegistrationKey, granted};
 use super::{Pcscf, Proxied, Timer, Token, charging_vector};
@@ -13,7 +13,7 @@ use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::identity;
 use crate::journal::Kind;
-use crate::proxy::ContextId;
+use crate::proxy::{ContextId, Passing};
 use crate::stack::{NextHop, Origin};
 
 /// How much longer the P-CSCF keeps a registration than the registrar grants it, so that it never
@@ -91,19 +91,18 @@ impl Pcscf {
         actions: &mut Actions<'_>,
         id: ContextId,
         registering: &Registering,
-        response: Message,
+        passing: Passing,
     ) {
+        let Passing {
+            response,
+            mut draft,
+        } = passing;
         match response.status() {
-            Some(401) => {
-                let response = without_keys(response);
-                self.proxy.respond(actions, id, response);
-            }
-            Some(200..300) => {
-                self.note_registered(actions, registering, &response);
-                self.proxy.respond(actions, id, response);
-            }
-            _ => self.proxy.respond(actions, id, response),
+            Some(401) => remove_keys(&response, &mut draft),
+            Some(200..300) => self.note_registered(actions, registering, &response),
+            _ => {}
         }
+        self.proxy.respond(actions, id, draft);
     }
 
     /// Keeps what the registrar granted, or forgets it (TS 24.229 5.2.2.1 last part).
@@ -202,16 +201,12 @@ fn vouched_credentials(request: &Message, associated: bool) -> Option<String> {
 }
 
 /// The challenge without CK and IK, which are the P-CSCF's own (TS 24.229 5.2.2.2).
-fn without_keys(response: Message) -> Message {
-    let Some(value) = response.header(HeaderName::WwwAuthenticate) else {
-        return response;
-    };
-    let Ok(mut challenge) = Challenge::parse(value.as_bytes()) else {
-        return response;
-    };
-    challenge.take_extension("ck");
-    challenge.take_extension("ik");
-    let mut draft = response.edit();
-    draft.replace(HeaderName::WwwAuthenticate, &challenge.to_string());
-    draft.finish().unwrap_or(response)
+fn remove_keys(response: &Message, draft: &mut Draft) {
+    let value = response.header(HeaderName::WwwAuthenticate);
+    let challenge = value.map(|value| Challenge::parse(value.as_bytes()));
+    if let Some(Ok(mut challenge)) = challenge {
+        challenge.take_extension("ck");
+        challenge.take_extension("ik");
+        draft.replace(HeaderName::WwwAuthenticate, &challenge.to_string());
+    }
 }

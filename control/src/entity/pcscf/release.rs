@@ -71,9 +71,10 @@ fn send_bye(actions: &mut Actions<'_>, leg: &Leg, dialog: &mut ProxyDialog, to: 
     let end = leg.kind.end_at(to);
     let mut draft = dialog.request(end, &Method::Bye);
     draft.append(HeaderName::Reason, &format!("SIP;cause=503;text=\"{why}\""));
+    let towards = dialog.towards(end);
     let next = match to {
         Side::Access => Some(NextHop::Flow(leg.flow)),
-        Side::Core => Uri::parse(dialog.towards(end).next_hop()).map(NextHop::Uri),
+        Side::Core => Uri::parse(towards.next_hop()).map(NextHop::Uri),
     };
     if let Some(next) = next {
         actions.stack.send(actions.now, Role::Pcscf, draft, next);

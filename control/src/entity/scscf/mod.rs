@@ -140,7 +140,11 @@ impl Scscf {
                     self.proxy.handle_cancel(actions, server);
                 }
             }
-            Event::Response { branch, response } => {
+            Event::Response {
+                branch,
+                response,
+                has_own_via,
+            } => {
                 let registrar = &self.registrar;
                 if self
                     .notifier
@@ -148,7 +152,9 @@ impl Scscf {
                 {
                     return;
                 }
-                let upstream = self.proxy.handle_response(actions, branch, &response);
+                let upstream = self
+                    .proxy
+                    .handle_response(actions, branch, response, has_own_via);
                 self.pass(actions, upstream);
             }
             Event::Failed { branch, status } => {

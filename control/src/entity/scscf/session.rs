@@ -8,7 +8,7 @@ use super::{DIALOG, ORIGINATING, Scscf};
 use crate::config::Role;
 use crate::entity::{Actions, restoration};
 use crate::identity;
-use crate::proxy::{BRANCHES_MAX, ContextId, Upstream};
+use crate::proxy::{self, BRANCHES_MAX, ContextId, Upstream};
 use crate::stack::NextHop;
 
 /// What the S-CSCF keeps of a request on its way.
@@ -44,38 +44,31 @@ impl Scscf {
 
     /// Within a dialog the routes decide.
     fn route_in_dialog(&mut self, actions: &mut Actions<'_>, server: ServerId, request: Message) {
-        let Ok(routed) = request
-            .edit()
-            .remove_first_value(HeaderName::Route)
-            .finish()
-        else {
-            return actions.stack.reject(actions.now, server, &request, 400, "");
-        };
+        let mut draft = request.edit();
+        draft.remove_first_value(HeaderName::Route);
         let id = self.proxy.open(server, request, Routing::default());
-        self.follow(actions, id, &routed);
+        self.follow(actions, id, draft);
     }
 
     /// The ACK of a 2xx.
     pub(super) fn route_ack(&mut self, actions: &mut Actions<'_>, ack: &Message) {
-        let Ok(routed) = ack.edit().remove_first_value(HeaderName::Route).finish() else {
-            return;
-        };
-        let next = next_hop(&routed);
-        let mut draft = routed.edit();
-        draft.decrement_max_forwards();
-        if let Some(uri) = Uri::parse(&next) {
+        let mut draft = ack.edit();
+        draft
+            .remove_first_value(HeaderName::Route)
+            .decrement_max_forwards();
+        if let Some(uri) = proxy::next_hop(&draft) {
+            let next = NextHop::Uri(uri.view());
             actions
                 .stack
-                .send_ack(actions.now, Role::Scscf, draft, NextHop::Uri(uri));
+                .send_ack(actions.now, Role::Scscf, draft, next);
         }
     }
 
-    fn follow(&mut self, actions: &mut Actions<'_>, id: ContextId, routed: &Message) {
-        let next = next_hop(routed);
-        match Uri::parse(&next) {
+    fn follow(&mut self, actions: &mut Actions<'_>, id: ContextId, draft: Draft) {
+        match proxy::next_hop(&draft) {
             Some(uri) => {
-                self.proxy
-                    .forward(actions, id, routed.edit(), NextHop::Uri(uri));
+                let next = NextHop::Uri(uri.view());
+                self.proxy.forward(actions, id, draft, next);
             }
             None => self.proxy.reject(actions, id, 404, ""),
         }
@@ -146,16 +139,14 @@ impl Scscf {
             );
         }
         record_route(actions, &mut draft);
-        let Ok(routed) = draft.finish() else {
-            return actions.stack.reject(actions.now, server, &request, 400, "");
-        };
+        let has_route = draft.first_value(HeaderName::Route).is_some();
+        let to_home = !has_route && is_home(actions, &request);
         let id = self.proxy.open(server, request, Routing::default());
-        let to_home = routed.routes().next().is_none() && is_home(actions, &routed);
         if to_home {
-            self.proxy
-                .forward(actions, id, routed.edit(), NextHop::Entity(Role::Icscf));
+            let next = NextHop::Entity(Role::Icscf);
+            self.proxy.forward(actions, id, draft, next);
         } else {
-            self.follow(actions, id, &routed);
+            self.follow(actions, id, draft);
         }
     }
 
@@ -236,8 +227,8 @@ impl Scscf {
         let (id, status) = match &upstream {
             Upstream::Nothing => return,
             Upstream::Response {
-                context, response, ..
-            } => (*context, response.status().unwrap_or_default()),
+                context, passing, ..
+            } => (*context, passing.draft.status().unwrap_or_default()),
             Upstream::Failure { context, status } => (*context, *status),
         };
         let more = self
@@ -251,7 +242,7 @@ impl Scscf {
         }
         match upstream {
             Upstream::Nothing => {}
-            Upstream::Response { response, .. } => self.proxy.respond(actions, id, response),
+            Upstream::Response { passing, .. } => self.proxy.respond(actions, id, passing.draft),
             Upstream::Failure { status, .. } => self.proxy.reject(actions, id, status, ""),
         }
     }
@@ -308,14 +299,6 @@ fn is_home(actions: &Actions<'_>, request: &Message) -> bool {
         uri.scheme() == Scheme::Tel
             || (uri.is_sip() && uri.host_str().eq_ignore_ascii_case(&actions.config.realm))
     })
-}
-
-/// Where a request leads: its first Route, else its Request-URI.
-fn next_hop(request: &Message) -> String {
-    match request.routes().next().and_then(Result::ok) {
-        Some(route) => route.uri.as_str().to_owned(),
-        None => request.request_uri().to_owned(),
-    }
 }
 
 #[cfg(test)]

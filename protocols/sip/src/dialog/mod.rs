@@ -16,7 +16,7 @@ use std::fmt;
 use crate::header::NameAddr;
 use crate::{Draft, HeaderName, Invalid, MAX_FORWARDS, Message, Method, Scheme, Why};
 
-pub use proxy::{ProxyDialog, Side};
+pub use proxy::{End, ProxyDialog, Side};
 pub use reliable::{
     Acknowledgement, Due, PROVISIONALS_MAX, Provisionals, ReliableOrder, Retransmission, RseqWatch,
 };
@@ -56,23 +56,6 @@ impl DialogId {
             local_tag: tag(&response.from()?),
             remote_tag: tag(&response.to()?),
         })
-    }
-
-    /// The same for messages of both directions: how a proxy finds a dialog. The lesser tag becomes
-    /// `local_tag`.
-    ///
-    /// # Errors
-    /// Call-ID, From or To missing or malformed.
-    pub fn of_passing(message: &Message) -> Result<Self, Invalid> {
-        Ok(Self::of_received_request(message)?.unordered())
-    }
-
-    /// The lesser tag first.
-    pub fn unordered(mut self) -> Self {
-        if self.remote_tag < self.local_tag {
-            std::mem::swap(&mut self.local_tag, &mut self.remote_tag);
-        }
-        self
     }
 }
 

@@ -51,6 +51,19 @@ impl<'a> NameAddr<'a> {
         })
     }
 
+    /// The `tag` of a value of From or To, which is not checked further than to find it.
+    pub(crate) fn tag_in(text: &'a str) -> Option<&'a str> {
+        let text = trim(text);
+        let display = display_len(text)?;
+        let bytes = &text.as_bytes()[display..];
+        let end = match bytes.first() {
+            Some(b'<') => find(bytes, b'>')? + 1,
+            _ => find(bytes, b';')?,
+        };
+        let tag = Params::unchecked(&text[display + end..]).get("tag");
+        tag.filter(|tag| !tag.is_empty())
+    }
+
     /// Display name without quotes and backslashes; empty when there is none.
     pub fn display_name(&self) -> Cow<'a, str> {
         match unquote(self.display) {

@@ -28,6 +28,11 @@ impl<'a> Params<'a> {
         Ok(Params { text })
     }
 
+    /// What stands before the first fault.
+    pub(crate) fn unchecked(text: &'a str) -> Params<'a> {
+        Params { text: trim(text) }
+    }
+
     /// As [`Params::parse`], for a header that starts with its first parameter.
     pub(crate) fn parse_first(text: &'a str) -> Result<Params<'a>, Why> {
         let first = param(text.as_bytes(), 0).ok_or(Why::Syntax)?;

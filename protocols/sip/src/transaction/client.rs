@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base::Instant;
 
-use super::key::{Key, client_key};
+use super::key::{Match, client_key};
 use super::layer::{Owner, Running};
 use super::slab::Id;
 use super::timers::{TimerKind, Timers};
-use super::{ClientId, Error, Hop, Kind, Layer, Origin, Output};
+use super::{ClientId, Error, Hop, Kind, Layer, Origin, Output, ServerId, server};
 use crate::{Draft, HeaderName, Invalid, Message, Why};
 
 /// State of a client transaction.
@@ -150,7 +150,7 @@ pub(super) struct Client<H, U> {
     pub(super) hop: H,
     pub(super) timers: Timers,
     pub(super) reliable: bool,
-    pub(super) key: Key,
+    pub(super) matched: Match,
     /// `None` for a CANCEL of the layer's own, of which the user hears nothing.
     pub(super) context: Option<U>,
     /// Until a final response.
@@ -166,8 +166,8 @@ pub(super) struct Client<H, U> {
 /// The CANCEL of a client INVITE.
 pub(super) enum Cancel {
     None,
-    /// Waits for a provisional response.
-    Deferred(Message),
+    /// Waits for a provisional response; without a message where it is handed over.
+    Deferred(Option<Message>),
     Sent,
 }
 
@@ -180,13 +180,18 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         request: Message,
         context: Option<U>,
     ) -> Result<Id, Error> {
-        let key = client_key(&request)?;
-        if request.method() != Some(&request.cseq()?.method) {
-            return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
-        }
-        if self.index.contains_key(&key) {
-            return Err(Error::Duplicate);
-        }
+        let matched = if hop.is_local() {
+            Match::Peer(None)
+        } else {
+            let key = client_key(&request)?;
+            if request.method() != Some(&request.cseq()?.method) {
+                return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
+            }
+            if self.index.contains_key(&key) {
+                return Err(Error::Duplicate);
+            }
+            Match::Key(key)
+        };
         let (timers, reliable) = (hop.timers(), hop.is_reliable());
         let state = ClientState::initial(kind);
         let id = self.clients.insert(Client {
@@ -195,7 +200,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             hop: hop.clone(),
             timers,
             reliable,
-            key: key.clone(),
+            matched: matched.clone(),
             context,
             request: Some(request.clone()),
             ack: None,
@@ -203,18 +208,27 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             interval: timers.t1,
             running: Running::default(),
         });
-        self.index.insert(key, id);
         self.client_counts[state as usize] += 1;
         self.counters.clients_made += 1;
         if !reliable {
             self.set_client_timer(now + timers.t1, id, TimerKind::Retransmit);
         }
         self.set_client_timer(now + timers.t1_64(), id, TimerKind::Deadline);
-        let origin = Origin::Client(ClientId(id));
-        self.outputs.push_back(Output::Transmit {
-            hop,
-            message: request,
-            origin,
+        let (client, message) = (ClientId(id), request);
+        self.outputs.push_back(match matched {
+            Match::Key(key) => {
+                self.index.insert(key, id);
+                Output::Transmit {
+                    hop,
+                    message,
+                    origin: Origin::Client(client),
+                }
+            }
+            Match::Peer(_) => Output::HandOver {
+                hop,
+                client,
+                message,
+            },
         });
         Ok(id)
     }
@@ -248,6 +262,12 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             Action::Resend => {
                 self.counters.requests_resent += 1;
                 client.request.clone()
+            }
+            Action::Ack if client.hop.is_local() => {
+                if let Some(server) = client.matched.peer() {
+                    self.server_event(now, server, server::Event::Ack, None);
+                }
+                None
             }
             Action::Ack => {
                 // A response whose To cannot be copied gets no ACK; its sender ends by Timer H.
@@ -337,7 +357,9 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         let Some(client) = self.clients.remove(id) else {
             return;
         };
-        self.index.remove(&client.key);
+        if let Some(key) = client.matched.key() {
+            self.index.remove(key);
+        }
         match client.context {
             None => self.cancels -= 1,
             Some(context) => {
@@ -385,13 +407,17 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         };
         client.cancel = Cancel::Sent;
         let (hop, expiry) = (client.hop.clone(), now + client.timers.t1_64());
-        // The branch was unique, so this cannot be a duplicate; and a CANCEL is as valid as its
-        // INVITE.
-        if self
-            .start_client(now, Kind::NonInvite, hop, cancel, None)
-            .is_ok()
+        let peer = client.matched.peer();
+        if let Some(cancel) = cancel {
+            // The branch was unique, so this cannot be a duplicate; and a CANCEL is as valid as its
+            // INVITE.
+            let started = self.start_client(now, Kind::NonInvite, hop, cancel, None);
+            self.cancels += usize::from(started.is_ok());
+        } else if let Some((peer, server)) = peer.and_then(|id| Some((id, self.servers.find(id)?)))
         {
-            self.cancels += 1;
+            let (server, context) = (ServerId(peer), server.context.clone());
+            self.outputs
+                .push_back(Output::Cancelled { server, context });
         }
         self.set_client_timer(expiry, id, TimerKind::Cancel);
     }

@@ -12,6 +12,39 @@ use crate::{HeaderName, Invalid, Message, Method, Why};
 /// What identifies a transaction, as bytes; parts end with a zero, which no header value holds.
 pub(super) type Key = SmallVec<[u8; 96]>;
 
+/// How the messages of a transaction are told from those of others.
+#[derive(Clone, Debug)]
+pub(super) enum Match {
+    /// By what they say.
+    Key(Key),
+    /// They are handed over, by the id of the transaction at the other end; a client's is not known
+    /// until its request has arrived there.
+    Peer(Option<Id>),
+}
+
+impl Match {
+    pub(super) const fn key(&self) -> Option<&Key> {
+        match self {
+            Match::Key(key) => Some(key),
+            Match::Peer(_) => None,
+        }
+    }
+
+    /// The other end's transaction.
+    pub(super) const fn peer(&self) -> Option<Id> {
+        match self {
+            Match::Key(_) => None,
+            Match::Peer(peer) => *peer,
+        }
+    }
+
+    /// True for a key made without the magic cookie.
+    pub(super) fn is_2543(&self) -> bool {
+        self.key()
+            .is_some_and(|key| key.first() == Some(&SERVER_2543))
+    }
+}
+
 const CLIENT: u8 = b'c';
 const SERVER: u8 = b's';
 /// Server side, peer without magic cookie.
@@ -59,11 +92,6 @@ fn server_key_2543(message: &Message, method: &Method) -> Result<Key, Invalid> {
     push(&mut key, message.from()?.tag().unwrap_or_default());
     key.extend_from_slice(&number.to_be_bytes());
     Ok(key)
-}
-
-/// True for a key made without the magic cookie.
-pub(super) fn is_2543(key: &Key) -> bool {
-    key.first() == Some(&SERVER_2543)
 }
 
 fn push(key: &mut Key, part: &str) {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use base::{Entropy, Instant, TimerId, TimerQueue};
 
 use super::client::{self, Cancel, Client, ClientState};
-use super::key::{Index, Seed, client_key, is_2543, server_key};
+use super::key::{Index, Match, Seed, client_key, server_key};
 use super::server::{self, Server, ServerState};
 use super::slab::{Id, Slab};
 use super::timers::TimerKind;
@@ -80,6 +80,46 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         })
     }
 
+    /// Takes what came out as [`Output::HandOver`]; `hop` as its receiver sees it. A request that
+    /// is refused was answered already: its client hears of a failure of the transport.
+    pub fn handle_local(
+        &mut self,
+        now: Instant,
+        hop: H,
+        client: ClientId,
+        message: Message,
+    ) -> Received<U> {
+        if message.is_request() {
+            return self.handle_local_request(now, hop, client, message);
+        }
+        self.deliver(now, client.0, message)
+    }
+
+    fn handle_local_request(
+        &mut self,
+        now: Instant,
+        hop: H,
+        client: ClientId,
+        message: Message,
+    ) -> Received<U> {
+        if self.servers.len() >= self.config.servers_max {
+            self.counters.requests_refused += 1;
+            self.client_event(now, client.0, client::Event::TransportError, None);
+            let why = Refusal::Limit;
+            return Received::Refused { message, why };
+        }
+        // It may have been given up meanwhile.
+        if self.clients.find(client.0).is_none() {
+            return Received::Absorbed;
+        }
+        let server = self.start_server(now, hop, &message, Match::Peer(Some(client.0)));
+        if let Some(client) = self.clients.find_mut(client.0) {
+            client.matched = Match::Peer(Some(server));
+        }
+        let server = ServerId(server);
+        Received::Request { server, message }
+    }
+
     /// True for a request that belongs to a server transaction there is: a retransmission.
     pub fn has_server(&self, request: &Message) -> bool {
         let method = request.method();
@@ -145,7 +185,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     /// Cancels an INVITE (RFC 3261 9.1): at once when a provisional response has come, else as soon
     /// as one comes.
     ///
-    /// `headers` go into the CANCEL: Reason (RFC 3326). Without a final response within 64·T1 of
+    /// `headers` go into the CANCEL, where one is written: Reason (RFC 3326). Without a final response within 64·T1 of
     /// the CANCEL the INVITE ends as timed out.
     ///
     /// # Errors
@@ -165,11 +205,16 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         let Some(request) = client.request.as_ref().filter(|_| cancellable) else {
             return Ok(Cancelled::Ignored);
         };
-        let mut draft = Draft::cancel(request);
-        for (name, value) in headers {
-            draft.append(*name, value);
-        }
-        client.cancel = Cancel::Deferred(draft.finish()?);
+        let cancel = if client.hop.is_local() {
+            None
+        } else {
+            let mut draft = Draft::cancel(request);
+            for (name, value) in headers {
+                draft.append(*name, value);
+            }
+            Some(draft.finish()?)
+        };
+        client.cancel = Cancel::Deferred(cancel);
         if client.state == ClientState::Calling {
             return Ok(Cancelled::Deferred);
         }
@@ -361,7 +406,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
                 .filter(|&id| self.is_from_client(id, &hop)),
             _ => None,
         };
-        let server = ServerId(self.start_server(now, hop, message, key));
+        let server = ServerId(self.start_server(now, hop, message, Match::Key(key)));
         let message = message.clone();
         Ok(if matches!(message.method(), Some(Method::Cancel)) {
             Received::Cancel {
@@ -410,7 +455,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     fn is_ack_of(&self, id: Id, ack: &Message) -> bool {
         self.servers.find(id).is_some_and(|server| {
             let sent = server.response.as_ref().and_then(Message::to_tag);
-            !is_2543(&server.key) || sent == ack.to_tag()
+            !server.matched.is_2543() || sent == ack.to_tag()
         })
     }
 
@@ -431,11 +476,6 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         message: &Message,
     ) -> Result<Received<U>, Refusal> {
         let key = client_key(message)?;
-        let event = match message.status().unwrap_or_default() {
-            100..200 => client::Event::Provisional,
-            200..300 => client::Event::Success,
-            _ => client::Event::Failure,
-        };
         let found = self.index.get(&key).copied();
         let Some(id) = found.filter(|&id| self.is_from_server(id, hop)) else {
             self.counters.responses_stray += 1;
@@ -443,22 +483,30 @@ impl<H: Hop, U: Clone> Layer<H, U> {
                 message: message.clone(),
             });
         };
-        let context = self
-            .clients
-            .find(id)
-            .and_then(|client| client.context.clone());
-        if !self.client_event(now, id, event, Some(message)) {
+        Ok(self.deliver(now, id, message.clone()))
+    }
+
+    /// Hands a response to a client transaction.
+    fn deliver(&mut self, now: Instant, id: Id, message: Message) -> Received<U> {
+        let event = match message.status().unwrap_or_default() {
+            100..200 => client::Event::Provisional,
+            200..300 => client::Event::Success,
+            _ => client::Event::Failure,
+        };
+        let client = self.clients.find(id);
+        let context = client.and_then(|client| client.context.clone());
+        if !self.client_event(now, id, event, Some(&message)) {
             self.counters.responses_again += 1;
-            return Ok(Received::Absorbed);
+            return Received::Absorbed;
         }
-        Ok(match context {
+        match context {
             None => Received::Absorbed,
             Some(context) => Received::Response {
                 client: ClientId(id),
                 context,
-                message: message.clone(),
+                message,
             },
-        })
+        }
     }
 }
 

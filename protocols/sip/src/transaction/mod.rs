@@ -7,7 +7,9 @@
 //! [`Layer::next_timeout`].
 //!
 //! A [`Hop`] is the caller's word for "this transport to that peer". The layer keeps it and gives
-//! it back.
+//! it back. Where both ends of a hop are users of the same layer, the messages between them are
+//! handed over as values: such a transaction is found by its id, so it needs neither Via nor branch
+//! and no message is written for its CANCEL and ACK ([`Output::HandOver`], [`Output::Cancelled`]).
 //!
 //! What it does not do: choose where to send ([`crate::locate`]), put Via on top of a request,
 //! retransmit 2xx to INVITE ([`crate::dialog`]), or limit the time of an INVITE that is ringing
@@ -36,6 +38,11 @@ pub trait Hop: Clone {
     /// True where nothing gets lost or doubled on the way: TCP, TLS, SCTP, within the process. No
     /// Timer A, E, G; D, I, J and K are zero.
     fn is_reliable(&self) -> bool;
+
+    /// True where the other end is a user of the same layer.
+    fn is_local(&self) -> bool {
+        false
+    }
 
     /// T1, T2 and T4 of the interface.
     fn timers(&self) -> Timers {
@@ -176,6 +183,23 @@ pub enum Output<H, U> {
         message: Message,
         /// For [`Layer::handle_transport_error`].
         origin: Origin,
+    },
+    /// Pass this to [`Layer::handle_local`] in its turn.
+    HandOver {
+        /// The [local](Hop::is_local) hop, as its sender sees it.
+        hop: H,
+        /// Whose request it is, or the response to whose.
+        client: ClientId,
+        /// What is handed over.
+        message: Message,
+    },
+    /// The other end of a [local](Hop::is_local) hop cancels its INVITE: what a CANCEL says. Answer
+    /// the INVITE with 487 (RFC 3261 9.2).
+    Cancelled {
+        /// The transaction of the INVITE, answered or not.
+        server: ServerId,
+        /// What the caller attached to it.
+        context: Option<U>,
     },
     /// No final response in time: Timer B or F, or 64·T1 after CANCEL. Acts as 408; ended follows.
     ClientTimeout {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base::Instant;
 
-use super::key::{Key, is_2543};
+use super::key::Match;
 use super::layer::{Owner, Running};
 use super::slab::Id;
 use super::timers::{TimerKind, Timers};
-use super::{Hop, Kind, Layer, Origin, Output, ServerId};
+use super::{ClientId, Hop, Kind, Layer, Origin, Output, ServerId};
 use crate::{Message, Method};
 
 /// State of a server transaction.
@@ -148,7 +148,7 @@ pub(super) struct Server<H, U> {
     pub(super) hop: H,
     pub(super) timers: Timers,
     pub(super) reliable: bool,
-    pub(super) key: Key,
+    pub(super) matched: Match,
     pub(super) context: Option<U>,
     /// Until a final response.
     pub(super) request: Option<Message>,
@@ -159,7 +159,13 @@ pub(super) struct Server<H, U> {
 }
 
 impl<H: Hop, U: Clone> Layer<H, U> {
-    pub(super) fn start_server(&mut self, now: Instant, hop: H, request: &Message, key: Key) -> Id {
+    pub(super) fn start_server(
+        &mut self,
+        now: Instant,
+        hop: H,
+        request: &Message,
+        matched: Match,
+    ) -> Id {
         let kind = match request.method() {
             Some(Method::Invite) => Kind::Invite,
             _ => Kind::NonInvite,
@@ -172,14 +178,16 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             hop,
             timers,
             reliable,
-            key: key.clone(),
+            matched: matched.clone(),
             context: None,
             request: Some(request.clone()),
             response: None,
             interval: timers.t1,
             running: Running::default(),
         });
-        self.index.insert(key, id);
+        if let Match::Key(key) = matched {
+            self.index.insert(key, id);
+        }
         self.server_counts[state as usize] += 1;
         self.counters.servers_made += 1;
         let trying_after = match kind {
@@ -229,7 +237,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     fn forget_success(&mut self, id: Id) {
         if let Some(server) = self.servers.find_mut(id)
             && server.state == ServerState::Accepted
-            && !is_2543(&server.key)
+            && !server.matched.is_2543()
         {
             server.response = None;
         }
@@ -266,14 +274,22 @@ impl<H: Hop, U: Clone> Layer<H, U> {
                 return;
             }
         }
-        let origin = Origin::Server(ServerId(id));
-        let (hop, message) = (server.hop.clone(), server.response.clone());
-        let transmit = message.map(|message| Output::Transmit {
-            hop,
-            message,
-            origin,
+        let Some(message) = server.response.clone() else {
+            return;
+        };
+        let hop = server.hop.clone();
+        self.outputs.push_back(match server.matched.peer() {
+            None => Output::Transmit {
+                hop,
+                message,
+                origin: Origin::Server(ServerId(id)),
+            },
+            Some(client) => Output::HandOver {
+                hop,
+                client: ClientId(client),
+                message,
+            },
         });
-        self.outputs.extend(transmit);
     }
 
     fn server_enter(&mut self, now: Instant, id: Id, next: ServerState) {
@@ -320,7 +336,9 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     fn end_server(&mut self, id: Id) {
         if let Some(server) = self.servers.remove(id) {
-            self.index.remove(&server.key);
+            if let Some(key) = server.matched.key() {
+                self.index.remove(key);
+            }
             let (server, context) = (ServerId(id), server.context);
             self.outputs
                 .push_back(Output::ServerEnded { server, context });

@@ -1,3 +1,4 @@
+mod local;
 mod network;
 mod tables;
 
@@ -79,12 +80,15 @@ impl Rig {
     }
 }
 
-fn in_words(output: Output<Transport, u32>) -> String {
+fn in_words<H>(output: Output<H, u32>) -> String {
     match output {
-        Output::Transmit { message, .. } => match message.status() {
-            Some(status) => status.to_string(),
-            None => message.method().unwrap().to_string(),
-        },
+        Output::Transmit { message, .. } | Output::HandOver { message, .. } => {
+            match message.status() {
+                Some(status) => status.to_string(),
+                None => message.method().unwrap().to_string(),
+            }
+        }
+        Output::Cancelled { .. } => "cancelled".to_owned(),
         Output::ClientTimeout { context, .. } => format!("timeout {context}"),
         Output::ClientTransportError { answered: true, .. } => "ACK lost".to_owned(),
         Output::ClientTransportError { .. } => "unreachable".to_owned(),
