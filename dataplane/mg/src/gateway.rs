@@ -150,8 +150,9 @@ enum Purpose {
 impl MediaGateway {
     /// A gateway that has not started.
     pub fn new(config: GatewayConfig, now: Instant, mut entropy: Entropy) -> Self {
-        // A thousand numbers for each second since the epoch: a restart starts past those used.
-        let first = TransactionId((now.as_secs().wrapping_mul(1000) as u32) & 0x7fff_ffff);
+        // A number for each millisecond since the epoch: a restart starts past those used, however
+        // soon it comes. An MGC passes over what repeats one that it has answered (H.248.1 D.1.1).
+        let first = TransactionId((now.as_millis() as u32) & 0x7fff_ffff);
         let endpoint = transaction::Config::new(Mid::from(config.mid), first);
         let first_context = entropy.next_u32() & 0x7fff_ffff;
         let mut fork = || Entropy::from_seed(entropy.bytes());

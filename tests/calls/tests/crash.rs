@@ -260,6 +260,24 @@ fn calls_end_with_their_media_process_and_new_ones_work_when_it_is_back() {
 }
 
 #[test]
+fn a_media_process_that_is_killed_while_it_starts_is_back_at_once() {
+    for apart_ms in [5, 40, 300, 700] {
+        in_both(&pair(), |world| {
+            world.register(&[0, 1]);
+            for _ in 0..4 {
+                world.stop_gateway(0);
+                world.start_gateway(0);
+                world.network.run_for(Duration::from_millis(apart_ms));
+            }
+            world.network.run_for(seconds(1));
+            let call = world.call(0, 1);
+            world.established(0, 1);
+            world.hang_up(0, call, 1);
+        });
+    }
+}
+
+#[test]
 fn when_both_are_killed_confirmed_calls_are_released() {
     for (control_down, media_down) in [(0, 0), (1, 3), (3, 1), (2, 40), (40, 2)] {
         in_both(&pair().audible(), |world| {
