@@ -176,6 +176,13 @@ impl<E: Entity> Kit<E> {
         self.stack.handle_accepted(stream, 0, from);
     }
 
+    /// A connection ends.
+    pub fn close(&mut self, stream: StreamId) {
+        self.streams.remove(&stream);
+        self.stack.handle_closed(self.now, stream);
+        self.settle();
+    }
+
     /// A message arrives as it is.
     pub fn feed(&mut self, from: SocketAddr, stream: Option<StreamId>, message: &Message) {
         let (now, bytes) = (self.now, message.as_bytes());

@@ -636,6 +636,14 @@ impl Stack {
         }
     }
 
+    /// Whether there is a connection for what goes this way, or none is needed.
+    pub fn is_connected(&self, flow: Flow) -> bool {
+        match flow {
+            Flow::Udp { .. } => true,
+            Flow::Stream { stream, peer, .. } => self.streams.live(stream, peer).is_some(),
+        }
+    }
+
     // ---- sending ----
 
     fn drain_layer(&mut self, now: Instant) {

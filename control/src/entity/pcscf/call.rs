@@ -200,6 +200,7 @@ impl Pcscf {
             }
             _ => None,
         };
+        self.reconnect(actions, key, origin, &request);
         let Some(leg) = self.legs.get_mut(&key) else {
             return actions.stack.reject(actions.now, server, &request, 481, "");
         };

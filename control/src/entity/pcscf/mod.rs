@@ -11,6 +11,7 @@ mod fork;
 mod kept_call;
 mod leg;
 mod media;
+mod reach;
 mod reg_event;
 mod register;
 mod registration;

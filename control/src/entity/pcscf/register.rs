@@ -46,11 +46,18 @@ impl Pcscf {
         let known = contact
             .as_deref()
             .and_then(|text| self.registrations.key_of(flow.peer(), &registered, text));
-        if known.is_none() && self.registrations.len() >= actions.config.limits.registrations_max {
+        // It stays one registration, to which the UE must prove anew that it is its own.
+        let moved = || {
+            let contact = contact.as_deref()?;
+            self.registrations
+                .moved_key_of(flow.peer(), &registered, contact)
+        };
+        let before = known.or_else(moved);
+        if before.is_none() && self.registrations.len() >= actions.config.limits.registrations_max {
             actions.counters.count(Counter::SipRefusedFull);
             return entity::refuse_for_load(actions, server, &request);
         }
-        let key = known.unwrap_or_else(|| RegistrationKey(actions.entropy.next_u64()));
+        let key = before.unwrap_or_else(|| RegistrationKey(actions.entropy.next_u64()));
 
         let mut draft = request.edit();
         draft.remove_all(HeaderName::Route);
@@ -143,9 +150,13 @@ impl Pcscf {
             ends_at: actions.now + lifetime,
             timer: Some(timer),
         };
+        let before = self.registrations.get(registering.key).map(|it| it.flow);
         match self.registrations.put(registering.key, registration) {
             Some(replaced) => {
                 self.keep_registration(actions, registering.key);
+                if before.is_some_and(|before| before != registering.flow) {
+                    self.follow(actions, registering.key, registering.flow);
+                }
                 actions.cancel_timer(replaced);
                 let granted = Duration::from_secs(seconds.into());
                 self.subscribe(actions, registering.key, granted);

@@ -76,8 +76,8 @@ pub struct News {
 pub struct Registrations {
     by_key: HashMap<RegistrationKey, Registration>,
     by_peer: HashMap<SocketAddr, Vec<RegistrationKey>>,
-    /// By address and registered identity, for the many that one address may have: candidates under
-    /// a hash of both.
+    /// By host and registered identity, for the many that one host may have: candidates under a
+    /// hash of both.
     by_sender: HashMap<u64, SmallVec<[RegistrationKey; 1]>>,
     hasher: RandomState,
     /// Flows of registrations that have ended, for what the UE is still to be told of them, and
@@ -128,6 +128,19 @@ impl Registrations {
             .map(|(key, _)| key)
     }
 
+    /// The key under which this contact of this identity is registered from another port of the
+    /// same host: by a UE that has connected anew, or whose NAT binds it anew.
+    pub fn moved_key_of(
+        &self,
+        peer: SocketAddr,
+        registered: &str,
+        contact: &str,
+    ) -> Option<RegistrationKey> {
+        self.registered_at(peer, registered)
+            .find(|(_, registration)| registration.contact == contact)
+            .map(|(key, _)| key)
+    }
+
     /// The registrations of an identity from one address.
     pub fn keys_of(&self, peer: SocketAddr, registered: &str) -> Vec<RegistrationKey> {
         self.registered_from(peer, registered)
@@ -140,16 +153,27 @@ impl Registrations {
         peer: SocketAddr,
         registered: &'b str,
     ) -> impl Iterator<Item = (RegistrationKey, &'a Registration)> + use<'a, 'b> {
+        let at_host = self.registered_at(peer, registered);
+        at_host.filter(move |(_, registration)| registration.flow.peer() == peer)
+    }
+
+    /// The registrations of an identity from any port of a host.
+    fn registered_at<'a, 'b>(
+        &'a self,
+        peer: SocketAddr,
+        registered: &'b str,
+    ) -> impl Iterator<Item = (RegistrationKey, &'a Registration)> + use<'a, 'b> {
         let candidates = self.by_sender.get(&self.sender_hash(peer, registered));
         candidates.into_iter().flatten().filter_map(move |&key| {
             let registration = self.by_key.get(&key)?;
-            let same = registration.flow.peer() == peer && registration.registered == registered;
+            let same =
+                registration.flow.peer().ip() == peer.ip() && registration.registered == registered;
             same.then_some((key, registration))
         })
     }
 
     fn sender_hash(&self, peer: SocketAddr, registered: &str) -> u64 {
-        self.hasher.hash_one((peer, registered))
+        self.hasher.hash_one((peer.ip(), registered))
     }
 
     /// Adds or replaces a registration; returns the timer of the one replaced. `None` when the flow
@@ -414,6 +438,10 @@ mod tests {
             Some(RegistrationKey(500))
         );
         assert_eq!(all.key_of(even, "sip:u500@ims.test", "sip:b"), None);
+        assert_eq!(all.key_of(odd, "sip:u500@ims.test", "sip:a"), None);
+        let moved = |contact| all.moved_key_of(odd, "sip:u500@ims.test", contact);
+        assert_eq!(moved("sip:a"), Some(RegistrationKey(500)));
+        assert_eq!(moved("sip:b"), None);
 
         // A second contact of the same user, and the first one again under the same key.
         all.put(RegistrationKey(2_000), registration("u500", "sip:b", 5060));

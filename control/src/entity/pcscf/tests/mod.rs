@@ -1,6 +1,7 @@
 //! The P-CSCF with a test in the place of its UEs and of the network behind it.
 
 mod media;
+mod reach;
 mod reg_event;
 mod register;
 mod restart;
@@ -12,9 +13,11 @@ use sip::Draft;
 use super::*;
 use crate::config::{ControlFile, MediaFile};
 use crate::entity::testkit::{ICSCF, Kit, OWN, Sent, address, request};
+use crate::node::StreamId;
 
 /// The S-CSCF.
 const SCSCF: &str = "192.0.2.3:5060";
+const BOB: &str = "192.0.2.102:5060";
 const SERVICE_ROUTE: &str = "<sip:scscf.orig@192.0.2.3:5060;lr>";
 
 /// A P-CSCF that leaves media alone.
@@ -105,6 +108,38 @@ impl Ue {
         }
         assert_eq!(status, Some(200));
         others.into_iter().rev().for_each(|sent| kit.put_back(sent));
+    }
+
+    /// Registers over a connection of its own, and lets pass what the P-CSCF sends besides;
+    /// returns REGISTER as it was forwarded.
+    fn register_over(&mut self, kit: &mut Kit<Pcscf>, stream: StreamId, from: &str) -> Sent {
+        let from = address(from);
+        kit.accept(stream, from);
+        let via = format!("SIP/2.0/TCP {};branch=z9hG4bK{}", self.at, from.port());
+        let credentials = format!(
+            "Digest username=\"{}@ims.test\",realm=\"ims.test\",nonce=\"n\",uri=\"sip:ims.test\",\
+             response=\"0123456789abcdef0123456789abcdef\"",
+            self.user
+        );
+        let mut draft = self.draft(3600);
+        let register = draft
+            .push_front(HeaderName::Via, &via)
+            .append(HeaderName::Authorization, &credentials)
+            .finish();
+        kit.feed(from, Some(stream), &register.expect("a REGISTER"));
+        let forwarded = kit.sent();
+        let path = forwarded.message.header(HeaderName::Path).expect("Path");
+        self.path = path.to_owned();
+        let contact = format!("<{}>;expires=3600", self.contact());
+        let identity = format!("<{}>", self.identity());
+        kit.reply_with(&forwarded, 200, |draft| {
+            draft
+                .append(HeaderName::Contact, &contact)
+                .append(HeaderName::ServiceRoute, SERVICE_ROUTE)
+                .append(HeaderName::PAssociatedUri, &identity);
+        });
+        while kit.poll_sent().is_some() {}
+        forwarded
     }
 
     /// A request of the UE outside a dialog.

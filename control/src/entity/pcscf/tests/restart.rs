@@ -2,9 +2,6 @@
 
 use super::*;
 use crate::journal::Kind;
-use crate::node::StreamId;
-
-const BOB: &str = "192.0.2.102:5060";
 
 fn restart(kit: &mut Kit<Pcscf>, after: u64) {
     kit.restart(seconds(after), Pcscf::new());
@@ -75,26 +72,37 @@ fn who_left_before_is_gone_after_the_restart() {
 fn a_ue_that_registered_over_tcp_is_connected_to_where_it_listens() {
     let mut kit = kit();
     let mut bob = Ue::new("bob", BOB);
-    let from = address("192.0.2.102:40123");
     let stream = StreamId::accepted(1);
-    kit.accept(stream, from);
-    let via = "SIP/2.0/TCP 192.0.2.102:5060;branch=z9hG4bKtcp";
-    let register = bob.draft(3600).push_front(HeaderName::Via, via).finish();
-    kit.feed(from, Some(stream), &register.expect("a REGISTER"));
-    let forwarded = kit.sent();
-    let path = forwarded.message.header(HeaderName::Path).expect("Path");
-    bob.path = path.to_owned();
-    let contact = format!("<{}>;expires=3600", bob.contact());
-    kit.reply_with(&forwarded, 200, |draft| {
-        draft.append(HeaderName::Contact, &contact);
-    });
-    while kit.poll_sent().is_some() {}
+    bob.register_over(&mut kit, stream, "192.0.2.102:40123");
     restart(&mut kit, 1);
     while kit.poll_sent().is_some() {}
     towards(&mut kit, &bob);
     let sent = kit.sent();
     assert_eq!(sent.to, address(BOB));
     assert!(sent.stream.is_some_and(|new| new != stream));
+}
+
+#[test]
+fn a_ue_that_connects_and_registers_anew_has_one_registration_and_is_reached_there() {
+    for is_killed in [false, true] {
+        let mut kit = kit();
+        let mut bob = Ue::new("bob", BOB);
+        bob.register_over(&mut kit, StreamId::accepted(1), "192.0.2.102:40123");
+        let path = bob.path.clone();
+        if is_killed {
+            restart(&mut kit, 1);
+            while kit.poll_sent().is_some() {}
+        }
+        let stream = StreamId::accepted(2);
+        let forwarded = bob.register_over(&mut kit, stream, "192.0.2.102:40999");
+        assert_eq!((kit.entity.registrations(), &bob.path), (1, &path));
+        // From another port it has to prove itself anew (TS 24.229 5.2.2.3).
+        let credentials = forwarded.message.header(HeaderName::Authorization);
+        assert!(credentials.is_some_and(|it| it.contains("ip-assoc-pending")));
+        towards(&mut kit, &bob);
+        assert_eq!(kit.sent().stream, Some(stream));
+        assert_eq!(kit.kept(Kind::Registration), 1);
+    }
 }
 
 #[test]
