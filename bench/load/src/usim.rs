@@ -71,6 +71,12 @@ impl Usim {
         self.accepted = [sqn >> IND_BITS; IND_COUNT];
     }
 
+    /// SQN of a challenge, fresh or not: AUTN without AK (TS 33.102 6.3.3).
+    pub fn sqn(&self, rand: &[u8; 16], autn: &[u8; 16]) -> u64 {
+        let out2 = self.out(rand, 0, 1);
+        number(std::array::from_fn(|i| autn[i] ^ out2[i]))
+    }
+
     /// Checks AUTN and answers RAND (TS 33.102 6.3.3).
     ///
     /// # Errors
@@ -239,6 +245,7 @@ mod tests {
         let mut usim = card();
         let sqn = 41 << 5 | 3;
         let autn = usim.challenge(&[1; 16], sqn);
+        assert_eq!(usim.sqn(&[1; 16], &autn), sqn);
         assert!(usim.authenticate(&[1; 16], &autn).is_ok());
         let stale = usim.challenge(&[2; 16], 40 << 5 | 3);
         let Err(Refused::Sqn { auts }) = usim.authenticate(&[2; 16], &stale) else {
