@@ -19,6 +19,7 @@ pub mod peer;
 mod process;
 pub mod sipp;
 pub mod strowger;
+pub mod tcp_ue;
 
 pub use capture::{Analysis, Capture, RtpStream};
 pub use folder::Folder;

@@ -313,11 +313,24 @@ impl Network {
 
     /// Starts a call, and waits until it is answered: caller and callee.
     pub fn start_call(&self, caller: &Ue, service_route: &str, callee: &Ue) -> [Process; 2] {
+        self.start_call_as(caller, service_route, callee, ["caller.xml", "callee.xml"])
+    }
+
+    /// The same with scenarios of their own for both.
+    pub fn start_call_as(
+        &self,
+        caller: &Ue,
+        service_route: &str,
+        callee: &Ue,
+        scenarios: [&str; 2],
+    ) -> [Process; 2] {
         let (namespace, folder) = (&self.namespace, &self.folder);
         let answered = self.counter(CONTROL, "call.answered");
-        let answering = callee.start_answering(namespace, folder);
+        let [calls, answers] = scenarios;
+        let answering = callee.start_answering_as(namespace, folder, answers);
         let pcscf = pcscf_of(caller);
-        let calling = caller.start_calling(namespace, folder, pcscf, service_route, callee);
+        let calling =
+            caller.start_calling_as(namespace, folder, pcscf, service_route, callee, calls);
         strowger::wait_until(CALL_PATIENCE, "the call is answered", || {
             self.counter(CONTROL, "call.answered") >= answered + 2
         });

@@ -161,9 +161,21 @@ impl Ue {
 
     /// Starts waiting for a call, to answer it and speak.
     pub fn start_answering(&self, namespace: &Namespace, folder: &Folder) -> Process {
+        self.start_answering_as(namespace, folder, "callee.xml")
+    }
+
+    /// Starts waiting for a call, to answer it and do what the scenario says.
+    pub fn start_answering_as(
+        &self,
+        namespace: &Namespace,
+        folder: &Folder,
+        scenario: &str,
+    ) -> Process {
         let name = format!("callee-{}", self.user);
         let fields = format!("{};{}", self.user, self.realm);
-        Sipp::new(namespace, folder, &name, "callee.xml", &fields, self).start(None)
+        let mut sipp = Sipp::new(namespace, folder, &name, scenario, &fields, self);
+        sipp.command.args(["-d", &TALK.as_millis().to_string()]);
+        sipp.start(None)
     }
 
     /// Calls, speaks and hangs up; `answering` is the other side.
@@ -189,9 +201,22 @@ impl Ue {
         service_route: &str,
         other: &Ue,
     ) -> Process {
+        self.start_calling_as(namespace, folder, pcscf, service_route, other, "caller.xml")
+    }
+
+    /// Starts a call, to do what the scenario says.
+    pub fn start_calling_as(
+        &self,
+        namespace: &Namespace,
+        folder: &Folder,
+        pcscf: SocketAddr,
+        service_route: &str,
+        other: &Ue,
+        scenario: &str,
+    ) -> Process {
         let name = format!("caller-{}", self.user);
         let fields = format!("{};{};{}", self.user, self.realm, other.impu());
-        let mut sipp = Sipp::new(namespace, folder, &name, "caller.xml", &fields, self);
+        let mut sipp = Sipp::new(namespace, folder, &name, scenario, &fields, self);
         sipp.keyword("service_route", service_route);
         sipp.command.args(["-d", &TALK.as_millis().to_string()]);
         sipp.start(Some(pcscf))

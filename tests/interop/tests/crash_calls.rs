@@ -59,6 +59,48 @@ fn a_call_outlives_a_kill_of_the_p_cscf() {
     control_dies(Layout::Apart);
 }
 
+/// Control is killed in a call; then one end holds it, takes it back, speaks on and hangs up.
+fn control_dies_and_a_call_is_changed(layout: Layout, changer: Changer) {
+    let ues = Ues::new(Family::V4, Family::V6);
+    let mut network = Network::whole(layout);
+    network.import(&ues);
+    let [alice, ..] = ues.all().map(|ue| network.register(ue));
+    let scenarios = match changer {
+        Changer::Caller => ["changing-caller.xml", "changed-callee.xml"],
+        Changer::Callee => ["changed-caller.xml", "changing-callee.xml"],
+    };
+    let [calling, answering] = network.start_call_as(&ues.alice, &alice, &ues.dave, scenarios);
+    thread::sleep(Duration::from_millis(300));
+    network.kill(CONTROL);
+    network.start_again(CONTROL);
+    sipp::end_well(calling, &ues.alice, answering, &ues.dave);
+    wait_for_nothing(&network);
+    assert_eq!(network.counter(CONTROL, "call.ended"), 2);
+    assert_eq!(network.counter(CONTROL, "call.released"), 0);
+    network.finish(|analysis| {
+        // Each end speaks twice: over the kill, and after it took the call back.
+        let packets: u64 = analysis.rtp_streams().iter().map(|it| it.packets).sum();
+        assert_eq!(packets, 2 * 2 * 2 * sipp::PACKETS);
+        analysis.assert_clean(&["sip", "megaco", "rtp"]);
+    });
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Changer {
+    Caller,
+    Callee,
+}
+
+#[test]
+fn the_caller_changes_and_ends_a_call_that_outlived_a_kill() {
+    control_dies_and_a_call_is_changed(Layout::Together, Changer::Caller);
+}
+
+#[test]
+fn the_callee_changes_and_ends_a_call_that_outlived_a_kill() {
+    control_dies_and_a_call_is_changed(Layout::Apart, Changer::Callee);
+}
+
 /// Media is killed, alone or with control: the call is released, and the next one is heard.
 fn media_dies(with_control: bool) {
     let ues = Ues::new(Family::V4, Family::V4);
