@@ -19,6 +19,7 @@ use sip::Transport;
 use sip::transaction::Timers;
 
 use crate::rig::REALM;
+use crate::sqn::SqnWatch;
 
 /// Where the callers are.
 const CALLERS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
@@ -49,6 +50,8 @@ pub enum Side {
 pub struct Tally {
     /// Registrations, again or for the first time.
     pub registered: u64,
+    /// Registrations given up.
+    pub deregistered: u64,
     /// Registrations that came to nothing.
     pub registrations_failed: u64,
     /// Calls that were answered.
@@ -57,6 +60,17 @@ pub struct Tally {
     pub ended: u64,
     /// Calls that ended otherwise.
     pub failed: u64,
+}
+
+/// What a user knows of its registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The network has confirmed that it is registered.
+    Registered,
+    /// The network has confirmed that it is not, or it never was.
+    Gone,
+    /// A REGISTER is under way, or the last one came to nothing.
+    Unsure,
 }
 
 /// The user agents of both sides.
@@ -77,6 +91,9 @@ struct Half {
     due: BinaryHeap<Reverse<(Instant, usize)>>,
     /// The earliest entry of each agent.
     next: Vec<Option<Instant>>,
+    standings: Vec<Standing>,
+    sqns: SqnWatch,
+    last_failure: String,
 }
 
 /// Name of a user without its domain.
@@ -112,7 +129,13 @@ pub fn import_file(users: usize) -> String {
 }
 
 impl Half {
-    fn open(side: Side, ip: IpAddr, proxy: SocketAddr, users: usize) -> io::Result<Self> {
+    fn open(
+        side: Side,
+        ip: IpAddr,
+        proxy: SocketAddr,
+        users: usize,
+        timers: Timers,
+    ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut sockets = Vec::new();
         for index in 0..users.min(SOCKETS_MAX) {
@@ -127,7 +150,7 @@ impl Half {
             let identity = format!("{}@{REALM}", user(side, number));
             let local = address(ip, number % sockets.len());
             let mut config = Config::new(&identity, secret, local, proxy);
-            config.timers = Timers::GM;
+            config.timers = timers;
             config.access_network =
                 Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000001".to_owned());
             let seed = 2 * number as u64 + side as u64 + 1;
@@ -141,6 +164,9 @@ impl Half {
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             due: BinaryHeap::new(),
             next: vec![None; users],
+            standings: vec![Standing::Gone; users],
+            sqns: SqnWatch::new(users),
+            last_failure: String::new(),
         })
     }
 
@@ -173,6 +199,9 @@ impl Half {
             let Some(index) = addressee(datagram).filter(|&index| index < self.agents.len()) else {
                 continue;
             };
+            if let Secret::Aka(usim) = &self.agents[index].config().secret {
+                self.sqns.note(index, usim, datagram);
+            }
             self.agents[index].handle_input(now, Transport::Udp, from, datagram);
             self.settle(now, index, tally);
         }
@@ -214,7 +243,14 @@ impl Half {
 
     fn note(&mut self, now: Instant, index: usize, event: &Event, tally: &mut Tally) {
         match event {
-            Event::Registered { .. } => tally.registered += 1,
+            Event::Registered { .. } => {
+                tally.registered += 1;
+                self.standings[index] = Standing::Registered;
+            }
+            Event::Deregistered => {
+                tally.deregistered += 1;
+                self.standings[index] = Standing::Gone;
+            }
             Event::RegistrationFailed { status, reason } => {
                 tally.registrations_failed += 1;
                 if tally.registrations_failed == 1 {
@@ -234,6 +270,7 @@ impl Half {
                     if tally.failed == 1 {
                         eprintln!("the first call that failed: {other:?}");
                     }
+                    self.last_failure = format!("{other:?}");
                 }
             },
             _ => {}
@@ -247,9 +284,17 @@ impl Crowd {
     /// # Errors
     /// A socket cannot be opened.
     pub fn open(proxy: SocketAddr, users: usize) -> io::Result<Self> {
+        Self::open_with(proxy, users, Timers::GM)
+    }
+
+    /// The same with other timers than those of Gm.
+    ///
+    /// # Errors
+    /// As [`Crowd::open`].
+    pub fn open_with(proxy: SocketAddr, users: usize, timers: Timers) -> io::Result<Self> {
         Ok(Crowd {
-            callers: Half::open(Side::Caller, CALLERS, proxy, users)?,
-            called: Half::open(Side::Called, CALLED, proxy, users)?,
+            callers: Half::open(Side::Caller, CALLERS, proxy, users, timers)?,
+            called: Half::open(Side::Called, CALLED, proxy, users, timers)?,
             started: std::time::Instant::now(),
             tally: Tally::default(),
         })
@@ -268,10 +313,41 @@ impl Crowd {
     /// Has a user register.
     pub fn register(&mut self, side: Side, number: usize) {
         let now = self.now();
-        let half = self.half(side);
+        let half = self.half_mut(side);
+        half.standings[number] = Standing::Unsure;
         // One that is under way goes on.
         let _ = half.agents[number].register(now);
         self.settle(side, number);
+    }
+
+    /// Has a user give its registration up.
+    pub fn deregister(&mut self, side: Side, number: usize) {
+        let now = self.now();
+        let half = self.half_mut(side);
+        if half.agents[number].deregister(now).is_ok() {
+            half.standings[number] = Standing::Unsure;
+        }
+        self.settle(side, number);
+    }
+
+    /// What a user knows of its registration.
+    pub fn standing(&self, side: Side, number: usize) -> Standing {
+        self.half(side).standings[number]
+    }
+
+    /// Whether a user may call: registered, as it believes.
+    pub fn is_registered(&self, side: Side, number: usize) -> bool {
+        self.half(side).agents[number].is_registered()
+    }
+
+    /// What the users of a side were challenged with.
+    pub fn sqns(&self, side: Side) -> &SqnWatch {
+        &self.half(side).sqns
+    }
+
+    /// How the last call ended that failed.
+    pub fn last_failure(&self) -> &str {
+        &self.callers.last_failure
     }
 
     /// Has a caller call the user of the same number, who answers at once; the caller hangs up when
@@ -285,7 +361,14 @@ impl Crowd {
         self.settle(Side::Caller, number);
     }
 
-    fn half(&mut self, side: Side) -> &mut Half {
+    fn half(&self, side: Side) -> &Half {
+        match side {
+            Side::Caller => &self.callers,
+            Side::Called => &self.called,
+        }
+    }
+
+    fn half_mut(&mut self, side: Side) -> &mut Half {
         match side {
             Side::Caller => &mut self.callers,
             Side::Called => &mut self.called,
@@ -295,7 +378,7 @@ impl Crowd {
     fn settle(&mut self, side: Side, number: usize) {
         let now = self.now();
         let mut tally = self.tally;
-        self.half(side).settle(now, number, &mut tally);
+        self.half_mut(side).settle(now, number, &mut tally);
         self.tally = tally;
     }
 

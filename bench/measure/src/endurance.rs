@@ -8,18 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use interop::{Folder, Process};
+use interop::Process;
 use serde::Serialize;
 
-use crate::rig::{Layout, Plan, REALM, Rig, Sample, favoured};
+use crate::rig::{self, Layout, Plan, Rig, Sample};
+use crate::sipp::{self, CALLED, CALLERS, Sipp};
 use crate::status;
 
-/// Where the callers are; registrations of one side leave one address.
-const CALLERS: &str = "127.0.1.1";
-/// Where the called are.
-const CALLED: &str = "127.0.1.2";
-/// Registrations a second.
-const REGISTER_RATE: u32 = 100;
 /// Time beyond what the calls need by their rate: retransmissions and the end of the last ones.
 const GRACE: Duration = Duration::from_secs(90);
 /// How often the processes are looked at.
@@ -100,7 +95,7 @@ pub fn run(args: &LoadArgs) -> ExitCode {
         core: 0,
         log: args.log.clone(),
     });
-    let route = register_users(&rig, args.users);
+    let route = sipp::register_users(&rig, args.users);
     println!(
         "{} users registered on each side; route {route}",
         args.users
@@ -230,22 +225,9 @@ fn report(rig: Rig, args: &LoadArgs, outcome: &Outcome) -> ExitCode {
         println!("{name}: {status:#}");
     }
     let kept = PathBuf::from(format!("/tmp/measure-load-{}", std::process::id()));
-    keep(rig.folder(), &kept);
+    rig::keep(rig.folder(), &kept);
     println!("FAILED: {}; logs in {}", faults.join("; "), kept.display());
     ExitCode::FAILURE
-}
-
-/// Copies the logs of a run.
-fn keep(folder: &Folder, to: &Path) {
-    let Ok(()) = fs::create_dir_all(to) else {
-        return;
-    };
-    for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
-        if file.path().is_file() {
-            // What cannot be copied is missing where it is looked for.
-            let _ = fs::copy(file.path(), to.join(file.file_name()));
-        }
-    }
 }
 
 fn print_progress(rig: &Rig, begun: u64, now: &[Sample]) {
@@ -272,46 +254,6 @@ fn left_over(rig: &Rig) -> Vec<String> {
     all
 }
 
-/// Adds users to the HSS and registers them; the Service-Route, which is the same for all.
-fn register_users(rig: &Rig, users: u32) -> String {
-    let mut subscribers = String::from("impi,impus,password\n");
-    let sides = [("caller", CALLERS), ("called", CALLED)];
-    for (side, _) in sides {
-        for number in 0..users {
-            let user = format!("{side}{number:06}@{REALM}");
-            let _ = writeln!(subscribers, "{user},sip:{user},secret{number}");
-        }
-    }
-    rig.import(&rig.folder().write("subscribers.csv", subscribers));
-    let mut route = None;
-    for (side, address) in sides {
-        let mut rows = String::from("SEQUENTIAL\n");
-        for number in 0..users {
-            let user = format!("{side}{number:06}");
-            let _ = writeln!(
-                rows,
-                "{user};{REALM};[authentication username={user}@{REALM} password=secret{number}]"
-            );
-        }
-        let name = format!("register-{side}");
-        let mut sipp = Sipp::new(rig, &name, "register.xml", address);
-        sipp.inject(&rows);
-        sipp.arguments(&["-key", "expires", "600000", "-auth_uri", REALM]);
-        sipp.arguments(&["-m", &users.to_string(), "-r", &REGISTER_RATE.to_string()]);
-        let log = rig.folder().file(&format!("{name}.txt"));
-        sipp.arguments(&["-trace_logs", "-log_file"]).path(&log);
-        let limit = GRACE + Duration::from_secs(u64::from(users / REGISTER_RATE));
-        sipp.start().wait(limit).expect_success(&name);
-        route = fs::read_to_string(&log).ok().and_then(|log| {
-            let line = log
-                .lines()
-                .find_map(|line| line.strip_prefix("service-route "));
-            line.map(|line| line.trim().to_owned())
-        });
-    }
-    route.expect("the registrations have a Service-Route")
-}
-
 fn start_called(rig: &Rig, args: &LoadArgs) -> Process {
     let mut sipp = Sipp::new(rig, "called", "callee.xml", CALLED);
     sipp.arguments(&["-m", &(args.warm_up + args.calls).to_string()]);
@@ -319,27 +261,19 @@ fn start_called(rig: &Rig, args: &LoadArgs) -> Process {
 }
 
 fn start_callers(rig: &Rig, args: &LoadArgs, route: &str) -> Process {
-    let mut rows = String::from("SEQUENTIAL\n");
-    for number in 0..args.users {
-        let _ = writeln!(
-            rows,
-            "caller{number:06};{REALM};sip:called{number:06}@{REALM}"
-        );
-    }
     let mut sipp = Sipp::new(rig, "callers", "caller.xml", CALLERS);
-    sipp.inject(&rows);
+    sipp.inject(&sipp::pairs(args.users));
     sipp.arguments(&["-key", "service_route", route]);
     let all = args.warm_up + args.calls;
     sipp.arguments(&["-m", &all.to_string(), "-r", &args.rate.to_string()]);
     // Slow calls must not slow the rate.
     sipp.arguments(&["-l", &(args.rate * 60).to_string()]);
     sipp.arguments(&["-d", &TALK_MS.to_string(), "-recv_timeout", "60000"]);
-    sipp.arguments(&["-trace_stat", "-fd", "1", "-stf"]);
-    sipp.path(&rig.folder().file("callers.csv"));
+    sipp.figures(&rig.folder().file("callers.csv"));
     sipp.start()
 }
 
-/// What SIPp has counted so far: the last whole line of its statistics.
+/// What SIPp has counted so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct SippCounts {
     begun: u64,
@@ -350,70 +284,13 @@ struct SippCounts {
 
 impl SippCounts {
     fn read(file: &Path) -> Self {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        let mut lines = text
-            .split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'));
-        let names: Vec<&str> = lines.next().unwrap_or_default().split(';').collect();
-        let values: Vec<&str> = lines.next_back().unwrap_or_default().split(';').collect();
-        let of = |name: &str| {
-            let index = names.iter().position(|it| *it == name);
-            index
-                .and_then(|index| values.get(index)?.parse().ok())
-                .unwrap_or(0)
-        };
+        let figures = sipp::figures(file);
+        let of = |name: &str| figures.get(name).copied().unwrap_or(0);
         Self {
             begun: of("TotalCallCreated"),
             succeeded: of("SuccessfulCall(C)"),
             failed: of("FailedCall(C)"),
             retransmissions: of("Retransmissions(C)"),
         }
-    }
-}
-
-/// One run of SIPp being put together.
-struct Sipp<'a> {
-    rig: &'a Rig,
-    name: &'a str,
-    command: std::process::Command,
-}
-
-impl<'a> Sipp<'a> {
-    fn new(rig: &'a Rig, name: &'a str, scenario: &str, address: &str) -> Self {
-        // The other core: ours is for what is measured.
-        let mut command = favoured(rig.namespace(), 1);
-        command.args(["sipp", &rig.proxy().to_string(), "-sf"]);
-        command.arg(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("sipp")
-                .join(scenario),
-        );
-        command.args(["-t", "u1", "-i", address, "-p", "5060", "-mi", address]);
-        command.args(["-mp", "6000", "-nostdin", "-buff_size", "4194304"]);
-        command.args(["-trace_err", "-error_file"]);
-        command.arg(rig.folder().file(&format!("{name}.errors")));
-        Sipp { rig, name, command }
-    }
-
-    fn arguments(&mut self, arguments: &[&str]) -> &mut Self {
-        self.command.args(arguments);
-        self
-    }
-
-    fn path(&mut self, path: &Path) -> &mut Self {
-        self.command.arg(path);
-        self
-    }
-
-    fn inject(&mut self, rows: &str) {
-        let file = self
-            .rig
-            .folder()
-            .write(&format!("{}.users", self.name), rows);
-        self.command.arg("-inf").arg(file);
-    }
-
-    fn start(mut self) -> Process {
-        Process::start(self.name, &mut self.command, self.rig.folder().path())
     }
 }

@@ -4,11 +4,14 @@
 mod crowd;
 mod endurance;
 mod gateway;
+mod kill;
 mod memory;
 mod overload;
 mod report;
 mod rig;
 mod signalling;
+mod sipp;
+mod sqn;
 mod status;
 mod usage;
 
@@ -41,6 +44,8 @@ enum Command {
     Overload(overload::OverloadArgs),
     /// Memory of control for each registration
     Memory(memory::MemoryArgs),
+    /// Processes killed at random under load: nothing may be lost, and nothing left over
+    Kill(kill::KillArgs),
     /// CPU of media for each call set-up: 2 Adds, 1 Modify, 1 Subtract
     Gateway(gateway::GatewayArgs),
 }
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
     }
     match arguments.command {
         Command::Load(load) => endurance::run(&load),
+        Command::Kill(args) => kill::run(&args),
         Command::Registration(args) => signalling::run(signalling::Operation::Registration, &args),
         Command::Overload(args) => overload::run(&args),
         Command::Memory(args) => memory::run(&args),

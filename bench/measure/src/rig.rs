@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use interop::{Folder, Namespace, Process, strowger};
@@ -15,7 +16,7 @@ use crate::usage::Usage;
 /// Home network domain.
 pub const REALM: &str = "ims.test";
 /// Where the P-CSCF listens.
-const PCSCF: &str = "127.0.0.1:5060";
+pub const PCSCF: &str = "127.0.0.1:5060";
 /// Where media gateways register.
 pub const MGC: &str = "127.0.0.1:2944";
 
@@ -35,6 +36,8 @@ const NICE: &str = "-15";
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// What is killed is dead as soon as the kernel has cleared it away.
+const KILL_POLL: Duration = Duration::from_millis(1);
 
 /// How the entities are spread over processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -65,8 +68,8 @@ pub struct Plan {
 pub struct Rig {
     // Dropped in this order: processes before the namespace that they run in.
     running: Vec<Running>,
-    namespace: Namespace,
-    folder: Folder,
+    namespace: Arc<Namespace>,
+    folder: Arc<Folder>,
     plan: Plan,
 }
 
@@ -74,7 +77,25 @@ struct Running {
     name: &'static str,
     /// None for what is not ours.
     admin: Option<SocketAddr>,
+    /// Its arguments.
+    line: String,
+    /// How often it was started.
+    lives: u32,
     process: Process,
+}
+
+impl Running {
+    /// What is wrong with its life: it has ended by itself, or a thread of it has panicked.
+    fn judge(&mut self) -> Option<String> {
+        let (name, life) = (self.name, self.lives);
+        let output = self.process.output();
+        if let Some(at) = output.lines().position(|line| line.contains("panicked at")) {
+            let words: Vec<&str> = output.lines().skip(at).take(3).collect();
+            return Some(format!("{name}, life {life}: {}", words.join(" ")));
+        }
+        let is_running = self.process.is_running();
+        (!is_running).then(|| format!("{name}, life {life}, ended by itself:\n{output}"))
+    }
 }
 
 /// One process at one moment.
@@ -89,10 +110,15 @@ pub struct Sample {
 impl Rig {
     /// Starts the processes and waits until they are ready for calls.
     pub fn start(plan: Plan) -> Self {
+        Self::start_with(plan, "")
+    }
+
+    /// The same with more in the configuration of control, in TOML; not of Kamailio.
+    pub fn start_with(plan: Plan, more: &str) -> Self {
         let mut rig = Rig {
             running: Vec::new(),
-            namespace: Namespace::new(),
-            folder: Folder::new(),
+            namespace: Arc::new(Namespace::new()),
+            folder: Arc::new(Folder::new()),
             plan,
         };
         let anchor = rig.plan.media && rig.plan.layout != Layout::Kamailio;
@@ -106,7 +132,7 @@ impl Rig {
         } else {
             "[media]\nanchor = false\n"
         };
-        rig.folder.write("control.toml", tail);
+        rig.folder.write("control.toml", format!("{more}{tail}"));
         match rig.plan.layout {
             Layout::Together => rig.start_one(
                 "control",
@@ -139,13 +165,7 @@ impl Rig {
         }
         if anchor {
             rig.start_one("media", MEDIA_ADMIN, &format!("{MEDIA} {PORTS}"));
-            rig.wait_until("the gateway registers", |rig| {
-                let Some(status) = rig.pcscf() else {
-                    return false;
-                };
-                let gateways = status["media_gateways"].as_array().cloned();
-                gateways.is_some_and(|all| all.iter().any(|each| each["state"] == "in service"))
-            });
+            rig.wait_until("the gateway registers", Rig::is_gateway_in_service);
         }
         rig
     }
@@ -188,6 +208,8 @@ impl Rig {
             self.running.push(Running {
                 name,
                 admin: None,
+                line: String::new(),
+                lives: 1,
                 process,
             });
         }
@@ -195,28 +217,87 @@ impl Rig {
         self.wait_until("Kamailio's CSCFs reach the HSS", |rig| {
             let status = rig.status(rig.hss()).unwrap_or_default();
             let peers = status["diameter_peers"].as_array().cloned();
-            let is_open = |peer: &&Value| {
-                peer["state"]
-                    .as_str()
-                    .is_some_and(|it| it.ends_with("Open"))
-            };
-            peers.is_some_and(|all| all.iter().filter(is_open).count() == 2)
+            peers.is_some_and(|all| all.iter().filter(|peer| is_open(peer)).count() == 2)
         });
     }
 
     fn start_one(&mut self, name: &'static str, admin: &str, line: &str) {
-        let mut command = pinned(&self.namespace, self.plan.core, line);
-        command.args(["--log", &self.plan.log, "--admin", admin]);
-        let process = Process::start(name, &mut command, self.folder.path());
+        let line = format!("{line} --log {} --admin {admin}", self.plan.log);
+        let process = self.spawn(name, &line, 1);
         let admin = admin.parse().expect("a socket address");
         self.running.push(Running {
             name,
             admin: Some(admin),
+            line,
+            lives: 1,
             process,
         });
         self.wait_until(&format!("{name} answers"), |rig| {
             rig.status(admin).is_some()
         });
+    }
+
+    fn spawn(&self, name: &str, line: &str, life: u32) -> Process {
+        let mut command = pinned(&self.namespace, self.plan.core, line);
+        let log = match life {
+            1 => name.to_owned(),
+            life => format!("{name}.{life}"),
+        };
+        Process::start(&log, &mut command, self.folder.path())
+    }
+
+    /// Names of our processes.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.running.iter().map(|it| it.name).collect()
+    }
+
+    /// Kills a process by SIGKILL; returns what was wrong with its life.
+    pub fn kill(&mut self, name: &str) -> Option<String> {
+        let running = self.running.iter_mut().find(|it| it.name == name)?;
+        let fault = running.judge();
+        if running.process.is_running() {
+            running.process.kill();
+            while running.process.is_running() {
+                std::thread::sleep(KILL_POLL);
+            }
+        }
+        fault
+    }
+
+    /// What is wrong with the lives of the processes that should be running.
+    pub fn judge_all(&mut self) -> Vec<String> {
+        self.running.iter_mut().filter_map(Running::judge).collect()
+    }
+
+    /// Starts a process again that was killed, and does not wait for it.
+    pub fn launch(&mut self, name: &str) {
+        let Some(at) = self.running.iter().position(|it| it.name == name) else {
+            return;
+        };
+        let life = self.running[at].lives + 1;
+        let process = self.spawn(name, &self.running[at].line, life);
+        self.running[at].lives = life;
+        self.running[at].process = process;
+    }
+
+    /// Whether every process of ours answers and is connected to those it needs.
+    pub fn is_ready(&self) -> bool {
+        let is_up = |admin| self.status(admin).is_some();
+        self.running.iter().filter_map(|it| it.admin).all(is_up)
+            && (!self.plan.media || self.is_gateway_in_service())
+            && (self.plan.layout != Layout::Split || self.is_hss_connected())
+    }
+
+    fn is_gateway_in_service(&self) -> bool {
+        let status = self.pcscf().unwrap_or_default();
+        let gateways = status["media_gateways"].as_array().cloned();
+        gateways.is_some_and(|all| all.iter().any(|each| each["state"] == "in service"))
+    }
+
+    fn is_hss_connected(&self) -> bool {
+        let status = self.status(self.hss()).unwrap_or_default();
+        let peers = status["diameter_peers"].as_array().cloned();
+        peers.is_some_and(|all| all.iter().any(is_open))
     }
 
     fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
@@ -236,12 +317,12 @@ impl Rig {
     }
 
     /// Where it runs.
-    pub fn namespace(&self) -> &Namespace {
+    pub fn namespace(&self) -> &Arc<Namespace> {
         &self.namespace
     }
 
     /// Where it writes.
-    pub fn folder(&self) -> &Folder {
+    pub fn folder(&self) -> &Arc<Folder> {
         &self.folder
     }
 
@@ -250,7 +331,8 @@ impl Rig {
         self.status(self.admin_of(&["pcscf", "control"])?)
     }
 
-    fn hss(&self) -> SocketAddr {
+    /// Admin address of the process that plays the HSS.
+    pub fn hss(&self) -> SocketAddr {
         self.admin_of(&["hss", "control"])
             .expect("the HSS is always ours")
     }
@@ -272,6 +354,17 @@ impl Rig {
     /// The status of one process.
     pub fn status(&self, admin: SocketAddr) -> Option<Value> {
         self.namespace.inside(|| status::fetch(admin))
+    }
+
+    /// What is at a path of an admin interface.
+    pub fn get(&self, admin: SocketAddr, path: &str) -> Option<Value> {
+        self.namespace.inside(|| status::get(admin, path))
+    }
+
+    /// A figure of the status of the process that plays the P-CSCF.
+    pub fn figure(&self, pointer: &str) -> u64 {
+        let status = self.pcscf().unwrap_or_default();
+        status::figure(&status, pointer)
     }
 
     /// The status of each process.
@@ -332,6 +425,13 @@ impl Drop for Rig {
     }
 }
 
+/// Whether a Diameter peer is connected (RFC 6733 5.6).
+fn is_open(peer: &Value) -> bool {
+    peer["state"]
+        .as_str()
+        .is_some_and(|it| it.ends_with("Open"))
+}
+
 /// A media process without a controller of ours.
 pub struct MediaRig {
     // Dropped in this order.
@@ -362,6 +462,23 @@ impl MediaRig {
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         Usage::of(self.media.id()).expect("the media process runs")
+    }
+}
+
+/// Copies the logs of a run.
+pub fn keep(folder: &Folder, to: &Path) {
+    let Ok(()) = std::fs::create_dir_all(to) else {
+        return;
+    };
+    for file in std::fs::read_dir(folder.path())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        if file.path().is_file() {
+            // What cannot be copied is missing where it is looked for.
+            let _ = std::fs::copy(file.path(), to.join(file.file_name()));
+        }
     }
 }
 

@@ -12,9 +12,14 @@ const LIMIT: Duration = Duration::from_secs(10);
 ///
 /// The calling thread must be where the process is: `Namespace::inside`.
 pub fn fetch(admin: SocketAddr) -> Option<Value> {
+    get(admin, "/status")
+}
+
+/// What is at a path of the admin interface; `None` when there is no answer, or another than 200.
+pub fn get(admin: SocketAddr, path: &str) -> Option<Value> {
     let mut stream = TcpStream::connect_timeout(&admin, LIMIT).ok()?;
     stream.set_read_timeout(Some(LIMIT)).ok()?;
-    let request = format!("GET /status HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
