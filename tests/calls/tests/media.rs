@@ -41,11 +41,7 @@ fn contexts(world: &World) -> (usize, usize) {
 /// Of so many packets sent, how many are heard at least: over two links that lose a tenth each, and
 /// none while the gateway is told of the call and what tells it is repeated.
 fn least(world: &World, sent: u64) -> u64 {
-    if world.is_rough() {
-        sent / 2
-    } else {
-        sent
-    }
+    if world.is_rough() { sent / 2 } else { sent }
 }
 
 /// Ends the call when all that was said has been heard, and checks that it was.
