@@ -1,8 +1,8 @@
-//! Packages, clause 12: names, numbers and types of their items, one module per package.
+//! Packages, clause 12: names, numbers, types and ranges of their items, one module per package.
 //!
 //! Only what an independent codec or specification confirms is listed. Text needs names only; an
-//! item whose number (for the binary encoding) is not confirmed has none. Items of other packages
-//! pass through the codec all the same.
+//! item whose number (for the binary encoding) is not confirmed has none: `_` stands in its place.
+//! Items of other packages pass through the codec all the same.
 //!
 //! ```
 //! use h248::message::{PropertyParm, Value};
@@ -14,30 +14,175 @@
 //! assert_eq!(filter.name.as_str(), "gm/saf");
 //! ```
 
-pub mod adid;
-pub mod al;
-pub mod cd;
-pub mod cg;
-pub mod ct;
-pub mod dd;
-pub mod dg;
-pub mod ds;
-pub mod g;
-pub mod gm;
-pub mod hangterm;
-pub mod ipdc;
-pub mod ipnapt;
-pub mod ipra;
-pub mod it;
-pub mod nt;
-pub mod root;
-pub mod rtp;
-pub mod tdmc;
-pub mod tman;
-pub mod tonedet;
-pub mod tonegen;
+use crate::message::{Name, PackagesItem, PkgdName, Value};
 
-use crate::message::{Name, PackagesItem, PkgdName};
+/// Declares a package: its constant `PACKAGE` and one for each item and parameter.
+///
+/// Properties, statistics and parameters have a name, a number (`_`: not confirmed), a type and
+/// perhaps a range and a default; events and signals a name, a number and their parameters.
+macro_rules! package {
+    (@id _) => { None };
+    (@id $id:literal) => { Some($id) };
+    (@range) => { None };
+    (@range $low:literal $high:literal) => { Some(($low, $high)) };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+    (
+        $package:literal $package_id:literal, version $version:literal $(, extends $base:ident)?;
+        $(properties {$(
+            $(#[$property_doc:meta])* $property:ident = $property_name:literal $property_id:tt:
+            $property_type:expr $(, in $property_low:literal..=$property_high:literal)?
+            $(, default $property_default:literal)?;
+        )*})?
+        $(events {$(
+            $(#[$event_doc:meta])* $event:ident = $event_name:literal $event_id:tt
+            ($($event_parameter:ident),* $(,)?);
+        )*})?
+        $(signals {$(
+            $(#[$signal_doc:meta])* $signal:ident = $signal_name:literal $signal_id:tt
+            ($($signal_parameter:ident),* $(,)?);
+        )*})?
+        $(statistics {$(
+            $(#[$statistic_doc:meta])* $statistic:ident = $statistic_name:literal
+            $statistic_id:tt: $statistic_type:expr;
+        )*})?
+        $(parameters {$(
+            $(#[$parameter_doc:meta])* $parameter:ident = $parameter_name:literal
+            $parameter_id:tt: $parameter_type:expr
+            $(, in $parameter_low:literal..=$parameter_high:literal)?
+            $(, default $parameter_default:literal)?;
+        )*})?
+    ) => {
+        #[doc = concat!("`", $package, "`, version ", $version, ".")]
+        pub const PACKAGE: $crate::package::Package = $crate::package::Package {
+            $(extends: Some(&super::$base::PACKAGE),)?
+            $(properties: &[$($property),*],)?
+            $(events: &[$($event),*],)?
+            $(signals: &[$($signal),*],)?
+            $(statistics: &[$($statistic),*],)?
+            ..$crate::package::Package::new($package, $package_id, $version)
+        };
+        $($(
+            $(#[$property_doc])*
+            pub const $property: $crate::package::Item = $crate::package::Item::valued(
+                $package,
+                $property_name,
+                package!(@id $property_id),
+                $crate::package::Domain {
+                    value: $property_type,
+                    range: package!(@range $($property_low $property_high)?),
+                    default: package!(@default $($property_default)?),
+                },
+            );
+        )*)?
+        $($(
+            $(#[$event_doc])*
+            pub const $event: $crate::package::Item = $crate::package::Item::acting(
+                $package,
+                $event_name,
+                package!(@id $event_id),
+                &[$($event_parameter),*],
+            );
+        )*)?
+        $($(
+            $(#[$signal_doc])*
+            pub const $signal: $crate::package::Item = $crate::package::Item::acting(
+                $package,
+                $signal_name,
+                package!(@id $signal_id),
+                &[$($signal_parameter),*],
+            );
+        )*)?
+        $($(
+            $(#[$statistic_doc])*
+            pub const $statistic: $crate::package::Item = $crate::package::Item::valued(
+                $package,
+                $statistic_name,
+                package!(@id $statistic_id),
+                $crate::package::Domain {
+                    value: $statistic_type,
+                    range: None,
+                    default: None,
+                },
+            );
+        )*)?
+        $($(
+            $(#[$parameter_doc])*
+            pub const $parameter: $crate::package::ParameterId = $crate::package::ParameterId::new(
+                $parameter_name,
+                package!(@id $parameter_id),
+                $crate::package::Domain {
+                    value: $parameter_type,
+                    range: package!(@range $($parameter_low $parameter_high)?),
+                    default: package!(@default $($parameter_default)?),
+                },
+            );
+        )*)?
+    };
+}
+
+/// Declares the modules of packages, in the order of their numbers, and the list of them.
+macro_rules! packages {
+    ($($module:ident)*) => {
+        $(pub mod $module;)*
+
+        /// Every package described here, by number.
+        pub const ALL: &[&Package] = &[$(&$module::PACKAGE),*];
+    };
+}
+
+packages! {
+    g
+    root
+    tonegen
+    tonedet
+    dg
+    dd
+    cg
+    cd
+    al
+    ct
+    nt
+    rtp
+    tdmc
+    ctyp
+    an
+    bcp
+    bnct
+    ri
+    gb
+    bt
+    bcg
+    xcg
+    srvtn
+    chp
+    threegup
+    threegtfoc
+    threegxcg
+    aasb
+    aasdc
+    aasrec
+    aassm
+    conftn
+    it
+    threegmlc
+    ocp
+    xdd
+    threegctm
+    ajb
+    rtcpxr
+    ds
+    gm
+    tman
+    hangterm
+    ipnapt
+    adid
+    ipdc
+    mgcinfo
+    rtcph
+    ipra
+    threegint
+}
 
 /// A package, clause 12.1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +214,8 @@ pub struct Item {
     pub name: &'static str,
     /// Identifier in binary, where confirmed.
     pub id: Option<u16>,
-    /// Type of a property or statistic; `None` for events and signals.
-    pub value: Option<Type>,
+    /// Values of a property or statistic; `None` for events and signals.
+    pub domain: Option<Domain>,
     /// Parameters of an event or signal.
     pub parameters: &'static [ParameterId],
     /// Identifier in binary: `id`, else a private one.
@@ -84,10 +229,22 @@ pub struct ParameterId {
     pub name: &'static str,
     /// Identifier in binary, where confirmed.
     pub id: Option<u16>,
-    /// Its type.
-    pub value: Type,
+    /// Its values.
+    pub domain: Domain,
     /// Identifier in binary: `id`, else a private one.
     number: u16,
+}
+
+/// Which values there are, clause 12.1.2: their type, and where they are given the possible values
+/// and the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Their type.
+    pub value: Type,
+    /// The least and the greatest of integers.
+    pub range: Option<(i64, i64)>,
+    /// What holds when none is given, as in text.
+    pub default: Option<&'static str>,
 }
 
 /// Type of a value, clause 12.1.2.
@@ -109,48 +266,78 @@ pub enum Type {
     List(&'static Type),
 }
 
-/// Every package described here, by number.
-pub const ALL: &[&Package] = &[
-    &g::PACKAGE,
-    &root::PACKAGE,
-    &tonegen::PACKAGE,
-    &tonedet::PACKAGE,
-    &dg::PACKAGE,
-    &dd::PACKAGE,
-    &cg::PACKAGE,
-    &cd::PACKAGE,
-    &al::PACKAGE,
-    &ct::PACKAGE,
-    &nt::PACKAGE,
-    &rtp::PACKAGE,
-    &tdmc::PACKAGE,
-    &it::PACKAGE,
-    &ds::PACKAGE,
-    &gm::PACKAGE,
-    &tman::PACKAGE,
-    &hangterm::PACKAGE,
-    &ipnapt::PACKAGE,
-    &adid::PACKAGE,
-    &ipdc::PACKAGE,
-    &ipra::PACKAGE,
-];
+impl Domain {
+    /// Whether `value` is one of these: of the type, and in the range. A list is judged by the
+    /// value, one of its elements.
+    pub fn admits(&self, value: &Value) -> bool {
+        self.admits_as(self.value, value)
+    }
+
+    fn admits_as(&self, value_type: Type, value: &Value) -> bool {
+        let in_range = |least: i64, greatest: i64| {
+            let (least, greatest) = self.range.unwrap_or((least, greatest));
+            let number = value.as_i64();
+            number.is_some_and(|number| (least..=greatest).contains(&number))
+        };
+        match value_type {
+            Type::Boolean => value.as_bool().is_some(),
+            Type::String => true,
+            Type::OctetString => {
+                let octets = value.as_bytes();
+                octets.len().is_multiple_of(2) && octets.iter().all(u8::is_ascii_hexdigit)
+            }
+            Type::Integer => in_range(i64::from(i32::MIN), i64::from(u32::MAX)),
+            Type::Double => in_range(i64::MIN, i64::MAX),
+            Type::Enumeration(names) => names.iter().any(|(name, _)| value.is(name)),
+            // No list has lists as elements.
+            Type::List(Type::List(_)) => false,
+            Type::List(element) => self.admits_as(*element, value),
+        }
+    }
+}
 
 /// The package with this name, whatever the case.
 pub fn find(name: &str) -> Option<&'static Package> {
-    let first = name.bytes().next()?.to_ascii_lowercase();
-    ALL.iter()
-        .find(|package| {
-            // Few begin alike, and none with a capital.
-            package.name.as_bytes().first() == Some(&first)
-                && package.name.eq_ignore_ascii_case(name)
-        })
-        .copied()
+    let mut slot = slot_of(name);
+    loop {
+        let package = *ALL.get(usize::from(BY_NAME[slot]))?;
+        if package.name.eq_ignore_ascii_case(name) {
+            return Some(package);
+        }
+        slot = (slot + 1) % BY_NAME.len();
+    }
 }
 
 /// The package with this number.
 pub fn find_id(id: u16) -> Option<&'static Package> {
     let at = ALL.binary_search_by_key(&id, |package| package.id).ok()?;
     ALL.get(at).copied()
+}
+
+/// Indices into [`ALL`], each in the first free place from the hash of the name on; other places
+/// hold [`NONE`].
+const BY_NAME: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut index = 0;
+    while index < ALL.len() {
+        let mut slot = slot_of(ALL[index].name);
+        while table[slot] != NONE {
+            slot = (slot + 1) % table.len();
+        }
+        table[slot] = index as u8;
+        index += 1;
+    }
+    table
+};
+
+/// No package has this index.
+const NONE: u8 = u8::MAX;
+
+// Three places in four are free, so every search ends soon.
+const _: () = assert!(4 * ALL.len() <= BY_NAME.len());
+
+const fn slot_of(name: &str) -> usize {
+    (hash(name) % 256) as usize
 }
 
 /// What an item is.
@@ -169,6 +356,12 @@ pub enum Kind {
 /// Number of an item or parameter in binary where none is confirmed: of the upper half, which
 /// published packages do not use, so that both sides of this crate understand one another.
 pub const fn private_id(name: &str) -> u16 {
+    let hash = hash(name);
+    0x8000 | (hash ^ hash >> 16) as u16
+}
+
+/// FNV-1a of a name in small letters.
+const fn hash(name: &str) -> u32 {
     let octets = name.as_bytes();
     let mut hash = 0x811c_9dc5_u32;
     let mut at = 0;
@@ -176,7 +369,7 @@ pub const fn private_id(name: &str) -> u16 {
         hash = (hash ^ octets[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
         at += 1;
     }
-    0x8000 | (hash ^ hash >> 16) as u16
+    hash
 }
 
 impl Package {
@@ -233,27 +426,37 @@ impl Package {
 }
 
 impl Item {
-    const fn valued(package: &'static str, name: &'static str, id: u16, value: Type) -> Self {
+    const fn valued(
+        package: &'static str,
+        name: &'static str,
+        id: Option<u16>,
+        domain: Domain,
+    ) -> Self {
         Self {
-            package,
-            name,
-            id: Some(id),
-            value: Some(value),
-            parameters: &[],
-            number: id,
+            domain: Some(domain),
+            ..Self::acting(package, name, id, &[])
         }
     }
 
-    /// An item whose number is not confirmed.
-    const fn text_only(package: &'static str, name: &'static str, value: Type) -> Self {
+    const fn acting(
+        package: &'static str,
+        name: &'static str,
+        id: Option<u16>,
+        parameters: &'static [ParameterId],
+    ) -> Self {
         Self {
             package,
             name,
-            id: None,
-            value: Some(value),
-            parameters: &[],
-            number: private_id(name),
+            id,
+            domain: None,
+            parameters,
+            number: number_of(name, id),
         }
+    }
+
+    /// Type of its values, if it has any.
+    pub fn value_type(&self) -> Option<Type> {
+        self.domain.map(|domain| domain.value)
     }
 
     /// Its number in binary: the confirmed one, else [`private_id`].
@@ -273,34 +476,15 @@ impl Item {
             .iter()
             .find(|parameter| parameter.binary_id() == id)
     }
-
-    const fn acting(
-        package: &'static str,
-        name: &'static str,
-        id: Option<u16>,
-        parameters: &'static [ParameterId],
-    ) -> Self {
-        Self {
-            package,
-            name,
-            id,
-            value: None,
-            parameters,
-            number: match id {
-                Some(id) => id,
-                None => private_id(name),
-            },
-        }
-    }
 }
 
 impl ParameterId {
-    const fn new(name: &'static str, id: u16, value: Type) -> Self {
+    const fn new(name: &'static str, id: Option<u16>, domain: Domain) -> Self {
         Self {
             name,
-            id: Some(id),
-            value,
-            number: id,
+            id,
+            domain,
+            number: number_of(name, id),
         }
     }
 
@@ -308,14 +492,12 @@ impl ParameterId {
     pub const fn binary_id(&self) -> u16 {
         self.number
     }
+}
 
-    const fn text_only(name: &'static str, value: Type) -> Self {
-        Self {
-            name,
-            id: None,
-            value,
-            number: private_id(name),
-        }
+const fn number_of(name: &str, id: Option<u16>) -> u16 {
+    match id {
+        Some(id) => id,
+        None => private_id(name),
     }
 }
 
@@ -369,6 +551,48 @@ mod tests {
             }
         }
         assert!(ALL.windows(2).all(|pair| pair[0].id < pair[1].id));
+    }
+
+    #[test]
+    fn every_package_is_found_by_name_and_number() {
+        for package in ALL {
+            assert_eq!(find(package.name), Some(*package));
+            assert_eq!(find(&package.name.to_ascii_uppercase()), Some(*package));
+            assert_eq!(find_id(package.id), Some(*package));
+        }
+    }
+
+    #[test]
+    fn defaults_are_values_and_values_are_of_their_type_and_range() {
+        let items = ALL.iter().flat_map(|package| {
+            let kinds = [package.properties, package.statistics];
+            kinds.into_iter().flatten()
+        });
+        let parameters = ALL.iter().flat_map(|package| {
+            let kinds = [package.events, package.signals];
+            kinds.into_iter().flatten().flat_map(|item| item.parameters)
+        });
+        let domains = items.filter_map(|item| item.domain);
+        for domain in domains.chain(parameters.map(|parameter| parameter.domain)) {
+            if let Some(default) = domain.default {
+                assert!(domain.admits(&Value::symbol(default)), "{default}");
+            }
+            if let Some((low, high)) = domain.range {
+                assert!(domain.admits(&Value::symbol(low.to_string())));
+                assert!(domain.admits(&Value::symbol(high.to_string())));
+                assert!(!domain.admits(&Value::symbol((high + 1).to_string())));
+            }
+        }
+        let port = gm::LOCAL_SOURCE_PORT.domain.unwrap();
+        assert!(!port.admits(&"65536".into()) && !port.admits(&"-1".into()));
+        assert!(!port.admits(&"many".into()));
+        let direction = tonegen::DIRECTION.domain;
+        assert!(direction.admits(&"BOTH".into()) && !direction.admits(&"up".into()));
+        assert!(dd::DIGIT_STRING.domain.admits(&"".into()));
+        let octets = ds::DSCP.domain.unwrap();
+        assert!(octets.admits(&"2e".into()) && !octets.admits(&"2".into()));
+        let list = al::CADENCE.domain;
+        assert!(list.admits(&"500".into()) && !list.admits(&"x".into()));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Messages printed by Erlang/OTP (testdata/otp): read, print, read again, the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use h248::error::ErrorCode;
 use h248::message::Message;
+use h248::package::{self, Kind};
 use h248::text::{self, Style};
 
 fn golden() -> BTreeMap<String, [Vec<u8>; 2]> {
@@ -81,4 +82,42 @@ fn error_codes_have_the_words_that_tshark_knows() {
         .filter(|&&c| c < 900 && ErrorCode(c).text().is_none())
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn package_items_are_those_of_otp() {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/otp_items.tsv");
+    let list = fs::read_to_string(list).unwrap();
+    let mut theirs = BTreeSet::new();
+    for line in list.lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let number = u32::from_str_radix(columns[0], 16).unwrap();
+        let kind = match columns[1] {
+            "property" => Kind::Property,
+            "event" => Kind::Event,
+            "signal" => Kind::Signal,
+            "statistics" => Kind::Statistic,
+            other => panic!("{other}"),
+        };
+        let (package, item) = columns[2].split_once('/').unwrap();
+        let known = package::find(package).unwrap();
+        assert_eq!(u32::from(known.id), number >> 16, "{line}");
+        let by_name = known.item(kind, item).unwrap_or_else(|| panic!("{line}"));
+        assert_eq!(by_name.id, Some(number as u16), "{line}");
+        assert_eq!(
+            known.item_by_id(kind, number as u16),
+            Some(by_name),
+            "{line}"
+        );
+        theirs.insert((kind as u8, columns[2].to_ascii_lowercase()));
+    }
+    // OTP knows the packages of H.248.1.
+    for known in package::ALL.iter().filter(|package| package.id <= 0x000d) {
+        for kind in [Kind::Property, Kind::Event, Kind::Signal, Kind::Statistic] {
+            for item in known.items(kind) {
+                let name = format!("{}/{}", item.package, item.name).to_ascii_lowercase();
+                assert!(theirs.contains(&(kind as u8, name)), "{item:?}");
+            }
+        }
+    }
 }

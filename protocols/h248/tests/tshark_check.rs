@@ -15,6 +15,7 @@ use std::process::Command;
 use common::Generator;
 use h248::binary::{self, Naming};
 use h248::message::{Message, MessageBody, ReplyBody, Transaction, TransactionReply};
+use h248::package;
 use h248::text::{self, Style};
 
 const ADVICE: &str = "text2pcap and tshark are needed: apt-get install tshark";
@@ -27,8 +28,8 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What tshark says of each message: the protocols, the faults and the fields asked for.
-fn dissect(name: &str, port: u16, messages: &[Vec<u8>], fields: &[&str]) -> Vec<Vec<String>> {
+/// Writes messages into a capture file, each in a datagram to `port`.
+fn capture(name: &str, port: u16, messages: &[Vec<u8>]) -> String {
     let mut dump = String::new();
     for message in messages {
         for (index, line) in message.chunks(16).enumerate() {
@@ -44,11 +45,25 @@ fn dissect(name: &str, port: u16, messages: &[Vec<u8>], fields: &[&str]) -> Vec<
     let pcap = directory.join(format!("{name}.pcap"));
     fs::write(&hex, dump).unwrap();
     let (hex, pcap) = (hex.to_str().unwrap(), pcap.to_str().unwrap());
-    run(
-        "text2pcap",
-        &["-q", "-u", &format!("{port},{port}"), hex, pcap],
-    );
-    let mut arguments = vec!["-n", "-r", pcap, "-T", "fields"];
+    let ports = format!("{port},{port}");
+    run("text2pcap", &["-q", "-u", &ports, hex, pcap]);
+    pcap.to_owned()
+}
+
+/// Everything that tshark says of each message.
+fn verbose(name: &str, port: u16, messages: &[Vec<u8>]) -> Vec<String> {
+    let pcap = capture(name, port, messages);
+    let told = run("tshark", &["-n", "-r", &pcap, "-V"]);
+    let frames = told.split("\nFrame ").map(str::to_owned);
+    let frames: Vec<String> = frames.collect();
+    assert_eq!(frames.len(), messages.len());
+    frames
+}
+
+/// What tshark says of each message: the protocols, the faults and the fields asked for.
+fn dissect(name: &str, port: u16, messages: &[Vec<u8>], fields: &[&str]) -> Vec<Vec<String>> {
+    let pcap = capture(name, port, messages);
+    let mut arguments = vec!["-n", "-r", pcap.as_str(), "-T", "fields"];
     for field in ["frame.protocols", "_ws.expert.message"]
         .iter()
         .chain(fields)
@@ -135,7 +150,7 @@ fn binary_transactions_are_without_fault_and_mean_what_was_encoded() {
         let text = format!("!/3 [192.0.2.1]:2944\n{line}");
         text::parse_message(text.as_bytes()).unwrap()
     });
-    let random = (0..400).map(|seed| Generator::binary(seed).message());
+    let random = (0..500).map(|seed| Generator::binary(seed).message());
     let messages: Vec<Message> = calls.chain(random.filter(is_known_to_tshark)).collect();
     assert!(messages.len() > 250, "{}", messages.len());
     let encode = |message| binary::to_vec(message, &Naming::default()).unwrap();
@@ -165,7 +180,9 @@ fn is_known_to_tshark(message: &Message) -> bool {
     let odd = [
         "AV=[", "AC=[", "{tl", ",tl", "{cad", ",cad", "SigID", "CLT=",
     ];
-    !odd.iter().any(|odd| text.contains(odd))
+    // It reads what values of these packages mean, which random ones do not.
+    let odd = odd.iter().chain(&["threegtfoc/", "bt/", "an/ap"]);
+    !odd.into_iter().any(|odd| text.contains(odd))
 }
 
 /// The contexts of all actions.
@@ -191,4 +208,32 @@ fn contexts(message: &Message) -> String {
         .map(|context| format!("0x{:08x}", context.as_u32()))
         .collect();
     contexts.join(",")
+}
+
+/// `testdata/packages.tsv` has a number, our name and tshark's words a line.
+#[test]
+fn tshark_knows_packages_by_the_same_numbers() {
+    let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/packages.tsv");
+    let list = fs::read_to_string(list).unwrap();
+    let rows: Vec<Vec<&str>> = list.lines().map(|l| l.split('\t').collect()).collect();
+    assert_eq!(rows.len(), package::ALL.len());
+    let mut messages = Vec::new();
+    for (row, known) in rows.iter().zip(package::ALL) {
+        let id = u16::from_str_radix(row[0], 16).unwrap();
+        assert_eq!((known.id, known.name), (id, row[1]));
+        let reply = format!(
+            "!/3 [192.0.2.1]:2944 P=1{{C=1{{S=a/1/1{{SA{{{}/x7fff}}}}}}}}",
+            known.name
+        );
+        let message = text::parse_message(reply.as_bytes()).unwrap();
+        messages.push(binary::to_vec(&message, &Naming::default()).unwrap());
+    }
+    let told = verbose("packages", 2945, &messages);
+    for (row, told) in rows.iter().zip(&told) {
+        let named = format!("PkgName: {} (0x{})", row[2], row[0]);
+        assert!(
+            told.replace("  (", " (").contains(&named),
+            "{row:?}\n{told}"
+        );
+    }
 }

@@ -25,7 +25,7 @@ use crate::message::{
     TopologyTriple, Transaction, TransactionId, TransactionReply, TransactionRequest, VERSION,
     Value,
 };
-use crate::package::{Kind, Type};
+use crate::package::{Item, Kind, Type};
 
 pub(super) use media::{MODEM_TYPES, MUX_TYPES};
 pub(super) use service_change::is_extension;
@@ -430,7 +430,7 @@ impl Reader<'_> {
         let (name, item) = fields.required(0, "a name", |element| {
             naming::decode_item(Kind::Property, &element)
         })?;
-        let value = self.parm_value(&mut fields, item.and_then(|item| item.value))?;
+        let value = self.parm_value(&mut fields, item.and_then(Item::value_type))?;
         fields.end()?;
         Ok(PropertyParm { name, value })
     }

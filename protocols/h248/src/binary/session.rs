@@ -5,7 +5,7 @@ use super::naming::{self, ValueForm};
 use super::value;
 use super::{ber, ber::Contents, ber::universal};
 use crate::message::{PkgdName, Value};
-use crate::package::Kind;
+use crate::package::{Item, Kind};
 
 /// Tags of C.11, each with the letter of its line; their numbers go up from [`FIRST_TAG`].
 const LETTERS: &[u8; 15] = b"vosiuepcbzkatrm";
@@ -179,7 +179,7 @@ fn other_property(text: &[u8]) -> Option<Line<'_>> {
     let equal = text.iter().position(|&octet| octet == b'=')?;
     let name = PkgdName::from_text(&text[..equal])?;
     let (name, item) = naming::encode_item(Kind::Property, &name)?;
-    let value_type = item.and_then(|item| item.value);
+    let value_type = item.and_then(Item::value_type);
     let value = match &text[equal + 1..] {
         [b'"', inner @ .., b'"'] => Value::from_wire(inner, true),
         plain => Value::from_wire(plain, false),
@@ -235,7 +235,7 @@ pub(super) fn write_line(name: [u8; 4], octets: Option<&[u8]>, out: &mut Vec<u8>
             out.extend_from_slice(ITEM);
             out.extend_from_slice(name.as_str().as_bytes());
             if let Some(octets) = octets {
-                let value = value::read(octets, item.and_then(|item| item.value));
+                let value = value::read(octets, item.and_then(Item::value_type));
                 let quote: &[u8] = if value.is_quoted() { b"\"" } else { b"" };
                 out.push(b'=');
                 out.extend_from_slice(quote);

@@ -92,13 +92,13 @@ pub(super) fn write(value: &Value, value_type: Option<Type>, out: &mut Vec<u8>) 
         Some(Type::Boolean) => value
             .as_bool()
             .map(|on| ber::write_boolean(universal::BOOLEAN, on, out)),
-        Some(Type::Integer | Type::Double) => {
-            as_i64(value).map(|number| ber::write_integer(universal::INTEGER, number, out))
-        }
+        Some(Type::Integer | Type::Double) => value
+            .as_i64()
+            .map(|number| ber::write_integer(universal::INTEGER, number, out)),
         Some(Type::Enumeration(names)) => {
             let name = names.iter().find(|(name, _)| value.is(name));
             name.map(|&(_, number)| i64::from(number))
-                .or_else(|| as_i64(value))
+                .or_else(|| value.as_i64())
                 .map(|number| ber::write_integer(universal::ENUMERATED, number, out))
         }
         Some(Type::OctetString) => octets_from_hex(text)
@@ -127,18 +127,13 @@ fn untyped(value: &Value, out: &mut Vec<u8>) -> Option<()> {
         b"OFF" => ber::write_boolean(universal::BOOLEAN, false, out),
         [b'0', b'x', digits @ ..] => out.extend(octets_from_hex(digits)?),
         text => {
-            let number = as_i64(value).filter(|&n| self::number(n).as_bytes() == text)?;
+            let number = value
+                .as_i64()
+                .filter(|&n| self::number(n).as_bytes() == text)?;
             ber::write_integer(universal::INTEGER, number, out);
         }
     }
     Some(())
-}
-
-fn as_i64(value: &Value) -> Option<i64> {
-    match value.as_bytes() {
-        [b'-', ..] => std::str::from_utf8(value.as_bytes()).ok()?.parse().ok(),
-        _ => value.as_u64().and_then(|number| i64::try_from(number).ok()),
-    }
 }
 
 fn octets_from_hex(digits: &[u8]) -> Option<Vec<u8>> {

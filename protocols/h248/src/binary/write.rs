@@ -415,7 +415,7 @@ impl<'a> Writer<'a> {
     /// PropertyParm.
     fn property(&mut self, name: &PkgdName, value: &ParmValue) {
         let item = self.item_name(context(0), Kind::Property, name);
-        self.parm_value(value, item.and_then(|item| item.value));
+        self.parm_value(value, item.and_then(Item::value_type));
     }
 
     /// The fields `value` and `extraInfo` of a property or parameter.

@@ -255,6 +255,14 @@ impl Value {
         }
     }
 
+    /// The value as a number, decimal with or without a sign, or hexadecimal with `0x`.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self.text.as_slice() {
+            [b'-', ..] => std::str::from_utf8(&self.text).ok()?.parse().ok(),
+            _ => self.as_u64().and_then(|number| i64::try_from(number).ok()),
+        }
+    }
+
     /// The value as a boolean: ON or OFF, and leniently TRUE or FALSE.
     pub fn as_bool(&self) -> Option<bool> {
         if self.is("ON") || self.is("TRUE") {

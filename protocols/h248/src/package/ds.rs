@@ -1,12 +1,13 @@
 //! Differentiated services package, H.248.52.
 
-use super::{Item, Package, Type};
+use super::Type;
 
-/// `ds`, version 2.
-pub const PACKAGE: Package = Package {
-    properties: &[DSCP],
-    ..Package::new("ds", 0x008b, 2)
-};
-
-/// Property: differentiated services code point of packets sent.
-pub const DSCP: Item = Item::text_only("ds", "dscp", Type::OctetString);
+package! {
+    "ds" 0x008b, version 2;
+    properties {
+        /// Property: differentiated services code point of packets sent.
+        DSCP = "dscp" _: Type::OctetString;
+        /// Property: packets keep the code point that they come with.
+        TAGGING_BEHAVIOUR = "tb" _: Type::Boolean;
+    }
+}

@@ -1,12 +1,11 @@
 //! IP domain connection package, H.248.41.
 
-use super::{Item, Package, Type};
+use super::Type;
 
-/// `ipdc`, version 1.
-pub const PACKAGE: Package = Package {
-    properties: &[REALM],
-    ..Package::new("ipdc", 0x009d, 1)
-};
-
-/// Property: the IP realm that the stream is connected to.
-pub const REALM: Item = Item::text_only("ipdc", "realm", Type::String);
+package! {
+    "ipdc" 0x009d, version 1;
+    properties {
+        /// Property: the IP realm that the stream is connected to.
+        REALM = "realm" _: Type::String;
+    }
+}

@@ -1,6 +1,5 @@
-//! IP realm availability package, H.248.41 Amendment 1.
+//! IP realm availability package, H.248.41 Amendment 1; its items have no confirmed names.
 
-use super::Package;
-
-/// `ipra`, version 1.
-pub const PACKAGE: Package = Package::new("ipra", 0x00e0, 1);
+package! {
+    "ipra" 0x00e0, version 1;
+}

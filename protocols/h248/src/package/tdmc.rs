@@ -1,16 +1,13 @@
 //! TDM circuit package, H.248.1 E.13.
 
-use super::{Item, Package, Type, nt};
+use super::Type;
 
-/// `tdmc`, version 1.
-pub const PACKAGE: Package = Package {
-    extends: Some(&nt::PACKAGE),
-    properties: &[ECHO_CANCELLATION, GAIN],
-    ..Package::new("tdmc", 0x000d, 1)
-};
-
-/// Property: echo cancellation.
-pub const ECHO_CANCELLATION: Item = Item::valued("tdmc", "ec", 0x0008, Type::Boolean);
-
-/// Property: gain in dB.
-pub const GAIN: Item = Item::valued("tdmc", "gain", 0x000a, Type::Integer);
+package! {
+    "tdmc" 0x000d, version 1, extends nt;
+    properties {
+        /// Property: echo cancellation.
+        ECHO_CANCELLATION = "ec" 0x0008: Type::Boolean;
+        /// Property: gain in dB.
+        GAIN = "gain" 0x000a: Type::Integer;
+    }
+}

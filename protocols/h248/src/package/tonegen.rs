@@ -1,20 +1,22 @@
 //! Tone generator package, H.248.1 E.3: tones by name.
 
-use super::{Item, Package, ParameterId, Type};
+use super::Type;
 
-/// `tonegen`, version 2.
-pub const PACKAGE: Package = Package {
-    signals: &[PLAY_TONE],
-    ..Package::new("tonegen", 0x0003, 2)
-};
-
-/// Signal: plays tones one after the other.
-pub const PLAY_TONE: Item = Item::acting(
-    "tonegen",
-    "pt",
-    Some(0x0001),
-    &[TONE_LIST, INTER_SIGNAL_DURATION, DIRECTION],
-);
+package! {
+    "tonegen" 0x0003, version 2;
+    signals {
+        /// Signal: plays tones one after the other.
+        PLAY_TONE = "pt" 0x0001 (TONE_LIST, INTER_SIGNAL_DURATION, DIRECTION);
+    }
+    parameters {
+        /// Parameter of [`PLAY_TONE`]: the tones.
+        TONE_LIST = "tl" 0x0001: Type::List(&TONES);
+        /// Parameter of [`PLAY_TONE`]: time between two tones, in ms.
+        INTER_SIGNAL_DURATION = "ind" 0x0002: Type::Integer;
+        /// Parameter of [`PLAY_TONE`]: out of the context, into it, or both.
+        DIRECTION = "btd" 0x0003: DIRECTIONS, default "ext";
+    }
+}
 
 /// Numbers of the tones that `dg` and `cg` add.
 pub const TONES: Type = Type::Enumeration(&[
@@ -45,15 +47,5 @@ pub const TONES: Type = Type::Enumeration(&[
     ("cr", 0x38),
 ]);
 
-/// Parameter of [`PLAY_TONE`]: the tones.
-pub const TONE_LIST: ParameterId = ParameterId::new("tl", 0x0001, Type::List(&TONES));
-
-/// Parameter of [`PLAY_TONE`]: time between two tones, in ms.
-pub const INTER_SIGNAL_DURATION: ParameterId = ParameterId::new("ind", 0x0002, Type::Integer);
-
-/// Parameter of [`PLAY_TONE`]: out of the context, into it, or both.
-pub const DIRECTION: ParameterId = ParameterId::new(
-    "btd",
-    0x0003,
-    Type::Enumeration(&[("ext", 1), ("int", 2), ("both", 3)]),
-);
+/// Where tones go: out of the context, into it, or both.
+pub const DIRECTIONS: Type = Type::Enumeration(&[("ext", 1), ("int", 2), ("both", 3)]);

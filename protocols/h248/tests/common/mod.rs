@@ -198,7 +198,7 @@ impl Generator {
         let mut list: Vec<PropertyParm> = Vec::new();
         for _ in 0..min + self.below(3) {
             let (name, item) = self.item(Kind::Property);
-            let value = self.parm_value(item.and_then(|item| item.value));
+            let value = self.parm_value(item.and_then(Item::value_type));
             if list.iter().all(|other| other.name != name) {
                 list.push(PropertyParm { name, value });
             }
@@ -214,7 +214,7 @@ impl Generator {
             let (name, value_type) = match known.is_empty() {
                 false => {
                     let parameter = self.pick(known);
-                    (Name::from(parameter), Some(parameter.value))
+                    (Name::from(parameter), Some(parameter.domain.value))
                 }
                 true if self.binary => (self.number_name(), None),
                 true => (self.name(), None),
@@ -763,7 +763,7 @@ impl Generator {
 
     fn statistic(&mut self) -> Statistic {
         let (name, item) = self.item(Kind::Statistic);
-        let value_type = item.and_then(|item| item.value);
+        let value_type = item.and_then(Item::value_type);
         let value = match self.below(4) {
             0 => StatisticValue::None,
             1 if !self.otp => {
@@ -869,7 +869,7 @@ impl Generator {
     fn indexed_properties(&mut self) -> Vec<IndexedProperty> {
         self.list(0, 2, |g| {
             let (name, item) = g.item(Kind::Property);
-            let value_type = item.and_then(|item| item.value);
+            let value_type = item.and_then(Item::value_type);
             let select = g.chance(300).then(|| g.parm_value(value_type));
             IndexedProperty { name, select }
         })

@@ -10,7 +10,7 @@ use crate::message::{
     PkgdName, Selection, Signal, SignalList, SignalRequest, Statistic, StatisticValue,
     StatisticsDescriptor,
 };
-use crate::package::Kind;
+use crate::package::{Item, Kind};
 
 impl Reader<'_> {
     /// AuditReturnParameter. `emptyDescriptors` may name several.
@@ -214,7 +214,7 @@ impl Reader<'_> {
             let (name, item) = fields.required(0, "a statistic", |element| {
                 naming::decode_item(Kind::Statistic, &element)
             })?;
-            let value_type = item.and_then(|item| item.value);
+            let value_type = item.and_then(Item::value_type);
             let values = fields.optional(1, |element| self.values(&element, value_type))?;
             fields.end()?;
             let mut values = values.unwrap_or_default();

@@ -115,7 +115,7 @@ impl Reader<'_> {
             if parameters.iter().any(|other| other.name == name) {
                 return element.fault_with(ErrorCode::PROPERTY_TWICE, "each parameter once");
             }
-            let value = self.parm_value(&mut fields, known.map(|known| known.value))?;
+            let value = self.parm_value(&mut fields, known.map(|known| known.domain.value))?;
             fields.end()?;
             parameters.push(Parameter { name, value });
             Ok(())

@@ -7,7 +7,7 @@ use crate::message::{
     IndexedStreamParms, IndexedTerminationState, PackagesItem, PkgdName, Selection, Signal,
     SignalRequest, Statistic, StatisticValue,
 };
-use crate::package::Kind;
+use crate::package::{Item, Kind};
 
 impl Writer<'_> {
     /// TerminationAudit.
@@ -213,7 +213,7 @@ impl Writer<'_> {
     pub(super) fn statistics(&mut self, tag: u8, statistics: &[Statistic]) {
         self.sequences(tag, statistics, |w, statistic| {
             let item = w.item_name(context(0), Kind::Statistic, &statistic.name);
-            let value_type = item.and_then(|item| item.value);
+            let value_type = item.and_then(Item::value_type);
             match &statistic.value {
                 StatisticValue::None => (),
                 StatisticValue::Single(value) => {

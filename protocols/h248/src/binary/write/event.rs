@@ -91,7 +91,7 @@ impl Writer<'_> {
                 return w.refuse("parameter without a number", parameter.name.as_str());
             };
             w.octets(context(0), &number.to_be_bytes());
-            w.parm_value(&parameter.value, known.map(|known| known.value));
+            w.parm_value(&parameter.value, known.map(|known| known.domain.value));
         });
     }
 
