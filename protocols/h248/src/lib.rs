@@ -26,7 +26,7 @@
 //!
 //! Session descriptions in Local and Remote are octets here. Contexts, terminations and what
 //! commands do to them are for the gateway; associations, ServiceChange and who may command are for
-//! both sides. Nothing is segmented when sent; segmented replies are put together when received.
+//! both sides.
 
 pub mod binary;
 pub mod encoding;

@@ -39,6 +39,7 @@
 mod incoming;
 mod outgoing;
 mod peer;
+mod segment;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -48,7 +49,9 @@ use std::time::Duration;
 use base::{Entropy, Instant, TimerId, TimerQueue};
 
 use crate::binary::Naming;
-use crate::encoding::{BadTransaction, Encoding, Parsed, ParsedBody, SyntaxError, TransactionKind};
+use crate::encoding::{
+    BadTransaction, Encoding, MESSAGE_LEN_MAX, Parsed, ParsedBody, SyntaxError, TransactionKind,
+};
 use crate::error::ErrorCode;
 use crate::message::{
     ActionRequest, ErrorDescriptor, Mid, ReplyBody, Transaction, TransactionId, TransactionReply,
@@ -152,6 +155,11 @@ pub struct Association {
     /// Replies are acknowledged (three-way handshake) even where the peer does not insist, at the
     /// latest after this time.
     pub acknowledge_after: Option<Duration>,
+    /// Octets of a message that the peer takes, its MaxPDUSize of E.2.1: longer replies are
+    /// segmented if the version is 3.
+    pub message_len_max: usize,
+    /// Our SegmentationTimerValue, E.2.1: time from a segment to its first repetition.
+    pub segmentation_timer: Duration,
     /// Every reply of ours insists on an acknowledgement (ImmAckRequired), not only those after a
     /// Pending.
     pub imm_ack: bool,
@@ -171,6 +179,8 @@ impl Default for Association {
             provisional_timer: Duration::from_secs(1),
             pending_limit: 20,
             acknowledge_after: Some(Duration::from_millis(200)),
+            message_len_max: MESSAGE_LEN_MAX,
+            segmentation_timer: Duration::from_secs(1),
             imm_ack: false,
         }
     }
@@ -610,8 +620,9 @@ impl<T: Copy> Endpoint<T> {
             Ok(Transaction::Reply(reply)) => self.handle_reply(now, sender, reply),
             Ok(Transaction::Pending(id)) => self.handle_pending(now, sender, id),
             Ok(Transaction::ResponseAck(ranges)) => self.handle_acknowledgement(sender, &ranges),
-            // We send no segments, so none is acknowledged.
-            Ok(Transaction::SegmentReply(..)) => (),
+            Ok(Transaction::SegmentReply(id, segment)) => {
+                self.handle_segment_reply(sender, id, segment.number);
+            }
             Err(bad) => self.handle_bad_transaction(sender, bad),
         }
     }

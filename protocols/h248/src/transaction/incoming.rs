@@ -1,14 +1,18 @@
 //! Requests of others: execution at most once, Pending, and replies kept for repetitions.
 
+use std::collections::BTreeMap;
+
 use base::Instant;
 
-use super::peer::{Execution, KeptReply, Repetition};
+use super::peer::{Encoded, Execution, KeptReply, Peer, Repetition, Sent};
 use super::{
-    Endpoint, Error, LONG_TIMER, Output, RTO_MAX, RequestHandle, Sender, T_MAX, Timer, too_busy,
+    Endpoint, Error, LONG_TIMER, Output, RTO_MAX, RequestHandle, SEGMENTS_MAX, Sender, T_MAX,
+    Timer, segment, too_busy,
 };
 use crate::error::ErrorCode;
 use crate::message::{
-    ErrorDescriptor, ReplyBody, Transaction, TransactionId, TransactionReply, TransactionRequest,
+    ActionReply, ErrorDescriptor, ReplyBody, Segment, Transaction, TransactionId, TransactionReply,
+    TransactionRequest,
 };
 
 impl<T: Copy> Endpoint<T> {
@@ -35,9 +39,9 @@ impl<T: Copy> Endpoint<T> {
         if peer.knows(id) {
             self.counters.duplicates += 1;
             if let Some(reply) = peer.replies.get(&id) {
-                let encoded = reply.encoded.clone();
+                let parts = reply.sent.parts();
                 self.counters.replies_repeated += 1;
-                self.queue_encoded(from, &encoded);
+                parts.iter().for_each(|part| self.queue_encoded(from, part));
             } else {
                 self.send_pending(now, handle, false);
             }
@@ -108,43 +112,29 @@ impl<T: Copy> Endpoint<T> {
         self.timers.cancel(execution.timer);
         let imm_ack_required =
             peer.is_datagram() && (execution.pendings > 0 || peer.association.imm_ack);
-        let reply = |body| {
-            Transaction::Reply(TransactionReply {
-                id: handle.id,
-                imm_ack_required,
-                segment: None,
-                body,
-            })
+        let reply = TransactionReply {
+            id: handle.id,
+            imm_ack_required,
+            segment: None,
+            body,
         };
-        let error = |error| reply(ReplyBody::Error(error));
-        let encoded = match peer.encode(&reply(body)) {
-            Ok(encoded) if encoded.len() <= peer.transaction_len_max() => encoded,
-            Ok(_) => {
-                let too_big = ErrorDescriptor::new(ErrorCode::RESPONSE_TOO_BIG);
-                peer.encode(&error(too_big))
-                    .map_err(|_| Error::Unencodable)?
-            }
-            Err(unencodable) => {
-                let words = unencodable.to_string();
-                let refused = ErrorDescriptor::with_text(ErrorCode::NOT_IMPLEMENTED, words);
-                peer.encode(&error(refused))
-                    .map_err(|_| Error::Unencodable)?
-            }
+        let sent = encode_reply(peer, reply)?;
+        sent.parts()
+            .iter()
+            .for_each(|part| peer.queue_encoded(part));
+        let is_segmented = matches!(sent, Sent::Segments(_));
+        let interval = match is_segmented {
+            true => peer.association.segmentation_timer,
+            false => peer.rto(),
         };
-        let interval = peer.rto();
-        peer.queue_encoded(&encoded);
-        let repetition = imm_ack_required.then(|| Repetition {
+        let repeats = imm_ack_required || is_segmented && peer.is_datagram();
+        let repetition = repeats.then(|| Repetition {
             timer: self.timers.set(now + interval, Timer::RepeatReply(handle)),
             interval,
             until: now + T_MAX,
         });
-        peer.replies.insert(
-            handle.id,
-            KeptReply {
-                encoded,
-                repetition,
-            },
-        );
+        peer.replies
+            .insert(handle.id, KeptReply { sent, repetition });
         self.make_ready(handle.peer);
         self.forget.push_back((now + LONG_TIMER, handle));
         Ok(())
@@ -164,9 +154,14 @@ impl<T: Copy> Endpoint<T> {
         if now >= repetition.until {
             return;
         }
-        let encoded = reply.encoded.clone();
+        let parts = reply.sent.parts();
+        if parts.is_empty() {
+            return;
+        }
         let interval = (repetition.interval * 2).min(RTO_MAX);
-        self.queue_encoded(handle.peer, &encoded);
+        for part in &parts {
+            self.queue_encoded(handle.peer, part);
+        }
         self.counters.replies_repeated += 1;
         let at = (now + self.spread(interval)).min(repetition.until);
         let timer = self.set_timer(at, Timer::RepeatReply(handle));
@@ -206,6 +201,22 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
+    /// A segment was received: it is not repeated any more.
+    pub(super) fn handle_segment_reply(
+        &mut self,
+        sender: &Sender<'_>,
+        id: TransactionId,
+        number: u16,
+    ) {
+        let peer = self.peers.get_mut(&sender.from);
+        let reply = peer.and_then(|peer| peer.replies.get_mut(&id));
+        if let Some(reply) = reply
+            && let Sent::Segments(segments) = &mut reply.sent
+        {
+            segments.remove(&number);
+        }
+    }
+
     /// LONG-TIMER is over.
     pub(super) fn forget_transaction(&mut self, handle: RequestHandle) {
         let Some(peer) = self.peers.get_mut(&handle.peer) else {
@@ -220,4 +231,75 @@ impl<T: Copy> Endpoint<T> {
         }
         self.forget_stranger(handle.peer);
     }
+}
+
+/// Encodes a reply: in segments if it is longer than a message and the version has them, else, or
+/// when a part of it is longer, as an error.
+fn encode_reply(peer: &Peer, reply: TransactionReply) -> Result<Sent, Error> {
+    let len_max = peer.transaction_len_max();
+    let (id, imm_ack_required) = (reply.id, reply.imm_ack_required);
+    let whole = Transaction::Reply(reply);
+    let error = match peer.encode(&whole) {
+        Ok(encoded) if encoded.len() <= len_max => return Ok(Sent::Whole(encoded)),
+        Ok(_) => {
+            if let Some(segments) = encode_segments(peer, whole, len_max) {
+                return Ok(Sent::Segments(segments));
+            }
+            ErrorDescriptor::new(ErrorCode::RESPONSE_TOO_BIG)
+        }
+        Err(unencodable) => {
+            ErrorDescriptor::with_text(ErrorCode::NOT_IMPLEMENTED, unencodable.to_string())
+        }
+    };
+    let refusal = Transaction::Reply(TransactionReply {
+        id,
+        imm_ack_required,
+        segment: None,
+        body: ReplyBody::Error(error),
+    });
+    let encoded = peer.encode(&refusal).map_err(|_| Error::Unencodable)?;
+    Ok(Sent::Whole(encoded))
+}
+
+/// The segments of a reply, by number from 1; `None` when there can be none.
+fn encode_segments(
+    peer: &Peer,
+    whole: Transaction,
+    len_max: usize,
+) -> Option<BTreeMap<u16, Encoded>> {
+    let Transaction::Reply(TransactionReply {
+        id,
+        imm_ack_required,
+        body: ReplyBody::Actions(actions),
+        ..
+    }) = whole
+    else {
+        return None;
+    };
+    if peer.association.version < 3 {
+        return None;
+    }
+    let segment = |number, complete, actions| {
+        let reply = TransactionReply {
+            id,
+            imm_ack_required: imm_ack_required && complete,
+            segment: Some(Segment { number, complete }),
+            body: ReplyBody::Actions(actions),
+        };
+        peer.encode(&Transaction::Reply(reply)).ok()
+    };
+    // As long as any: the largest number, and the last.
+    let len = |actions: &[ActionReply]| {
+        let longest = segment(SEGMENTS_MAX, true, actions.to_vec())?;
+        Some(longest.len())
+    };
+    let parts = segment::split(actions, len_max, len)?;
+    let last = parts.len();
+    (1..)
+        .zip(parts)
+        .map(|(number, part)| {
+            let encoded = segment(number, usize::from(number) == last, part)?;
+            (encoded.len() <= len_max).then_some((number, encoded))
+        })
+        .collect()
 }

@@ -298,7 +298,7 @@ impl<T: Copy> Endpoint<T> {
 
 /// Appends an action of a further segment; it goes on with the last action when the context is the
 /// same.
-fn append(actions: &mut Vec<ActionReply>, action: ActionReply) {
+pub(super) fn append(actions: &mut Vec<ActionReply>, action: ActionReply) {
     match actions.last_mut() {
         Some(last) if last.context == action.context && last.error.is_none() => {
             last.commands.extend(action.commands);

@@ -86,10 +86,28 @@ pub(super) struct Execution {
 /// An answer kept for LONG-TIMER.
 #[derive(Debug)]
 pub(super) struct KeptReply {
-    /// The transaction as it was sent.
-    pub(super) encoded: Encoded,
+    /// The transaction as it was sent, or its segments that are not acknowledged.
+    pub(super) sent: Sent,
     /// Present while it insists on an acknowledgement.
     pub(super) repetition: Option<Repetition>,
+}
+
+/// A reply as it was sent.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// In one transaction.
+    Whole(Encoded),
+    /// In segments: those that are not acknowledged, by number.
+    Segments(BTreeMap<u16, Encoded>),
+}
+
+impl Sent {
+    pub(super) fn parts(&self) -> Vec<Encoded> {
+        match self {
+            Self::Whole(encoded) => vec![encoded.clone()],
+            Self::Segments(segments) => segments.values().cloned().collect(),
+        }
+    }
 }
 
 /// Repetition of something until it is acknowledged.
@@ -164,7 +182,9 @@ impl Peer {
             Transport::Datagram => DATAGRAM_LEN_MAX,
             Transport::Reliable => MESSAGE_LEN_MAX,
         };
-        message_len_max.saturating_sub(self.overhead(self.encoding))
+        message_len_max
+            .min(self.association.message_len_max)
+            .saturating_sub(self.overhead(self.encoding))
     }
 
     /// Octets that messages have beside transactions, at most.
@@ -349,7 +369,8 @@ impl Peer {
         let len_max = match self.association.transport {
             Transport::Datagram => BUNDLE_LEN_MAX,
             Transport::Reliable => STREAM_BUNDLE_LEN_MAX,
-        };
+        }
+        .min(self.association.message_len_max);
         let overhead = match is_binary {
             true => binary::message_overhead_max(&self.mid),
             false => self.header.len(),

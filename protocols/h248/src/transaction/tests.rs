@@ -479,21 +479,100 @@ fn segments_are_acknowledged_and_joined_in_order() {
     assert!(sent.contains(&segment));
 }
 
-#[test]
-fn an_answer_too_long_for_a_datagram_becomes_error_533() {
-    let now = Instant::from_secs(1);
-    let (mut mg, handle, _) = executing(now);
-    let long = "x".repeat(60);
-    let replies = (0..1200).map(|_| {
+/// An answer of `count` commands with names of `len` characters.
+fn long_body(count: usize, len: usize) -> ReplyBody {
+    let replies = (0..count).map(|_| {
         CommandReply::AuditValue(crate::message::AuditReply::Terminations(AmmsReply::new(
-            long.as_str(),
+            "x".repeat(len).as_str(),
             Vec::new(),
         )))
     });
-    let body = ReplyBody::Actions(vec![ActionReply::new(ContextId::Null, replies.collect())]);
-    mg.reply(now, handle, body).unwrap();
-    let sent = &messages(&drain(&mut mg))[0];
-    assert!(sent.contains("ER=533{"), "{}", sent.len());
+    ReplyBody::Actions(vec![ActionReply::new(ContextId::Null, replies.collect())])
+}
+
+#[test]
+fn an_answer_too_long_for_a_message_becomes_error_533_where_it_cannot_be_segmented() {
+    let now = Instant::from_secs(1);
+    let old = Association {
+        version: 2,
+        ..Association::default()
+    };
+    let small = Association {
+        message_len_max: 1000,
+        ..Association::default()
+    };
+    for (association, body) in [(old, long_body(1200, 60)), (small, long_body(1, 1000))] {
+        let (mut mg, handle, _) = executing(now);
+        mg.set_association(address(MGC), association);
+        mg.reply(now, handle, body).unwrap();
+        let sent = &messages(&drain(&mut mg))[0];
+        assert!(sent.contains("ER=533{"), "{}", sent.len());
+    }
+}
+
+#[test]
+fn a_long_answer_is_sent_in_segments_and_the_lost_ones_are_repeated() {
+    for encoding in [Encoding::default(), Encoding::Binary] {
+        let mut now = Instant::from_secs(1);
+        let association = Association {
+            message_len_max: 1000,
+            encoding,
+            follow_peer: false,
+            ..Association::default()
+        };
+        let (mut mg, mut mgc) = (endpoint(MG), endpoint(MGC));
+        mg.set_association(address(MGC), association.clone());
+        mgc.set_association(address(MG), association);
+        mgc.send_request(now, address(MG), audit("*"), 7).unwrap();
+        let asked = transmitted(&drain(&mut mgc));
+        mg.handle_input(now, address(MGC), &asked[0]);
+        let Some(Output::Request { handle, .. }) = mg.poll_output() else {
+            panic!()
+        };
+        // Binary has room for terminations of eight octets.
+        mg.reply(now, handle, long_body(600, 3)).unwrap();
+        let segments = transmitted(&drain(&mut mg));
+        assert!(segments.len() > 2, "{encoding:?}");
+        assert!(segments.iter().all(|segment| segment.len() <= 1000));
+        // The second is lost, the others come in reverse.
+        for segment in segments.iter().rev() {
+            if *segment != segments[1] {
+                mgc.handle_input(now, address(MG), segment);
+            }
+        }
+        let outputs = drain(&mut mgc);
+        assert!(!outputs.iter().any(|o| matches!(o, Output::Reply { .. })));
+        for acknowledgement in transmitted(&outputs) {
+            mg.handle_input(now, address(MGC), &acknowledgement);
+        }
+        assert!(drain(&mut mg).is_empty());
+        now += Duration::from_secs(1);
+        mg.handle_timeout(now);
+        let repeated = transmitted(&drain(&mut mg));
+        assert_eq!(repeated, segments[1..2]);
+        mgc.handle_input(now, address(MG), &repeated[0]);
+        let outputs = drain(&mut mgc);
+        let Some(Output::Reply { body, .. }) = outputs
+            .iter()
+            .find(|output| matches!(output, Output::Reply { .. }))
+        else {
+            panic!("{encoding:?}")
+        };
+        assert_eq!(*body, long_body(600, 3));
+        for acknowledgement in transmitted(&outputs) {
+            mg.handle_input(now, address(MGC), &acknowledgement);
+        }
+        mg.handle_timeout(now + T_MAX);
+        assert!(drain(&mut mg).is_empty(), "nothing is left to repeat");
+    }
+}
+
+fn transmitted(outputs: &[Output<u32>]) -> Vec<Vec<u8>> {
+    let bytes = outputs.iter().filter_map(|output| match output {
+        Output::Transmit { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    });
+    bytes.collect()
 }
 
 /// Two entities and a network between them that loses, repeats and reorders.
