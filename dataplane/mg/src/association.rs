@@ -9,8 +9,8 @@ use std::time::Duration;
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
 use h248::message::{
-    Mid, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeParms, ServiceChangeReason,
-    ServiceChangeResult, VERSION,
+    Mid, Profile, ServiceChangeAddress, ServiceChangeMethod, ServiceChangeParms,
+    ServiceChangeReason, ServiceChangeResult, VERSION,
 };
 
 /// What the association can be told.
@@ -22,6 +22,9 @@ pub struct AssociationConfig {
     pub restart_wait_max: Duration,
     /// Most time between rounds through the MGCs in which none answered, at random.
     pub retry_wait_max: Duration,
+    /// Profiles with their versions, the best first, that the gateway says it follows (H.248.1 13);
+    /// an MGC that refuses one is offered the next. Empty: nothing is said of profiles.
+    pub profiles: Vec<Profile>,
     /// After this long without a message, the MGC is asked by ServiceChange whether it is there.
     pub silence_max: Option<Duration>,
 }
@@ -32,6 +35,7 @@ impl Default for AssociationConfig {
             mgcs: Vec::new(),
             restart_wait_max: Duration::ZERO,
             retry_wait_max: Duration::from_secs(10),
+            profiles: Vec::new(),
             silence_max: Some(Duration::from_secs(15)),
         }
     }
@@ -47,6 +51,8 @@ pub(crate) struct Association {
     was_registered: bool,
     /// Rounds through the MGCs without success.
     rounds: u32,
+    /// Which of the profiles is offered, or agreed.
+    profile: usize,
     /// Tells an announcement's outcome from that of one before it.
     serial: u32,
     heard_at: Instant,
@@ -165,6 +171,7 @@ impl Association {
             state: State::Idle,
             was_registered: false,
             rounds: 0,
+            profile: 0,
             serial: 0,
             heard_at: Instant::ZERO,
         }
@@ -186,6 +193,11 @@ impl Association {
             State::InService { controller, .. } => Some(controller),
             _ => None,
         }
+    }
+
+    /// The profile that is offered, or agreed with the MGC in control.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.config.profiles.get(self.profile)
     }
 
     /// In words, with the MGC that it is about.
@@ -288,8 +300,16 @@ impl Association {
                 let attempt = attempt.clone();
                 self.accepted(now, attempt, mid, &result)
             }
+            (State::Registering(attempt), Outcome::Refused(code))
+                if is_about_profile(code) && self.profile + 1 < self.config.profiles.len() =>
+            {
+                let attempt = attempt.clone();
+                self.profile += 1;
+                self.attempt(attempt)
+            }
             (State::Registering(attempt), outcome) => {
                 let attempt = attempt.clone();
+                self.profile = 0;
                 let news = news_of(attempt.to, &outcome);
                 Step {
                     news: Some(news),
@@ -472,8 +492,12 @@ impl Association {
             return self.redirected(now, attempt, other);
         }
         let version = result.version.unwrap_or(VERSION);
-        if !(1..=VERSION).contains(&version) {
-            let code = ErrorCode::VERSION_NOT_SUPPORTED;
+        let fault = if (1..=VERSION).contains(&version) {
+            self.agree_on_profile(result.profile.as_ref()).err()
+        } else {
+            Some(ErrorCode::VERSION_NOT_SUPPORTED)
+        };
+        if let Some(code) = fault {
             return Step {
                 news: Some(AssociationEvent::Refused {
                     mgc: attempt.to,
@@ -509,6 +533,17 @@ impl Association {
             }),
             ..Step::default()
         }
+    }
+
+    /// An MGC accepts the profile offered, or names another: one of ours, in that version.
+    fn agree_on_profile(&mut self, named: Option<&Profile>) -> Result<(), ErrorCode> {
+        let profiles = &self.config.profiles;
+        let Some(named) = named.filter(|_| !profiles.is_empty()) else {
+            return Ok(());
+        };
+        let known = profiles.iter().position(|own| own == named);
+        self.profile = known.unwrap_or(0);
+        known.map(drop).ok_or(ErrorCode::UNKNOWN_PROFILE)
     }
 
     /// An MGC names another to be tried (ServiceChangeMgcId).
@@ -642,6 +677,14 @@ impl Controller {
     fn is_at(&self, address: SocketAddr) -> bool {
         address == self.address || address == self.registered
     }
+}
+
+/// Codes by which an MGC refuses a profile.
+fn is_about_profile(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNKNOWN_PROFILE | ErrorCode::UNKNOWN_PROFILE_IN_REQUEST
+    )
 }
 
 fn news_of(mgc: SocketAddr, outcome: &Outcome) -> AssociationEvent {

@@ -9,7 +9,7 @@ use h248::message::{
     StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, TerminationAudit,
     TerminationState, Value,
 };
-use h248::package::{ipdc, it};
+use h248::package::{Item, Type, ipdc, it};
 
 use crate::error::{Result, about};
 use crate::plane::MediaPlane;
@@ -268,7 +268,7 @@ pub(crate) fn capabilities(
     let mut returned = TerminationAudit::new();
     for token in audit.tokens.iter() {
         returned.push(match token {
-            AuditToken::Media => AuditReturn::Media(media_capabilities(pool)),
+            AuditToken::Media => AuditReturn::Media(media_capabilities(profile, pool)),
             AuditToken::Statistics => statistic_capabilities(profile),
             AuditToken::Events => event_capabilities(profile, |name| name != it::PACKAGE.name),
             AuditToken::Signals => {
@@ -307,17 +307,22 @@ pub(crate) fn root_capabilities(profile: &Profile, audit: &AuditDescriptor) -> T
     returned
 }
 
-fn media_capabilities(pool: &PortPool) -> MediaDescriptor {
+fn media_capabilities(profile: &Profile, pool: &PortPool) -> MediaDescriptor {
     let realms: Vec<Value> = pool.realms().iter().map(Value::quoted).collect();
     let realm = (!realms.is_empty()).then(|| PropertyParm {
         name: ipdc::REALM.into(),
         value: ParmValue::OneOf(realms),
     });
+    let others = profile.items(Kind::StreamProperty).filter_map(|item| {
+        let value = possible_values(item)?;
+        let name = (*item).into();
+        Some(PropertyParm { name, value })
+    });
     let control = LocalControl {
         mode: Some(StreamMode::SendReceive),
         reserve_value: Some(true),
         reserve_group: Some(true),
-        properties: realm.into_iter().collect(),
+        properties: realm.into_iter().chain(others).collect(),
     };
     MediaDescriptor {
         termination_state: Some(TerminationState {
@@ -328,6 +333,21 @@ fn media_capabilities(pool: &PortPool) -> MediaDescriptor {
             local_control: Some(control),
             ..StreamParms::default()
         })),
+    }
+}
+
+/// The values that a property can have, where they can be told.
+fn possible_values(item: &Item) -> Option<ParmValue> {
+    let domain = item.domain?;
+    let number = |number: i64| Value::symbol(number.to_string());
+    match (domain.value, domain.range) {
+        (Type::Boolean, _) => Some(ParmValue::OneOf(vec![true.into(), false.into()])),
+        (Type::Enumeration(names), _) => {
+            let names = names.iter().map(|(name, _)| Value::symbol(name));
+            Some(ParmValue::OneOf(names.collect()))
+        }
+        (_, Some((low, high))) => Some(ParmValue::Range(number(low), number(high))),
+        _ => None,
     }
 }
 

@@ -29,6 +29,9 @@ impl ConnectionModel {
         scope: Scope,
         request: &CommandRequest,
     ) -> Results {
+        if let Err(code) = self.profile.check_command(&request.command) {
+            return refuse(request.command.terminations(), code);
+        }
         match &request.command {
             Command::Add(add) => self.add_all(run, scope, add),
             Command::Modify(modify) => {

@@ -466,7 +466,7 @@ impl MediaGateway {
         );
         if !is_leaving {
             parms.version = Some(VERSION);
-            parms.profile = self.model.profile.service_change_profile();
+            parms.profile = self.association.profile().cloned();
         }
         parms.delay = delay.map(|delay| u32::try_from(delay.as_secs()).unwrap_or(u32::MAX));
         parms.time = Some(time_stamp(now));

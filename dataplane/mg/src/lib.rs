@@ -65,4 +65,4 @@ pub use plane::{
     Leg, LegFilter, LegLatch, LegMedia, LegRtcp, MediaEvent, MediaPlane, OpenError, Statistics,
 };
 pub use port_pool::RealmAddress;
-pub use profile::{Profile, Support, TRGW};
+pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

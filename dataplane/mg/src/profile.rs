@@ -1,15 +1,24 @@
 //! What a gateway supports, as data: H.248.1 clause 13.
 
-use h248::error::ErrorCode;
-use h248::message::{PackagesItem, PkgdName, Profile as ProfileName};
-use h248::package::{Item, Package};
-use h248::package::{adid, ds, g, gm, hangterm, ipdc, ipnapt, it, nt, root, rtp, tman};
+mod interfaces;
 
-/// A profile: packages with the items supported of each, and limits.
+use h248::error::ErrorCode;
+use h248::message::{AmmDescriptors, Command, PackagesItem, PkgdName};
+use h248::package::{Item, Package};
+
+use crate::error::{Result, about};
+
+pub use interfaces::{IQ, IX, MN, MP, TRGW};
+
+/// A profile: commands, descriptors, packages with the items supported of each, and limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
-    /// Name and version sent in ServiceChange, where there is one.
-    pub name: Option<(&'static str, u8)>,
+    /// Whose it is, for people.
+    pub title: &'static str,
+    /// Commands that the MGC may give.
+    pub commands: &'static [CommandKind],
+    /// Descriptors that may stand in them.
+    pub descriptors: &'static [DescriptorKind],
     /// Packages.
     pub packages: &'static [Support],
     /// Terminations of a context.
@@ -20,6 +29,48 @@ pub struct Profile {
     pub events_max: usize,
     /// First part of the names of ephemeral terminations.
     pub termination_prefix: &'static str,
+}
+
+/// A command of an MGC, clause 7.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandKind {
+    /// Add.
+    Add,
+    /// Modify.
+    Modify,
+    /// Move.
+    Move,
+    /// Subtract.
+    Subtract,
+    /// AuditValue.
+    AuditValue,
+    /// AuditCapability.
+    AuditCapability,
+    /// ServiceChange.
+    ServiceChange,
+}
+
+/// A descriptor of Add, Modify and Move, clause 7.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DescriptorKind {
+    /// Media.
+    Media,
+    /// Modem.
+    Modem,
+    /// Mux.
+    Mux,
+    /// Events.
+    Events,
+    /// EventBuffer.
+    EventBuffer,
+    /// Signals.
+    Signals,
+    /// DigitMap.
+    DigitMap,
+    /// Statistics.
+    Statistics,
+    /// Audit.
+    Audit,
 }
 
 /// A package and the items of it that are supported.
@@ -40,6 +91,7 @@ pub struct Support {
 }
 
 impl Support {
+    /// A package without any of its items.
     const fn of(package: &'static Package) -> Self {
         Self {
             package,
@@ -50,73 +102,19 @@ impl Support {
             statistics: &[],
         }
     }
-}
 
-/// The TrGW of the Ix interface (TS 29.238) and the IMS-AGW of Iq (TS 29.334) without transcoding:
-/// two terminations relayed to each other.
-pub const TRGW: Profile = Profile {
-    name: None,
-    packages: &[
-        Support {
-            events: &[g::CAUSE, g::SIGNAL_COMPLETION],
-            ..Support::of(&g::PACKAGE)
-        },
-        Support {
-            state_properties: root::PACKAGE.properties,
-            ..Support::of(&root::PACKAGE)
-        },
-        Support {
-            events: &[nt::NETWORK_FAILURE],
-            statistics: nt::PACKAGE.statistics,
-            ..Support::of(&nt::PACKAGE)
-        },
-        Support {
-            statistics: &[
-                rtp::PACKETS_SENT,
-                rtp::PACKETS_RECEIVED,
-                rtp::PACKET_LOSS,
-                rtp::JITTER,
-            ],
-            ..Support::of(&rtp::PACKAGE)
-        },
-        Support {
-            events: it::PACKAGE.events,
-            ..Support::of(&it::PACKAGE)
-        },
-        Support {
-            stream_properties: ds::PACKAGE.properties,
-            ..Support::of(&ds::PACKAGE)
-        },
-        Support {
-            stream_properties: gm::PACKAGE.properties,
-            ..Support::of(&gm::PACKAGE)
-        },
-        Support {
-            stream_properties: tman::PACKAGE.properties,
-            ..Support::of(&tman::PACKAGE)
-        },
-        Support {
-            events: hangterm::PACKAGE.events,
-            ..Support::of(&hangterm::PACKAGE)
-        },
-        Support {
-            signals: ipnapt::PACKAGE.signals,
-            ..Support::of(&ipnapt::PACKAGE)
-        },
-        Support {
-            events: adid::PACKAGE.events,
-            ..Support::of(&adid::PACKAGE)
-        },
-        Support {
-            stream_properties: ipdc::PACKAGE.properties,
-            ..Support::of(&ipdc::PACKAGE)
-        },
-    ],
-    terminations_per_context_max: 2,
-    streams_max: 8,
-    events_max: 8,
-    termination_prefix: "ip",
-};
+    /// A package with all of its items; its properties are those of streams.
+    const fn whole(package: &'static Package) -> Self {
+        Self {
+            package,
+            stream_properties: package.properties,
+            state_properties: &[],
+            events: package.events,
+            signals: package.signals,
+            statistics: package.statistics,
+        }
+    }
+}
 
 /// Kinds of package items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,12 +129,55 @@ pub(crate) enum Kind {
 }
 
 impl Profile {
-    /// The profile as ServiceChange names it.
-    pub(crate) fn service_change_profile(&self) -> Option<ProfileName> {
-        self.name.map(|(name, version)| ProfileName {
-            name: name.into(),
-            version,
-        })
+    /// Checks that a command is one of the profile.
+    ///
+    /// # Errors
+    /// 443 with its name.
+    pub(crate) fn check_command(&self, command: &Command) -> std::result::Result<(), ErrorCode> {
+        let kind = match command {
+            Command::Add(_) => CommandKind::Add,
+            Command::Modify(_) => CommandKind::Modify,
+            Command::Move(_) => CommandKind::Move,
+            Command::Subtract(_) => CommandKind::Subtract,
+            Command::AuditValue(_) => CommandKind::AuditValue,
+            Command::AuditCapability(_) => CommandKind::AuditCapability,
+            Command::ServiceChange(_) => CommandKind::ServiceChange,
+            // No gateway is notified.
+            Command::Notify(_) => return Err(ErrorCode::UNKNOWN_COMMAND),
+        };
+        match self.commands.contains(&kind) {
+            true => Ok(()),
+            false => Err(ErrorCode::UNKNOWN_COMMAND),
+        }
+    }
+
+    /// Checks that every descriptor is one of the profile.
+    ///
+    /// # Errors
+    /// 444 with the first that is not.
+    pub(crate) fn check_descriptors(&self, descriptors: &AmmDescriptors) -> Result<()> {
+        use DescriptorKind::{
+            Audit, DigitMap, EventBuffer, Events, Media, Modem, Mux, Signals, Statistics,
+        };
+        let buffer = descriptors.event_buffer.as_ref();
+        let present = [
+            (Media, descriptors.media.is_some()),
+            (Modem, descriptors.modem.is_some()),
+            (Mux, descriptors.mux.is_some()),
+            (Events, descriptors.events.is_some()),
+            // An empty one asks for nothing.
+            (EventBuffer, buffer.is_some_and(|buffer| !buffer.is_empty())),
+            (Signals, descriptors.signals.is_some()),
+            (DigitMap, descriptors.digit_map.is_some()),
+            (Statistics, descriptors.statistics.is_some()),
+            (Audit, descriptors.audit.is_some()),
+        ];
+        let is_foreign =
+            |(kind, is_present): &&(_, bool)| *is_present && !self.descriptors.contains(kind);
+        match present.iter().find(is_foreign) {
+            Some((kind, _)) => Err(about(ErrorCode::UNKNOWN_DESCRIPTOR, format!("{kind:?}"))),
+            None => Ok(()),
+        }
     }
 
     /// Its Packages descriptor.
@@ -159,7 +200,7 @@ impl Profile {
     ///
     /// # Errors
     /// The code of H.248.8 that says what is unknown or unsupported about it.
-    pub(crate) fn find(&self, kind: Kind, name: &PkgdName) -> Result<Item, ErrorCode> {
+    pub(crate) fn find(&self, kind: Kind, name: &PkgdName) -> std::result::Result<Item, ErrorCode> {
         let package = name.package();
         let support = self
             .packages
@@ -240,6 +281,44 @@ mod tests {
                 Some(expected),
                 "{package}/{item}"
             );
+        }
+    }
+
+    #[test]
+    fn every_profile_names_packages_once_and_only_items_they_have() {
+        for profile in [TRGW, IX, IQ, MP, MN] {
+            let mut names: Vec<_> = profile.packages.iter().map(|s| s.package.name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), profile.packages.len(), "{}", profile.title);
+            for support in profile.packages {
+                let properties = support.stream_properties.iter();
+                let properties = properties.chain(support.state_properties);
+                let package = support.package;
+                assert!(
+                    properties
+                        .clone()
+                        .all(|item| package.properties.contains(item))
+                );
+                assert!(
+                    support
+                        .events
+                        .iter()
+                        .all(|item| package.events.contains(item))
+                );
+                assert!(
+                    support
+                        .signals
+                        .iter()
+                        .all(|item| package.signals.contains(item))
+                );
+                let statistics = support.statistics;
+                assert!(
+                    statistics
+                        .iter()
+                        .all(|item| package.statistics.contains(item))
+                );
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use h248::error::ErrorCode;
 use h248::message::{ParmValue, PropertyParm, Value};
-use h248::package::{Item, ds, gm, ipdc, tman};
+use h248::package::{Item, ds, gm, ipdc, rtcph};
 
 use crate::error::{Result, about};
 use crate::plane::LegFilter;
@@ -26,7 +26,7 @@ pub(crate) struct Properties {
     filters_port: bool,
     /// `gm/spr`.
     ports: Option<(u16, u16)>,
-    /// `gm/rsb`.
+    /// `rtcph/rsb`, which `gm/rsb` was before.
     without_rtcp: bool,
     /// `gm/esas` with `gm/lsa`.
     source_address: Option<IpAddr>,
@@ -121,15 +121,14 @@ impl Properties {
                 false => self.source_port = None,
             },
             gm::LOCAL_SOURCE_PORT => self.source_port = Some(u16::try_from(integer()?).ok()?),
-            gm::RTCP_BEHAVIOUR => self.without_rtcp = !boolean()?,
+            gm::RTCP_BEHAVIOUR | rtcph::RTCP_BEHAVIOUR => self.without_rtcp = !boolean()?,
             ds::DSCP => check_dscp(single()?)?,
-            tman::POLICING => drop(boolean()?),
-            _ => drop(integer()?),
+            item => item.domain?.admits(single()?).then_some(())?,
         }
         Some(())
     }
 
-    /// True when RTCP has a port of its own (`gm/rsb`).
+    /// True when RTCP has a port of its own (`rtcph/rsb`).
     pub fn with_rtcp(&self) -> bool {
         !self.without_rtcp
     }

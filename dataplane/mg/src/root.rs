@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use h248::encoding::MESSAGE_LEN_MAX;
 use h248::error::ErrorCode;
 use h248::message::{
     AmmDescriptors, EventsDescriptor, MediaDescriptor, PropertyParm, RequestId, ServiceState,
@@ -32,6 +33,9 @@ pub(crate) struct RootTimers {
     mgc_provisional_ms: u64,
     mgc_pending_limit: u64,
     mg_pending_limit: u64,
+    mg_segmentation_ms: u64,
+    mgc_segmentation_ms: u64,
+    mgc_pdu_octets: u64,
 }
 
 impl Default for RootTimers {
@@ -45,6 +49,9 @@ impl Default for RootTimers {
             mgc_provisional_ms: 1000,
             mgc_pending_limit: u64::from(h248::transaction::PENDINGS_MAX),
             mg_pending_limit: u64::from(association.pending_limit),
+            mg_segmentation_ms: ms(association.segmentation_timer),
+            mgc_segmentation_ms: ms(association.segmentation_timer),
+            mgc_pdu_octets: association.message_len_max as u64,
         }
     }
 }
@@ -55,6 +62,8 @@ impl RootTimers {
         association.execution_time = Duration::from_millis(self.normal_mgc_execution_ms);
         association.provisional_timer = Duration::from_millis(self.mg_provisional_ms);
         association.pending_limit = u32::try_from(self.mg_pending_limit).unwrap_or(u32::MAX);
+        association.segmentation_timer = Duration::from_millis(self.mg_segmentation_ms);
+        association.message_len_max = usize::try_from(self.mgc_pdu_octets).unwrap_or(usize::MAX);
     }
 
     fn field(&mut self, item: Item) -> Option<&mut u64> {
@@ -64,6 +73,9 @@ impl RootTimers {
             root::MGC_PROVISIONAL_RESPONSE_TIMER => &mut self.mgc_provisional_ms,
             root::MGC_ORIGINATED_PENDING_LIMIT => &mut self.mgc_pending_limit,
             root::MG_ORIGINATED_PENDING_LIMIT => &mut self.mg_pending_limit,
+            root::MG_SEGMENTATION_TIMER => &mut self.mg_segmentation_ms,
+            root::MGC_SEGMENTATION_TIMER => &mut self.mgc_segmentation_ms,
+            root::MGC_MAX_PDU_SIZE => &mut self.mgc_pdu_octets,
             _ => return None,
         })
     }
@@ -122,6 +134,7 @@ impl Root {
             let value = match *item {
                 root::CONTEXTS_MAX => contexts_max as u64,
                 root::TERMINATIONS_PER_CONTEXT_MAX => profile.terminations_per_context_max as u64,
+                root::MG_MAX_PDU_SIZE => MESSAGE_LEN_MAX as u64,
                 item => self.timers.value(item),
             };
             PropertyParm::new(*item, value)
@@ -157,7 +170,12 @@ fn set_properties(
             return Err(about(ErrorCode::ILLEGAL_WRITE, name));
         };
         let number = value.as_single().and_then(Value::as_u64);
-        let number = number.filter(|number| (1..=VALUE_MAX).contains(number));
+        let least = if item == root::MGC_MAX_PDU_SIZE {
+            PDU_MIN
+        } else {
+            1
+        };
+        let number = number.filter(|number| (least..=VALUE_MAX).contains(number));
         *field = number.ok_or_else(|| about(ErrorCode::UNKNOWN_VALUE, name))?;
     }
     Ok(())
@@ -165,3 +183,6 @@ fn set_properties(
 
 /// The largest value accepted: an hour in milliseconds.
 const VALUE_MAX: u64 = 3_600_000;
+
+/// The shortest messages that an MGC may ask for: an error has room in them.
+const PDU_MIN: u64 = 256;

@@ -79,8 +79,8 @@ impl Termination {
         descriptors: &AmmDescriptors,
         reserver: &mut Reserver<'_>,
     ) -> Result<MediaDescriptor> {
-        check_descriptors(descriptors)?;
         let profile = reserver.profile;
+        profile.check_descriptors(descriptors)?;
         let chosen = match &descriptors.media {
             Some(media) => self.apply_media(media, reserver)?,
             None => MediaDescriptor::default(),
@@ -296,25 +296,5 @@ impl Termination {
                 Streams::Many(streams)
             },
         }
-    }
-}
-
-/// Descriptors that no termination of this gateway knows.
-fn check_descriptors(descriptors: &AmmDescriptors) -> Result<()> {
-    let unknown = [
-        (descriptors.modem.is_some(), "Modem"),
-        (descriptors.mux.is_some(), "Mux"),
-        (descriptors.digit_map.is_some(), "DigitMap"),
-        (
-            descriptors
-                .event_buffer
-                .as_ref()
-                .is_some_and(|buffer| !buffer.is_empty()),
-            "EventBuffer",
-        ),
-    ];
-    match unknown.iter().find(|(present, _)| *present) {
-        Some((_, name)) => Err(about(ErrorCode::UNKNOWN_DESCRIPTOR, name)),
-        None => Ok(()),
     }
 }

@@ -66,9 +66,12 @@ fn parse_event(profile: &Profile, event: &RequestedEvent, is_root: bool) -> Resu
         return unequipped();
     }
     for parameter in &event.parameters {
-        let mut known = item.parameters.iter();
-        if !known.any(|known| parameter.name == *known.name) {
+        let Some(known) = item.parameter(parameter.name.as_str()) else {
             return Err(about(ErrorCode::UNKNOWN_PARAMETER, &parameter.name));
+        };
+        let mut values = parameter.value.as_list().iter();
+        if !values.all(|value| known.domain.admits(value)) {
+            return Err(about(ErrorCode::UNKNOWN_VALUE, &parameter.name));
         }
     }
     if (item == it::INACTIVITY_TIMEOUT) != is_root {

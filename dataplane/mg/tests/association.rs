@@ -5,7 +5,7 @@ mod rig;
 use std::time::Duration;
 
 use h248::error::ErrorCode;
-use h248::message::{Mid, ServiceChangeAddress, ServiceChangeResult};
+use h248::message::{Mid, Profile, ServiceChangeAddress, ServiceChangeResult};
 use mg::{AssociationEvent, GatewayConfig, MediaEvent};
 use rig::{Answer, MG, MGC, MGC_2, PERFECT, Rig, at};
 
@@ -521,4 +521,58 @@ fn messages_that_cannot_be_read_are_answered_and_counted() {
     let _ = context;
     assert_eq!(rig.mg.status().contexts, 1);
     assert!(at(MG).is_ipv4());
+}
+
+fn offering(versions: &[u8]) -> Rig {
+    let mut config = rig::config();
+    let named = |&version: &u8| Profile {
+        name: "Example".into(),
+        version,
+    };
+    config.association.profiles = versions.iter().map(named).collect();
+    Rig::with(config, 1, PERFECT)
+}
+
+/// The versions of the profiles that the MGC was offered.
+fn offered(rig: &Rig) -> Vec<Option<u8>> {
+    let changes = rig.mgcs[0].changes.iter();
+    let versions = changes.map(|change| change.profile.as_ref().map(|profile| profile.version));
+    versions.collect()
+}
+
+#[test]
+fn profiles_are_offered_one_after_the_other() {
+    let mut rig = offering(&[3, 2, 1]);
+    rig.mgcs[0].answer = Answer::Refuse(ErrorCode::UNKNOWN_PROFILE);
+    rig.start();
+    rig.pass(Duration::from_millis(1));
+    assert_eq!(offered(&rig), [Some(3), Some(2), Some(1)]);
+    // In the next round all over again.
+    let result = ServiceChangeResult {
+        version: Some(3),
+        ..ServiceChangeResult::default()
+    };
+    rig.mgcs[0].answer = Answer::Accept(result);
+    rig.pass(Duration::from_secs(3));
+    assert_eq!(offered(&rig)[3..], [Some(3)]);
+    assert_eq!(rig.mg.status().state, "in service");
+}
+
+#[test]
+fn an_mgc_may_name_another_profile_of_ours_and_no_other() {
+    for (named, state) in [(2, "in service"), (9, "no controller")] {
+        let mut rig = offering(&[3, 2]);
+        let result = ServiceChangeResult {
+            version: Some(3),
+            profile: Some(Profile {
+                name: "example".into(),
+                version: named,
+            }),
+            ..ServiceChangeResult::default()
+        };
+        rig.mgcs[0].answer = Answer::Accept(result);
+        rig.start();
+        rig.pass(Duration::from_millis(1));
+        assert_eq!(rig.mg.status().state, state, "{named}");
+    }
 }

@@ -794,6 +794,8 @@ fn audits_of_terminations_tell_all_or_single_items() {
         let reply = accepted(&mut rig, &actions);
         for part in [
             "ipdc/realm = {\"core\",\"access\"}",
+            "gm/saf = {ON,OFF}",
+            "gm/lsp = [0:65535]",
             "adid/ipstop",
             "ipnapt/latch",
             "rtp/pl",

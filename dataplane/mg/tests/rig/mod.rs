@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use h248::binary::Naming;
+use h248::encoding::{Encoding, Parsed};
 use h248::error::ErrorCode;
 use h248::message::{
     ActionReply, ActionRequest, Command, CommandReply, ErrorDescriptor, Message, MessageBody, Mid,
@@ -314,7 +316,7 @@ impl Rig {
         while let Some(output) = self.mg.poll_output() {
             match output {
                 Output::Transmit { to, bytes } => {
-                    text::parse_message(&bytes).expect("the gateway prints what can be read");
+                    readable(&bytes);
                     self.fly(at(MG), to, bytes);
                 }
                 Output::Association(event) => self.news.push_back(event),
@@ -423,6 +425,22 @@ impl Rig {
         panic!("no outcome of {actions}");
     }
 
+    /// What the gateway answers to a message at once, printed on one line each.
+    pub fn answers(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<String> {
+        self.drain();
+        self.mg.handle_input(self.now, &mut self.plane, from, bytes);
+        let mut answers = Vec::new();
+        while let Some(output) = self.mg.poll_output() {
+            if let Output::Transmit { to, bytes } = output
+                && to == from
+            {
+                let message = readable(&bytes);
+                answers.push(one_line(&text::to_vec(&message, Style::Pretty)));
+            }
+        }
+        answers
+    }
+
     /// A context of two terminations with one stream each; returns its number and the addresses.
     pub fn call(&mut self) -> (u32, [SocketAddr; 2]) {
         let reply = self.ask(0, CALL);
@@ -476,6 +494,13 @@ pub fn print(body: &ReplyBody) -> String {
     let mut bytes = Vec::new();
     text::write_transaction(&Transaction::Reply(reply), Style::Pretty, &mut bytes);
     one_line(&bytes)
+}
+
+/// A message of the gateway, in whichever encoding.
+fn readable(bytes: &[u8]) -> Message {
+    let parsed = Encoding::parse(bytes, &Naming::default());
+    let message = parsed.and_then(Parsed::into_message);
+    message.expect("the gateway says what can be read")
 }
 
 pub fn one_line(bytes: &[u8]) -> String {

@@ -1,0 +1,218 @@
+//! The profiles of 3GPP's interfaces: Ix, Iq, Mp and Mn.
+//!
+//! Names and numbers of packages are those of the specifications; the limits are ours. Mp and Mn
+//! say what a resource function and a gateway to the circuits offer: the media functions that play,
+//! mix and transcode bring the rest.
+
+use h248::package::{
+    aasb, aasdc, aasrec, aassm, adid, an, bcg, bcp, cd, cg, chp, conftn, ct, dd, dg, ds, g, gb, gm,
+    hangterm, ipdc, ipnapt, it, mgcinfo, nt, ocp, root, rtcph, rtp, srvtn, tdmc, threegtfoc,
+    threegup, threegxcg, tman, tonedet, tonegen, xcg, xdd,
+};
+
+use super::{CommandKind, DescriptorKind, Profile, Support};
+
+/// The gateway of this crate: two terminations relayed to each other, with everything that Ix and
+/// Iq ask of it and Move, statistics and application data inactivity besides.
+pub const TRGW: Profile = Profile {
+    title: "TrGW and IMS-AGW",
+    commands: &[
+        CommandKind::Add,
+        CommandKind::Modify,
+        CommandKind::Move,
+        CommandKind::Subtract,
+        CommandKind::AuditValue,
+        CommandKind::AuditCapability,
+        CommandKind::ServiceChange,
+    ],
+    descriptors: RELAY_DESCRIPTORS,
+    packages: RELAY_PACKAGES,
+    terminations_per_context_max: 2,
+    streams_max: 8,
+    events_max: 8,
+    termination_prefix: "ip",
+};
+
+/// The TrGW at the Ix interface, TS 29.238 5.
+pub const IX: Profile = Profile {
+    title: "Ix (TS 29.238)",
+    commands: COMMANDS,
+    ..TRGW
+};
+
+/// The IMS-AGW at the Iq interface, TS 29.334 5.
+pub const IQ: Profile = Profile {
+    title: "Iq (TS 29.334)",
+    commands: COMMANDS,
+    ..TRGW
+};
+
+/// The MRFP at the Mp interface, TS 29.333 5.
+pub const MP: Profile = Profile {
+    title: "Mp (TS 29.333)",
+    commands: TRGW.commands,
+    descriptors: DESCRIPTORS,
+    packages: &[
+        Support::whole(&g::PACKAGE),
+        ROOT,
+        Support::whole(&tonegen::PACKAGE),
+        Support::whole(&tonedet::PACKAGE),
+        Support::whole(&dg::PACKAGE),
+        Support::whole(&dd::PACKAGE),
+        Support::whole(&cg::PACKAGE),
+        Support::whole(&nt::PACKAGE),
+        Support::whole(&rtp::PACKAGE),
+        Support::whole(&an::PACKAGE),
+        Support::whole(&xcg::PACKAGE),
+        Support::whole(&srvtn::PACKAGE),
+        Support::whole(&aasb::PACKAGE),
+        Support::whole(&aasdc::PACKAGE),
+        Support::whole(&aasrec::PACKAGE),
+        Support::whole(&aassm::PACKAGE),
+        Support::whole(&conftn::PACKAGE),
+        Support::whole(&it::PACKAGE),
+        Support::whole(&ocp::PACKAGE),
+        Support::whole(&xdd::PACKAGE),
+        Support::whole(&hangterm::PACKAGE),
+        Support::whole(&rtcph::PACKAGE),
+    ],
+    terminations_per_context_max: 256,
+    streams_max: 8,
+    events_max: 16,
+    termination_prefix: "ip",
+};
+
+/// The IM-MGW at the Mn interface, TS 29.332 Annex A.
+pub const MN: Profile = Profile {
+    title: "Mn (TS 29.332)",
+    commands: TRGW.commands,
+    descriptors: DESCRIPTORS,
+    packages: &[
+        Support::whole(&g::PACKAGE),
+        ROOT,
+        Support::whole(&tonegen::PACKAGE),
+        Support::whole(&tonedet::PACKAGE),
+        Support::whole(&dg::PACKAGE),
+        Support::whole(&dd::PACKAGE),
+        Support::whole(&cg::PACKAGE),
+        Support::whole(&cd::PACKAGE),
+        Support::whole(&ct::PACKAGE),
+        Support::whole(&nt::PACKAGE),
+        Support::whole(&rtp::PACKAGE),
+        Support::whole(&tdmc::PACKAGE),
+        Support::whole(&an::PACKAGE),
+        Support::whole(&bcp::PACKAGE),
+        Support::whole(&gb::PACKAGE),
+        Support::whole(&bcg::PACKAGE),
+        Support::whole(&xcg::PACKAGE),
+        Support::whole(&chp::PACKAGE),
+        Support::whole(&threegup::PACKAGE),
+        Support::whole(&threegtfoc::PACKAGE),
+        Support::whole(&threegxcg::PACKAGE),
+        Support::whole(&it::PACKAGE),
+        Support::whole(&hangterm::PACKAGE),
+        Support::whole(&mgcinfo::PACKAGE),
+        Support::whole(&rtcph::PACKAGE),
+    ],
+    terminations_per_context_max: 3,
+    streams_max: 8,
+    events_max: 16,
+    termination_prefix: "ip",
+};
+
+/// Every command but Move, which Ix and Iq do not use.
+const COMMANDS: &[CommandKind] = &[
+    CommandKind::Add,
+    CommandKind::Modify,
+    CommandKind::Subtract,
+    CommandKind::AuditValue,
+    CommandKind::AuditCapability,
+    CommandKind::ServiceChange,
+];
+
+/// What can be said to a relay.
+const RELAY_DESCRIPTORS: &[DescriptorKind] = &[
+    DescriptorKind::Media,
+    DescriptorKind::Events,
+    DescriptorKind::Signals,
+    DescriptorKind::Statistics,
+    DescriptorKind::Audit,
+];
+
+/// Every descriptor but Modem and Mux.
+const DESCRIPTORS: &[DescriptorKind] = &[
+    DescriptorKind::Media,
+    DescriptorKind::Events,
+    DescriptorKind::EventBuffer,
+    DescriptorKind::Signals,
+    DescriptorKind::DigitMap,
+    DescriptorKind::Statistics,
+    DescriptorKind::Audit,
+];
+
+const ROOT: Support = Support {
+    state_properties: root::PACKAGE.properties,
+    ..Support::of(&root::PACKAGE)
+};
+
+/// What a relay does of the packages that Ix and Iq name.
+const RELAY_PACKAGES: &[Support] = &[
+    Support {
+        events: &[g::CAUSE, g::SIGNAL_COMPLETION],
+        ..Support::of(&g::PACKAGE)
+    },
+    Support {
+        state_properties: root::PACKAGE.properties,
+        ..Support::of(&root::PACKAGE)
+    },
+    Support {
+        events: &[nt::NETWORK_FAILURE],
+        statistics: nt::PACKAGE.statistics,
+        ..Support::of(&nt::PACKAGE)
+    },
+    Support {
+        statistics: &[
+            rtp::PACKETS_SENT,
+            rtp::PACKETS_RECEIVED,
+            rtp::PACKET_LOSS,
+            rtp::JITTER,
+        ],
+        ..Support::of(&rtp::PACKAGE)
+    },
+    Support {
+        events: it::PACKAGE.events,
+        ..Support::of(&it::PACKAGE)
+    },
+    Support {
+        stream_properties: ds::PACKAGE.properties,
+        ..Support::of(&ds::PACKAGE)
+    },
+    Support {
+        stream_properties: gm::PACKAGE.properties,
+        ..Support::of(&gm::PACKAGE)
+    },
+    Support {
+        stream_properties: tman::PACKAGE.properties,
+        ..Support::of(&tman::PACKAGE)
+    },
+    Support {
+        events: hangterm::PACKAGE.events,
+        ..Support::of(&hangterm::PACKAGE)
+    },
+    Support {
+        signals: ipnapt::PACKAGE.signals,
+        ..Support::of(&ipnapt::PACKAGE)
+    },
+    Support {
+        events: adid::PACKAGE.events,
+        ..Support::of(&adid::PACKAGE)
+    },
+    Support {
+        stream_properties: ipdc::PACKAGE.properties,
+        ..Support::of(&ipdc::PACKAGE)
+    },
+    Support {
+        stream_properties: rtcph::PACKAGE.properties,
+        ..Support::of(&rtcph::PACKAGE)
+    },
+];
