@@ -508,9 +508,9 @@ impl Stack {
         self.events.push_back((role, event));
     }
 
-    /// Which entity a request from the network is for. Where there is a P-CSCF, the network is the access network,
-    /// and nothing from there gets past it; elsewhere the entity is named by the topmost Route or
-    /// the Request-URI, or answers for the listener.
+    /// Which entity a request from the network is for. Where there is a P-CSCF, the network is the
+    /// access network, and nothing from there gets past it; elsewhere the entity is named by the
+    /// topmost Route or the Request-URI, or answers for the listener.
     fn recipient(&self, request: &Message) -> Option<Role> {
         if self.default_role == Some(Role::Pcscf) {
             return self.default_role;
