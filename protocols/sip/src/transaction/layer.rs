@@ -185,7 +185,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     /// Cancels an INVITE (RFC 3261 9.1): at once when a provisional response has come, else as soon
     /// as one comes.
     ///
-    /// `headers` go into the CANCEL, where one is written: Reason (RFC 3326). Without a final response within 64·T1 of
+    /// `headers` go into the CANCEL, where one is written: Reason (RFC 3326). Without a final
+    /// response within 64·T1 of
     /// the CANCEL the INVITE ends as timed out.
     ///
     /// # Errors
