@@ -5,6 +5,7 @@
 //! - [`binary`]: the binary encoding (Annex A), likewise.
 //! - [`encoding`]: what both have in common.
 //! - [`transaction`]: at-most-once, repetition, Pending, acknowledgement (clause 8, Annex D.1).
+//! - [`transport`]: UDP and TCP (Annex D).
 //! - [`package`]: names, numbers and types of package items (clause 12).
 //! - [`error`]: error codes (H.248.8).
 //!
@@ -35,3 +36,4 @@ pub mod message;
 pub mod package;
 pub mod text;
 pub mod transaction;
+pub mod transport;

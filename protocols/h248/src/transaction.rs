@@ -191,7 +191,7 @@ impl Default for Association {
 pub enum Transport {
     /// It may lose, repeat and reorder them (UDP): Annex D.1 applies.
     Datagram,
-    /// It does not (TCP, SCTP): nothing is repeated or acknowledged.
+    /// It does not (TCP): nothing is repeated or acknowledged as long as a connection lasts.
     Reliable,
 }
 
@@ -423,6 +423,11 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
+    /// How messages to this peer are encoded now; `None` when it is not remembered.
+    pub fn encoding_to(&self, peer: PeerAddress) -> Option<Encoding> {
+        self.peers.get(&peer).map(Peer::encoding)
+    }
+
     /// Takes back [`Endpoint::set_association`]: the peer is a stranger again, and is forgotten
     /// when there is nothing to remember of it.
     pub fn end_association(&mut self, peer: PeerAddress) {
@@ -561,6 +566,13 @@ impl<T: Copy> Endpoint<T> {
         None
     }
 
+    /// A peer over a reliable transport has a connection (again): its requests without reply go out
+    /// (again). What became of them on an earlier connection nobody knows; their numbers tell the
+    /// peer which it has executed, Annex D.2.1.
+    pub fn handle_connected(&mut self, peer: PeerAddress) {
+        self.repeat_requests(peer);
+    }
+
     /// Gives up our requests to a peer that has lost what they are about: they fail, and are no
     /// longer repeated. Its own requests stay as they are.
     pub fn give_up_requests(&mut self, peer: PeerAddress) {
@@ -575,7 +587,7 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
-    /// Forgets a peer: its connection closed, or another takes its place. Requests to it fail, its
+    /// Forgets a peer: it is given up, or another takes its place. Requests to it fail, its
     /// requests that are being executed can no longer be answered, and at-most-once starts anew.
     pub fn disconnect(&mut self, peer: PeerAddress) {
         self.give_up_requests(peer);

@@ -133,6 +133,24 @@ impl<T: Copy> Endpoint<T> {
         }
     }
 
+    /// Sends every request to `peer` again that has no reply.
+    pub(super) fn repeat_requests(&mut self, peer: PeerAddress) {
+        let Some(known) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let waiting = self.requests.values_mut().filter(|it| it.peer == peer);
+        let mut repeated = 0;
+        for request in waiting {
+            request.is_repeated = true;
+            known.queue_encoded(&request.encoded);
+            repeated += 1;
+        }
+        self.counters.requests_repeated += repeated;
+        if repeated > 0 {
+            self.make_ready(peer);
+        }
+    }
+
     pub(super) fn handle_pending(&mut self, now: Instant, sender: &Sender<'_>, id: TransactionId) {
         if !self.is_asked(sender.from, id) {
             return;

@@ -9,9 +9,10 @@ use super::{
     Association, BUNDLE_LEN_MAX, DATAGRAM_LEN_MAX, RTO_MAX, STREAM_BUNDLE_LEN_MAX, Timer, Transport,
 };
 use crate::binary::{self, Unencodable};
-use crate::encoding::{Encoding, MESSAGE_LEN_MAX, TRANSACTIONS_MAX};
+use crate::encoding::{Encoding, TRANSACTIONS_MAX};
 use crate::message::{ErrorDescriptor, Message, MessageBody, Mid, Transaction, TransactionId};
 use crate::text::{self, Style};
+use crate::transport::tpkt;
 
 /// Most acknowledgements that wait for a message to go with.
 const ACKNOWLEDGEMENTS_MAX: usize = 64;
@@ -162,6 +163,11 @@ impl Peer {
         self.encoding = self.encoding_like(self.heard_binary);
     }
 
+    /// How it is written to.
+    pub(super) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// How to write to a peer that wrote so.
     fn encoding_like(&self, heard_binary: Option<bool>) -> Encoding {
         let configured = self.association.encoding;
@@ -180,7 +186,7 @@ impl Peer {
     pub(super) fn transaction_len_max(&self) -> usize {
         let message_len_max = match self.association.transport {
             Transport::Datagram => DATAGRAM_LEN_MAX,
-            Transport::Reliable => MESSAGE_LEN_MAX,
+            Transport::Reliable => tpkt::MESSAGE_LEN_MAX,
         };
         message_len_max
             .min(self.association.message_len_max)
