@@ -27,6 +27,9 @@ pub struct ControlArgs {
     /// Address of the MGC, where media gateways register
     #[arg(long, value_name = "IP:PORT")]
     mgc: Option<SocketAddr>,
+    /// Encoding and transports of H.248: compact, pretty or ber; udp, tcp or both
+    #[arg(long, value_name = "ENCODING,TRANSPORT")]
+    h248: Option<String>,
     /// Address where the HSS accepts Diameter peers
     #[arg(long, value_name = "IP:PORT")]
     diameter: Option<SocketAddr>,
@@ -68,6 +71,7 @@ impl ControlArgs {
             sip: self.sip.clone(),
             realm: self.realm.clone(),
             mgc: self.mgc,
+            h248: self.h248.clone(),
             diameter: self.diameter,
             hss: self.hss.clone(),
             icscf: self.icscf,
@@ -125,9 +129,9 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_configuration() {
         let line = "control --roles pcscf,icscf,scscf,hss --sip 127.0.0.1:5070,[::1]:5070 \
-                    --realm a.test --mgc 127.0.0.1:2950 --diameter 127.0.0.1:3870 --hss local \
-                    --icscf 127.0.0.1:5071 --store s.redb --state st --admin 127.0.0.1:9999 \
-                    --drain 7";
+                    --realm a.test --mgc 127.0.0.1:2950 --h248 ber,tcp --hss local \
+                    --diameter 127.0.0.1:3870 --icscf 127.0.0.1:5071 --store s.redb \
+                    --state st --admin 127.0.0.1:9999 --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
             .expect("valid")
             .args;
@@ -136,6 +140,8 @@ mod tests {
         assert_eq!(config.sip.len(), 2);
         assert_eq!(config.realm, "a.test");
         assert_eq!(config.mgc.map(|mgc| mgc.port()), Some(2950));
+        assert_eq!(config.h248.encoding, ::h248::encoding::Encoding::Binary);
+        assert_eq!(config.h248.protocols, [::h248::transport::Protocol::Tcp]);
         assert_eq!(config.diameter.map(|diameter| diameter.port()), Some(3870));
         assert_eq!(config.icscf.map(|icscf| icscf.port()), Some(5071));
         assert_eq!(config.store, Path::new("s.redb"));

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use h248::encoding::Encoding;
+use h248::transport::{Carriage, Protocol, UnknownCarriage};
 use serde::{Deserialize, Serialize};
 
 use crate::dns::SERVERS_MAX;
@@ -71,8 +73,10 @@ pub struct ControlFile {
     pub realm: Option<String>,
     /// Addresses on which SIP is received, UDP and TCP on each.
     pub sip: Option<Vec<SocketAddr>>,
-    /// Address of the MGC for H.248 over UDP.
+    /// Address of the MGC for H.248.
     pub mgc: Option<SocketAddr>,
+    /// Encoding and transports of H.248: `pretty,udp,tcp`.
+    pub h248: Option<String>,
     /// Address on which the HSS accepts Diameter peers.
     pub diameter: Option<SocketAddr>,
     /// `local`, or the Diameter address of the HSS.
@@ -224,6 +228,8 @@ pub struct ControlConfig {
     pub sip: Vec<SocketAddr>,
     /// Where the MGC receives H.248, when media is anchored.
     pub mgc: Option<SocketAddr>,
+    /// How it speaks to gateways.
+    pub h248: H248Policy,
     /// Where the HSS accepts Diameter peers, if it does.
     pub diameter: Option<SocketAddr>,
     /// Where Cx requests go.
@@ -260,6 +266,16 @@ pub struct ControlConfig {
     pub core: sip::transaction::Timers,
     /// Media anchoring.
     pub media: MediaPolicy,
+}
+
+/// How the MGC speaks H.248.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct H248Policy {
+    /// Encoding of its messages. A gateway that writes in text is answered in text, and one that
+    /// writes in binary in binary.
+    pub encoding: Encoding,
+    /// Over which transports gateways come.
+    pub protocols: Vec<Protocol>,
 }
 
 /// Where the HSS is.
@@ -392,6 +408,7 @@ impl ControlFile {
             realm: over.realm.or(self.realm),
             sip: over.sip.or(self.sip),
             mgc: over.mgc.or(self.mgc),
+            h248: over.h248.or(self.h248),
             diameter: over.diameter.or(self.diameter),
             hss: over.hss.or(self.hss),
             hss_host: over.hss_host.or(self.hss_host),
@@ -464,6 +481,7 @@ impl ControlFile {
             realm,
             sip: if speaks_sip { sip } else { Vec::new() },
             mgc,
+            h248: h248(self.h248.as_deref())?,
             hss,
             icscf: self.icscf,
             scscf,
@@ -584,6 +602,23 @@ fn check_realm(realm: &str) -> Result<(), ConfigError> {
         format!("{realm:?}"),
         "give a domain name, as in ims.example.org",
     ))
+}
+
+fn h248(text: Option<&str>) -> Result<H248Policy, ConfigError> {
+    let carriage = text.map_or(Ok(Carriage::default()), str::parse);
+    let value = format!("{:?}", text.unwrap_or_default());
+    let remedy = |fault: UnknownCarriage| error("h248", value, fault.to_string());
+    let Carriage {
+        encoding,
+        mut protocols,
+    } = carriage.map_err(remedy)?;
+    if protocols.is_empty() {
+        protocols = Protocol::ALL.to_vec();
+    }
+    Ok(H248Policy {
+        encoding: encoding.unwrap_or_default(),
+        protocols,
+    })
 }
 
 fn check_listeners(key: &str, addresses: &[SocketAddr]) -> Result<(), ConfigError> {

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use h248::transport::Protocol;
 use mio::Poll;
 use tracing::{error, info};
 
@@ -75,7 +76,9 @@ impl Process {
             info!(%address, realm = config.realm, "SIP over UDP and TCP");
         }
         if let Some(address) = config.mgc {
-            info!(%address, "H.248 over UDP");
+            for protocol in &config.h248.protocols {
+                info!(%address, transport = protocol.name(), "H.248");
+            }
         }
         if let Some(address) = config.diameter {
             info!(%address, "Diameter over TCP");
@@ -112,7 +115,12 @@ fn bind(config: &ControlConfig) -> io::Result<Sockets> {
         sockets.bind_tcp(Service::Sip(index), address)?;
     }
     if let Some(address) = config.mgc {
-        sockets.bind_udp(Socket::H248, address)?;
+        for protocol in &config.h248.protocols {
+            match protocol {
+                Protocol::Udp => sockets.bind_udp(Socket::H248, address)?,
+                Protocol::Tcp => sockets.bind_tcp(Service::H248, address)?,
+            }
+        }
     }
     if let Some(address) = config.diameter {
         sockets.bind_tcp(Service::Diameter, address)?;

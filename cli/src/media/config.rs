@@ -11,6 +11,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dataplane::io::af_xdp::AfXdpConfig;
+use h248::encoding::Encoding;
+use h248::text::Style;
+use h248::transport::{Carriage, Protocol, UnknownCarriage};
 use serde::{Deserialize, Serialize};
 
 use super::io::AfXdpFile;
@@ -18,7 +21,7 @@ use super::io::AfXdpFile;
 /// Seconds that contexts may go on when the process is told to end.
 const DRAIN_S: u32 = 30;
 /// Virtual MGs of one process at most.
-const GATEWAYS_MAX: usize = 64;
+pub const GATEWAYS_MAX: usize = 64;
 /// Workers of one process at most.
 const CORES_MAX: usize = 64;
 /// MGCs that one virtual MG may be given.
@@ -171,8 +174,10 @@ pub struct MediaFile {
 pub struct GatewayFile {
     /// What it does.
     pub function: Option<Function>,
-    /// Its MID, and where it sends and receives H.248 over UDP.
+    /// Its MID, and where it sends and receives H.248 over UDP; over TCP it connects from there.
     pub mid: Option<SocketAddr>,
+    /// Encoding and transport of H.248: `compact,udp`.
+    pub h248: Option<String>,
     /// Its MGCs, the primary first.
     pub mgc: Option<Vec<SocketAddr>>,
     /// Addresses for media, good for every realm.
@@ -211,6 +216,10 @@ pub struct GatewayConfig {
     pub function: Function,
     /// MID and H.248 address.
     pub mid: SocketAddr,
+    /// Encoding of H.248, until the MGC has chosen text or binary.
+    pub encoding: Encoding,
+    /// Transport of H.248.
+    pub protocol: Protocol,
     /// MGCs in order of preference, at least one, all of the family of `mid`.
     pub mgc: Vec<SocketAddr>,
     /// Addresses for media, with the realm they belong to; no realm means every realm.
@@ -294,7 +303,7 @@ impl MediaFile {
                     "mg",
                     format!("{} tables", gateways.len()),
                     "flags describe one virtual MG: change the file, or leave out --functions, \
-                     --mid, --mgc, --address and --ports",
+                     --mid, --mgc, --h248, --address and --ports",
                 ));
             }
             let file = gateways.pop().unwrap_or_default();
@@ -390,6 +399,7 @@ impl GatewayFile {
         GatewayFile {
             function: over.function.or(self.function),
             mid: over.mid.or(self.mid),
+            h248: over.h248.or(self.h248),
             mgc: over.mgc.or(self.mgc),
             addresses,
             realms,
@@ -424,6 +434,7 @@ impl GatewayFile {
             }
         }
 
+        let (encoding, protocol) = carriage(&key("h248"), self.h248)?;
         let contexts_max = self.contexts_max.unwrap_or(65_536);
         if contexts_max == 0 {
             return Err(error(&key("contexts_max"), 0, "give 1 or more"));
@@ -431,11 +442,35 @@ impl GatewayFile {
         Ok(GatewayConfig {
             function: self.function.unwrap_or(Function::Trgw),
             mid,
+            encoding,
+            protocol,
             mgc,
             addresses: addresses(at, self.addresses, self.realms)?,
             ports: ports(&key("ports"), self.ports)?,
             contexts_max,
         })
+    }
+}
+
+fn carriage(key: &str, text: Option<String>) -> Result<(Encoding, Protocol), ConfigError> {
+    let carriage: Carriage = match &text {
+        Some(text) => text
+            .parse()
+            .map_err(|fault: UnknownCarriage| error(key, format!("{text:?}"), fault.to_string()))?,
+        None => Carriage::default(),
+    };
+    let encoding = carriage.encoding.unwrap_or(Encoding::Text(Style::Compact));
+    match carriage.protocols[..] {
+        [] => Ok((encoding, Protocol::Udp)),
+        [protocol] => Ok((encoding, protocol)),
+        _ => {
+            let remedy = "an MG speaks to its MGCs over one transport: name one";
+            Err(error(
+                key,
+                format!("{:?}", text.unwrap_or_default()),
+                remedy,
+            ))
+        }
     }
 }
 
@@ -647,6 +682,8 @@ mod tests {
             ("[[mg]]\nports = \"20000\"", "mg[0].ports"),
             ("[[mg]]\nports = \"20002-20001\"", "mg[0].ports"),
             ("[[mg]]\nports = \"80-90\"", "mg[0].ports"),
+            ("[[mg]]\nh248 = \"xml\"", "mg[0].h248"),
+            ("[[mg]]\nh248 = \"ber,udp,tcp\"", "mg[0].h248"),
             ("[[mg]]\ncontexts_max = 0", "mg[0].contexts_max"),
             ("[[mg]]\n[[mg]]", "mg[1].mid"),
             ("[[mg]]\n[[mg]]\nmid = \"127.0.0.1:2947\"", "mg[1].ports"),

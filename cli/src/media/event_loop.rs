@@ -12,23 +12,28 @@ use std::time::Duration;
 
 use base::{Entropy, Instant};
 use dataplane::{Clock, LocalAddress, LocalAddresses, runtime};
+use h248::transport::Protocol;
 use mg::{
     AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
 };
+use mio::event::Event;
 use mio::net::UdpSocket;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use serde_json::{Value, json};
 use tracing::{debug, info, warn};
 use trgw::{Relay, Trgw};
 
-use super::config::{Function, GatewayConfig, MediaConfig};
+use super::config::{Function, GATEWAYS_MAX, GatewayConfig, MediaConfig};
 use super::io::{self as backend, IoStatus};
+use super::links::{Links, News};
 use super::status::Status;
 use crate::failure::Failure;
 
 /// Datagrams read from one socket before the others have their turn.
 const DATAGRAMS_PER_TURN_MAX: usize = 64;
+/// Messages and other news of connections taken in one turn.
+const NEWS_PER_TURN_MAX: usize = 1024;
 /// The largest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// Buffers asked for on H.248 sockets: bursts of commands must not be lost while one is executed.
@@ -71,10 +76,18 @@ pub struct EventLoop {
 
 struct Gateway {
     mid: SocketAddr,
-    socket: UdpSocket,
-    /// There may be more to read: readiness is told once.
-    is_readable: bool,
+    carrier: Carrier,
     mg: MediaGateway,
+}
+
+/// What carries the H.248 of a gateway.
+enum Carrier {
+    Udp {
+        socket: UdpSocket,
+        /// There may be more to read: readiness is told once.
+        is_readable: bool,
+    },
+    Tcp(Links),
 }
 
 /// What other threads do with the loop.
@@ -129,17 +142,11 @@ impl EventLoop {
         let mut entropy = entropy().map_err(|fault| cannot("read /dev/urandom").because(fault))?;
         let mut gateways = Vec::new();
         for (index, gateway) in config.gateways.iter().enumerate() {
-            let mut socket = bind(gateway.mid)?;
-            let token = Token(FIRST_SOCKET + index);
-            let registered = poll
-                .registry()
-                .register(&mut socket, token, Interest::READABLE);
-            registered.map_err(|fault| cannot("start").because(fault))?;
+            let carrier = open_carrier(poll.registry(), index, gateway)?;
             let seed = Entropy::from_seed(entropy.bytes());
             gateways.push(Gateway {
                 mid: gateway.mid,
-                socket,
-                is_readable: true,
+                carrier,
                 mg: MediaGateway::new(mg_config(gateway), started, seed),
             });
         }
@@ -201,9 +208,10 @@ impl EventLoop {
             }
             self.wait(&mut events, leaves_until)?;
             for event in &events {
-                let socket = event.token().0.checked_sub(FIRST_SOCKET);
-                if let Some(gateway) = socket.and_then(|index| self.gateways.get_mut(index)) {
-                    gateway.is_readable = true;
+                let gateway = event.token().0.checked_sub(FIRST_SOCKET);
+                let gateway = gateway.map(|token| token % GATEWAYS_MAX);
+                if let Some(gateway) = gateway.and_then(|index| self.gateways.get_mut(index)) {
+                    gateway.carrier.handle_event(event);
                 }
             }
             let now = self.clock.now();
@@ -262,7 +270,11 @@ impl EventLoop {
         if self.trgw.is_behind() {
             timeout = Some(timeout.map_or(BEHIND, |timeout| timeout.min(BEHIND)));
         }
-        if self.gateways.iter().any(|gateway| gateway.is_readable) {
+        if self
+            .gateways
+            .iter()
+            .any(|gateway| gateway.carrier.is_ready())
+        {
             timeout = Some(Duration::ZERO);
         }
         match self.poll.poll(events, timeout) {
@@ -303,38 +315,133 @@ impl EventLoop {
 
 impl Gateway {
     fn read(&mut self, now: Instant, trgw: &mut Trgw, buffer: &mut [u8]) {
-        for _ in 0..DATAGRAMS_PER_TURN_MAX {
-            if !self.is_readable {
-                return;
+        match self.carrier {
+            Carrier::Udp { .. } => self.read_datagrams(now, trgw, buffer),
+            Carrier::Tcp(ref mut links) => {
+                links.read(buffer);
+                self.take_news(now, trgw);
             }
-            match self.socket.recv_from(buffer) {
+        }
+    }
+
+    fn read_datagrams(&mut self, now: Instant, trgw: &mut Trgw, buffer: &mut [u8]) {
+        for _ in 0..DATAGRAMS_PER_TURN_MAX {
+            let Carrier::Udp {
+                socket,
+                is_readable: is_readable @ true,
+            } = &mut self.carrier
+            else {
+                return;
+            };
+            match socket.recv_from(buffer) {
                 Ok((length, from)) => {
                     self.mg.handle_input(now, trgw, from, &buffer[..length]);
                     self.send();
                 }
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_readable = false;
-                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => *is_readable = false,
                 // An earlier datagram was refused: this one comes next.
                 Err(_) => {}
             }
         }
     }
 
+    /// Tells the gateway what became of its connections, until nothing follows from it.
+    fn take_news(&mut self, now: Instant, trgw: &mut Trgw) {
+        for _ in 0..NEWS_PER_TURN_MAX {
+            let Carrier::Tcp(links) = &mut self.carrier else {
+                return;
+            };
+            let Some(news) = links.poll_news() else {
+                return;
+            };
+            match news {
+                News::Connected(mgc) => self.mg.handle_connected(now, trgw, mgc),
+                News::Message(mgc, bytes) => self.mg.handle_input(now, trgw, mgc, &bytes),
+                News::Closed(mgc) => self.mg.handle_closed(now, trgw, mgc),
+            }
+            self.send();
+        }
+    }
+
     fn send(&mut self) {
         let mid = self.mid;
         while let Some(output) = self.mg.poll_output() {
-            match output {
-                Output::Transmit { to, bytes } => {
-                    if let Err(fault) = self.socket.send_to(&bytes, to) {
+            match (output, &mut self.carrier) {
+                (Output::Transmit { to, bytes }, Carrier::Udp { socket, .. }) => {
+                    if let Err(fault) = socket.send_to(&bytes, to) {
                         // It is repeated, as if it had been lost on the way.
                         debug!(%mid, %to, %fault, "H.248 message not sent");
                     }
                 }
-                Output::Association(event) => log(mid, &event),
+                (Output::Transmit { to, bytes }, Carrier::Tcp(links)) => {
+                    // What finds no connection goes again when there is one.
+                    if !links.send(to, &bytes) {
+                        links.connect(to);
+                    }
+                }
+                (Output::Connect { to }, Carrier::Tcp(links)) => links.connect(to),
+                (Output::Disconnect { from }, Carrier::Tcp(links)) => links.close(from),
+                (Output::Connect { .. } | Output::Disconnect { .. }, Carrier::Udp { .. }) => {}
+                (Output::Association(event), _) => log(mid, &event),
             }
         }
     }
+}
+
+impl Carrier {
+    fn handle_event(&mut self, event: &Event) {
+        match self {
+            Carrier::Udp { is_readable, .. } => *is_readable = true,
+            Carrier::Tcp(links) => links.handle_event(event),
+        }
+    }
+
+    /// True when there is something to read without another event.
+    fn is_ready(&self) -> bool {
+        match self {
+            Carrier::Udp { is_readable, .. } => *is_readable,
+            Carrier::Tcp(links) => links.has_news(),
+        }
+    }
+}
+
+/// Opens what carries the H.248 of the gateway with this index; the tokens of one gateway are
+/// congruent.
+fn open_carrier(
+    registry: &Registry,
+    index: usize,
+    gateway: &GatewayConfig,
+) -> Result<Carrier, Failure> {
+    let not_started = |fault: io::Error| cannot("start").because(fault);
+    let token = FIRST_SOCKET + index;
+    match gateway.protocol {
+        Protocol::Udp => {
+            let mut socket = bind(gateway.mid)?;
+            let registered = registry.register(&mut socket, Token(token), Interest::READABLE);
+            registered.map_err(not_started)?;
+            Ok(Carrier::Udp {
+                socket,
+                is_readable: true,
+            })
+        }
+        Protocol::Tcp => {
+            check_local(gateway.mid)?;
+            let registry = registry.try_clone().map_err(not_started)?;
+            let tokens = (token..).step_by(GATEWAYS_MAX);
+            Ok(Carrier::Tcp(Links::new(gateway.mid.ip(), registry, tokens)))
+        }
+    }
+}
+
+/// Tells at the start that connections cannot come from the MID's address.
+fn check_local(mid: SocketAddr) -> Result<(), Failure> {
+    std::net::UdpSocket::bind((mid.ip(), 0))
+        .map(drop)
+        .map_err(|fault| {
+            Failure::new(format!("cannot connect from {}", mid.ip()))
+                .because(fault)
+                .remedy("Give --mid an address that an interface of this host has.")
+        })
 }
 
 fn log(mid: SocketAddr, event: &AssociationEvent) {
@@ -417,6 +524,8 @@ fn mg_config(config: &GatewayConfig) -> MgConfig {
     };
     let mut built = MgConfig::new(config.mid, profile);
     built.association.mgcs.clone_from(&config.mgc);
+    built.encoding = config.encoding;
+    built.transport = config.protocol.transport();
     built.addresses = config
         .addresses
         .iter()

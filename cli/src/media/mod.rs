@@ -4,6 +4,7 @@ mod admin;
 pub mod config;
 mod event_loop;
 mod io;
+mod links;
 mod status;
 
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +34,9 @@ pub struct MediaArgs {
     /// Its own address for H.248, which is its MID
     #[arg(long, value_name = "IP:PORT")]
     mid: Option<SocketAddr>,
+    /// Encoding and transport of H.248: compact, pretty or ber; udp or tcp
+    #[arg(long, value_name = "ENCODING,TRANSPORT")]
+    h248: Option<String>,
     /// Addresses for media
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     address: Option<Vec<IpAddr>>,
@@ -83,6 +87,7 @@ impl MediaArgs {
                 function: self.functions,
                 mid: self.mid,
                 mgc: self.mgc.clone(),
+                h248: self.h248.clone(),
                 addresses: self.address.clone(),
                 ports: self.ports.clone(),
                 ..GatewayFile::default()
@@ -147,8 +152,8 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_configuration() {
         let line = "media --functions trgw --mgc 127.0.0.1:2950,127.0.0.1:2951 \
-                    --mid 127.0.0.1:2960 --address 127.0.0.2,::1 --ports 3000-3999 --io udp \
-                    --cores 0,2-3 --admin 127.0.0.1:9999 --drain 7";
+                    --mid 127.0.0.1:2960 --h248 ber,tcp --address 127.0.0.2,::1 \
+                    --ports 3000-3999 --io udp --cores 0,2-3 --admin 127.0.0.1:9999 --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
             .expect("valid")
             .args;
@@ -159,6 +164,8 @@ mod tests {
         let gateway = &config.gateways[0];
         assert_eq!(gateway.mgc.len(), 2);
         assert_eq!(gateway.mid.port(), 2960);
+        assert_eq!(gateway.encoding, ::h248::encoding::Encoding::Binary);
+        assert_eq!(gateway.protocol, ::h248::transport::Protocol::Tcp);
         assert_eq!(gateway.addresses.len(), 2);
         assert_eq!((gateway.ports.low, gateway.ports.high), (3000, 3999));
     }

@@ -37,7 +37,7 @@ use crate::store::{Outcome, Refusal, StoreThread};
 use ready::Ready;
 use stop::Ending;
 pub use stop::StopHandle;
-use stream::Stream;
+pub use stream::Stream;
 
 /// Datagrams read from one socket before the others have their turn: what comes in the time that
 /// messages are served, at 200 000 a second.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -12,15 +12,19 @@ use crate::node::Payload;
 /// Bytes that may wait for a slow peer; beyond it the connection is given up.
 const BACKLOG_BYTES_MAX: usize = 4 << 20;
 
+/// What Linux says of a connection that is not made at once; the standard library has no stable
+/// name for it.
+const EINPROGRESS: i32 = 115;
+
 /// Reads of what a peer still sends to a connection that ends.
 const IGNORED_READS_MAX: usize = 64;
 
 /// A connection and its backlog.
-pub struct Stream {
+pub struct Stream<B = Payload> {
     socket: TcpStream,
     token: Token,
     state: State,
-    backlog: VecDeque<Payload>,
+    backlog: VecDeque<B>,
     /// How much of the backlog's first part has left.
     sent: usize,
     backlog_bytes: usize,
@@ -35,15 +39,36 @@ enum State {
     Closing,
 }
 
-impl Stream {
+impl<B: AsRef<[u8]>> Stream<B> {
     /// A connection that a peer made.
     pub fn accepted(socket: TcpStream) -> Self {
         Self::new(socket, State::Open)
     }
 
     /// Starts to connect.
+    ///
+    /// # Errors
+    /// The system refuses at once.
     pub fn connect(peer: SocketAddr) -> io::Result<Self> {
         Ok(Self::new(TcpStream::connect(peer)?, State::Connecting))
+    }
+
+    /// Starts to connect from an address of this host.
+    ///
+    /// # Errors
+    /// The system refuses at once.
+    pub fn connect_from(local: IpAddr, peer: SocketAddr) -> io::Result<Self> {
+        let domain = socket2::Domain::for_address(peer);
+        let tcp = Some(socket2::Protocol::TCP);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, tcp)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+        match socket.connect(&peer.into()) {
+            Err(fault) if fault.raw_os_error() != Some(EINPROGRESS) => return Err(fault),
+            _ => {}
+        }
+        let socket = TcpStream::from_std(socket.into());
+        Ok(Self::new(socket, State::Connecting))
     }
 
     fn new(socket: TcpStream, state: State) -> Self {
@@ -60,25 +85,33 @@ impl Stream {
         }
     }
 
+    /// Has its readiness told under this token.
+    ///
+    /// # Errors
+    /// The system refuses.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.token = token;
         let interest = self.interest();
         registry.register(&mut self.socket, token, interest)
     }
 
+    /// Has nothing more told.
     pub fn deregister(&mut self, registry: &Registry) {
         // The descriptor is closed right after; an error changes nothing.
         let _ = registry.deregister(&mut self.socket);
     }
 
+    /// The token that it was registered under.
     pub fn token(&self) -> Token {
         self.token
     }
 
+    /// The connection is made.
     pub fn is_open(&self) -> bool {
         self.state != State::Connecting
     }
 
+    /// It is closed once the backlog has left.
     pub fn is_closing(&self) -> bool {
         self.state == State::Closing
     }
@@ -89,6 +122,9 @@ impl Stream {
     }
 
     /// Reads what came; `Ok(0)` says that nothing more will.
+    ///
+    /// # Errors
+    /// Those of the socket.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.state {
             State::Connecting => Err(io::ErrorKind::WouldBlock.into()),
@@ -97,12 +133,15 @@ impl Stream {
     }
 
     /// False when the peer reads so slowly that no more may wait for it.
-    pub fn has_room(&self, bytes: &Payload) -> bool {
+    pub fn has_room(&self, bytes: &B) -> bool {
         self.backlog_bytes + bytes.as_ref().len() <= BACKLOG_BYTES_MAX
     }
 
     /// Sends now what can be sent now and keeps the rest.
-    pub fn send(&mut self, registry: &Registry, bytes: Payload) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Those of the socket: the connection is of no use any more.
+    pub fn send(&mut self, registry: &Registry, bytes: B) -> io::Result<()> {
         if self.state == State::Closing {
             return Ok(());
         }
@@ -115,6 +154,9 @@ impl Stream {
     }
 
     /// The socket became writable: a connection is made or refused, or there is room again.
+    ///
+    /// # Errors
+    /// Those of the socket: the connection is of no use any more.
     pub fn handle_writable(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         debug_assert_eq!(token, self.token);
         if self.state == State::Connecting {

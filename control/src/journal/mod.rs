@@ -31,8 +31,6 @@ use frame::Operation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// A media gateway that the MGC controls.
-    Gateway = 1,
     /// A context at a gateway, of a call that the MGC is to keep.
     Context = 2,
     /// A contact registered through the P-CSCF.
@@ -47,6 +45,8 @@ pub enum Kind {
     Controller = 7,
     /// A subscription of the P-CSCF to a registration set.
     AccessSubscription = 8,
+    /// A media gateway that the MGC controls; 1 was one without its carriage.
+    Gateway = 9,
 }
 
 impl Kind {

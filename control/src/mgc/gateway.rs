@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::Instant;
+use h248::encoding::Encoding;
 use h248::message::{Mid, VERSION};
-use h248::transaction::{Association, T_MAX};
+use h248::transaction::{Association, T_MAX, Transport};
 use tracing::{info, warn};
 
 use super::anchor::State;
 use super::compile;
 use super::plan::{AnchorError, AnchorEvent, AnchorId};
-use super::{Mgc, Purpose};
+use super::{Mgc, MgcOutput, Purpose};
 use crate::admin::MediaGatewayStatus;
 
 /// A gateway not heard of for so long is asked whether it is there.
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub number: u32,
     pub mid: Mid,
     pub address: SocketAddr,
+    /// It is spoken to on the connection that it makes, and not by datagrams.
+    pub is_connected: bool,
     /// Protocol version agreed.
     pub version: u8,
     pub state: GatewayState,
@@ -90,6 +93,7 @@ impl Gateway {
             number,
             mid,
             address,
+            is_connected: false,
             version: VERSION,
             state: GatewayState::OutOfService,
             anchors: 0,
@@ -301,11 +305,29 @@ impl Mgc {
 
     /// A ServiceChange says that a gateway serves, from `at` on.
     pub(super) fn expect(&mut self, id: GatewayId, at: Instant, version: u8) {
+        let encoding = self.config.encoding;
+        self.expect_in(id, at, version, encoding);
+    }
+
+    /// The same of one that is written to so until it has written.
+    pub(super) fn expect_in(
+        &mut self,
+        id: GatewayId,
+        at: Instant,
+        version: u8,
+        encoding: Encoding,
+    ) {
         let gateway = &mut self.gateways[id];
         gateway.version = version;
         gateway.probe_at = None;
+        let transport = match gateway.is_connected {
+            true => Transport::Reliable,
+            false => Transport::Datagram,
+        };
         let association = Association {
             version,
+            transport,
+            encoding,
             ..Association::default()
         };
         self.endpoint.set_association(gateway.address, association);
@@ -415,6 +437,11 @@ impl Mgc {
         self.lose_everything(id, AnchorError::Timeout);
         self.gateways[id].probe_at = Some(now + PROBE_AFTER);
         self.set_state(id, GatewayState::Lost);
+        // Its connection leads nowhere; if the gateway is there it makes another.
+        if let Some(stream) = self.links.to(self.gateways[id].address) {
+            self.links.remove(stream);
+            self.outputs.push_back(MgcOutput::Close(stream));
+        }
     }
 
     /// Whatever a gateway has of ours is lost, and what it is being asked is of no use any more.

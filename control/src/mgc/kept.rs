@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use base::Instant;
+use h248::encoding::Encoding;
 use h248::message::{Mid, Name, TerminationId, TransactionId};
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -27,6 +28,8 @@ const CONTROLLER: u64 = 0;
 pub(super) struct KeptGateway {
     mid: KeptMid,
     address: SocketAddr,
+    is_connected: bool,
+    is_binary: bool,
     version: u8,
     /// It takes no new calls, and ends at this time (ServiceChange Graceful).
     drains: Option<Option<u64>>,
@@ -197,6 +200,8 @@ impl Mgc {
             Some(KeptGateway {
                 mid: KeptMid::of(&gateway.mid),
                 address: gateway.address,
+                is_connected: gateway.is_connected,
+                is_binary: self.endpoint.encoding_to(gateway.address) == Some(Encoding::Binary),
                 version: gateway.version,
                 drains,
             })
@@ -292,11 +297,16 @@ impl Mgc {
         self.gateways.set_number(id, number);
         let gateway = &mut self.gateways[id];
         gateway.is_dirty = false;
+        gateway.is_connected = kept.is_connected;
         gateway.returns_to = Some(match kept.drains {
             None => GatewayState::InService,
             Some(until) => GatewayState::Draining(until.map(Instant::from_nanos)),
         });
-        self.expect(id, now, kept.version);
+        let encoding = match kept.is_binary {
+            true => Encoding::Binary,
+            false => self.config.encoding,
+        };
+        self.expect_in(id, now, kept.version, encoding);
         Some(id)
     }
 

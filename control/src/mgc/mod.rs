@@ -16,6 +16,7 @@ mod anchor;
 mod compile;
 mod gateway;
 mod kept;
+mod links;
 mod plan;
 mod replies;
 mod requests;
@@ -25,9 +26,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use h248::encoding::Encoding;
 use h248::error::ErrorCode;
 use h248::message::{ActionRequest, ErrorDescriptor, Mid, ReplyBody, TransactionId};
 use h248::transaction::{Config as EndpointConfig, Endpoint, Failure, Output as Out};
+use h248::transport::tpkt;
 
 pub use kept::Claimed;
 pub use plan::{
@@ -37,10 +40,12 @@ pub use plan::{
 
 use crate::admin::MediaGatewayStatus;
 use crate::counters::{Counter, Counters};
+use crate::node::StreamId;
 use anchor::{Anchor, Anchors, State};
 use compile::Heartbeat;
 use gateway::{Gateway, GatewayId, Gateways};
 use kept::{Ledger, Verdict};
+use links::Links;
 use replies::Configured;
 use requests::Asker;
 
@@ -49,6 +54,8 @@ use requests::Asker;
 const CONTEXTS_MAX: usize = 500_000;
 /// Gateways known at once.
 const GATEWAYS_MAX: usize = 1024;
+/// Connections at once: gateways have one each, and for a moment two.
+const LINKS_MAX: usize = 2 * GATEWAYS_MAX;
 /// Gateways without room that are tried for a call before it is refused.
 const REFUSALS_MAX: u8 = 3;
 /// How long a gateway that had no room is tried after all others.
@@ -64,6 +71,8 @@ const DURABLE_AFTER: Duration = Duration::from_secs(1);
 pub struct Config {
     /// Where it receives H.248, and its name in messages.
     pub address: SocketAddr,
+    /// How it writes, where a gateway has not yet written in text or in binary itself.
+    pub encoding: Encoding,
     /// Contexts at once; beyond: [`AnchorError::Limit`].
     pub contexts_max: usize,
     /// Gateways at once; beyond: error 510, unless one that is gone can be forgotten.
@@ -72,9 +81,10 @@ pub struct Config {
 
 impl Config {
     /// The defaults for a controller at `address`.
-    pub const fn new(address: SocketAddr) -> Self {
+    pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            encoding: Encoding::default(),
             contexts_max: CONTEXTS_MAX,
             gateways_max: GATEWAYS_MAX,
         }
@@ -91,6 +101,15 @@ pub enum MgcOutput {
         /// The message.
         bytes: Vec<u8>,
     },
+    /// Send this on a gateway's connection.
+    Send {
+        /// The connection.
+        stream: StreamId,
+        /// A message in its TPKT.
+        bytes: Vec<u8>,
+    },
+    /// Close a gateway's connection; nothing more is heard of it.
+    Close(StreamId),
     /// News of an anchor.
     Anchor {
         /// The anchor.
@@ -108,6 +127,7 @@ pub struct Mgc {
     config: Config,
     endpoint: Endpoint<Purpose>,
     gateways: Gateways,
+    links: Links,
     anchors: Anchors,
     ledger: Ledger,
     /// Anchors of an earlier life, by owner, until these claim them.
@@ -145,11 +165,13 @@ impl Mgc {
     pub fn new(config: Config, now: Instant, entropy: Entropy) -> Self {
         // What is above 32 bits falls away: the numbers go round in three days.
         let first = now.as_millis().wrapping_mul(TRANSACTIONS_PER_MS) as u32;
-        let endpoint = EndpointConfig::new(Mid::from(config.address), TransactionId(first));
+        let mut endpoint = EndpointConfig::new(Mid::from(config.address), TransactionId(first));
+        endpoint.association.encoding = config.encoding;
         Self {
             config,
             endpoint: Endpoint::new(endpoint, entropy),
             gateways: Gateways::default(),
+            links: Links::default(),
             anchors: Anchors::default(),
             ledger: Ledger::default(),
             unclaimed: HashMap::new(),
@@ -266,9 +288,89 @@ impl Mgc {
         source: SocketAddr,
         bytes: &[u8],
     ) {
-        self.hear(now, source);
-        self.endpoint.handle_input(now, source, bytes);
+        // For a gateway with a connection nothing else speaks.
+        if self.links.to(source).is_some() {
+            return counters.count(Counter::H248Foreign);
+        }
+        self.handle_message(now, counters, source, bytes);
+    }
+
+    /// A gateway connected.
+    pub fn handle_accepted(&mut self, stream: StreamId, source: SocketAddr) {
+        if self.links.len() >= LINKS_MAX {
+            self.outputs.push_back(MgcOutput::Close(stream));
+        } else if let Some(earlier) = self.links.insert(stream, source) {
+            self.outputs.push_back(MgcOutput::Close(earlier));
+        }
+    }
+
+    /// Octets came on a gateway's connection.
+    pub fn handle_received(
+        &mut self,
+        now: Instant,
+        counters: &mut Counters,
+        stream: StreamId,
+        bytes: &[u8],
+    ) {
+        let Some(mut framer) = self.links.take_framer(stream) else {
+            return;
+        };
+        framer.push(bytes);
+        loop {
+            match framer.next_message() {
+                Ok(Some(message)) => {
+                    self.name_link(stream, message);
+                    if let Some(peer) = self.links.peer_of(stream) {
+                        self.handle_message(now, counters, peer, message);
+                    }
+                }
+                Ok(None) => break,
+                Err(tpkt::NotTpkt) => {
+                    counters.count(Counter::H248Malformed);
+                    self.links.remove(stream);
+                    self.outputs.push_back(MgcOutput::Close(stream));
+                    break;
+                }
+            }
+        }
+        self.links.restore(stream, framer);
         self.drain(now, counters);
+    }
+
+    /// A gateway's connection is gone. The gateway makes another, or is missed in time.
+    pub fn handle_closed(&mut self, stream: StreamId) {
+        self.links.remove(stream);
+    }
+
+    fn handle_message(
+        &mut self,
+        now: Instant,
+        counters: &mut Counters,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) {
+        self.hear(now, from);
+        self.endpoint.handle_input(now, from, bytes);
+        self.drain(now, counters);
+    }
+
+    /// Learns from the first message whose a connection is. What its gateway was asked on an
+    /// earlier one it is asked again.
+    fn name_link(&mut self, stream: StreamId, message: &[u8]) {
+        let Some(source) = self.links.unnamed(stream) else {
+            return;
+        };
+        let Some((mid, own)) = links::sender(message, source) else {
+            return;
+        };
+        let gateway = self.gateways.with_mid(&mid).map(|id| &self.gateways[id]);
+        let is_same = |it: &&Gateway| it.is_connected && it.address.ip() == source.ip();
+        let known = gateway.filter(is_same).map(|gateway| gateway.address);
+        let peer = known.or(own).unwrap_or(source);
+        if let Some(earlier) = self.links.set_peer(stream, peer) {
+            self.outputs.push_back(MgcOutput::Close(earlier));
+        }
+        self.endpoint.handle_connected(peer);
     }
 
     /// When the controller wants attention.
@@ -286,14 +388,30 @@ impl Mgc {
 
     /// Takes what is to be done or known. Drain after every call.
     pub fn poll_output(&mut self) -> Option<MgcOutput> {
-        if let Some(output) = self.outputs.pop_front() {
-            return Some(output);
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            match self.endpoint.poll_output()? {
+                Out::Transmit { to, bytes } => self.transmit(to, bytes),
+                // Everything else was taken when it came in.
+                _ => return None,
+            }
         }
-        match self.endpoint.poll_output()? {
-            Out::Transmit { to, bytes } => Some(MgcOutput::Transmit { to, bytes }),
-            // Everything else was taken when it came in.
-            _ => None,
-        }
+    }
+
+    /// Sends a message on its receiver's connection, or as a datagram. To a gateway that is to make
+    /// a connection it goes again when it has.
+    fn transmit(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+        let output = match self.links.to(to) {
+            Some(stream) => tpkt::frame(&bytes).map(|bytes| MgcOutput::Send { stream, bytes }),
+            None => {
+                let gateway = self.gateways.at_address(to).map(|id| &self.gateways[id]);
+                let is_connected = gateway.is_some_and(|gateway| gateway.is_connected);
+                (!is_connected).then_some(MgcOutput::Transmit { to, bytes })
+            }
+        };
+        self.outputs.extend(output);
     }
 
     /// Contexts held for anchors: two terminations each.
@@ -325,9 +443,7 @@ impl Mgc {
     fn drain(&mut self, now: Instant, counters: &mut Counters) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
-                Out::Transmit { to, bytes } => {
-                    self.outputs.push_back(MgcOutput::Transmit { to, bytes });
-                }
+                Out::Transmit { to, bytes } => self.transmit(to, bytes),
                 Out::Request {
                     handle,
                     mid,

@@ -156,9 +156,16 @@ impl Mgc {
                 | ServiceChangeMethod::Failover,
                 _,
             ) => {
-                let Some(id) = self.place(now, asker.mid, address(asker.source, parms)) else {
+                // What has a connection is spoken to on it.
+                let is_connected = self.links.to(asker.source).is_some();
+                let address = match is_connected {
+                    true => asker.source,
+                    false => address(asker.source, parms),
+                };
+                let Some(id) = self.place(now, asker.mid, address) else {
                     return refused(ErrorCode::INSUFFICIENT_RESOURCES);
                 };
+                self.gateways[id].is_connected = is_connected;
                 self.take_in(now, id, known.is_some(), version(asker, parms), parms);
             }
         }

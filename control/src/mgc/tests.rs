@@ -5,6 +5,7 @@ mod gateway_model;
 mod gateways;
 mod kept;
 mod limits;
+mod links;
 mod reserve;
 mod storm;
 mod wire;

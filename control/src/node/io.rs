@@ -24,6 +24,8 @@ pub enum Socket {
 pub enum Service {
     /// SIP over TCP on the n-th configured address.
     Sip(u16),
+    /// H.248 over TCP; only ever opened by gateways.
+    H248,
     /// Diameter over TCP.
     Diameter,
     /// DNS over TCP; only ever opened by the node.

@@ -70,7 +70,8 @@ impl Node {
         let plays = |role| config.plays(role);
         let scscf_name = plays(Role::Scscf).then(|| stack.addresses().uri(Role::Scscf, "", 0));
         let mgc = config.mgc.map(|address| {
-            let mgc = mgc::Config::new(address);
+            let mut mgc = mgc::Config::new(address);
+            mgc.encoding = config.h248.encoding;
             Mgc::new(mgc, now, Entropy::from_seed(entropy.bytes()))
         });
         let diameter = DiameterSide::new(&config, now, Entropy::from_seed(entropy.bytes()));
@@ -190,6 +191,11 @@ impl Node {
                     self.stack
                         .handle_received(now, &mut self.counters, stream, bytes);
                 }
+                Some(Service::H248) => {
+                    if let Some(mgc) = &mut self.mgc {
+                        mgc.handle_received(now, &mut self.counters, stream, bytes);
+                    }
+                }
                 Some(Service::Diameter) => {
                     if let Some(side) = &mut self.diameter {
                         side.handle_received(now, stream, bytes);
@@ -200,6 +206,11 @@ impl Node {
             },
             Input::Closed(stream) => match self.services.remove(&stream) {
                 Some(Service::Sip(_)) => self.stack.handle_closed(now, stream),
+                Some(Service::H248) => {
+                    if let Some(mgc) = &mut self.mgc {
+                        mgc.handle_closed(stream);
+                    }
+                }
                 Some(Service::Diameter) => {
                     if let Some(side) = &mut self.diameter {
                         side.handle_closed(now, stream);
@@ -256,6 +267,11 @@ impl Node {
         self.services.insert(stream, service);
         match service {
             Service::Sip(listener) => self.stack.handle_accepted(stream, listener, peer),
+            Service::H248 => {
+                if let Some(mgc) = &mut self.mgc {
+                    mgc.handle_accepted(stream, peer);
+                }
+            }
             Service::Diameter => {
                 if let Some(side) = &mut self.diameter {
                     side.handle_accepted(now, stream);
@@ -514,6 +530,14 @@ impl Node {
                 destination: to,
                 bytes: Payload::from(bytes),
             }),
+            MgcOutput::Send { stream, bytes } => self.outputs.push_back(Output::Send {
+                stream,
+                bytes: Payload::from(bytes),
+            }),
+            MgcOutput::Close(stream) => {
+                self.services.remove(&stream);
+                self.outputs.push_back(Output::Close(stream));
+            }
             MgcOutput::Anchor {
                 anchor,
                 owner,

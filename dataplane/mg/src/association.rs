@@ -47,8 +47,9 @@ pub(crate) struct Association {
     config: AssociationConfig,
     entropy: Entropy,
     state: State,
-    /// Some MGC has accepted it since it started.
-    was_registered: bool,
+    /// The MGC that controlled it last, as it was registered with; `None` while nothing is left of
+    /// any control.
+    last: Option<SocketAddr>,
     /// Rounds through the MGCs without success.
     rounds: u32,
     /// Which of the profiles is offered, or agreed.
@@ -70,9 +71,20 @@ enum State {
     InService {
         controller: Controller,
         is_checked: bool,
+        /// Present while there is no connection to it.
+        reconnection: Option<Reconnection>,
     },
     /// The last announcement is on its way.
     Leaving { to: SocketAddr, until: Instant },
+}
+
+/// The connection to the MGC in control is gone; meanwhile it stays in control.
+#[derive(Clone, Copy, Debug)]
+struct Reconnection {
+    /// The MGC is given up then.
+    until: Instant,
+    /// When to try again; `None` while it is being tried.
+    again_at: Option<Instant>,
 }
 
 /// A walk through MGCs.
@@ -82,7 +94,18 @@ struct Attempt {
     then: VecDeque<SocketAddr>,
     method: ServiceChangeMethod,
     reason: u16,
+    /// How the others are spoken to.
+    approach: Approach,
     redirects: u8,
+}
+
+/// What a gateway has to say when it comes to an MGC.
+#[derive(Clone, Copy, Debug)]
+enum Approach {
+    /// It starts, for this reason.
+    Restart(u16),
+    /// It has lost its MGC, H.248.1 11.5: that one hears of it by Disconnected, others by Failover.
+    Lost,
 }
 
 /// The MGC in control.
@@ -126,6 +149,8 @@ pub(crate) struct Step {
     pub announcement: Option<Announcement>,
     /// Forget everything about this MGC.
     pub forget: Option<SocketAddr>,
+    /// Have a connection to this MGC.
+    pub connect: Option<SocketAddr>,
     /// Subtract everything.
     pub clear: bool,
     /// Tell this.
@@ -169,7 +194,7 @@ impl Association {
             config,
             entropy,
             state: State::Idle,
-            was_registered: false,
+            last: None,
             rounds: 0,
             profile: 0,
             serial: 0,
@@ -222,6 +247,10 @@ impl Association {
             State::Idle | State::Registering(_) => None,
             State::Waiting { until } | State::Leaving { until, .. } => Some(*until),
             State::InService {
+                reconnection: Some(reconnection),
+                ..
+            } => reconnection.again_at,
+            State::InService {
                 is_checked: true, ..
             } => None,
             State::InService { .. } => self.config.silence_max.map(|most| self.heard_at + most),
@@ -241,14 +270,83 @@ impl Association {
             }
             State::InService {
                 controller,
-                is_checked,
+                reconnection: Some(reconnection),
+                ..
             } => {
-                *is_checked = true;
-                let (to, version) = (controller.address, controller.version);
-                let method = ServiceChangeMethod::Disconnected;
-                let reason = ServiceChangeReason::SERVICE_RESTORED;
-                self.announce(to, method, reason, version)
+                reconnection.again_at = None;
+                Step {
+                    connect: Some(controller.address),
+                    ..Step::default()
+                }
             }
+            State::InService { .. } => self.check(),
+        }
+    }
+
+    /// Asks the MGC in control whether it is there.
+    fn check(&mut self) -> Step {
+        let State::InService {
+            controller,
+            is_checked,
+            ..
+        } = &mut self.state
+        else {
+            return Step::default();
+        };
+        *is_checked = true;
+        let (to, version) = (controller.address, controller.version);
+        let method = ServiceChangeMethod::Disconnected;
+        let reason = ServiceChangeReason::SERVICE_RESTORED;
+        self.announce(to, method, reason, version)
+    }
+
+    /// A connection to `mgc` is there.
+    pub fn handle_connected(&mut self, mgc: SocketAddr) {
+        if let State::InService {
+            controller,
+            reconnection,
+            ..
+        } = &mut self.state
+            && controller.address == mgc
+        {
+            *reconnection = None;
+        }
+    }
+
+    /// A connection to `mgc` could not be made, or is gone.
+    pub fn handle_closed(&mut self, now: Instant, mgc: SocketAddr) -> Step {
+        match &mut self.state {
+            State::Registering(attempt) if attempt.to == mgc => {
+                self.conclude(now, self.serial, Outcome::Unanswered)
+            }
+            State::InService {
+                controller,
+                is_checked,
+                reconnection,
+            } if controller.address == mgc => match reconnection {
+                Some(reconnection) if reconnection.until <= now => self.lose(now),
+                Some(reconnection) => {
+                    reconnection.again_at = Some(now + RECONNECT_AFTER);
+                    Step::default()
+                }
+                // H.248.1 7.2.8: once it is there again the MGC hears of the loss, by what goes out
+                // now and makes the connection.
+                None => {
+                    *reconnection = Some(Reconnection {
+                        until: now + RECONNECT_MAX,
+                        again_at: None,
+                    });
+                    if *is_checked {
+                        return Step {
+                            connect: Some(mgc),
+                            ..Step::default()
+                        };
+                    }
+                    self.check()
+                }
+            },
+            State::Leaving { to, .. } if *to == mgc => self.end(mgc),
+            _ => Step::default(),
         }
     }
 
@@ -351,22 +449,14 @@ impl Association {
             }),
             ..Step::default()
         };
-        // H.248.1 11.5: the others from the primary on, by Failover; then all by Disconnected.
-        let mut others = self.config.mgcs.iter().copied();
-        let mut then: VecDeque<_> = others.by_ref().filter(|&mgc| mgc != failed).collect();
-        let Some(to) = then.pop_front() else {
+        // H.248.1 11.5: the others from the primary on; later all.
+        let mut others = self.others(failed);
+        let Some(to) = others.pop_front() else {
             self.wait(now);
             return step;
         };
-        let attempt = Attempt {
-            to,
-            then,
-            method: ServiceChangeMethod::Failover,
-            reason: ServiceChangeReason::MGC_IMPENDING_FAILURE,
-            redirects: 0,
-        };
         Step {
-            announcement: self.attempt(attempt).announcement,
+            announcement: self.walk(to, others, Approach::Lost).announcement,
             ..step
         }
     }
@@ -377,22 +467,9 @@ impl Association {
             return Step::default();
         };
         let (to, mgc) = (controller.registered, controller.address);
-        let attempt = Attempt {
-            to,
-            then: self
-                .config
-                .mgcs
-                .iter()
-                .copied()
-                .filter(|&mgc| mgc != to)
-                .collect(),
-            method: ServiceChangeMethod::Disconnected,
-            reason: ServiceChangeReason::SERVICE_RESTORED,
-            redirects: 0,
-        };
         Step {
             news: Some(AssociationEvent::Released { mgc }),
-            ..self.attempt(attempt)
+            ..self.walk(to, self.others(to), Approach::Lost)
         }
     }
 
@@ -409,36 +486,34 @@ impl Association {
             .mgc_id
             .as_ref()
             .and_then(|mid| address_of(mid, mgc.port()));
-        let attempt = |to, method, reason| Attempt {
-            to,
-            then: self
-                .config
-                .mgcs
-                .iter()
-                .copied()
-                .filter(|&mgc| mgc != to)
-                .collect(),
-            method,
-            reason,
-            redirects: 0,
-        };
         let news = Some(AssociationEvent::Released { mgc });
         match (&parms.method, other) {
             (HandOff | Failover | Forced | Graceful | Restart, Some(other)) => {
-                let reason = ServiceChangeReason::MGC_DIRECTED_CHANGE;
+                // Without its answer it is as if the MGC had failed.
+                let attempt = Attempt {
+                    to: other,
+                    then: self.others(other),
+                    method: HandOff,
+                    reason: ServiceChangeReason::MGC_DIRECTED_CHANGE,
+                    approach: Approach::Lost,
+                    redirects: 0,
+                };
                 Step {
                     news,
-                    ..self.attempt(attempt(other, HandOff, reason))
+                    ..self.attempt(attempt)
                 }
             }
-            (Restart, None) => Step {
-                news,
-                clear: true,
-                ..self.attempt(attempt(registered, Restart, ServiceChangeReason::WARM_BOOT))
-            },
+            (Restart, None) => {
+                let approach = Approach::Restart(ServiceChangeReason::WARM_BOOT);
+                Step {
+                    news,
+                    clear: true,
+                    ..self.walk(registered, self.others(registered), approach)
+                }
+            }
             // The MGC leaves: its contexts end, and the gateway looks for one that stays.
             (Forced, None) => {
-                self.was_registered = false;
+                self.last = None;
                 Step {
                     clear: true,
                     ..self.lose_to_others(now)
@@ -514,7 +589,7 @@ impl Association {
             }
             None => attempt.to,
         };
-        self.was_registered = true;
+        self.last = Some(attempt.to);
         self.rounds = 0;
         self.heard_at = now;
         self.state = State::InService {
@@ -525,6 +600,7 @@ impl Association {
                 version,
             },
             is_checked: false,
+            reconnection: None,
         };
         Step {
             news: Some(AssociationEvent::Registered {
@@ -565,10 +641,7 @@ impl Association {
     /// The next MGC of a walk, or a pause.
     fn go_on(&mut self, now: Instant, mut attempt: Attempt) -> Step {
         match attempt.then.pop_front() {
-            Some(to) => {
-                attempt.to = to;
-                self.attempt(attempt)
-            }
+            Some(to) => self.walk(to, attempt.then, attempt.approach),
             None => {
                 self.wait(now);
                 Step::default()
@@ -583,36 +656,54 @@ impl Association {
             self.wait(now);
             return Step::default();
         };
-        let (method, reason) = if self.was_registered {
-            (
+        let approach = match self.last {
+            Some(_) => Approach::Lost,
+            None => Approach::Restart(ServiceChangeReason::COLD_BOOT),
+        };
+        self.walk(to, then, approach)
+    }
+
+    /// The MGC in control leaves for good: the others, if any, by a Restart.
+    fn lose_to_others(&mut self, now: Instant) -> Step {
+        let step = self.lose(now);
+        if let State::Registering(attempt) = &self.state {
+            let (to, then) = (attempt.to, attempt.then.clone());
+            let approach = Approach::Restart(ServiceChangeReason::WARM_BOOT);
+            return Step {
+                announcement: self.walk(to, then, approach).announcement,
+                ..step
+            };
+        }
+        step
+    }
+
+    /// The MGCs but this one, the primary first.
+    fn others(&self, mgc: SocketAddr) -> VecDeque<SocketAddr> {
+        let mgcs = self.config.mgcs.iter().copied();
+        mgcs.filter(|&other| other != mgc).collect()
+    }
+
+    /// Tries this MGC, and then these.
+    fn walk(&mut self, to: SocketAddr, then: VecDeque<SocketAddr>, approach: Approach) -> Step {
+        let (method, reason) = match approach {
+            Approach::Restart(reason) => (ServiceChangeMethod::Restart, reason),
+            Approach::Lost if self.last == Some(to) => (
                 ServiceChangeMethod::Disconnected,
                 ServiceChangeReason::SERVICE_RESTORED,
-            )
-        } else {
-            (ServiceChangeMethod::Restart, ServiceChangeReason::COLD_BOOT)
+            ),
+            Approach::Lost => (
+                ServiceChangeMethod::Failover,
+                ServiceChangeReason::MGC_IMPENDING_FAILURE,
+            ),
         };
         self.attempt(Attempt {
             to,
             then,
             method,
             reason,
+            approach,
             redirects: 0,
         })
-    }
-
-    /// The MGC in control leaves for good: the others, if any, by a Restart.
-    fn lose_to_others(&mut self, now: Instant) -> Step {
-        let step = self.lose(now);
-        if let State::Registering(attempt) = &mut self.state {
-            attempt.method = ServiceChangeMethod::Restart;
-            attempt.reason = ServiceChangeReason::WARM_BOOT;
-            let attempt = attempt.clone();
-            return Step {
-                announcement: self.attempt(attempt).announcement,
-                ..step
-            };
-        }
-        step
     }
 
     fn attempt(&mut self, attempt: Attempt) -> Step {
@@ -713,6 +804,12 @@ const RETRY_SOON: Duration = Duration::from_secs(1);
 
 /// The shortest pause.
 const WAIT_MIN: Duration = Duration::from_millis(100);
+
+/// How long an MGC whose connection is gone stays in control: it may be starting anew.
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Time between attempts to connect to it.
+const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 
 /// How long the last announcement may take.
 const LEAVE_MAX: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use h248::message::{
 };
 use h248::package::it;
 use h248::text::Style;
-use h248::transaction::{self, Endpoint, Output as Out, RequestHandle};
+use h248::transaction::{self, Endpoint, Output as Out, RequestHandle, Transport};
 
 use crate::association::{
     Announcement, Association, AssociationConfig, AssociationEvent, Outcome, Step,
@@ -44,8 +44,10 @@ pub struct GatewayConfig {
     pub ports: RangeInclusive<u16>,
     /// Contexts at a time; beyond: error 412.
     pub contexts_max: usize,
-    /// How its messages are printed.
-    pub style: Style,
+    /// How its messages are encoded, until the MGC has written in text or in binary itself.
+    pub encoding: Encoding,
+    /// What carries them.
+    pub transport: Transport,
 }
 
 impl GatewayConfig {
@@ -58,7 +60,8 @@ impl GatewayConfig {
             addresses: Vec::new(),
             ports: 20_000..=29_999,
             contexts_max: 65_536,
-            style: Style::Compact,
+            encoding: Encoding::Text(Style::Compact),
+            transport: Transport::Datagram,
         }
     }
 }
@@ -66,12 +69,24 @@ impl GatewayConfig {
 /// What a gateway wants done, or tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send a message.
+    /// Send a message. Over a reliable transport it is dropped where there is no connection; one is
+    /// then made as for [`Output::Connect`].
     Transmit {
         /// Where to.
         to: SocketAddr,
         /// The message.
         bytes: Vec<u8>,
+    },
+    /// Have a connection to an MGC, and tell of it by [`MediaGateway::handle_connected`] or
+    /// [`MediaGateway::handle_closed`]; only over a reliable transport.
+    Connect {
+        /// The MGC.
+        to: SocketAddr,
+    },
+    /// This MGC is given up: its connection is to be closed, if there is one, and not told of.
+    Disconnect {
+        /// The MGC.
+        from: SocketAddr,
     },
     /// News of the association, for logs.
     Association(AssociationEvent),
@@ -122,7 +137,8 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct MediaGateway {
     mid: SocketAddr,
-    style: Style,
+    encoding: Encoding,
+    transport: Transport,
     endpoint: Endpoint<Purpose>,
     association: Association,
     model: ConnectionModel,
@@ -159,7 +175,8 @@ impl MediaGateway {
         let pool = PortPool::new(&config.addresses, &config.ports);
         Self {
             mid: config.mid,
-            style: config.style,
+            encoding: config.encoding,
+            transport: config.transport,
             endpoint: Endpoint::new(endpoint, fork()),
             association: Association::new(config.association, fork()),
             model: ConnectionModel::new(config.profile, pool, config.contexts_max, first_context),
@@ -197,6 +214,20 @@ impl MediaGateway {
             self.silent_since = now;
         }
         self.endpoint.handle_input(now, from, bytes);
+        self.settle(now, plane);
+    }
+
+    /// A connection to an MGC is there.
+    pub fn handle_connected(&mut self, now: Instant, plane: &mut dyn MediaPlane, mgc: SocketAddr) {
+        self.association.handle_connected(mgc);
+        self.endpoint.handle_connected(mgc);
+        self.settle(now, plane);
+    }
+
+    /// A connection to an MGC could not be made, or is gone.
+    pub fn handle_closed(&mut self, now: Instant, plane: &mut dyn MediaPlane, mgc: SocketAddr) {
+        let step = self.association.handle_closed(now, mgc);
+        self.take(now, plane, step);
         self.settle(now, plane);
     }
 
@@ -424,6 +455,12 @@ impl MediaGateway {
         if let Some(mgc) = step.forget {
             self.flush();
             self.endpoint.disconnect(mgc);
+            if self.transport == Transport::Reliable {
+                self.outputs.push_back(Output::Disconnect { from: mgc });
+            }
+        }
+        if let Some(to) = step.connect {
+            self.outputs.push_back(Output::Connect { to });
         }
         if let Some(news) = step.news {
             if let AssociationEvent::Registered { mgc, version } = news {
@@ -488,7 +525,8 @@ impl MediaGateway {
 
     fn set_association(&mut self, to: SocketAddr, version: u8) {
         let mut association = transaction::Association {
-            encoding: Encoding::Text(self.style),
+            encoding: self.encoding,
+            transport: self.transport,
             version,
             ..transaction::Association::default()
         };

@@ -353,6 +353,32 @@ fn the_others_are_tried_by_failover_first() {
 }
 
 #[test]
+fn only_the_mgc_that_lost_the_gateway_hears_that_contact_was_lost() {
+    let mut rig = started(two_mgcs());
+    rig.call();
+    provoke(&mut rig);
+    rig.mgcs[0].is_alive = false;
+    fall_silent(&mut rig);
+    rig.pass(Duration::from_secs(25));
+    assert_eq!(in_service(&rig), Some(at(MGC_2)));
+    rig.mgcs[1].is_alive = false;
+    fall_silent(&mut rig);
+    rig.pass(MINUTE);
+    assert_eq!(in_service(&rig), None);
+    rig.mgcs[0].is_alive = true;
+    rig.pass(2 * MINUTE);
+    assert_eq!(in_service(&rig), Some(at(MGC)));
+    assert_eq!(heard(&rig, 0), [COLD, ("Failover", 909)]);
+    rig.mgcs[0].is_alive = false;
+    rig.mgcs[1].is_alive = true;
+    fall_silent(&mut rig);
+    rig.pass(MINUTE);
+    let calls = rig.mg.status().contexts;
+    assert_eq!((in_service(&rig), calls), (Some(at(MGC_2)), 2));
+    assert_eq!(heard(&rig, 1), [("Failover", 909), ("Failover", 909)]);
+}
+
+#[test]
 fn an_mgc_that_has_forgotten_the_gateway_is_told_anew() {
     let mut rig = started(rig::config());
     rig.mgcs[0].is_forgetful = true;
@@ -414,6 +440,22 @@ fn an_mgc_hands_the_gateway_over() {
     rig.pass(MOMENT);
     assert_eq!(in_service(&rig), Some(at(MGC_2)));
     assert_eq!(heard(&rig, 1), [("HandOff", 903)]);
+    assert_eq!(rig.mg.status().contexts, 1, "calls go on");
+}
+
+#[test]
+fn a_hand_over_to_an_mgc_that_does_not_answer_is_as_if_the_own_had_failed() {
+    let mut rig = started(two_mgcs());
+    rig.call();
+    rig.say(
+        "Context = - { ServiceChange = ROOT { Services { Method = Handoff, \
+         MgcIdToTry = [192.0.2.99]:2944, Reason = \"903 MGC directed change\" } } }",
+    );
+    rig.pass(Duration::from_secs(19));
+    assert_eq!(in_service(&rig), None);
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(in_service(&rig), Some(at(MGC)));
+    assert_eq!(heard(&rig, 0), [COLD, LOST]);
     assert_eq!(rig.mg.status().contexts, 1, "calls go on");
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use h248::transport::tpkt::{self, Framer};
 
 use super::gateway_model::{Answer, GatewayModel, Kind};
 use crate::counters::Counters;
@@ -13,6 +14,7 @@ use crate::mgc::{
     AnchorEvent, AnchorId, AnchorSpec, Config, Family, Locals, Mgc, MgcOutput, Mode, Plan,
     SidePlan, StreamPlan,
 };
+use crate::node::StreamId;
 
 pub const MGC: &str = "192.0.2.1:2944";
 
@@ -42,6 +44,10 @@ pub struct World {
     config: Config,
     /// What is in the controller's journal.
     journal: Vec<u8>,
+    /// The connection of the first gateway, once it has made one; then it uses no datagrams.
+    link: Option<StreamId>,
+    links_made: u64,
+    framer: Framer,
 }
 
 impl World {
@@ -70,6 +76,45 @@ impl World {
             next_owner: 1,
             config,
             journal: Vec::new(),
+            link: None,
+            links_made: 0,
+            framer: Framer::default(),
+        }
+    }
+
+    /// The first gateway connects, from a port that it has not had before; what was on the way on
+    /// an earlier connection is lost.
+    pub fn connect(&mut self) {
+        self.cut();
+        self.links_made += 1;
+        let stream = StreamId::accepted(self.links_made);
+        let port = 40_000 + self.links_made as u16;
+        let source = SocketAddr::new(self.gateways[0].address.ip(), port);
+        self.mgc.handle_accepted(stream, source);
+        (self.link, self.framer) = (Some(stream), Framer::default());
+        self.gateways[0].endpoint.handle_connected(address(MGC));
+        self.drain();
+    }
+
+    /// The connection of the first gateway breaks, and with it goes what is on the way.
+    pub fn cut(&mut self) {
+        let first = self.gateways[0].address;
+        self.wire
+            .retain(|_, (from, to, _)| *from != first && *to != first);
+        if let Some(stream) = self.link.take() {
+            self.mgc.handle_closed(stream);
+            self.drain();
+        }
+    }
+
+    fn send_on_link(&mut self, stream: StreamId, bytes: &[u8]) {
+        assert_eq!(Some(stream), self.link, "on a connection that is there");
+        self.framer.push(bytes);
+        while let Some(message) = self.framer.next_message().unwrap() {
+            let to = self.gateways[0].address;
+            self.sequence += 1;
+            let at = (self.now + Duration::from_millis(5), self.sequence);
+            self.wire.insert(at, (address(MGC), to, message.to_vec()));
         }
     }
 
@@ -221,6 +266,17 @@ impl World {
     }
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        if to == address(MGC) && self.links_made > 0 && from == self.gateways[0].address {
+            let (Some(stream), Some(framed)) = (self.link, tpkt::frame(bytes)) else {
+                return;
+            };
+            // Octets come as the network likes.
+            for part in framed.chunks(100) {
+                let counters = &mut self.counters;
+                self.mgc.handle_received(self.now, counters, stream, part);
+            }
+            return;
+        }
         if to == address(MGC) {
             let counters = &mut self.counters;
             return self.mgc.handle_datagram(self.now, counters, from, bytes);
@@ -239,6 +295,12 @@ impl World {
             match output {
                 MgcOutput::Transmit { to, bytes } => self.transmit(address(MGC), to, bytes),
                 MgcOutput::Anchor { owner, event, .. } => self.news.push((owner, event)),
+                MgcOutput::Send { stream, bytes } => self.send_on_link(stream, &bytes),
+                MgcOutput::Close(stream) => {
+                    if self.link == Some(stream) {
+                        self.link = None;
+                    }
+                }
             }
         }
         for index in 0..self.gateways.len() {

@@ -15,7 +15,7 @@ use h248::message::{
     ServiceChangeResult, Transaction, TransactionId, TransactionReply, TransactionRequest,
 };
 use h248::text::{self, Style};
-use h248::transaction::{Config, Endpoint, Output as Out};
+use h248::transaction::{Config, Endpoint, Output as Out, Transport};
 use mg::{
     AssociationEvent, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output,
     RealmAddress, Statistics, TRGW,
@@ -100,8 +100,9 @@ pub struct Mgc {
 }
 
 impl Mgc {
-    fn new(address: SocketAddr, seed: u64) -> Self {
-        let config = Config::new(Mid::from(address), TransactionId(1));
+    fn new(address: SocketAddr, seed: u64, transport: Transport) -> Self {
+        let mut config = Config::new(Mid::from(address), TransactionId(1));
+        config.association.transport = transport;
         let result = ServiceChangeResult {
             version: Some(3),
             ..ServiceChangeResult::default()
@@ -203,7 +204,15 @@ pub struct Rig {
     entropy: Entropy,
     flying: Vec<Flying>,
     sequence: u64,
+    /// MGCs to which there is a connection, where messages go over such.
+    connected: BTreeSet<SocketAddr>,
+    is_stream: bool,
+    /// When attempts to connect come to an end.
+    connecting: BTreeMap<SocketAddr, Instant>,
 }
+
+/// How long a connection takes, or its refusal.
+const CONNECT: Duration = Duration::from_millis(2);
 
 pub fn config() -> GatewayConfig {
     let address = |realm: &str, ip: &str| RealmAddress {
@@ -239,10 +248,11 @@ impl Rig {
         let mgcs = config.association.mgcs.iter();
         let mgcs = mgcs
             .zip(seed..)
-            .map(|(&mgc, seed)| Mgc::new(mgc, seed))
+            .map(|(&mgc, seed)| Mgc::new(mgc, seed, config.transport))
             .collect();
         Self {
             now,
+            is_stream: config.transport == Transport::Reliable,
             mg: MediaGateway::new(config, now, Entropy::from_u64(seed)),
             plane: Plane::default(),
             mgcs,
@@ -252,6 +262,8 @@ impl Rig {
             entropy: Entropy::from_u64(seed.wrapping_mul(77)),
             flying: Vec::new(),
             sequence: 0,
+            connected: BTreeSet::new(),
+            connecting: BTreeMap::new(),
         }
     }
 
@@ -261,7 +273,8 @@ impl Rig {
     }
 
     pub fn add_mgc(&mut self, address: &str) {
-        self.mgcs.push(Mgc::new(at(address), 99));
+        self.mgcs
+            .push(Mgc::new(at(address), 99, Transport::Datagram));
     }
 
     /// Lets time pass, with everything that happens meanwhile.
@@ -272,7 +285,9 @@ impl Rig {
             let arrivals = self.flying.iter().map(|flying| flying.at);
             let mgcs = self.mgcs.iter().filter(|mgc| mgc.is_alive);
             let timeouts = mgcs.filter_map(|mgc| mgc.endpoint.next_timeout());
-            let next = arrivals.chain(timeouts).chain(self.mg.next_timeout()).min();
+            let connected = self.connecting.values().copied();
+            let next = arrivals.chain(timeouts).chain(connected);
+            let next = next.chain(self.mg.next_timeout()).min();
             let Some(next) = next.filter(|&next| next <= until) else {
                 break;
             };
@@ -302,6 +317,7 @@ impl Rig {
             }
             self.drain();
         }
+        self.finish_connecting();
         if self.mg.next_timeout().is_some_and(|at| at <= now) {
             self.mg.handle_timeout(now, &mut self.plane);
         }
@@ -311,13 +327,71 @@ impl Rig {
         self.drain();
     }
 
+    fn finish_connecting(&mut self) {
+        let now = self.now;
+        let is_due = |entry: &(&SocketAddr, &Instant)| *entry.1 <= now;
+        let due: Vec<_> = self.connecting.iter().filter(is_due).collect();
+        for to in due.into_iter().map(|(&to, _)| to).collect::<Vec<_>>() {
+            self.connecting.remove(&to);
+            let mgc = self.mgcs.iter_mut().find(|mgc| mgc.address == to);
+            match mgc.filter(|mgc| mgc.is_alive) {
+                Some(mgc) => {
+                    self.connected.insert(to);
+                    mgc.endpoint.handle_connected(at(MG));
+                    self.mg.handle_connected(now, &mut self.plane, to);
+                }
+                None => self.mg.handle_closed(now, &mut self.plane, to),
+            }
+            self.drain();
+        }
+    }
+
+    /// The connection to an MGC breaks, and with it goes what is on the way.
+    pub fn cut(&mut self, mgc: usize) {
+        let address = self.mgcs[mgc].address;
+        self.flying
+            .retain(|flying| flying.from != address && flying.to != address);
+        if self.connected.remove(&address) {
+            self.mg.handle_closed(self.now, &mut self.plane, address);
+            self.drain();
+        }
+    }
+
+    /// An MGC ends, and with it its connection.
+    pub fn kill(&mut self, mgc: usize) {
+        self.mgcs[mgc].is_alive = false;
+        self.cut(mgc);
+    }
+
+    /// True when there is a connection to an MGC.
+    pub fn is_connected(&self, mgc: usize) -> bool {
+        self.connected.contains(&self.mgcs[mgc].address)
+    }
+
+    fn connect(&mut self, to: SocketAddr) {
+        assert!(self.is_stream, "over datagrams there is nothing to connect");
+        if !self.connected.contains(&to) {
+            let at = self.now + CONNECT;
+            self.connecting.entry(to).or_insert(at);
+        }
+    }
+
     fn drain(&mut self) {
         let now = self.now;
         while let Some(output) = self.mg.poll_output() {
             match output {
                 Output::Transmit { to, bytes } => {
                     readable(&bytes);
-                    self.fly(at(MG), to, bytes);
+                    if !self.is_stream || self.connected.contains(&to) {
+                        self.fly(at(MG), to, bytes);
+                    } else {
+                        self.connect(to);
+                    }
+                }
+                Output::Connect { to } => self.connect(to),
+                Output::Disconnect { from } => {
+                    self.connected.remove(&from);
+                    self.connecting.remove(&from);
                 }
                 Output::Association(event) => self.news.push_back(event),
             }
@@ -346,7 +420,7 @@ impl Rig {
             }
             let (from, is_alive) = (mgc.address, mgc.is_alive);
             for (to, bytes) in sent {
-                if is_alive {
+                if is_alive && (!self.is_stream || self.connected.contains(&from)) {
                     self.fly(from, to, bytes);
                 }
             }
