@@ -148,6 +148,9 @@ impl ControlHost {
         if self.config.diameter == Some(local) {
             return Some(Service::Diameter);
         }
+        if self.config.mgc == Some(local) {
+            return Some(Service::H248);
+        }
         let index = self
             .config
             .sip

@@ -10,6 +10,10 @@ use ::sim::{StreamEvent, Transmit};
 use base::{Entropy, Instant};
 use dataplane::io::sim::{self, Network};
 use dataplane::{DropReason, Function, LocalAddress, LocalAddresses, Turn, Worker, runtime};
+use h248::encoding::Encoding;
+use h248::transaction::Transport;
+use h248::transport::Protocol;
+use h248::transport::tpkt::{self, Framer};
 use mg::{GatewayConfig, GatewayStatus, MediaGateway, Output, RealmAddress};
 use trgw::{Relay, Trgw};
 
@@ -27,6 +31,10 @@ pub struct MediaConfig {
     pub mid: SocketAddr,
     /// Its controller.
     pub mgc: SocketAddr,
+    /// Encoding of H.248, if not the usual one.
+    pub encoding: Option<Encoding>,
+    /// Transport of H.248, if not the usual one.
+    pub protocol: Option<Protocol>,
     /// Its addresses for media, and the IP realm of each.
     pub addresses: Vec<(IpAddr, &'static str)>,
     /// Its ports for media, of each address.
@@ -42,6 +50,15 @@ pub struct MediaHost {
     mg: MediaGateway,
     tick: Instant,
     transmits: VecDeque<Transmit>,
+    transport: Transport,
+    /// The connection to the controller, where it has one; it is on its way while its own end has
+    /// no address.
+    link: Option<Link>,
+}
+
+struct Link {
+    local: Option<SocketAddr>,
+    framer: Framer,
 }
 
 impl MediaHost {
@@ -58,6 +75,9 @@ impl MediaHost {
         let (control, workers) = runtime(&settings, backend, relay).expect("workers of a test");
         let mut gateway = GatewayConfig::new(config.mid, &mg::TRGW);
         gateway.association.mgcs = vec![config.mgc];
+        gateway.encoding = config.encoding.unwrap_or(gateway.encoding);
+        let protocol = config.protocol.unwrap_or(Protocol::Udp);
+        gateway.transport = protocol.transport();
         gateway.association.restart_wait_max = Duration::ZERO;
         gateway.ports = config.ports.clone();
         gateway.addresses = config
@@ -76,6 +96,8 @@ impl MediaHost {
             mg: MediaGateway::new(gateway, now, Entropy::from_u64(seed)),
             tick: now + TICK,
             transmits: VecDeque::new(),
+            transport: protocol.transport(),
+            link: None,
         };
         host.mg.start(now, &mut host.trgw);
         host.settle(now);
@@ -122,15 +144,53 @@ impl MediaHost {
         panic!("the workers do not come to rest");
     }
 
+    fn connect(&mut self, mgc: SocketAddr) {
+        if self.link.is_none() {
+            self.link = Some(Link {
+                local: None,
+                framer: Framer::default(),
+            });
+            self.transmits.push_back(Transmit::Connect {
+                local: SocketAddr::new(self.mid.ip(), 0),
+                remote: mgc,
+            });
+        }
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.mg.poll_output() {
-            if let Output::Transmit { to, bytes } = output {
-                let (local, remote) = (self.mid, to);
-                self.transmits.push_back(Transmit::Datagram {
-                    local,
-                    remote,
-                    bytes,
-                });
+            match output {
+                Output::Transmit { to, bytes } if self.transport == Transport::Datagram => {
+                    let (local, remote) = (self.mid, to);
+                    self.transmits.push_back(Transmit::Datagram {
+                        local,
+                        remote,
+                        bytes,
+                    });
+                }
+                Output::Transmit { to, bytes } => match &self.link {
+                    Some(Link {
+                        local: Some(local), ..
+                    }) => self.transmits.push_back(Transmit::Stream {
+                        local: *local,
+                        remote: to,
+                        bytes: tpkt::frame(&bytes).expect("the engine knows how much fits"),
+                    }),
+                    _ => self.connect(to),
+                },
+                Output::Connect { to } => self.connect(to),
+                Output::Disconnect { from } => {
+                    if let Some(Link {
+                        local: Some(local), ..
+                    }) = self.link.take()
+                    {
+                        self.transmits.push_back(Transmit::Close {
+                            local,
+                            remote: from,
+                        });
+                    }
+                }
+                Output::Association(_) => {}
             }
         }
         while let Some(packet) = self.network.receive() {
@@ -161,7 +221,36 @@ impl ::sim::Host for MediaHost {
         self.settle(now);
     }
 
-    fn handle_stream(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, _: StreamEvent<'_>) {}
+    fn handle_stream(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        event: StreamEvent<'_>,
+    ) {
+        let own = self.link.as_mut();
+        let Some(link) = own.filter(|link| link.local.is_none_or(|own| own == local)) else {
+            return;
+        };
+        match event {
+            StreamEvent::Accepted => {}
+            StreamEvent::Connected => {
+                link.local = Some(local);
+                self.mg.handle_connected(now, &mut self.trgw, remote);
+            }
+            StreamEvent::Refused | StreamEvent::Closed => {
+                self.link = None;
+                self.mg.handle_closed(now, &mut self.trgw, remote);
+            }
+            StreamEvent::Received(bytes) => {
+                link.framer.push(bytes);
+                while let Some(message) = link.framer.next_message().expect("TPKTs") {
+                    self.mg.handle_input(now, &mut self.trgw, remote, message);
+                }
+            }
+        }
+        self.settle(now);
+    }
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.mg.next_timeout().is_some_and(|at| at <= now) {

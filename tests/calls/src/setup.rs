@@ -4,6 +4,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
 use control::config::{ControlFile, TimersFile};
+use h248::transport::Carriage;
 use sim::Link;
 
 use crate::World;
@@ -107,6 +108,8 @@ pub struct Setup {
     pub rough: bool,
     /// Whether the network records what is sent, from the first datagram on.
     pub recorded: bool,
+    /// How media gateways speak H.248.
+    pub h248: Carriage,
     /// Laid over the configuration of every control process.
     pub control: ControlFile,
 }
@@ -126,6 +129,7 @@ impl Setup {
             access: Vec::new(),
             rough: false,
             recorded: false,
+            h248: Carriage::default(),
             control: ControlFile::default(),
         }
     }
@@ -141,6 +145,16 @@ impl Setup {
     #[must_use]
     pub fn anchored(mut self) -> Self {
         self.media = Media::Anchored;
+        self
+    }
+
+    /// The same with gateways that speak H.248 so, as in `ber,tcp`.
+    ///
+    /// # Panics
+    /// These words say nothing.
+    #[must_use]
+    pub fn h248(mut self, carriage: &str) -> Self {
+        self.h248 = carriage.parse().expect("encoding and transport");
         self
     }
 

@@ -8,6 +8,7 @@ use base::{Entropy, Instant};
 use control::config::{ControlFile, MediaFile, Role};
 use control::store::{Aka, Impi, Impu, Operation, Outcome, Subscriber};
 use control::{ControlConfig, auth};
+use h248::transport::Carriage;
 use load::phone::Voices;
 use load::ua::{CallId, Cause, Config, Event, Policy, Secret};
 use load::usim::Usim;
@@ -66,6 +67,7 @@ pub struct World {
     audible: bool,
     compared: bool,
     rough: bool,
+    h248: Carriage,
     restarts: u64,
     /// Control processes that were ended.
     killed: Vec<(NodeId, Box<ControlHost>)>,
@@ -144,6 +146,7 @@ impl World {
             audible: setup.audible,
             compared: setup.compared,
             rough: setup.rough,
+            h248: setup.h248.clone(),
             restarts: 0,
             killed: Vec::new(),
         };
@@ -171,7 +174,7 @@ impl World {
     /// Adds a media gateway; it is in service after the second it takes to register.
     pub fn add_gateway(&mut self) -> usize {
         let number = u8::try_from(self.gateways.len()).expect("few gateways");
-        let config = gateway_config(number);
+        let config = gateway_config(number, &self.h248);
         let mut ips = vec![config.mid.ip()];
         ips.extend(config.addresses.iter().map(|(ip, _)| *ip));
         let seed = self.network.seed() ^ (u64::from(number) << 40);
@@ -189,7 +192,8 @@ impl World {
 
     /// Starts a media process anew that was ended.
     pub fn start_gateway(&mut self, gateway: usize) {
-        let config = gateway_config(u8::try_from(gateway).expect("few gateways"));
+        let number = u8::try_from(gateway).expect("few gateways");
+        let config = gateway_config(number, &self.h248);
         self.restarts += 1;
         let seed = self.network.seed() ^ (self.restarts << 48);
         let host = MediaHost::new(&config, self.network.now(), seed);
@@ -820,11 +824,13 @@ fn ip6(number: u8) -> IpAddr {
     IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number)])
 }
 
-fn gateway_config(number: u8) -> MediaConfig {
+fn gateway_config(number: u8, h248: &Carriage) -> MediaConfig {
     let address6 = IpAddr::from([0x2001, 0xdb8, 0xa, 0, 0, 0, 0, 1 + u16::from(number)]);
     MediaConfig {
         mid: address(40 + number, 2944),
         mgc: address(1, 2944),
+        encoding: h248.encoding,
+        protocol: h248.protocols.first().copied(),
         addresses: vec![
             (IpAddr::from([203, 0, 113, 1 + number]), "access"),
             (address6, "access"),

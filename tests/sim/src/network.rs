@@ -255,6 +255,20 @@ impl<H: Host> Network<H> {
             .extend(stalled.map(|event| Reverse(Event { at: now, ..event })));
     }
 
+    /// Breaks every stream between two nodes, as something between them that resets it would: both
+    /// are told, and what is on the way is lost.
+    pub fn break_streams(&mut self, one: NodeId, other: NodeId) {
+        for (from, to) in [(one, other), (other, one)] {
+            for ((local, remote), stream) in self.ends_of(to) {
+                if self.node_of(remote) == Some(from) {
+                    let segment = Segment::Fin;
+                    let content = Content::Segment { stream, segment };
+                    self.push(self.now, from, remote, local, content);
+                }
+            }
+        }
+    }
+
     /// Ends the process of a node. Its operating system closes its streams.
     pub fn crash(&mut self, node: NodeId) -> Option<H> {
         for (key, stream) in self.ends_of(node) {
