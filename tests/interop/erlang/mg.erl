@@ -1,7 +1,7 @@
 %% OTP's megaco as Media Gateway: registers with a controller, then obeys it, and says what it was
 %% asked. Terminations are UDP sockets, and a context of two relays between them.
 %%
-%%   erl -noshell -pa DIR -run mg main IP PORT MGC_IP MGC_PORT ENCODER MEDIA_IP SECONDS
+%%   erl -noshell -pa DIR -run mg main IP PORT MGC_IP MGC_PORT ENCODER CARRIER MEDIA_IP SECONDS
 %%
 %% Every line of output is `ok COMMAND …`, `fail …` or `info …`; the last, after SECONDS, is `done`.
 -module(mg).
@@ -23,8 +23,9 @@
 
 -define(CHOOSE, 16#FFFFFFFE).
 -define(ALL, 16#FFFFFFFF).
+-define(PACKAGES, " { Packages { g-2, root-2, nt-1, rtp-1 } }").
 
-main([Ip, Port, MgcIp, MgcPort, Encoder, MediaIp, Seconds]) ->
+main([Ip, Port, MgcIp, MgcPort, Encoder, Carrier, MediaIp, Seconds]) ->
     {ok, Address} = inet:parse_address(Ip),
     {ok, MgcAddress} = inet:parse_address(MgcIp),
     %% Contexts, and terminations: {{Context, Name}, Socket, Remote, PacketsIn, PacketsOut}.
@@ -36,20 +37,15 @@ main([Ip, Port, MgcIp, MgcPort, Encoder, MediaIp, Seconds]) ->
     ok = megaco:start(),
     ok = megaco:start_user(Mid, [
         {user_mod, ?MODULE},
-        {encoding_mod, encoder(Encoder)},
+        {encoding_mod, text:encoder(Encoder)},
         {encoding_config, []},
-        {send_mod, megaco_udp},
+        {send_mod, carrier(Carrier)},
         {protocol_version, 3},
         {auto_ack, true}
     ]),
-    {ok, Transport} = megaco_udp:start_transport(),
     Receive = megaco:user_info(Mid, receive_handle),
-    {ok, Handle, Control} = megaco_udp:open(Transport, [
-        {port, list_to_integer(Port)},
-        {receive_handle, Receive},
-        {udp_options, [{ip, Address}, family(Address)]}
-    ]),
-    Send = megaco_udp:create_send_handle(Handle, MgcAddress, list_to_integer(MgcPort)),
+    Here = {Address, list_to_integer(Port)},
+    {ok, Send, Control} = open(Carrier, Here, {MgcAddress, list_to_integer(MgcPort)}, Receive),
     {ok, Connection} = megaco:connect(Receive, preliminary_mid, Send, Control),
     log("info listening ~s ~s", [Ip, Port]),
     Restart = text:actions([
@@ -65,8 +61,35 @@ main([Ip, Port, MgcIp, MgcPort, Encoder, MediaIp, Seconds]) ->
     log("done", []),
     halt(0).
 
-encoder("pretty") -> megaco_pretty_text_encoder;
-encoder("compact") -> megaco_compact_text_encoder.
+carrier("udp") -> megaco_udp;
+carrier("tcp") -> megaco_tcp.
+
+open("udp", {Address, Port}, {MgcAddress, MgcPort}, Receive) ->
+    {ok, Transport} = megaco_udp:start_transport(),
+    {ok, Handle, Control} = megaco_udp:open(Transport, [
+        {port, Port},
+        {receive_handle, Receive},
+        {udp_options, [{ip, Address}, family(Address)]}
+    ]),
+    {ok, megaco_udp:create_send_handle(Handle, MgcAddress, MgcPort), Control};
+open("tcp", {Address, _}, {MgcAddress, MgcPort}, Receive) ->
+    {ok, Transport} = megaco_tcp:start_transport(),
+    connect(Transport, 50, [
+        {host, MgcAddress},
+        {port, MgcPort},
+        {receive_handle, Receive},
+        {tcp_options, [{ip, Address}, family(Address)]}
+    ]).
+
+%% The controller may not listen yet.
+connect(Transport, Tries, Options) ->
+    case megaco_tcp:connect(Transport, Options) of
+        {error, _} when Tries > 0 ->
+            timer:sleep(200),
+            connect(Transport, Tries - 1, Options);
+        Result ->
+            Result
+    end.
 
 family(Address) when tuple_size(Address) =:= 4 -> inet;
 family(_) -> inet6.
@@ -98,12 +121,12 @@ context(0) -> "-";
 context(?ALL) -> "*";
 context(Number) -> integer_to_list(Number).
 
-%% The replies to one command.
+%% The replies to one command. In binary the records of requests have as many fields as their version.
 command(Context, {addReq, {'AmmRequest', Id, Descriptors}}) ->
     Asked = text:term_id(Id),
     Name =
         case lists:member($$, Asked) of
-            true -> "ip/" ++ integer_to_list(ets:update_counter(state, next, 1));
+            true -> "ip/1/" ++ integer_to_list(ets:update_counter(state, next, 1));
             false -> Asked
         end,
     {Socket, Port} = open(),
@@ -126,18 +149,18 @@ command(Context, {subtractReq, {'SubtractRequest', Id, _}}) ->
     Gone = named(Context, text:term_id(Id)),
     log("ok subtract ~p ~p", [Context, length(Gone)]),
     [subtract(Each) || Each <- Gone];
-command(0, {auditValueRequest, {'AuditRequest', Id, _, _}}) ->
+command(0, {auditValueRequest, Audit}) ->
     log("ok audit_value root", []),
-    [["AuditValue = ", text:term_id(Id), " { Packages { g-2, root-2, nt-1, rtp-1 } }"]];
-command(Context, {auditValueRequest, {'AuditRequest', Id, _, _}}) ->
+    [["AuditValue = ", text:term_id(element(2, Audit)), ?PACKAGES]];
+command(Context, {auditValueRequest, Audit}) ->
     log("ok audit_value ~p", [Context]),
-    [audit("AuditValue", Each) || Each <- named(Context, text:term_id(Id))];
-command(0, {auditCapRequest, {'AuditRequest', Id, _, _}}) ->
+    [audit("AuditValue", Each) || Each <- named(Context, text:term_id(element(2, Audit)))];
+command(0, {auditCapRequest, Audit}) ->
     log("ok audit_capabilities root", []),
-    [["AuditCapability = ", text:term_id(Id), " { Packages { g-2, root-2, nt-1, rtp-1 } }"]];
-command(Context, {auditCapRequest, {'AuditRequest', Id, _, _}}) ->
+    [["AuditCapability = ", text:term_id(element(2, Audit)), ?PACKAGES]];
+command(Context, {auditCapRequest, Audit}) ->
     log("ok audit_capabilities ~p", [Context]),
-    [audit("AuditCapability", Each) || Each <- named(Context, text:term_id(Id))];
+    [audit("AuditCapability", Each) || Each <- named(Context, text:term_id(element(2, Audit)))];
 command(Context, {serviceChangeReq, {'ServiceChangeRequest', Ids, Parameters}}) ->
     log("ok service_change ~p ~s ~p", [Context, text:term_id(Ids), element(2, Parameters)]),
     [["ServiceChange = ", text:term_id(Ids)]];

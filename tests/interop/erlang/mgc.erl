@@ -1,11 +1,11 @@
 %% OTP's megaco as Media Gateway Controller: waits for a gateway's ServiceChange Restart, drives
 %% one context through its life, and says step by step what it saw.
 %%
-%%   erl -noshell -pa DIR -run mgc main IP PORT ENCODER MEDIA_IP
+%%   erl -noshell -pa DIR -run mgc main IP PORT ENCODER CARRIER MEDIA_IP
 %%
-%% ENCODER is pretty or compact. With a MEDIA_IP other than `none` RTP is sent through the context
-%% both ways and counted. Every line of output is `ok STEP …`, `fail STEP …` or `info …`; the last
-%% is `done`.
+%% ENCODER is pretty, compact or ber, CARRIER udp or tcp. With a MEDIA_IP other than `none` RTP is
+%% sent through the context both ways and counted. Every line of output is `ok STEP …`,
+%% `fail STEP …` or `info …`; the last is `done`.
 -module(mgc).
 -export([main/1]).
 -export([
@@ -26,25 +26,20 @@
 -define(WAIT_FOR_GATEWAY_MS, 30000).
 -define(RTP_PACKETS, 50).
 
-main([Ip, Port, Encoder, MediaIp]) ->
+main([Ip, Port, Encoder, Carrier, MediaIp]) ->
     register(driver, self()),
     {ok, Address} = inet:parse_address(Ip),
     Mid = mid(Address, list_to_integer(Port)),
     ok = megaco:start(),
     ok = megaco:start_user(Mid, [
         {user_mod, ?MODULE},
-        {encoding_mod, encoder(Encoder)},
+        {encoding_mod, text:encoder(Encoder)},
         {encoding_config, []},
-        {send_mod, megaco_udp},
+        {send_mod, carrier(Carrier)},
         {protocol_version, 3},
         {auto_ack, true}
     ]),
-    {ok, Transport} = megaco_udp:start_transport(),
-    {ok, _, _} = megaco_udp:open(Transport, [
-        {port, list_to_integer(Port)},
-        {receive_handle, megaco:user_info(Mid, receive_handle)},
-        {udp_options, [{ip, Address}, family(Address)]}
-    ]),
+    ok = listen(Carrier, Address, list_to_integer(Port), megaco:user_info(Mid, receive_handle)),
     log("info listening ~s ~s", [Ip, Port]),
     receive
         {gateway, Connection} ->
@@ -56,8 +51,24 @@ main([Ip, Port, Encoder, MediaIp]) ->
         halt(1)
     end.
 
-encoder("pretty") -> megaco_pretty_text_encoder;
-encoder("compact") -> megaco_compact_text_encoder.
+carrier("udp") -> megaco_udp;
+carrier("tcp") -> megaco_tcp.
+
+listen("udp", Address, Port, Receive) ->
+    {ok, Transport} = megaco_udp:start_transport(),
+    {ok, _, _} = megaco_udp:open(Transport, [
+        {port, Port},
+        {receive_handle, Receive},
+        {udp_options, [{ip, Address}, family(Address)]}
+    ]),
+    ok;
+listen("tcp", Address, Port, Receive) ->
+    {ok, Transport} = megaco_tcp:start_transport(),
+    megaco_tcp:listen(Transport, [
+        {port, Port},
+        {receive_handle, Receive},
+        {tcp_options, [{ip, Address}, {reuseaddr, true}, family(Address)]}
+    ]).
 
 family(Address) when tuple_size(Address) =:= 4 -> inet;
 family(_) -> inet6.

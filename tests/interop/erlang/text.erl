@@ -3,7 +3,12 @@
 %% OTP keeps its record definitions in header files that Debian packs elsewhere. So requests and
 %% replies are written as H.248 text, decoded by OTP's own codec, and handed to its engine.
 -module(text).
--export([actions/1, replies/1, sdp/1, sdp_lines/1, term_id/1, log/2]).
+-export([encoder/1, actions/1, replies/1, sdp/1, sdp_lines/1, term_id/1, log/2]).
+
+%% The module that encodes messages.
+encoder("pretty") -> megaco_pretty_text_encoder;
+encoder("compact") -> megaco_compact_text_encoder;
+encoder("ber") -> ber.
 
 %% The action requests of `Text`, which is what stands inside a transaction request.
 actions(Text) ->

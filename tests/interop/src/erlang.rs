@@ -12,20 +12,43 @@ use crate::{Folder, Namespace, Process, Run};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// How OTP writes its messages; it reads both.
+/// How OTP writes its messages; in text it reads both styles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoder {
     /// Long tokens, indented.
     Pretty,
     /// Short tokens.
     Compact,
+    /// Binary.
+    Ber,
 }
 
 impl Encoder {
-    fn name(self) -> &'static str {
+    /// The name in flags.
+    pub fn name(self) -> &'static str {
         match self {
             Encoder::Pretty => "pretty",
             Encoder::Compact => "compact",
+            Encoder::Ber => "ber",
+        }
+    }
+}
+
+/// What carries OTP's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// One message a datagram.
+    Udp,
+    /// TPKTs; the gateway connects.
+    Tcp,
+}
+
+impl Carrier {
+    /// The name in flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Carrier::Udp => "udp",
+            Carrier::Tcp => "tcp",
         }
     }
 }
@@ -36,11 +59,17 @@ pub fn start_mgc(
     namespace: &Namespace,
     folder: &Folder,
     address: SocketAddr,
-    encoder: Encoder,
+    (encoder, carrier): (Encoder, Carrier),
     media: Option<&str>,
 ) -> Process {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
-    let arguments = [&ip, &port, encoder.name(), media.unwrap_or("none")];
+    let arguments = [
+        &ip,
+        &port,
+        encoder.name(),
+        carrier.name(),
+        media.unwrap_or("none"),
+    ];
     start(namespace, folder, "mgc", &arguments)
 }
 
@@ -51,14 +80,17 @@ pub fn start_mg(
     folder: &Folder,
     address: SocketAddr,
     mgc: SocketAddr,
-    encoder: Encoder,
+    (encoder, carrier): (Encoder, Carrier),
     media: &str,
     life: Duration,
 ) -> Process {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let (mgc_ip, mgc_port) = (mgc.ip().to_string(), mgc.port().to_string());
     let life = life.as_secs().to_string();
-    let arguments = [&ip, &port, &mgc_ip, &mgc_port, encoder.name(), media, &life];
+    let (encoder, carrier) = (encoder.name(), carrier.name());
+    let arguments = [
+        &ip, &port, &mgc_ip, &mgc_port, encoder, carrier, media, &life,
+    ];
     start(namespace, folder, "mg", &arguments)
 }
 
@@ -82,7 +114,7 @@ fn compile(folder: &Folder) {
     let run = Command::new("erlc")
         .arg("-o")
         .arg(folder.path())
-        .args(["text.erl", "mgc.erl", "mg.erl"].map(|source| sources.join(source)))
+        .args(["text.erl", "ber.erl", "mgc.erl", "mg.erl"].map(|source| sources.join(source)))
         .stdin(Stdio::null())
         .output();
     let run = run.unwrap_or_else(|fault| {

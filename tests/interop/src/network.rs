@@ -196,13 +196,17 @@ impl Network {
 
     /// Starts the control processes and a media process, and waits until it has registered.
     pub fn whole(layout: Layout) -> Self {
+        Self::whole_over(layout, "compact,udp")
+    }
+
+    /// The same with this encoding and transport of H.248.
+    pub fn whole_over(layout: Layout, h248: &str) -> Self {
         let mut network = Self::control(layout);
-        network.start(
-            "media",
-            MEDIA,
-            "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
-             --address 127.0.0.2,fd00::2 --ports 20000-29999 --io udp",
+        let line = format!(
+            "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 --h248 {h248} \
+             --address 127.0.0.2,fd00::2 --ports 20000-29999 --io udp"
         );
+        network.start("media", MEDIA, &line);
         network.wait_for_gateway();
         network
     }

@@ -42,7 +42,11 @@ fn assert_calls(analysis: &Analysis, protocols: &[&str]) {
 }
 
 fn calls(layout: Layout, ues: &Ues, protocols: &[&str]) {
-    let network = Network::whole(layout);
+    calls_over(layout, "compact,udp", ues, protocols);
+}
+
+fn calls_over(layout: Layout, h248: &str, ues: &Ues, protocols: &[&str]) {
+    let network = Network::whole_over(layout, h248);
     network.import(ues);
     network.exercise(ues);
     network.finish(|analysis| assert_calls(analysis, protocols));
@@ -54,6 +58,26 @@ fn sipp_calls_over_ipv4() {
         Layout::Together,
         &Ues::new(Family::V4, Family::V4),
         &["sip", "megaco", "rtp"],
+    );
+}
+
+#[test]
+fn sipp_calls_with_binary_h248_over_tcp() {
+    calls_over(
+        Layout::Together,
+        "ber,tcp",
+        &Ues::new(Family::V4, Family::V6),
+        &["sip", "tpkt", "rtp"],
+    );
+}
+
+#[test]
+fn sipp_calls_with_binary_h248_over_udp() {
+    calls_over(
+        Layout::Together,
+        "ber,udp",
+        &Ues::new(Family::V4, Family::V6),
+        &["sip", "h248", "rtp"],
     );
 }
 

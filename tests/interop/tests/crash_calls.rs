@@ -16,9 +16,9 @@ fn wait_for_nothing(network: &Network) {
     });
 }
 
-fn control_dies(layout: Layout) {
+fn control_dies(layout: Layout, h248: &str) {
     let ues = Ues::new(Family::V4, Family::V6);
-    let mut network = Network::whole(layout);
+    let mut network = Network::whole_over(layout, h248);
     network.import(&ues);
     let [alice, bob, carol, _] = ues.all().map(|ue| network.register(ue));
     let calls = [
@@ -51,12 +51,17 @@ fn control_dies(layout: Layout) {
 
 #[test]
 fn a_call_outlives_a_kill_of_the_one_process() {
-    control_dies(Layout::Together);
+    control_dies(Layout::Together, "compact,udp");
 }
 
 #[test]
 fn a_call_outlives_a_kill_of_the_p_cscf() {
-    control_dies(Layout::Apart);
+    control_dies(Layout::Apart, "compact,udp");
+}
+
+#[test]
+fn a_call_outlives_a_kill_of_control_with_binary_over_tcp() {
+    control_dies(Layout::Together, "ber,tcp");
 }
 
 /// Control is killed in a call; then one end holds it, takes it back, speaks on and hangs up.
@@ -102,9 +107,9 @@ fn the_callee_changes_and_ends_a_call_that_outlived_a_kill() {
 }
 
 /// Media is killed, alone or with control: the call is released, and the next one is heard.
-fn media_dies(with_control: bool) {
+fn media_dies(with_control: bool, h248: &str) {
     let ues = Ues::new(Family::V4, Family::V4);
-    let mut network = Network::whole(Layout::Together);
+    let mut network = Network::whole_over(Layout::Together, h248);
     network.import(&ues);
     let [alice, ..] = ues.all().map(|ue| network.register(ue));
     let [calling, answering] = network.start_call(&ues.alice, &alice, &ues.dave);
@@ -132,10 +137,15 @@ fn media_dies(with_control: bool) {
 
 #[test]
 fn a_call_ends_with_its_media_process_and_the_next_one_is_heard() {
-    media_dies(false);
+    media_dies(false, "compact,udp");
+}
+
+#[test]
+fn a_call_ends_with_its_media_process_with_text_over_tcp() {
+    media_dies(false, "pretty,tcp");
 }
 
 #[test]
 fn a_call_is_released_when_both_processes_are_killed() {
-    media_dies(true);
+    media_dies(true, "compact,udp");
 }

@@ -1,0 +1,80 @@
+//! A gateway with two controllers: when one is killed it goes to the other.
+
+use std::time::Duration;
+
+use interop::{Capture, Folder, Namespace, Process, strowger};
+
+const FIRST: &str = "127.0.0.1";
+const SECOND: &str = "127.0.0.3";
+const MEDIA: &str = "127.0.0.2:9081";
+/// Longer than a silence, the request that it provokes and a pause after it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn start_control(namespace: &Namespace, folder: &Folder, ip: &str) -> Process {
+    let name = format!("control-{ip}");
+    let line = format!(
+        "control --roles pcscf --realm ims.test --icscf 127.0.0.9:5060 --sip {ip}:5060 \
+         --mgc {ip}:2944 --state {name}"
+    );
+    let arguments: Vec<&str> = line.split_whitespace().collect();
+    strowger::start(namespace, folder, &name, &format!("{ip}:9080"), &arguments)
+}
+
+/// The gateway in service at the controller of this address.
+fn serves(namespace: &Namespace, folder: &Folder, ip: &str) -> bool {
+    let status = strowger::status(namespace, folder, &format!("{ip}:9080"));
+    let gateways = status.and_then(|status| status["media_gateways"].as_array().cloned());
+    gateways.is_some_and(|all| all.iter().any(|each| each["state"] == "in service"))
+}
+
+/// The controller to which the gateway believes to belong.
+fn believes(namespace: &Namespace, folder: &Folder, ip: &str) -> bool {
+    let status = strowger::status(namespace, folder, MEDIA);
+    status.is_some_and(|status| {
+        let gateway = &status["gateways"][0];
+        gateway["state"] == "in service" && gateway["mgc"] == format!("{ip}:2944")
+    })
+}
+
+fn a_gateway_goes_to_the_second_controller(h248: &str, protocol: &str) {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    let capture = Capture::start(&namespace, &folder);
+    let first = start_control(&namespace, &folder, FIRST);
+    let mut second = start_control(&namespace, &folder, SECOND);
+    let line = format!(
+        "media --functions trgw --mgc {FIRST}:2944,{SECOND}:2944 --mid 127.0.0.2:2944 \
+         --h248 {h248} --address 127.0.0.2 --ports 20000-20099 --io udp"
+    );
+    let arguments: Vec<&str> = line.split_whitespace().collect();
+    let mut media = strowger::start(&namespace, &folder, "media", MEDIA, &arguments);
+    let wait_for = |ip: &str| {
+        strowger::wait_until(PATIENCE, &format!("{ip} controls the gateway"), || {
+            serves(&namespace, &folder, ip) && believes(&namespace, &folder, ip)
+        });
+    };
+    wait_for(FIRST);
+    assert!(!serves(&namespace, &folder, SECOND));
+    drop(first);
+    wait_for(SECOND);
+    // The first one is back and not in control, until the second one is gone.
+    let first = start_control(&namespace, &folder, FIRST);
+    assert!(believes(&namespace, &folder, SECOND));
+    assert!(second.is_running() && media.is_running());
+    drop(second);
+    wait_for(FIRST);
+    drop(first);
+    // Of the admin interface's ports tshark makes what it likes.
+    let (analysis, port) = (capture.stop(), "(tcp.port == 2944 || udp.port == 2944)");
+    assert!(analysis.count(protocol) > 0);
+    assert_eq!(analysis.count(&format!("{port} && _ws.malformed")), 0);
+}
+
+#[test]
+fn a_gateway_over_tcp_goes_to_the_second_controller() {
+    a_gateway_goes_to_the_second_controller("ber,tcp", "tpkt");
+}
+
+#[test]
+fn a_gateway_over_udp_goes_to_the_second_controller() {
+    a_gateway_goes_to_the_second_controller("compact,udp", "megaco");
+}
