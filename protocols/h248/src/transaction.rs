@@ -41,7 +41,7 @@ mod outgoing;
 mod peer;
 mod segment;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -351,7 +351,8 @@ pub struct Endpoint<T> {
     config: Config,
     entropy: Entropy,
     next_id: TransactionId,
-    peers: HashMap<PeerAddress, Peer>,
+    /// Few as a rule, looked up several times for each message.
+    peers: BTreeMap<PeerAddress, Peer>,
     strangers: usize,
     requests: BTreeMap<TransactionId, Request<T>>,
     timers: TimerQueue<Timer>,
@@ -393,7 +394,7 @@ impl<T: Copy> Endpoint<T> {
             config,
             entropy,
             next_id,
-            peers: HashMap::new(),
+            peers: BTreeMap::new(),
             strangers: 0,
             requests: BTreeMap::new(),
             timers: TimerQueue::new(),
@@ -546,9 +547,19 @@ impl<T: Copy> Endpoint<T> {
 
     /// The next thing to do or to know; `None` when there is nothing until the next call.
     pub fn poll_output(&mut self) -> Option<Output<T>> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
-        }
+        let message = |(to, bytes)| Output::Transmit { to, bytes };
+        self.poll_event()
+            .or_else(|| self.poll_message().map(message))
+    }
+
+    /// The next thing to do or to know but messages to send: what is answered before these are
+    /// polled goes with them.
+    pub fn poll_event(&mut self) -> Option<Output<T>> {
+        self.events.pop_front()
+    }
+
+    /// The next message to send, and where to.
+    pub fn poll_message(&mut self) -> Option<(PeerAddress, Vec<u8>)> {
         while let Some(&to) = self.ready.front() {
             let timers = &mut self.timers;
             match self
@@ -556,7 +567,7 @@ impl<T: Copy> Endpoint<T> {
                 .get_mut(&to)
                 .and_then(|peer| peer.next_message(timers))
             {
-                Some(bytes) => return Some(Output::Transmit { to, bytes }),
+                Some(bytes) => return Some((to, bytes)),
                 None => {
                     self.ready.pop_front();
                     self.forget_stranger(to);

@@ -128,10 +128,12 @@ impl<T: Copy> Endpoint<T> {
             false => peer.rto(),
         };
         let repeats = imm_ack_required || is_segmented && peer.is_datagram();
-        let repetition = repeats.then(|| Repetition {
-            timer: self.timers.set(now + interval, Timer::RepeatReply(handle)),
-            interval,
-            until: now + T_MAX,
+        let repetition = repeats.then(|| {
+            Box::new(Repetition {
+                timer: self.timers.set(now + interval, Timer::RepeatReply(handle)),
+                interval,
+                until: now + T_MAX,
+            })
         });
         peer.replies
             .insert(handle.id, KeptReply { sent, repetition });
@@ -167,11 +169,11 @@ impl<T: Copy> Endpoint<T> {
         let timer = self.set_timer(at, Timer::RepeatReply(handle));
         let peer = self.peers.get_mut(&handle.peer);
         if let Some(reply) = peer.and_then(|peer| peer.replies.get_mut(&handle.id)) {
-            reply.repetition = Some(Repetition {
+            reply.repetition = Some(Box::new(Repetition {
                 timer,
                 interval,
                 until: repetition.until,
-            });
+            }));
         }
     }
 

@@ -17,6 +17,9 @@ use crate::transport::tpkt;
 /// Most acknowledgements that wait for a message to go with.
 const ACKNOWLEDGEMENTS_MAX: usize = 64;
 
+/// Room that a message takes at first.
+const MESSAGE_LEN_USUAL: usize = BUNDLE_LEN_MAX + 100;
+
 /// One peer: association, round trip estimate, its requests, and what is queued for it.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -47,6 +50,8 @@ pub(super) struct Peer {
     /// Transactions to send, one behind the other, and where each ends.
     queue: Vec<u8>,
     ends: VecDeque<End>,
+    /// Room to write a transaction in.
+    scratch: Vec<u8>,
     /// Replies to acknowledge.
     acknowledgements: Vec<TransactionId>,
     acknowledge_now: bool,
@@ -90,7 +95,7 @@ pub(super) struct KeptReply {
     /// The transaction as it was sent, or its segments that are not acknowledged.
     pub(super) sent: Sent,
     /// Present while it insists on an acknowledgement.
-    pub(super) repetition: Option<Repetition>,
+    pub(super) repetition: Option<Box<Repetition>>,
 }
 
 /// A reply as it was sent.
@@ -136,6 +141,7 @@ impl Peer {
             header: Vec::new(),
             queue: Vec::new(),
             ends: VecDeque::new(),
+            scratch: Vec::new(),
             acknowledgements: Vec::new(),
             acknowledge_now: false,
             acknowledge_timer: None,
@@ -243,13 +249,15 @@ impl Peer {
 
     // Queueing.
 
-    pub(super) fn encode(&self, transaction: &Transaction) -> Result<Encoded, Unencodable> {
-        let mut octets = Vec::with_capacity(512);
-        self.write(transaction, &mut octets)?;
-        Ok(Encoded {
-            octets: octets.into_boxed_slice(),
+    pub(super) fn encode(&mut self, transaction: &Transaction) -> Result<Encoded, Unencodable> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let encoded = self.write(transaction, &mut scratch).map(|()| Encoded {
+            octets: Box::from(scratch.as_slice()),
             is_binary: self.encoding == Encoding::Binary,
-        })
+        });
+        self.scratch = scratch;
+        encoded
     }
 
     fn write(&self, transaction: &Transaction, out: &mut Vec<u8>) -> Result<(), Unencodable> {
@@ -326,34 +334,30 @@ impl Peer {
             self.is_ready = false;
             return None;
         }
-        let mut transactions = Vec::new();
-        let mut is_binary = self.ends.front().map(|end| end.is_binary);
         let here = self.encoding == Encoding::Binary;
-        if !self.acknowledgements.is_empty() && is_binary.is_none_or(|binary| binary == here) {
-            is_binary = Some(here);
-            self.write_acknowledgements(&mut transactions);
+        let is_binary = self.ends.front().map_or(here, |end| end.is_binary);
+        let mut message = Vec::with_capacity(MESSAGE_LEN_USUAL.min(
+            self.header.len() + self.queue.len(),
+        ));
+        if !is_binary {
+            message.extend_from_slice(&self.header);
+        }
+        let begin = message.len();
+        if !self.acknowledgements.is_empty() && is_binary == here {
+            self.write_acknowledgements(&mut message);
             if let Some(timer) = self.acknowledge_timer.take() {
                 timers.cancel(timer);
             }
             self.acknowledge_now = false;
         }
-        let is_binary = is_binary.unwrap_or(here);
-        self.bundle(&mut transactions, is_binary);
-        Some(self.message(&transactions, is_binary))
-    }
-
-    /// A message of transactions in one encoding.
-    fn message(&self, transactions: &[u8], is_binary: bool) -> Vec<u8> {
-        if is_binary {
-            let mut message = Vec::new();
-            let version = self.association.version;
-            binary::wrap_transactions(version, &self.mid, transactions, &mut message);
-            return message;
+        self.bundle(&mut message, begin, is_binary);
+        if !is_binary {
+            return Some(message);
         }
-        let mut message = Vec::with_capacity(self.header.len() + transactions.len());
-        message.extend_from_slice(&self.header);
-        message.extend_from_slice(transactions);
-        message
+        let mut wrapped = Vec::with_capacity(message.len() + self.overhead(Encoding::Binary));
+        let version = self.association.version;
+        binary::wrap_transactions(version, &self.mid, &message, &mut wrapped);
+        Some(wrapped)
     }
 
     fn write_acknowledgements(&mut self, out: &mut Vec<u8>) {
@@ -370,8 +374,9 @@ impl Peer {
         debug_assert_eq!(written, Ok(()));
     }
 
-    /// Moves transactions of one encoding from the queue into `transactions`, as many as fit.
-    fn bundle(&mut self, transactions: &mut Vec<u8>, is_binary: bool) {
+    /// Moves transactions of one encoding from the queue into `message`, as many as fit; what
+    /// stands in it from `begin` on are acknowledgements.
+    fn bundle(&mut self, message: &mut Vec<u8>, begin: usize, is_binary: bool) {
         let len_max = match self.association.transport {
             Transport::Datagram => BUNDLE_LEN_MAX,
             Transport::Reliable => STREAM_BUNDLE_LEN_MAX,
@@ -381,8 +386,9 @@ impl Peer {
             true => binary::message_overhead_max(&self.mid),
             false => self.header.len(),
         };
-        let head = overhead + transactions.len();
-        let has_acknowledgements = !transactions.is_empty();
+        let acknowledgements = message.len() - begin;
+        let head = overhead + acknowledgements;
+        let has_acknowledgements = acknowledgements > 0;
         let mut taken = 0;
         for count in 0..TRANSACTIONS_MAX - 1 {
             let Some(end) = self.ends.front().filter(|end| end.is_binary == is_binary) else {
@@ -399,7 +405,7 @@ impl Peer {
                 break;
             }
         }
-        transactions.extend_from_slice(&self.queue[..taken]);
+        message.extend_from_slice(&self.queue[..taken]);
         self.queue.drain(..taken);
         for end in &mut self.ends {
             end.at -= taken;
