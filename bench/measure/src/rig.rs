@@ -24,8 +24,16 @@ pub const MGC: &str = "127.0.0.1:2944";
 const MEDIA: &str = "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 --io udp";
 /// Ports for some thousand calls a second: each rests for 5 s.
 const PORTS: &str = "--address 127.0.0.2,127.0.0.12 --ports 20000-49999";
-/// For as many set-ups as the process can do.
-const MANY_PORTS: &str = "--address 127.0.0.2,127.0.0.12,127.0.0.22,127.0.0.32 --ports 10000-59999";
+/// For as many set-ups as the process can do; each side of a call in a realm of its own.
+const GATEWAY: &str = r#"
+io = "udp"
+[[mg]]
+function = "trgw"
+mgc = ["127.0.0.1:2944"]
+mid = "127.0.0.2:2944"
+realms = { access = ["127.0.0.2", "127.0.0.22"], core = ["127.0.0.12", "127.0.0.32"] }
+ports = "10000-59999"
+"#;
 const MEDIA_ADMIN: &str = "127.0.0.2:9081";
 
 /// Where Kamailio's P-CSCF listens.
@@ -444,7 +452,8 @@ impl MediaRig {
     /// Starts it on a core; it looks for its controller at [`MGC`].
     pub fn start(core: usize) -> Self {
         let (namespace, folder) = (Namespace::new(), Folder::new());
-        let mut command = pinned(&namespace, core, &format!("{MEDIA} {MANY_PORTS}"));
+        folder.write("media.toml", GATEWAY);
+        let mut command = pinned(&namespace, core, "media --config media.toml");
         command.args(["--log", "warn", "--admin", MEDIA_ADMIN]);
         let media = Process::start("media", &mut command, folder.path());
         MediaRig {
