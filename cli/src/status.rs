@@ -81,7 +81,7 @@ pub fn fetch_with(client: &mut Client) -> Result<Value, Failure> {
 }
 
 /// Figures in the order in which people look for them; what is not listed follows.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "draining",
     "roles",
     "realm",
@@ -98,6 +98,7 @@ const ORDER: [&str; 18] = [
     "contexts",
     "terminations",
     "flows",
+    "sockets_kept",
     "timers",
     "journal",
 ];

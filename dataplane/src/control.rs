@@ -66,8 +66,8 @@ pub enum Event {
         /// When the silence began.
         since: Instant,
     },
-    /// All workers have let go of a flow that was to be closed, and its socket is closed. The port
-    /// rests.
+    /// All workers have let go of a flow that was to be closed. The port rests; its socket is
+    /// closed, or kept for the next use.
     Closed {
         /// The flow.
         flow: FlowId,
@@ -133,6 +133,8 @@ pub(crate) enum Command {
     Close {
         flow: FlowId,
         generation: u32,
+        /// The endpoint stays for the next use.
+        keep: bool,
     },
 }
 
@@ -194,7 +196,7 @@ struct Record {
 
 enum State {
     Closed { free_at: Instant },
-    Open { endpoint: Endpoint },
+    Open,
     Closing { workers_left: usize },
 }
 
@@ -235,8 +237,10 @@ impl Control {
         self.wakes_deferred = true;
     }
 
-    /// Wakes the workers for the commands given since the last time.
+    /// Wakes the workers for the commands given since the last time. Paths that led out by what
+    /// was closed are published before, unless they were closed or set anew themselves meanwhile.
     pub fn wake_workers(&mut self) {
+        self.publish_outdated();
         if std::mem::take(&mut self.wakes_due) {
             for sleeper in &self.shared.sleepers {
                 sleeper.wake();
@@ -265,7 +269,7 @@ impl Control {
                 return Err(Error::Resting { until: free_at });
             }
             State::Closed { .. } => {}
-            State::Open { .. } | State::Closing { .. } => return Err(Error::InUse),
+            State::Open | State::Closing { .. } => return Err(Error::InUse),
         }
         self.reserve(1)?;
         let endpoint = self.endpoints.open(flow, local).map_err(Error::Io)?;
@@ -277,9 +281,7 @@ impl Control {
         let record = &mut self.flows[flow.index()];
         record.generation = record.generation.wrapping_add(1);
         let generation = record.generation;
-        record.state = State::Open {
-            endpoint: endpoint.clone(),
-        };
+        record.state = State::Open;
         self.shared.claims.open(flow, generation);
         self.publish(|| Command::Open {
             flow,
@@ -351,7 +353,7 @@ impl Control {
             self.outdate_feeders(flow);
         }
         self.publish_path(flow);
-        self.publish_outdated();
+        self.follow_up();
         Ok(())
     }
 
@@ -366,16 +368,18 @@ impl Control {
         self.unlink(flow);
         let workers_left = self.workers.len();
         let record = &mut self.flows[flow.index()];
-        let state = std::mem::replace(&mut record.state, State::Closing { workers_left });
-        if let State::Open { endpoint } = state {
-            self.endpoints.stop(flow, &endpoint);
-        }
+        record.state = State::Closing { workers_left };
+        let keep = self.endpoints.stop(flow);
         record.path = None;
         record.latched = None;
         self.outdate_feeders(flow);
         self.shared.claims.close(flow, generation);
-        self.publish(|| Command::Close { flow, generation });
-        self.publish_outdated();
+        self.publish(|| Command::Close {
+            flow,
+            generation,
+            keep,
+        });
+        self.follow_up();
         Ok(())
     }
 
@@ -412,6 +416,11 @@ impl Control {
         self.flows.get(flow.index())?.latched
     }
 
+    /// Endpoints that the back-end keeps for ports that are closed, as a kernel socket each.
+    pub fn endpoints_kept(&self) -> usize {
+        self.endpoints.kept()
+    }
+
     /// Counters of each worker.
     pub fn worker_stats(&self) -> impl Iterator<Item = WorkerStats> + '_ {
         self.shared.workers.iter().map(WorkerCounters::stats)
@@ -422,6 +431,16 @@ impl Control {
     /// each path that leads out by the flow, but these wait by themselves.
     pub fn has_room(&self, commands: usize) -> bool {
         self.outdated.is_empty() && self.reserve(commands).is_ok()
+    }
+
+    /// True when paths wait to be published anew, which [`Control::poll_event`] does.
+    pub fn is_behind(&self) -> bool {
+        !self.outdated.is_empty()
+    }
+
+    /// True when a worker has no room for another command.
+    pub fn is_busy(&self) -> bool {
+        self.reserve(1).is_err()
     }
 
     /// True when the workers have done every command so far.
@@ -511,13 +530,13 @@ impl Control {
 
     fn is_current(&self, flow: FlowId, generation: u32) -> bool {
         let record = &self.flows[flow.index()];
-        record.generation == generation && matches!(record.state, State::Open { .. })
+        record.generation == generation && matches!(record.state, State::Open)
     }
 
     fn open_record(&self, flow: FlowId) -> Result<&Record, Error> {
         let record = self.flows.get(flow.index()).ok_or(Error::NotOpen)?;
         match record.state {
-            State::Open { .. } => Ok(record),
+            State::Open => Ok(record),
             State::Closed { .. } | State::Closing { .. } => Err(Error::NotOpen),
         }
     }
@@ -585,6 +604,13 @@ impl Control {
             generation,
             path: Arc::clone(&path),
         });
+    }
+
+    /// Publishes outdated paths, at once or with all else that the workers are woken for.
+    fn follow_up(&mut self) {
+        if !self.wakes_deferred {
+            self.publish_outdated();
+        }
     }
 
     fn publish_outdated(&mut self) {

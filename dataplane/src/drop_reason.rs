@@ -30,6 +30,8 @@ drop_reasons! {
     Malformed => "malformed",
     /// To a port on which no flow is open.
     UnknownFlow => "unknown_flow",
+    /// To a port that was closed and has not been opened again: late packets of its former use.
+    RestingPort => "resting_port",
     /// Handed over for a use of the port that has ended meanwhile.
     StaleFlow => "stale_flow",
     /// The flow is open and no path has been set.

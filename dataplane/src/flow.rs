@@ -1,8 +1,8 @@
 //! The table of flows: what all workers share of it, and what each keeps.
 
-use crate::FlowId;
 use crate::latch::LatchState;
 use crate::path::Compiled;
+use crate::{DropReason, FlowId};
 use base::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,6 +122,23 @@ impl FlowEntry {
             last_arrival: Instant::ZERO,
             watched_from: Instant::ZERO,
             silence: None,
+        }
+    }
+
+    /// The entry after a use.
+    pub(crate) fn ended(generation: u32) -> Self {
+        Self {
+            generation,
+            ..Self::closed()
+        }
+    }
+
+    /// Why what comes while the flow is not open is dropped.
+    pub(crate) fn refusal(&self) -> DropReason {
+        // Generations begin at 1.
+        match self.generation {
+            0 => DropReason::UnknownFlow,
+            _ => DropReason::RestingPort,
         }
     }
 

@@ -260,7 +260,7 @@ impl Worker {
                 } => {
                     self.core.flows[flow.index()] = FlowEntry::opened(generation);
                     self.core.out.open[flow.index()] = true;
-                    self.io.open(flow, endpoint);
+                    self.io.open(flow, endpoint, &mut self.core.out.drops);
                     self.function.handle_open(flow);
                 }
                 Command::SetPath {
@@ -270,8 +270,12 @@ impl Worker {
                 } => {
                     self.core.set_path(now, flow, generation, path);
                 }
-                Command::Close { flow, generation } => {
-                    let endpoint = self.io.close(flow);
+                Command::Close {
+                    flow,
+                    generation,
+                    keep,
+                } => {
+                    let endpoint = self.io.close(flow, keep);
                     self.core.close(flow, generation, endpoint);
                 }
             }
@@ -384,7 +388,8 @@ impl Core {
     fn close(&mut self, flow: FlowId, generation: u32, endpoint: Option<Endpoint>) {
         self.wheel.cancel(flow);
         self.out.open[flow.index()] = false;
-        let entry = std::mem::replace(&mut self.flows[flow.index()], FlowEntry::closed());
+        let ended = FlowEntry::ended(generation);
+        let entry = std::mem::replace(&mut self.flows[flow.index()], ended);
         self.reports.push(Report::Closed {
             flow,
             generation,
@@ -520,7 +525,7 @@ impl Core {
     fn owner(&mut self, flow: FlowId) -> Result<Owner, DropReason> {
         let entry = &mut self.flows[flow.index()];
         if !entry.open {
-            return Err(DropReason::UnknownFlow);
+            return Err(entry.refusal());
         }
         if entry.path.is_none() {
             return Err(DropReason::NoPath);

@@ -61,7 +61,7 @@ impl Rig {
         let local = backend.addresses.local(FLOW).unwrap();
         let endpoint = backend.endpoints.open(FLOW, local).unwrap();
         for io in &mut backend.ios {
-            io.open(FLOW, endpoint.clone());
+            io.open(FLOW, endpoint.clone(), &mut DropCounts::default());
         }
         Self {
             backend,
@@ -542,8 +542,8 @@ fn echo_without_privileges(near: IpAddr, far: &UdpSocket) {
     let local = backend.addresses.local(FLOW).unwrap();
     let endpoint = backend.endpoints.open(FLOW, local).unwrap();
     let io = &mut backend.ios[0];
-    io.open(FLOW, endpoint);
     let (mut burst, mut drops) = (Burst::new(), DropCounts::default());
+    io.open(FLOW, endpoint, &mut drops);
     for _ in 0..20 {
         far.send_to(b"echo", local).unwrap();
         io.wait(Some(Duration::from_millis(100)));

@@ -5,6 +5,7 @@ mod namespace;
 
 use conformance::{PROPERTIES, Rig, af_xdp_rig, sim_rig, udp_rig};
 use dataplane::io::af_xdp::Mode;
+use dataplane::io::udp;
 use namespace::{Pair, Way};
 
 fn conforms(rig: impl Fn() -> Rig) {
@@ -32,12 +33,17 @@ fn sim_conforms_over_ipv6() {
 #[test]
 fn udp_conforms_over_ipv4() {
     // Another loopback address than the usual one, so that nobody else's ports are in the way.
-    conforms(|| udp_rig([127, 8, 7, 1].into()));
+    conforms(|| udp_rig([127, 8, 7, 1].into(), udp::KEPT_MAX));
 }
 
 #[test]
 fn udp_conforms_over_ipv6() {
-    conforms(|| udp_rig("::1".parse().unwrap()));
+    conforms(|| udp_rig("::1".parse().unwrap(), udp::KEPT_MAX));
+}
+
+#[test]
+fn udp_conforms_without_room_for_kept_sockets() {
+    conforms(|| udp_rig([127, 8, 7, 2].into(), 0));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use dataplane::io::udp;
 use dataplane::{
-    Clock, Config, Context, Control, Datagram, Event, FlowId, Function, Idle, LocalAddress,
-    LocalAddresses, Path, Verdict, runtime,
+    Clock, Config, Context, Control, Datagram, DropReason, Error, Event, FlowId, Function, Idle,
+    LocalAddress, LocalAddresses, Path, Verdict, runtime,
 };
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,10 +44,15 @@ impl Rig {
     }
 
     fn start_with(ip: [u8; 4], idle: Idle, last_port: u16) -> Self {
+        Self::start_keeping(ip, idle, last_port, udp::KEPT_MAX)
+    }
+
+    fn start_keeping(ip: [u8; 4], idle: Idle, last_port: u16, kept_max: usize) -> Self {
         let ip = IpAddr::from(ip);
         let addresses = LocalAddresses::new(&[LocalAddress::new(ip, 21_000..=last_port)]).unwrap();
         let udp = udp::UdpConfig {
             workers: WORKERS,
+            kept_max,
             ..udp::UdpConfig::default()
         };
         let backend = udp::backend(&addresses, &udp).unwrap();
@@ -215,7 +221,8 @@ fn idle_workers_sleep_and_wake_for_commands_and_packets() {
 
 #[test]
 fn an_event_makes_the_control_readable() {
-    let mut rig = Rig::start([127, 8, 7, 13]);
+    let idle = Idle::Block { after_turns: 2 };
+    let mut rig = Rig::start_keeping([127, 8, 7, 13], idle, 21_999, 0);
     let epoll = udp_batch::Epoll::new().unwrap();
     epoll.add(rig.control(), 0).unwrap();
     let mut events = udp_batch::Events::new(1);
@@ -237,7 +244,7 @@ fn an_event_makes_the_control_readable() {
     };
     assert_eq!(closed, Event::Closed { flow, free_at: now });
     assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 0);
-    // The socket is closed: somebody else may have the port.
+    // The socket was not kept and is closed: somebody else may have the port.
     let local = rig.local(21_000);
     drop(UdpSocket::bind(local).unwrap());
     rig.control().open_flow(now, local).unwrap();
@@ -252,6 +259,58 @@ fn dropping_the_control_ends_the_workers_and_closes_their_ports() {
     assert!(UdpSocket::bind(local).is_err());
     rig.stop();
     assert!(UdpSocket::bind(local).is_ok());
+}
+
+#[test]
+fn a_closed_port_keeps_its_socket_and_nothing_that_comes_meanwhile() {
+    let mut rig = Rig::start([127, 8, 7, 19]);
+    let ((sender, _), (sink, sink_address)) = (host(), host());
+    let local = rig.local(21_000);
+    for round in 1..=3_u8 {
+        let (one, two) = rig.call(21_000, sink_address, sink_address);
+        rig.await_settled();
+        assert_eq!(rig.control().endpoints_kept(), 0);
+        sender.send_to(&[round], local).unwrap();
+        let mut buffer = [0; 16];
+        let (bytes, _) = sink.recv_from(&mut buffer).unwrap();
+        assert_eq!(buffer[..bytes], [round]);
+        for flow in [one, two] {
+            rig.control().close_flow(flow).unwrap();
+        }
+        rig.await_settled();
+        let now = rig.clock.now();
+        let closed = std::iter::from_fn(|| rig.control().poll_event(now)).count();
+        assert_eq!((closed, rig.control().endpoints_kept()), (2, 2));
+        assert!(UdpSocket::bind(local).is_err(), "it is still ours");
+        for _ in 0..5 {
+            sender.send_to(b"late", local).unwrap();
+        }
+        rig.await_rest();
+        let late: u64 = rig
+            .control()
+            .worker_stats()
+            .map(|stats| stats.drops.of(DropReason::RestingPort))
+            .sum();
+        assert_eq!(late, 5 * u64::from(round));
+    }
+    rig.stop();
+    assert!(UdpSocket::bind(local).is_ok());
+}
+
+#[test]
+fn a_port_that_somebody_else_holds_is_refused_and_another_served() {
+    let mut rig = Rig::start([127, 8, 7, 20]);
+    let theirs = UdpSocket::bind(rig.local(21_000)).unwrap();
+    let (now, local) = (rig.clock.now(), rig.local(21_000));
+    let refused = rig.control().open_flow(now, local);
+    assert!(
+        matches!(&refused, Err(Error::Io(fault)) if fault.kind() == ErrorKind::AddrInUse),
+        "{refused:?}"
+    );
+    rig.call(21_002, host().1, host().1);
+    drop(theirs);
+    assert!(rig.control().open_flow(now, local).is_ok());
+    rig.stop();
 }
 
 #[test]

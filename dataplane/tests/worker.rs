@@ -502,6 +502,9 @@ fn a_closed_port_rests() {
 
     rig.send(0, remote(9), 10_000, b"late");
     rig.settle();
+    rig.send(0, remote(9), 10_018, b"to a port never opened");
+    rig.settle();
+    assert_eq!(rig.drops(DropReason::RestingPort), 1);
     assert_eq!(rig.drops(DropReason::UnknownFlow), 1);
     let early = rig.control.open_flow(rig.now, local(10_000));
     assert!(matches!(early, Err(Error::Resting { until }) if until == free_at));

@@ -215,9 +215,9 @@ impl PacketIo for Treadmill {
         self.frames.extend(frames.drain(..));
     }
 
-    fn open(&mut self, _: FlowId, _: Endpoint) {}
+    fn open(&mut self, _: FlowId, _: Endpoint, _: &mut DropCounts) {}
 
-    fn close(&mut self, _: FlowId) -> Option<Endpoint> {
+    fn close(&mut self, _: FlowId, _: bool) -> Option<Endpoint> {
         None
     }
 
@@ -235,5 +235,7 @@ impl Endpoints for NoEndpoints {
         Ok(Endpoint::Virtual)
     }
 
-    fn stop(&mut self, _: FlowId, _: &Endpoint) {}
+    fn stop(&mut self, _: FlowId) -> bool {
+        false
+    }
 }

@@ -1,6 +1,6 @@
 //! The TrGW's media plane: legs of H.248 streams compiled to paths of flows.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
@@ -19,7 +19,9 @@ use crate::{Leg, LegMedia, Rtcp, compile};
 /// is readable, and after commands while [`Trgw::is_behind`].
 pub struct Trgw {
     control: Control,
-    pairs: HashMap<SocketAddr, Pair>,
+    /// By half the number of the RTP flow.
+    pairs: Box<[Option<Pair>]>,
+    pairs_len: usize,
     /// What workers had no room for, in order.
     behind: VecDeque<Late>,
 }
@@ -27,8 +29,6 @@ pub struct Trgw {
 /// A pair of open ports.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
-    rtp: FlowId,
-    rtcp: FlowId,
     /// Flows of it that are closed, and when the later of them can be opened again.
     closed: u8,
     free_at: Instant,
@@ -44,9 +44,11 @@ enum Late {
 impl Trgw {
     /// A media plane on a runtime whose workers relay ([`crate::Relay`]).
     pub fn new(control: Control) -> Self {
+        let pairs = control.addresses().flows().div_ceil(2);
         Self {
             control,
-            pairs: HashMap::new(),
+            pairs: vec![None; pairs].into(),
+            pairs_len: 0,
             behind: VecDeque::new(),
         }
     }
@@ -68,12 +70,12 @@ impl Trgw {
 
     /// Pairs of ports that are open or being closed.
     pub fn pairs(&self) -> usize {
-        self.pairs.len()
+        self.pairs_len
     }
 
     /// True when commands wait for workers: they are repeated by [`Trgw::poll_event`].
     pub fn is_behind(&self) -> bool {
-        !self.behind.is_empty()
+        !self.behind.is_empty() || self.control.is_behind()
     }
 
     /// The next thing that happened.
@@ -99,8 +101,11 @@ impl Trgw {
         };
         let at = self.control.addresses().local(flow)?;
         // A pair is known by its even port.
+        let is_rtp = at.port() % 2 == 0;
         let local = SocketAddr::new(at.ip(), at.port() & !1);
-        let pair = self.pairs.get_mut(&local)?;
+        let rtp = if is_rtp { flow.0 } else { flow.0 - 1 };
+        let place = self.pairs.get_mut(rtp as usize / 2)?;
+        let pair = place.as_mut()?;
         if let Some(free_at) = closed_until {
             if !pair.is_closing {
                 return None;
@@ -111,14 +116,13 @@ impl Trgw {
             if pair.closed < 2 {
                 return None;
             }
-            self.pairs.remove(&local);
+            *place = None;
+            self.pairs_len -= 1;
             return Some(MediaEvent::Closed { local, free_at });
         }
         match event {
-            Event::Latched { source, .. } if flow == pair.rtp => {
-                Some(MediaEvent::Latched { local, source })
-            }
-            Event::Inactive { .. } if flow == pair.rtp => Some(MediaEvent::Inactive { local }),
+            Event::Latched { source, .. } if is_rtp => Some(MediaEvent::Latched { local, source }),
+            Event::Inactive { .. } if is_rtp => Some(MediaEvent::Inactive { local }),
             _ => None,
         }
     }
@@ -138,12 +142,10 @@ impl Trgw {
     }
 
     fn set_path(&mut self, flow: FlowId, path: Path) {
-        if self.behind.is_empty() {
-            match self.control.set_path(flow, path.clone()) {
-                Err(Error::Busy) => {}
-                // The gateway names only what it has opened, and both families are checked there.
-                _ => return,
-            }
+        if self.behind.is_empty() && !self.control.is_busy() {
+            // The gateway names only what it has opened, and both families are checked there.
+            let _ = self.control.set_path(flow, path);
+            return;
         }
         // A path that has not been set yet is replaced: what holds is the last one.
         self.behind
@@ -159,10 +161,17 @@ impl Trgw {
         }
     }
 
+    /// The RTP flow of a pair that is open or being closed; that of its RTCP is the next.
+    fn rtp_of(&self, local: SocketAddr) -> Option<FlowId> {
+        let flow = self.control.addresses().find(local)?;
+        let place = self.pairs.get(flow.0 as usize / 2)?;
+        (local.port() % 2 == 0 && place.is_some()).then_some(flow)
+    }
+
     fn leg(&self, leg: &mg::Leg) -> Option<Leg> {
-        let pair = self.pairs.get(&leg.local)?;
+        let rtp = self.rtp_of(leg.local)?;
         Some(Leg {
-            flow: pair.rtp,
+            flow: rtp,
             media: match leg.media {
                 Carries::Rtp { clock_hz } => LegMedia::Rtp { clock_hz },
                 Carries::Udp => LegMedia::Udp,
@@ -172,7 +181,7 @@ impl Trgw {
                 LegRtcp::None => Rtcp::None,
                 LegRtcp::Muxed => Rtcp::Muxed,
                 LegRtcp::Port { remote } => Rtcp::Port {
-                    flow: pair.rtcp,
+                    flow: rtcp_of(rtp),
                     remote,
                 },
             },
@@ -192,30 +201,37 @@ impl Trgw {
 
 impl MediaPlane for Trgw {
     fn open(&mut self, now: Instant, local: SocketAddr) -> Result<(), OpenError> {
-        if self.pairs.contains_key(&local) || local.port() % 2 == 1 {
+        if self.rtp_of(local).is_some() || local.port() % 2 == 1 {
             return Err(OpenError::InUse);
         }
         if !self.behind.is_empty() {
             return Err(OpenError::Busy);
         }
         let (rtp, rtcp) = self.control.open_pair(now, local).map_err(refusal)?;
-        let pair = Pair {
-            rtp,
-            rtcp,
-            closed: 0,
-            free_at: now,
-            is_closing: false,
-        };
-        self.pairs.insert(local, pair);
+        debug_assert_eq!(rtcp, rtcp_of(rtp));
+        if let Some(place) = self.pairs.get_mut(rtp.0 as usize / 2) {
+            self.pairs_len += 1;
+            *place = Some(Pair {
+                closed: 0,
+                free_at: now,
+                is_closing: false,
+            });
+        }
         Ok(())
     }
 
     fn close(&mut self, local: SocketAddr) {
-        let Some(pair) = self.pairs.get_mut(&local).filter(|pair| !pair.is_closing) else {
+        let Some(rtp) = self.rtp_of(local) else {
             return;
         };
-        pair.is_closing = true;
-        for flow in [pair.rtp, pair.rtcp] {
+        let pair = self.pairs.get_mut(rtp.0 as usize / 2);
+        let Some(pair) = pair.and_then(Option::as_mut) else {
+            return;
+        };
+        if std::mem::replace(&mut pair.is_closing, true) {
+            return;
+        }
+        for flow in [rtp, rtcp_of(rtp)] {
             self.close_flow(flow);
         }
     }
@@ -225,7 +241,7 @@ impl MediaPlane for Trgw {
         for leg in &legs {
             let rtcp = match leg.rtcp {
                 Rtcp::Port { .. } => None,
-                Rtcp::None | Rtcp::Muxed => self.rtcp_of(leg.flow),
+                Rtcp::None | Rtcp::Muxed => Some(rtcp_of(leg.flow)),
             };
             if let Some(rtcp) = rtcp {
                 self.set_path(rtcp, closed_path());
@@ -238,10 +254,10 @@ impl MediaPlane for Trgw {
     }
 
     fn statistics(&self, local: SocketAddr) -> Statistics {
-        let Some(pair) = self.pairs.get(&local) else {
+        let Some(rtp) = self.rtp_of(local) else {
             return Statistics::default();
         };
-        let stats = self.control.stats(pair.rtp);
+        let stats = self.control.stats(rtp);
         Statistics {
             packets_sent: stats.packets_sent,
             packets_received: stats.packets_received,
@@ -255,11 +271,9 @@ impl MediaPlane for Trgw {
     }
 }
 
-impl Trgw {
-    fn rtcp_of(&self, rtp: FlowId) -> Option<FlowId> {
-        let local = self.control.addresses().local(rtp)?;
-        self.pairs.get(&local).map(|pair| pair.rtcp)
-    }
+/// The flow of RTCP: the next port's.
+fn rtcp_of(rtp: FlowId) -> FlowId {
+    FlowId(rtp.0 + 1)
 }
 
 /// What holds for the RTCP port of a stream whose RTCP does not use it.

@@ -66,6 +66,11 @@ fn provoke(reason: DropReason, frames: usize) -> Rig {
         DropReason::UnknownFlow => {
             rig.through(alice, at(V4, 10_100), &media);
         }
+        DropReason::RestingPort => {
+            rig.control.close_flow(legs[0].flow).unwrap();
+            rig.settle();
+            rig.through(alice, port, &media);
+        }
         DropReason::StaleFlow => {
             rig.through_worker(1, alice, port, &media);
             assert!(rig.network.send(0, alice, port, &media));

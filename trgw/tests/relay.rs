@@ -510,7 +510,7 @@ fn a_subtracted_termination_neither_receives_nor_sends() {
         rig.through(at(BOB, 5000), at(V4, 10_002), &rtp_packet(1, 160))
             .is_empty()
     );
-    assert_eq!(rig.drops(DropReason::UnknownFlow), 1);
+    assert_eq!(rig.drops(DropReason::RestingPort), 1);
     assert!(
         rig.through(at(ALICE, 4000), at(V4, 10_000), &rtp_packet(2, 320))
             .is_empty()

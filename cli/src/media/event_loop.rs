@@ -17,27 +17,24 @@ use mg::{
     AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
 };
 use mio::event::Event;
-use mio::net::UdpSocket;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use serde_json::{Value, json};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use trgw::{Relay, Trgw};
+use udp_batch::Socket;
 
 use super::config::{Function, GATEWAYS_MAX, GatewayConfig, MediaConfig};
+use super::datagrams::{BATCH, Batch, bind};
 use super::io::{self as backend, IoStatus};
 use super::links::{Links, News};
 use super::status::Status;
 use crate::failure::Failure;
 
-/// Datagrams read from one socket before the others have their turn.
-const DATAGRAMS_PER_TURN_MAX: usize = 64;
+/// Batches of datagrams read from one socket before the others have their turn.
+const BATCHES_PER_TURN_MAX: usize = 2;
 /// Messages and other news of connections taken in one turn.
 const NEWS_PER_TURN_MAX: usize = 1024;
-/// The largest datagram.
-const DATAGRAM_BYTES_MAX: usize = 65_535;
-/// Buffers asked for on H.248 sockets: bursts of commands must not be lost while one is executed.
-const H248_BUFFER_BYTES: usize = 4 << 20;
 /// Events of the workers taken in one turn.
 const EVENTS_PER_TURN_MAX: usize = 1024;
 /// How soon commands are repeated that workers had no room for.
@@ -71,7 +68,9 @@ pub struct EventLoop {
     drain: Duration,
     requests: Receiver<Sender<Value>>,
     handle: Handle,
-    buffer: Box<[u8]>,
+    batch: Batch,
+    /// Workers may have reported something: readiness is told once.
+    has_news: bool,
 }
 
 struct Gateway {
@@ -178,7 +177,8 @@ impl EventLoop {
                 waker,
                 requests: sender,
             },
-            buffer: vec![0; DATAGRAM_BYTES_MAX].into(),
+            batch: Batch::new(),
+            has_news: true,
         })
     }
 
@@ -208,6 +208,7 @@ impl EventLoop {
             }
             self.wait(&mut events, leaves_until)?;
             for event in &events {
+                self.has_news |= event.token() == WORKERS;
                 let gateway = event.token().0.checked_sub(FIRST_SOCKET);
                 let gateway = gateway.map(|token| token % GATEWAYS_MAX);
                 if let Some(gateway) = gateway.and_then(|index| self.gateways.get_mut(index)) {
@@ -236,16 +237,10 @@ impl EventLoop {
     /// Takes what came from the network, from the workers, from clients and with time.
     fn turn(&mut self, now: Instant) {
         for gateway in &mut self.gateways {
-            gateway.read(now, &mut self.trgw, &mut self.buffer);
+            gateway.read(now, &mut self.trgw, &mut self.batch);
         }
-        for _ in 0..EVENTS_PER_TURN_MAX {
-            let Some(event) = self.trgw.poll_event(now) else {
-                break;
-            };
-            let mut gateways = self.gateways.iter_mut();
-            if let Some(gateway) = gateways.find(|gateway| gateway.mg.owns(event.local())) {
-                gateway.mg.handle_event(now, &mut self.trgw, &event);
-            }
+        if self.has_news || self.trgw.is_behind() {
+            self.has_news = self.take_events(now);
         }
         for gateway in &mut self.gateways {
             if gateway.mg.next_timeout().is_some_and(|at| at <= now) {
@@ -256,6 +251,20 @@ impl EventLoop {
             // A client that does not wait any more wants no answer.
             let _ = answer.send(self.status(now));
         }
+    }
+
+    /// Takes what the workers reported; true when there may be more.
+    fn take_events(&mut self, now: Instant) -> bool {
+        for _ in 0..EVENTS_PER_TURN_MAX {
+            let Some(event) = self.trgw.poll_event(now) else {
+                return false;
+            };
+            let mut gateways = self.gateways.iter_mut();
+            if let Some(gateway) = gateways.find(|gateway| gateway.mg.owns(event.local())) {
+                gateway.mg.handle_event(now, &mut self.trgw, &event);
+            }
+        }
+        true
     }
 
     fn wait(&mut self, events: &mut Events, until: Option<Instant>) -> Result<(), Failure> {
@@ -270,11 +279,8 @@ impl EventLoop {
         if self.trgw.is_behind() {
             timeout = Some(timeout.map_or(BEHIND, |timeout| timeout.min(BEHIND)));
         }
-        if self
-            .gateways
-            .iter()
-            .any(|gateway| gateway.carrier.is_ready())
-        {
+        let mut gateways = self.gateways.iter();
+        if self.has_news || gateways.any(|gateway| gateway.carrier.is_ready()) {
             timeout = Some(Duration::ZERO);
         }
         match self.poll.poll(events, timeout) {
@@ -286,7 +292,7 @@ impl EventLoop {
 
     fn send(&mut self) {
         for gateway in &mut self.gateways {
-            gateway.send();
+            gateway.send(&mut self.batch);
         }
     }
 
@@ -294,7 +300,7 @@ impl EventLoop {
         let status = Status::of(
             now.since(self.started),
             self.io.clone(),
-            self.trgw.pairs() * 2,
+            (self.trgw.pairs() * 2, self.trgw.control().endpoints_kept()),
             self.gateways.iter().map(|gateway| &gateway.mg),
             self.trgw.control().worker_stats(),
         );
@@ -314,18 +320,18 @@ impl EventLoop {
 }
 
 impl Gateway {
-    fn read(&mut self, now: Instant, trgw: &mut Trgw, buffer: &mut [u8]) {
+    fn read(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
         match self.carrier {
-            Carrier::Udp { .. } => self.read_datagrams(now, trgw, buffer),
+            Carrier::Udp { .. } => self.read_datagrams(now, trgw, batch),
             Carrier::Tcp(ref mut links) => {
-                links.read(buffer);
-                self.take_news(now, trgw);
+                links.read(batch.buffer());
+                self.take_news(now, trgw, batch);
             }
         }
     }
 
-    fn read_datagrams(&mut self, now: Instant, trgw: &mut Trgw, buffer: &mut [u8]) {
-        for _ in 0..DATAGRAMS_PER_TURN_MAX {
+    fn read_datagrams(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
+        for _ in 0..BATCHES_PER_TURN_MAX {
             let Carrier::Udp {
                 socket,
                 is_readable: is_readable @ true,
@@ -333,20 +339,18 @@ impl Gateway {
             else {
                 return;
             };
-            match socket.recv_from(buffer) {
-                Ok((length, from)) => {
-                    self.mg.handle_input(now, trgw, from, &buffer[..length]);
-                    self.send();
-                }
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => *is_readable = false,
-                // An earlier datagram was refused: this one comes next.
-                Err(_) => {}
+            let count = batch.receive(socket);
+            *is_readable = count == BATCH;
+            for index in 0..count {
+                let (from, bytes) = batch.datagram(index);
+                self.mg.handle_input(now, trgw, from, bytes);
             }
+            self.send(batch);
         }
     }
 
     /// Tells the gateway what became of its connections, until nothing follows from it.
-    fn take_news(&mut self, now: Instant, trgw: &mut Trgw) {
+    fn take_news(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
         for _ in 0..NEWS_PER_TURN_MAX {
             let Carrier::Tcp(links) = &mut self.carrier else {
                 return;
@@ -359,20 +363,14 @@ impl Gateway {
                 News::Message(mgc, bytes) => self.mg.handle_input(now, trgw, mgc, &bytes),
                 News::Closed(mgc) => self.mg.handle_closed(now, trgw, mgc),
             }
-            self.send();
+            self.send(batch);
         }
     }
 
-    fn send(&mut self) {
-        let mid = self.mid;
+    fn send(&mut self, batch: &mut Batch) {
         while let Some(output) = self.mg.poll_output() {
             match (output, &mut self.carrier) {
-                (Output::Transmit { to, bytes }, Carrier::Udp { socket, .. }) => {
-                    if let Err(fault) = socket.send_to(&bytes, to) {
-                        // It is repeated, as if it had been lost on the way.
-                        debug!(%mid, %to, %fault, "H.248 message not sent");
-                    }
-                }
+                (Output::Transmit { to, bytes }, Carrier::Udp { .. }) => batch.put(to, bytes),
                 (Output::Transmit { to, bytes }, Carrier::Tcp(links)) => {
                     // What finds no connection goes again when there is one.
                     if !links.send(to, &bytes) {
@@ -382,8 +380,11 @@ impl Gateway {
                 (Output::Connect { to }, Carrier::Tcp(links)) => links.connect(to),
                 (Output::Disconnect { from }, Carrier::Tcp(links)) => links.close(from),
                 (Output::Connect { .. } | Output::Disconnect { .. }, Carrier::Udp { .. }) => {}
-                (Output::Association(event), _) => log(mid, &event),
+                (Output::Association(event), _) => log(self.mid, &event),
             }
+        }
+        if let Carrier::Udp { socket, .. } = &self.carrier {
+            batch.send(socket, self.mid);
         }
     }
 }
@@ -416,8 +417,10 @@ fn open_carrier(
     let token = FIRST_SOCKET + index;
     match gateway.protocol {
         Protocol::Udp => {
-            let mut socket = bind(gateway.mid)?;
-            let registered = registry.register(&mut socket, Token(token), Interest::READABLE);
+            let socket = bind(gateway.mid)?;
+            let descriptor = socket.as_fd().as_raw_fd();
+            let mut source = SourceFd(&descriptor);
+            let registered = registry.register(&mut source, Token(token), Interest::READABLE);
             registered.map_err(not_started)?;
             Ok(Carrier::Udp {
                 socket,
@@ -463,33 +466,6 @@ fn log(mid: SocketAddr, event: &AssociationEvent) {
 
 fn cannot(what: &str) -> Failure {
     Failure::new(format!("the media process cannot {what}"))
-}
-
-fn bind(mid: SocketAddr) -> Result<UdpSocket, Failure> {
-    let open = || {
-        let domain = socket2::Domain::for_address(mid);
-        let udp = Some(socket2::Protocol::UDP);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, udp)?;
-        // The kernel grants what net.core.rmem_max allows; less is no reason not to start.
-        let _ = socket.set_recv_buffer_size(H248_BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(H248_BUFFER_BYTES);
-        socket.set_nonblocking(true)?;
-        socket.bind(&mid.into())?;
-        Ok(UdpSocket::from_std(socket.into()))
-    };
-    open().map_err(|fault: io::Error| {
-        let remedy = match fault.kind() {
-            io::ErrorKind::AddrInUse => {
-                "Another process listens there: stop it, or choose another --mid."
-            }
-            io::ErrorKind::AddrNotAvailable => "No interface of this host has that address.",
-            io::ErrorKind::PermissionDenied => "Choose a port of 1024 or above with --mid.",
-            _ => "Check --mid.",
-        };
-        Failure::new(format!("cannot receive H.248 at {mid}"))
-            .because(fault)
-            .remedy(remedy)
-    })
 }
 
 /// Tells at the start, and not with the first call, that an address for media is not ours.

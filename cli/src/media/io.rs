@@ -186,9 +186,9 @@ pub fn open(
     let io = config.io.name();
     let none = Vec::new();
     let Some(af_xdp) = &config.af_xdp else {
-        check_descriptors(addresses.flows());
         let udp = udp::UdpConfig {
             workers: config.cores.len().max(1),
+            kept_max: sockets_kept_max(addresses.flows()),
             ..udp::UdpConfig::default()
         };
         let opened = udp::backend(addresses, &udp).map_err(|fault| cannot(Io::Udp, fault))?;
@@ -246,18 +246,24 @@ fn refused(fault: &SetupError) -> Failure {
     cannot(Io::AfXdp, fault).remedy(remedy)
 }
 
+/// Sockets that may be kept for closed ports: where they are scarce, ports in use have as many.
+///
 /// A port takes a descriptor: tells at the start when there are fewer of them than ports.
-fn check_descriptors(ports: usize) {
-    match udp::raise_descriptor_limit() {
-        Ok(limit) if limit < ports as u64 => {
-            warn!(
-                limit,
-                ports, "fewer open files allowed than ports: raise LimitNOFILE"
-            );
+fn sockets_kept_max(ports: usize) -> usize {
+    let limit = match udp::raise_descriptor_limit() {
+        Ok(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        Err(fault) => {
+            warn!(%fault, "cannot raise the limit of open files");
+            return 0;
         }
-        Ok(_) => {}
-        Err(fault) => warn!(%fault, "cannot raise the limit of open files"),
+    };
+    if limit < ports {
+        warn!(
+            limit,
+            ports, "fewer open files allowed than ports: raise LimitNOFILE"
+        );
     }
+    udp::KEPT_MAX.min(limit / 2)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod config;
+mod datagrams;
 mod event_loop;
 mod io;
 mod links;

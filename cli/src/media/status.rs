@@ -26,6 +26,8 @@ pub struct Status {
     terminations: usize,
     /// UDP ports open for media.
     flows: usize,
+    /// Sockets kept for ports that were open before.
+    sockets_kept: usize,
     /// Virtual MGs.
     gateways: Vec<Gateway>,
     /// Threads that move packets.
@@ -64,7 +66,7 @@ impl Status {
     pub fn of<'a>(
         uptime: Duration,
         io: IoStatus,
-        flows: usize,
+        (flows, sockets_kept): (usize, usize),
         gateways: impl Iterator<Item = &'a MediaGateway>,
         workers: impl Iterator<Item = WorkerStats>,
     ) -> Self {
@@ -76,6 +78,7 @@ impl Status {
             contexts: 0,
             terminations: 0,
             flows,
+            sockets_kept,
             gateways: Vec::new(),
             workers: Vec::new(),
             counters: BTreeMap::new(),

@@ -53,8 +53,8 @@ impl ConnectionModel {
             Command::AuditCapability(audit) => self.audit_capabilities(run, scope, audit),
             Command::Notify(notify) => refuse(&notify.terminations, ErrorCode::UNKNOWN_COMMAND),
             Command::ServiceChange(change) => {
-                self.each(run, scope, &change.terminations, |model, run, target| {
-                    model.service_change(run, target, change)
+                self.each(run, scope, &change.terminations, |model, _, target| {
+                    model.service_change(target, change)
                 })
             }
         }
@@ -277,10 +277,13 @@ impl ConnectionModel {
         if let (Some(audit), Some(known)) = (&request.audit, self.terminations.get(&key)) {
             returned = audit::value(run.now, self.profile, run.plane, known, audit);
         }
-        let statistics = self.subtract(run.now, run.plane, key);
-        if request.audit.is_none() && !statistics.is_empty() {
-            returned.push(AuditReturn::Statistics(statistics));
+        if request.audit.is_none() {
+            let statistics = self.statistics(run.now, run.plane, key);
+            if !statistics.is_empty() {
+                returned.push(AuditReturn::Statistics(statistics));
+            }
         }
+        self.subtract(run.plane, key);
         Ok(returned)
     }
 
@@ -358,7 +361,6 @@ impl ConnectionModel {
 
     fn service_change(
         &mut self,
-        run: &mut Run<'_>,
         target: Target,
         request: &ServiceChangeRequest,
     ) -> Result<TerminationAudit> {
@@ -383,7 +385,7 @@ impl ConnectionModel {
         if let Some(termination) = self.terminations.get_mut(&key) {
             termination.service_state = state;
             let context = termination.context;
-            self.connect(run.plane, context);
+            self.change(context);
         }
         Ok(TerminationAudit::new())
     }

@@ -1,7 +1,6 @@
 //! The connection model: contexts and the terminations in them, H.248.1 6.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 
 use base::{Instant, TimerQueue};
 use h248::error::ErrorCode;
@@ -28,12 +27,11 @@ pub(crate) struct ConnectionModel {
     pub profile: &'static Profile,
     pub contexts_max: usize,
     pub contexts: BTreeMap<u32, Context>,
-    pub terminations: BTreeMap<TerminationKey, Termination>,
+    pub terminations: BTreeMap<TerminationKey, Box<Termination>>,
     pub pool: PortPool,
     pub root: Root,
     /// New contexts are refused: the gateway is to leave service.
     pub is_draining: bool,
-    pub by_local: HashMap<SocketAddr, TerminationKey>,
     next_context: u32,
     next_termination: u32,
     latch: u32,
@@ -43,6 +41,8 @@ pub(crate) struct ConnectionModel {
     pub notices_lost: u64,
     /// ServiceChange of ROOT by the MGC, to be followed when its reply is on the way.
     pub directed: Option<ServiceChangeParms>,
+    /// Contexts whose streams are to be connected anew when the transaction has been executed.
+    changed: Vec<u32>,
 }
 
 impl ConnectionModel {
@@ -61,7 +61,6 @@ impl ConnectionModel {
             pool,
             root: Root::new(),
             is_draining: false,
-            by_local: HashMap::new(),
             next_context: first_context,
             next_termination: 1,
             latch: 0,
@@ -69,6 +68,7 @@ impl ConnectionModel {
             notices: VecDeque::new(),
             notices_lost: 0,
             directed: None,
+            changed: Vec::new(),
         }
     }
 
@@ -118,7 +118,7 @@ impl ConnectionModel {
         self.check_room(context)?;
         let realm = self.realm_of(pattern)?;
         let key = self.next_key();
-        let mut termination = Termination::new(now, key, pattern.clone(), context);
+        let mut termination = Box::new(Termination::new(now, key, pattern.clone(), context));
         let mut reserver = self.reserver(now, plane);
         reserver.realm = realm;
         let chosen = match termination.apply(descriptors, &mut reserver) {
@@ -141,7 +141,7 @@ impl ConnectionModel {
         if let Some(context) = self.contexts.get_mut(&context) {
             context.terminations.push(key);
         }
-        self.adopt(now, plane, termination, changes);
+        self.adopt(now, termination, changes);
         Ok((key, chosen))
     }
 
@@ -169,7 +169,7 @@ impl ConnectionModel {
             }
         };
         let changes = reserver.commit();
-        self.adopt(now, plane, termination, changes);
+        self.adopt(now, termination, changes);
         Ok(chosen)
     }
 
@@ -209,45 +209,51 @@ impl ConnectionModel {
             joined.terminations.push(key);
         }
         termination.context = context;
-        self.adopt(now, plane, termination, changes);
-        self.connect(plane, before);
+        self.adopt(now, termination, changes);
+        self.change(before);
         self.delete_if_empty(before);
         Ok(chosen)
     }
 
-    /// Takes a termination out of its context, which ends it, and returns its statistics.
-    pub fn subtract(
-        &mut self,
+    /// The statistics of a termination.
+    pub fn statistics(
+        &self,
         now: Instant,
-        plane: &mut dyn MediaPlane,
+        plane: &dyn MediaPlane,
         key: TerminationKey,
     ) -> StatisticsDescriptor {
+        let termination = self.terminations.get(&key);
+        termination.map_or_else(Vec::new, |termination| {
+            statistics::of(now, self.profile, plane, termination)
+        })
+    }
+
+    /// Takes a termination out of its context, which ends it.
+    pub fn subtract(&mut self, plane: &mut dyn MediaPlane, key: TerminationKey) {
         let Some(termination) = self.terminations.remove(&key) else {
-            return Vec::new();
+            return;
         };
-        let statistics = statistics::of(now, self.profile, plane, &termination);
         if let Some(timer) = termination.heartbeat {
             self.heartbeats.cancel(timer);
         }
         for local in termination.reservations() {
-            self.by_local.remove(&local);
             self.pool.closing(local);
             plane.close(local);
         }
         if let Some(context) = self.contexts.get_mut(&termination.context) {
             context.remove(key, &termination.name);
         }
-        self.connect(plane, termination.context);
+        self.change(termination.context);
         self.delete_if_empty(termination.context);
-        statistics
     }
 
     /// Subtracts everything.
-    pub fn clear(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
+    pub fn clear(&mut self, plane: &mut dyn MediaPlane) {
         let keys: Vec<_> = self.terminations.keys().copied().collect();
         for key in keys {
-            self.subtract(now, plane, key);
+            self.subtract(plane, key);
         }
+        self.changed.clear();
         self.root.events = Default::default();
         self.root.silence = None;
         self.notices.clear();
@@ -266,15 +272,32 @@ impl ConnectionModel {
         names.map(|termination| termination.name.clone()).collect()
     }
 
-    /// Connects the streams of a context anew.
-    pub fn connect(&self, plane: &mut dyn MediaPlane, context: u32) {
+    /// The streams of a context are to be connected anew.
+    pub fn change(&mut self, context: u32) {
+        // Another that is noted twice is connected twice, which changes nothing.
+        if self.changed.last() != Some(&context) {
+            self.changed.push(context);
+        }
+    }
+
+    /// Connects the streams of the contexts that have changed: once for all commands of a
+    /// transaction.
+    pub fn connect_changed(&mut self, plane: &mut dyn MediaPlane) {
+        let mut changed = std::mem::take(&mut self.changed);
+        for context in changed.drain(..) {
+            self.connect(plane, context);
+        }
+        self.changed = changed;
+    }
+
+    fn connect(&self, plane: &mut dyn MediaPlane, context: u32) {
         let Some(context) = self.contexts.get(&context) else {
             return;
         };
         let members: Vec<&Termination> = context
             .terminations
             .iter()
-            .filter_map(|key| self.terminations.get(key))
+            .filter_map(|key| Some(&**self.terminations.get(key)?))
             .collect();
         let streams = members.iter().flat_map(|member| &member.streams);
         let mut ids: Vec<StreamId> = streams.map(|stream| stream.id).collect();
@@ -296,26 +319,23 @@ impl ConnectionModel {
     fn adopt(
         &mut self,
         now: Instant,
-        plane: &mut dyn MediaPlane,
-        mut termination: Termination,
+        mut termination: Box<Termination>,
         changes: Changes,
     ) {
         let (key, context) = (termination.key, termination.context);
         for local in changes.opened {
-            self.by_local.insert(local, key);
-        }
-        for local in changes.released {
-            self.by_local.remove(&local);
+            self.pool.set_owner(local, key);
         }
         termination.passed.add(&changes.passed);
         termination.named_at = now;
-        let before = self.terminations.get(&key).and_then(heartbeat);
+        let before = self.terminations.get(&key);
+        let before = before.and_then(|termination| heartbeat(termination));
         let after = heartbeat(&termination);
         self.terminations.insert(key, termination);
         if after != before {
             self.set_heartbeat(key);
         }
-        self.connect(plane, context);
+        self.change(context);
     }
 
     /// The realm that a name with CHOOSE in it asks for: `$` or `ip/$` any, `ip/2/$` the second.

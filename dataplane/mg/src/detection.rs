@@ -33,7 +33,7 @@ impl ConnectionModel {
             self.pool.closed(*local, *free_at);
             return;
         }
-        let Some(&key) = self.by_local.get(&event.local()) else {
+        let Some(key) = self.pool.owner(event.local()) else {
             return;
         };
         match event {

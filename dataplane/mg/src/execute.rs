@@ -50,6 +50,7 @@ impl ConnectionModel {
                 break;
             }
         }
+        self.connect_changed(run.plane);
         ReplyBody::Actions(replies)
     }
 
@@ -60,7 +61,7 @@ impl ConnectionModel {
         replies: &mut Vec<ActionReply>,
     ) -> std::result::Result<(), Stopped> {
         let mut reply = ActionReply::new(action.context, Vec::new());
-        let scope = match self.enter(run, action) {
+        let scope = match self.enter(action) {
             Ok(scope) => scope,
             Err(fault) => {
                 reply.error = Some(fault);
@@ -91,7 +92,7 @@ impl ConnectionModel {
     }
 
     /// Finds or makes the context of an action, and sets its attributes.
-    fn enter(&mut self, run: &mut Run<'_>, action: &ActionRequest) -> Result<Scope> {
+    fn enter(&mut self, action: &ActionRequest) -> Result<Scope> {
         let properties = &action.properties;
         if !properties.contexts.is_empty() {
             return Err(about(ErrorCode::NOT_IMPLEMENTED, "ContextList"));
@@ -118,7 +119,10 @@ impl ConnectionModel {
                 self.create_context()?
             }
         };
-        let members = self.members(id);
+        let members = match properties.topology.is_empty() {
+            true => Vec::new(),
+            false => self.members(id),
+        };
         let context = self.contexts.get_mut(&id);
         let set = context.map_or(Ok(()), |context| context.set(properties, &members));
         if let Err(fault) = set {
@@ -126,7 +130,7 @@ impl ConnectionModel {
             return Err(fault);
         }
         if !properties.topology.is_empty() {
-            self.connect(run.plane, id);
+            self.change(id);
         }
         Ok(Scope::Context(id))
     }
@@ -163,7 +167,7 @@ impl ConnectionModel {
             replies.push(reply);
             Err(Stopped)
         };
-        if let Err(fault) = self.enter(run, action) {
+        if let Err(fault) = self.enter(action) {
             return stop(fault);
         }
         let is_legal = |request: &CommandRequest| {

@@ -147,8 +147,6 @@ pub struct MediaGateway {
     notified: HashMap<u32, Notice>,
     /// The serial number of the last.
     serial: u32,
-    /// What the endpoint told while it was made to send.
-    deferred: VecDeque<Out<Purpose>>,
     /// The MGC's silence counts from here (`it/ito`).
     silent_since: Instant,
     /// Leave service then, or when the last context ends.
@@ -183,7 +181,6 @@ impl MediaGateway {
             outputs: VecDeque::new(),
             notified: HashMap::new(),
             serial: 0,
-            deferred: VecDeque::new(),
             silent_since: now,
             leave_at: None,
             counters: Counters::default(),
@@ -259,9 +256,15 @@ impl MediaGateway {
         timeouts.into_iter().flatten().min()
     }
 
-    /// The next thing to do or to know.
+    /// The next thing to do or to know. Replies to several messages go in one when they were
+    /// handled before this is called.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.poll_transmit())
+    }
+
+    fn poll_transmit(&mut self) -> Option<Output> {
+        let (to, bytes) = self.endpoint.poll_message()?;
+        Some(Output::Transmit { to, bytes })
     }
 
     /// Leaves service: at once (ServiceChange Forced, reason 908), or after `delay` or the end of
@@ -330,7 +333,7 @@ impl MediaGateway {
     /// Does everything that has become possible, until nothing is left.
     fn settle(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
         loop {
-            while let Some(output) = self.next_output() {
+            while let Some(output) = self.endpoint.poll_event() {
                 self.handle_output(now, plane, output);
             }
             // Without an MGC, events wait.
@@ -343,23 +346,14 @@ impl MediaGateway {
         let is_due = |at: Instant| at <= now || self.model.contexts.is_empty();
         if self.leave_at.is_some_and(is_due) {
             self.leave_now(now, plane);
-            while let Some(output) = self.next_output() {
+            while let Some(output) = self.endpoint.poll_event() {
                 self.handle_output(now, plane, output);
             }
         }
     }
 
-    fn next_output(&mut self) -> Option<Out<Purpose>> {
-        self.deferred
-            .pop_front()
-            .or_else(|| self.endpoint.poll_output())
-    }
-
     fn handle_output(&mut self, now: Instant, plane: &mut dyn MediaPlane, output: Out<Purpose>) {
         match output {
-            Out::Transmit { to, bytes } => {
-                self.outputs.push_back(Output::Transmit { to, bytes });
-            }
             Out::Request {
                 handle,
                 mid,
@@ -408,7 +402,8 @@ impl MediaGateway {
                 };
                 self.take(now, plane, step);
             }
-            Out::Pending { .. } | Out::MessageError { .. } => {}
+            // Messages are polled by themselves.
+            Out::Transmit { .. } | Out::Pending { .. } | Out::MessageError { .. } => {}
         }
     }
 
@@ -450,7 +445,7 @@ impl MediaGateway {
     /// Follows a step of the association.
     fn take(&mut self, now: Instant, plane: &mut dyn MediaPlane, step: Step) {
         if step.clear {
-            self.model.clear(now, plane);
+            self.model.clear(plane);
         }
         if let Some(mgc) = step.forget {
             self.flush();
@@ -476,13 +471,8 @@ impl MediaGateway {
 
     /// Passes on what the endpoint has ready to be sent.
     fn flush(&mut self) {
-        while let Some(output) = self.endpoint.poll_output() {
-            match output {
-                Out::Transmit { to, bytes } => {
-                    self.outputs.push_back(Output::Transmit { to, bytes });
-                }
-                other => self.deferred.push_back(other),
-            }
+        while let Some(message) = self.poll_transmit() {
+            self.outputs.push_back(message);
         }
     }
 
@@ -537,7 +527,7 @@ impl MediaGateway {
     fn leave_now(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
         self.leave_at = None;
         self.model.is_draining = true;
-        self.model.clear(now, plane);
+        self.model.clear(plane);
         let step = self.association.leave(now);
         self.take(now, plane, step);
     }

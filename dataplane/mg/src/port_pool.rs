@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 
 use base::Instant;
 
+use crate::termination::TerminationKey;
+
 /// An address for media and the IP realm it belongs to (`ipdc/realm`, H.248.41).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RealmAddress {
@@ -31,7 +33,10 @@ pub(crate) struct RealmIndex(pub usize);
 /// The pairs of ports of every address of one gateway.
 ///
 /// A pair is free, used, or closing: given back and not yet reported closed by the media plane.
-/// Free pairs are dealt in the order in which they may be, so that each rests as long as possible.
+///
+/// Of each address, [`IN_TURN`] pairs are dealt in turn, so that each rests as long as possible,
+/// and more only while none of these is free and rested. A pair that was used before is the cheaper
+/// one: what the system needs for it is still there.
 #[derive(Debug)]
 pub(crate) struct PortPool {
     realms: Vec<String>,
@@ -44,9 +49,15 @@ struct AddressPorts {
     ip: IpAddr,
     /// The first even port.
     first: u16,
-    /// Sorted by when they may be dealt.
-    free: VecDeque<(u16, Instant)>,
+    /// Never used.
+    fresh: VecDeque<u16>,
+    /// Used before, and when each is rested.
+    used_before: VecDeque<(u16, Instant)>,
+    /// Taken and not opened, sorted by when each may be tried again.
+    put_back: VecDeque<(u16, Instant)>,
     states: Vec<PairState>,
+    /// What has each pair, while it is used.
+    owners: Vec<Option<TerminationKey>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,10 +115,9 @@ impl PortPool {
             .addresses
             .iter_mut()
             .filter(|address| address.suits(wanted))
-            .filter(|address| address.free.front().is_some_and(|&(_, at)| at <= now))
-            .max_by_key(|address| address.free.len())?;
-        let (port, _) = address.free.pop_front()?;
-        address.set(port, PairState::Used);
+            .filter(|address| address.next(now).is_some())
+            .max_by_key(|address| address.free_len())?;
+        let port = address.take(now)?;
         Some(SocketAddr::new(address.ip, port))
     }
 
@@ -116,23 +126,35 @@ impl PortPool {
         let Some(address) = self.address_mut(local) else {
             return false;
         };
-        let found = address
-            .free
-            .iter()
-            .position(|&(port, at)| port == local.port() && at <= now);
-        let Some(position) = found else {
-            return false;
-        };
-        address.free.remove(position);
-        address.set(local.port(), PairState::Used);
-        true
+        address.take_exactly(now, local.port())
     }
 
     /// Gives back a pair that was taken and not opened; it is not dealt before `free_at`.
     pub fn put_back(&mut self, local: SocketAddr, free_at: Instant) {
-        if let Some(address) = self.address_mut(local) {
-            address.free_up(local.port(), PairState::Used, free_at);
+        if let Some(address) = self.address_mut(local)
+            && address.free_up(local.port(), PairState::Used)
+        {
+            // Those that others hold wait longest: they must not keep back what rests less long.
+            let place = address.put_back.partition_point(|&(_, at)| at <= free_at);
+            address.put_back.insert(place, (local.port(), free_at));
         }
+    }
+
+    /// Notes what has a pair that is used.
+    pub fn set_owner(&mut self, local: SocketAddr, owner: TerminationKey) {
+        if let Some(address) = self.address_mut(local)
+            && let Some(index) = address.index(local.port())
+            && address.states[index] == PairState::Used
+        {
+            address.owners[index] = Some(owner);
+        }
+    }
+
+    /// What has a pair; `None` when nothing has, or it is being closed.
+    pub fn owner(&self, local: SocketAddr) -> Option<TerminationKey> {
+        let mut addresses = self.addresses.iter();
+        let address = addresses.find(|address| address.ip == local.ip())?;
+        address.owners[address.index(local.port())?]
     }
 
     /// A pair is being closed.
@@ -144,8 +166,10 @@ impl PortPool {
 
     /// A pair that was being closed is closed.
     pub fn closed(&mut self, local: SocketAddr, free_at: Instant) {
-        if let Some(address) = self.address_mut(local) {
-            address.free_up(local.port(), PairState::Closing, free_at);
+        if let Some(address) = self.address_mut(local)
+            && address.free_up(local.port(), PairState::Closing)
+        {
+            address.used_before.push_back((local.port(), free_at));
         }
     }
 
@@ -167,11 +191,7 @@ impl PortPool {
             .iter()
             .map(|address| address.states.len())
             .sum();
-        let free: usize = self
-            .addresses
-            .iter()
-            .map(|address| address.free.len())
-            .sum();
+        let free: usize = self.addresses.iter().map(AddressPorts::free_len).sum();
         (all - free, all)
     }
 
@@ -186,14 +206,66 @@ impl AddressPorts {
     fn new(realm: Option<RealmIndex>, ip: IpAddr, ports: &RangeInclusive<u16>) -> Self {
         let first = ports.start().saturating_add(ports.start() % 2);
         let even = (first..*ports.end()).step_by(2);
-        let free: VecDeque<_> = even.map(|port| (port, Instant::ZERO)).collect();
+        let fresh: VecDeque<_> = even.collect();
         Self {
             realm,
             ip,
             first,
-            states: vec![PairState::Free; free.len()],
-            free,
+            states: vec![PairState::Free; fresh.len()],
+            owners: vec![None; fresh.len()],
+            fresh,
+            used_before: VecDeque::new(),
+            put_back: VecDeque::new(),
         }
+    }
+
+    fn free_len(&self) -> usize {
+        self.fresh.len() + self.used_before.len() + self.put_back.len()
+    }
+
+    /// The queue whose first pair is dealt next.
+    fn next(&self, now: Instant) -> Option<Queue> {
+        let is_due =
+            |queue: &VecDeque<(u16, Instant)>| queue.front().is_some_and(|&(_, at)| at <= now);
+        let begun = self.states.len() - self.fresh.len();
+        match () {
+            () if begun >= IN_TURN && is_due(&self.used_before) => Some(Queue::UsedBefore),
+            () if !self.fresh.is_empty() => Some(Queue::Fresh),
+            () if is_due(&self.used_before) => Some(Queue::UsedBefore),
+            () if is_due(&self.put_back) => Some(Queue::PutBack),
+            () => None,
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> Option<u16> {
+        let port = match self.next(now)? {
+            Queue::Fresh => self.fresh.pop_front()?,
+            Queue::UsedBefore => self.used_before.pop_front()?.0,
+            Queue::PutBack => self.put_back.pop_front()?.0,
+        };
+        self.set(port, PairState::Used);
+        Some(port)
+    }
+
+    fn take_exactly(&mut self, now: Instant, port: u16) -> bool {
+        let index = self.index(port);
+        if index.is_none_or(|index| self.states[index] != PairState::Free) {
+            return false;
+        }
+        let is_it = |&(other, at): &(u16, Instant)| other == port && at <= now;
+        let found = if let Some(at) = self.fresh.iter().position(|&other| other == port) {
+            self.fresh.remove(at).is_some()
+        } else if let Some(at) = self.used_before.iter().position(is_it) {
+            self.used_before.remove(at).is_some()
+        } else if let Some(at) = self.put_back.iter().position(is_it) {
+            self.put_back.remove(at).is_some()
+        } else {
+            false
+        };
+        if found {
+            self.set(port, PairState::Used);
+        }
+        found
     }
 
     /// An address without realm suits every realm, and so does every address for want of a realm.
@@ -211,21 +283,31 @@ impl AddressPorts {
     fn set(&mut self, port: u16, state: PairState) {
         if let Some(index) = self.index(port) {
             self.states[index] = state;
+            self.owners[index] = None;
         }
     }
 
-    fn free_up(&mut self, port: u16, from: PairState, free_at: Instant) {
-        let Some(index) = self.index(port) else {
-            return;
+    /// Makes a pair free; false when it was not in the state `from`.
+    fn free_up(&mut self, port: u16, from: PairState) -> bool {
+        let Some(index) = self.index(port).filter(|&index| self.states[index] == from) else {
+            return false;
         };
-        if self.states[index] == from {
-            self.states[index] = PairState::Free;
-            // Those that others hold wait longest: they must not keep back what rests less long.
-            let place = self.free.partition_point(|&(_, at)| at <= free_at);
-            self.free.insert(place, (port, free_at));
-        }
+        self.states[index] = PairState::Free;
+        true
     }
 }
+
+/// Where free pairs wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Fresh,
+    UsedBefore,
+    PutBack,
+}
+
+/// Pairs of an address that are dealt in turn before it makes do with them: at ten calls a second
+/// each rests for a hundred seconds.
+const IN_TURN: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -312,6 +394,31 @@ mod tests {
             2,
             "a pair in use is not freed by a stale report"
         );
+    }
+
+    #[test]
+    fn pairs_are_dealt_in_turn_and_no_more_begun_than_needed() {
+        let address = RealmAddress {
+            realm: None,
+            ip: "192.0.2.1".parse().unwrap(),
+        };
+        let mut pool = PortPool::new(&[address], &(10_000..=19_999));
+        let rest = Duration::from_secs(5);
+        let (mut now, mut seen) = (NOW, Vec::new());
+        for _ in 0..2 * IN_TURN {
+            now += rest;
+            let local = pool.take(now, wanted(None, false)).unwrap();
+            pool.closing(local);
+            pool.closed(local, now + rest);
+            seen.push(local);
+        }
+        let (first, second) = seen.split_at(IN_TURN);
+        assert_eq!(first, second, "each rests while the others have their turn");
+        let burst: Vec<_> = (0..=IN_TURN)
+            .map(|_| pool.take(now + rest, wanted(None, false)).unwrap())
+            .collect();
+        assert_eq!(burst[..IN_TURN], *first);
+        assert!(!seen.contains(&burst[IN_TURN]), "one more is begun");
     }
 
     #[test]

@@ -22,8 +22,6 @@ const TAKEN_FOR: Duration = Duration::from_secs(60);
 pub(crate) struct Changes {
     /// Addresses that are open now.
     pub opened: Vec<SocketAddr>,
-    /// Addresses that are closed now.
-    pub released: Vec<SocketAddr>,
     /// What passed at these.
     pub passed: Statistics,
 }
@@ -124,7 +122,6 @@ impl<'a> Reserver<'a> {
         }
         Changes {
             opened: self.opened,
-            released: self.released,
             passed,
         }
     }

@@ -1,6 +1,7 @@
 //! A stream of a termination: LocalControl, Local and Remote, H.248.1 7.1.6 to 7.1.8.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use h248::error::ErrorCode;
@@ -22,11 +23,30 @@ pub(crate) struct Stream {
     pub reserve_value: bool,
     pub reserve_group: bool,
     pub properties: Properties,
-    pub local: Option<Description>,
-    pub remote: Option<Description>,
+    local: Option<Arc<Description>>,
+    remote: Option<Arc<Description>>,
+    /// What Local says.
+    near: Near,
+    /// What Remote says.
+    far: Far,
     /// Where it receives; an address and port of the pool.
     pub reservation: Option<SocketAddr>,
     pub latch: LegLatch,
+}
+
+/// What a Local description says of the stream.
+#[derive(Clone, Copy, Debug)]
+struct Near {
+    media: LegMedia,
+    is_muxed: bool,
+}
+
+/// What a Remote description says of the stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Far {
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+    is_muxed: bool,
 }
 
 /// What a Local description asks for.
@@ -47,6 +67,8 @@ impl Stream {
             properties: Properties::default(),
             local: None,
             remote: None,
+            near: Near::NONE,
+            far: Far::default(),
             reservation: None,
             latch: LegLatch::Off,
         }
@@ -106,42 +128,46 @@ impl Stream {
         text: &OctetString,
         reserver: &mut Reserver<'_>,
     ) -> Result<Option<OctetString>> {
-        let asked = parse(text)?;
-        if asked.is_empty() {
+        let mut kept = parse(text)?;
+        if kept.is_empty() {
             if let Some(local) = self.reservation.take() {
                 reserver.release(local);
             }
             self.local = None;
+            self.near = Near::NONE;
             return Ok(None);
         }
-        let mut groups = usable(&asked, |group| {
-            let place = place(group)?;
-            media(group)?;
-            Ok(place.is_ipv6)
+        let asked = kept.groups.len();
+        keep_usable(&mut kept.groups, |group| {
+            place(group)?;
+            media(group).map(|_| ())
         })?;
         if !self.reserve_group {
-            groups.truncate(1);
+            kept.groups.truncate(1);
         }
         // The alternatives that are kept share one address, so they are of one family.
-        let family = place(&groups[0])?.is_ipv6;
-        groups.retain(|group| place(group).is_ok_and(|place| place.is_ipv6 == family));
+        let wanted = place(&kept.groups[0])?;
+        if kept.groups.len() > 1 {
+            let is_alike = |place: Place| place.is_ipv6 == wanted.is_ipv6;
+            kept.groups.retain(|group| place(group).is_ok_and(is_alike));
+        }
         let before = self.reservation;
-        self.reserve(&place(&groups[0])?, reserver)?;
+        self.reserve(&wanted, reserver)?;
         if let Some(before) = before.filter(|_| self.reservation != before) {
             reserver.release(before);
         }
-        for group in &mut groups {
+        let mut is_chosen = kept.groups.len() != asked;
+        for group in &mut kept.groups {
             if let Some(local) = self.reservation {
-                fill_in(group, local);
+                is_chosen |= fill_in(group, local);
             }
             if !self.reserve_value {
-                keep_one_codec(group);
+                is_chosen |= keep_one_codec(group);
             }
         }
-        let kept = Description { groups };
-        let is_chosen = kept != asked;
         let answer = is_chosen.then(|| octets(&kept));
-        self.local = Some(kept);
+        self.near = Near::of(&kept.groups[0]);
+        self.local = Some(Arc::new(kept));
         Ok(answer)
     }
 
@@ -185,19 +211,21 @@ impl Stream {
     }
 
     fn apply_remote(&mut self, text: &OctetString) -> Result<Option<OctetString>> {
-        let asked = parse(text)?;
-        if asked.is_empty() {
+        let mut kept = parse(text)?;
+        if kept.is_empty() {
             self.remote = None;
+            self.far = Far::default();
             return Ok(None);
         }
-        let mut groups = usable(&asked, |group| {
+        let asked = kept.groups.len();
+        keep_usable(&mut kept.groups, |group| {
             media(group)?;
             check_remote(group, self.reservation)
         })?;
-        groups.truncate(1);
-        let kept = Description { groups };
-        let answer = (kept.groups.len() != asked.groups.len()).then(|| octets(&kept));
-        self.remote = Some(kept);
+        kept.groups.truncate(1);
+        let answer = (kept.groups.len() != asked).then(|| octets(&kept));
+        self.far = Far::of(&kept.groups[0]);
+        self.remote = Some(Arc::new(kept));
         Ok(answer)
     }
 
@@ -207,39 +235,28 @@ impl Stream {
             debug_assert!(reserver.pool.owns(local));
             self.properties.check_source(local)?;
         }
-        let Some(remote) = self.remote.as_ref().and_then(Description::first) else {
+        let Some(remote) = self.far.rtp else {
             return Ok(());
         };
-        if remote.rtp_address(0).is_none() {
-            return Ok(());
+        match self.reservation {
+            None => Err(about(ErrorCode::MISSING_REMOTE_OR_LOCAL, "Local")),
+            // All else about Remote was looked at when it came.
+            Some(local) => check_family(local, remote),
         }
-        if self.reservation.is_none() {
-            return Err(about(ErrorCode::MISSING_REMOTE_OR_LOCAL, "Local"));
-        }
-        check_remote(remote, self.reservation)
     }
 
     /// The leg that this stream is; `None` while it has no address.
     pub fn leg(&self, in_service: bool, inactivity: Option<Duration>) -> Option<Leg> {
         let local = self.reservation?;
-        let near = self.local.as_ref().and_then(Description::first);
-        let far = self.remote.as_ref().and_then(Description::first);
-        let remote = far
-            .and_then(|group| group.rtp_address(0))
-            .filter(is_sent_to);
-        let rtcp_remote = far
-            .and_then(|group| group.rtcp_address(0))
+        let Near { media, is_muxed } = self.near;
+        let remote = self.far.rtp.filter(is_sent_to);
+        let rtcp_remote = self
+            .far
+            .rtcp
             .filter(|rtcp| is_sent_to(rtcp) && rtcp.is_ipv6() == local.is_ipv6());
-        let media = near
-            .and_then(|group| media(group).ok())
-            .unwrap_or(LegMedia::Udp);
-        let is_muxed = |group: Option<&Group>| {
-            let media = group.and_then(|group| group.media.first());
-            media.is_some_and(|media| media.lines.rtcp_mux())
-        };
         let rtcp = match media {
             LegMedia::Udp => LegRtcp::None,
-            LegMedia::Rtp { .. } if is_muxed(near) && is_muxed(far) => LegRtcp::Muxed,
+            LegMedia::Rtp { .. } if is_muxed && self.far.is_muxed => LegRtcp::Muxed,
             LegMedia::Rtp { .. } if self.properties.with_rtcp() => LegRtcp::Port {
                 remote: rtcp_remote,
             },
@@ -270,8 +287,8 @@ impl Stream {
                 reserve_group: Some(self.reserve_group),
                 properties: self.properties.given().to_vec(),
             }),
-            local: self.local.as_ref().map(octets),
-            remote: self.remote.as_ref().map(octets),
+            local: self.local.as_deref().map(octets),
+            remote: self.remote.as_deref().map(octets),
             statistics: None,
         }
     }
@@ -285,19 +302,48 @@ fn octets(description: &Description) -> OctetString {
     OctetString::new(description.to_string().into_bytes())
 }
 
-/// The alternatives that can be used, at least one; else what is wrong with the first.
-fn usable<T>(asked: &Description, check: impl Fn(&Group) -> Result<T>) -> Result<Vec<Group>> {
-    let mut first_fault = None;
-    let mut groups = Vec::new();
-    for group in &asked.groups {
-        match check(group) {
-            Ok(_) => groups.push(group.clone()),
-            Err(fault) => first_fault = first_fault.or(Some(fault)),
+impl Near {
+    const NONE: Self = Self {
+        media: LegMedia::Udp,
+        is_muxed: false,
+    };
+
+    fn of(group: &Group) -> Self {
+        Self {
+            media: media(group).unwrap_or(LegMedia::Udp),
+            is_muxed: is_muxed(group),
         }
     }
+}
+
+impl Far {
+    fn of(group: &Group) -> Self {
+        Self {
+            rtp: group.rtp_address(0),
+            rtcp: group.rtcp_address(0),
+            is_muxed: is_muxed(group),
+        }
+    }
+}
+
+fn is_muxed(group: &Group) -> bool {
+    let media = group.media.first();
+    media.is_some_and(|media| media.lines.rtcp_mux())
+}
+
+/// Keeps the alternatives that can be used, at least one; else says what is wrong with the first.
+fn keep_usable(groups: &mut Vec<Group>, check: impl Fn(&Group) -> Result<()>) -> Result<()> {
+    let mut first_fault = None;
+    groups.retain(|group| match check(group) {
+        Ok(()) => true,
+        Err(fault) => {
+            first_fault.get_or_insert(fault);
+            false
+        }
+    });
     match first_fault {
         Some(fault) if groups.is_empty() => Err(fault),
-        _ => Ok(groups),
+        _ => Ok(()),
     }
 }
 
@@ -312,18 +358,26 @@ fn only_media(group: &Group) -> Result<&Media> {
 /// What a stream carries, from its `m=` line.
 fn media(group: &Group) -> Result<LegMedia> {
     let media = only_media(group)?;
-    let protocol = media.head.protocol.to_ascii_uppercase();
-    let carries = match protocol.as_str() {
+    let protocol: &str = &media.head.protocol;
+    let octets = protocol.as_bytes();
+    let starts_with = |start: &str| {
+        let begin = octets.get(..start.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    let has_rtp = || octets.windows(4).any(|four| four.eq_ignore_ascii_case(b"RTP/"));
+    let carries = match () {
         // Handshakes and media share the port.
-        _ if protocol.starts_with("UDP/TLS/") => LegMedia::Udp,
-        _ if protocol.contains("RTP/") && !protocol.starts_with("TCP") => LegMedia::Rtp {
+        () if starts_with("UDP/TLS/") => LegMedia::Udp,
+        () if has_rtp() && !starts_with("TCP") => LegMedia::Rtp {
             clock_hz: clock_hz(media),
         },
-        "UDP" | "UDPTL" | "-" => LegMedia::Udp,
-        _ => {
-            let protocol = &media.head.protocol;
-            return Err(about(ErrorCode::UNSUPPORTED_MEDIA_TYPE, protocol));
+        () if ["UDP", "UDPTL", "-"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(protocol)) =>
+        {
+            LegMedia::Udp
         }
+        () => return Err(about(ErrorCode::UNSUPPORTED_MEDIA_TYPE, protocol)),
     };
     let is_wild = |format: &&str| matches!(*format, "$" | "*");
     let formats = media.head.formats.iter().map(|format| &**format);
@@ -376,23 +430,31 @@ fn place(group: &Group) -> Result<Place> {
     Ok(Place { is_ipv6, ip, port })
 }
 
-/// Puts the reserved address in the place of the wildcards.
-fn fill_in(group: &mut Group, local: SocketAddr) {
-    group.set_endpoint(0, local);
-    if let Some(media) = group.media.first_mut()
-        && media.lines.has("rtcp")
-    {
-        let port = local.port() + 1;
-        media.lines.set_attribute(sdp::Attribute::new("rtcp", port));
+/// Puts the reserved address in the place of the wildcards; true when that changes something.
+fn fill_in(group: &mut Group, local: SocketAddr) -> bool {
+    let is_there = group.rtp_address(0) == Some(local);
+    if !is_there {
+        group.set_endpoint(0, local);
     }
+    let media = group.media.first_mut();
+    let Some(media) = media.filter(|media| media.lines.has("rtcp")) else {
+        return !is_there;
+    };
+    let before = media.lines.clone();
+    let port = local.port() + 1;
+    media.lines.set_attribute(sdp::Attribute::new("rtcp", port));
+    !is_there || media.lines != before
 }
 
 /// Without ReserveValue one codec is kept of several, with the auxiliary formats that go with any
-/// (H.248.1 7.1.7).
-fn keep_one_codec(group: &mut Group) {
+/// (H.248.1 7.1.7). True when others are given up.
+fn keep_one_codec(group: &mut Group) -> bool {
     let Some(media) = group.media.first_mut().filter(|media| media.is_rtp()) else {
-        return;
+        return false;
     };
+    if media.head.formats.len() < 2 {
+        return false;
+    }
     let is_auxiliary = |format: &str| {
         let payload_type = format.parse().ok();
         let codec = payload_type.and_then(|payload_type| media.codec(payload_type));
@@ -408,7 +470,7 @@ fn keep_one_codec(group: &mut Group) {
     };
     let (kept, dropped): (Vec<_>, Vec<_>) = (0..formats.len()).partition(|&index| is_kept(index));
     if dropped.is_empty() {
-        return;
+        return false;
     }
     let (kept, dropped) = (of(kept), of(dropped));
     media.head.formats = kept;
@@ -421,6 +483,7 @@ fn keep_one_codec(group: &mut Group) {
             .unwrap_or("");
         about_format && dropped.iter().any(|dropped| &**dropped == format)
     });
+    true
 }
 
 /// A Remote description must say where to send, in the family of the local address.
@@ -443,11 +506,13 @@ fn check_remote(group: &Group, local: Option<SocketAddr>) -> Result<()> {
             return wrong("c=");
         }
     }
-    match local {
-        Some(local) if local.is_ipv6() != rtp.is_ipv6() => {
-            Err(about(ErrorCode::CONFLICTING_VALUES, "c="))
-        }
-        _ => Ok(()),
+    local.map_or(Ok(()), |local| check_family(local, rtp))
+}
+
+fn check_family(local: SocketAddr, remote: SocketAddr) -> Result<()> {
+    match local.is_ipv6() == remote.is_ipv6() {
+        true => Ok(()),
+        false => Err(about(ErrorCode::CONFLICTING_VALUES, "c=")),
     }
 }
 

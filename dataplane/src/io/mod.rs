@@ -35,11 +35,14 @@ pub trait PacketIo: Send {
     /// Takes frames back, and leaves `frames` empty.
     fn free(&mut self, frames: &mut Vec<Frame>);
 
-    /// Datagrams of `flow` may now come, and be sent from it.
-    fn open(&mut self, flow: FlowId, endpoint: Endpoint);
+    /// Datagrams of `flow` may now come, and be sent from it. What has waited at an endpoint that
+    /// was kept is dropped.
+    fn open(&mut self, flow: FlowId, endpoint: Endpoint, drops: &mut DropCounts);
 
-    /// The end of what `open` began; `None` when the flow is not open.
-    fn close(&mut self, flow: FlowId) -> Option<Endpoint>;
+    /// The end of what `open` began. Its endpoint comes back, unless the flow is not open or the
+    /// endpoint is to be kept: then datagrams of the closed flow may come, and are received lest
+    /// they wait for its next use.
+    fn close(&mut self, flow: FlowId, keep: bool) -> Option<Endpoint>;
 
     /// Waits until something can be received, [`Waker::wake`] is called, or `timeout` (`None`: for
     /// ever) has passed.
@@ -57,9 +60,15 @@ pub trait Endpoints: Send {
     /// What the system answers.
     fn open(&mut self, flow: FlowId, local: SocketAddr) -> io::Result<Endpoint>;
 
-    /// Stops reception on a flow. The endpoint itself is dropped when all workers have handed it
-    /// back.
-    fn stop(&mut self, flow: FlowId, endpoint: &Endpoint);
+    /// The use of a flow ends. True when its endpoint is kept for the next: `open` then answers
+    /// [`Endpoint::Kept`]. Otherwise reception stops, and the endpoint is dropped when all workers
+    /// have handed it back.
+    fn stop(&mut self, flow: FlowId) -> bool;
+
+    /// Endpoints that are kept and not in use.
+    fn kept(&self) -> usize {
+        0
+    }
 }
 
 /// What one open port needs in a back-end. The mg thread makes it, and the last copy is dropped
@@ -68,6 +77,8 @@ pub trait Endpoints: Send {
 pub enum Endpoint {
     /// A kernel socket.
     Socket(Arc<Socket>),
+    /// The one that the flow had before: the workers have it.
+    Kept,
     /// Nothing that belongs to the port alone.
     Virtual,
 }

@@ -293,11 +293,11 @@ impl PacketIo for SimIo {
         lock(&self.queues).frames_free = self.pool.len();
     }
 
-    fn open(&mut self, flow: FlowId, _: Endpoint) {
+    fn open(&mut self, flow: FlowId, _: Endpoint, _: &mut DropCounts) {
         self.open[flow.index()] = true;
     }
 
-    fn close(&mut self, flow: FlowId) -> Option<Endpoint> {
+    fn close(&mut self, flow: FlowId, _: bool) -> Option<Endpoint> {
         let was_open = std::mem::replace(&mut self.open[flow.index()], false);
         was_open.then_some(Endpoint::Virtual)
     }
@@ -321,7 +321,9 @@ impl Endpoints for SimEndpoints {
         Ok(Endpoint::Virtual)
     }
 
-    fn stop(&mut self, _: FlowId, _: &Endpoint) {}
+    fn stop(&mut self, _: FlowId) -> bool {
+        false
+    }
 }
 
 /// Datagrams waiting in each direction of each worker.

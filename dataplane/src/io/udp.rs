@@ -2,6 +2,10 @@
 //!
 //! Each flow has one socket. The worker that receives from it is fixed by the port number, RTP and
 //! its RTCP on the same; every worker may send from it.
+//!
+//! A socket stays open while its port rests, since opening one costs more than all else about a
+//! flow. What comes meanwhile is received and dropped, and what waits when the port is opened again
+//! is taken away first.
 
 use super::{Backend, Endpoint, Endpoints, Outgoing, PacketIo, Waker};
 use crate::{BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses};
@@ -23,6 +27,9 @@ pub struct UdpConfig {
     pub frames: usize,
     /// Receive buffer asked for each socket; `None` leaves the system's default.
     pub receive_buffer_bytes: Option<usize>,
+    /// Most sockets kept while their ports are closed. Each takes the system some
+    /// [`SOCKET_BYTES`], and a descriptor.
+    pub kept_max: usize,
 }
 
 impl Default for UdpConfig {
@@ -31,6 +38,7 @@ impl Default for UdpConfig {
             workers: 1,
             frames: 1024,
             receive_buffer_bytes: None,
+            kept_max: KEPT_MAX,
         }
     }
 }
@@ -43,15 +51,18 @@ impl Default for UdpConfig {
 pub fn backend(addresses: &LocalAddresses, config: &UdpConfig) -> io::Result<Backend> {
     let mut ios: Vec<Box<dyn PacketIo>> = Vec::new();
     let mut epolls = Vec::new();
-    for _ in 0..config.workers.max(1) {
-        let io = UdpIo::new(addresses.flows(), config.frames)?;
+    let workers = config.workers.max(1);
+    for worker in 0..workers {
+        let io = UdpIo::new(addresses, Share { worker, workers }, config.frames)?;
         epolls.push(Arc::clone(&io.epoll));
         ios.push(Box::new(io));
     }
-    let receive_buffer_bytes = config.receive_buffer_bytes;
     let endpoints = Box::new(UdpEndpoints {
         epolls,
-        receive_buffer_bytes,
+        receive_buffer_bytes: config.receive_buffer_bytes,
+        sockets: vec![None; addresses.flows()],
+        kept: 0,
+        kept_max: config.kept_max,
     });
     Ok(Backend {
         addresses: addresses.clone(),
@@ -63,42 +74,76 @@ pub fn backend(addresses: &LocalAddresses, config: &UdpConfig) -> io::Result<Bac
 struct UdpEndpoints {
     epolls: Vec<Arc<Epoll>>,
     receive_buffer_bytes: Option<usize>,
+    /// By flow, those in use and those kept.
+    sockets: Vec<Option<Arc<Socket>>>,
+    kept: usize,
+    kept_max: usize,
+}
+
+/// The worker that receives at a port, among `workers`: an even port and the next stay together.
+fn receiver_of(port: u16, workers: usize) -> usize {
+    usize::from(port / 2) % workers
 }
 
 impl UdpEndpoints {
-    /// An even port and the next stay together.
     fn epoll(&self, local: SocketAddr) -> &Epoll {
-        &self.epolls[usize::from(local.port() / 2) % self.epolls.len()]
+        &self.epolls[receiver_of(local.port(), self.epolls.len())]
     }
 }
 
 impl Endpoints for UdpEndpoints {
     fn open(&mut self, flow: FlowId, local: SocketAddr) -> io::Result<Endpoint> {
+        if self.sockets[flow.index()].is_some() {
+            self.kept -= 1;
+            return Ok(Endpoint::Kept);
+        }
         let socket = Socket::bind(local)?;
         if let Some(bytes) = self.receive_buffer_bytes {
             socket.set_receive_buffer_bytes(bytes)?;
         }
         self.epoll(local).add(&socket, u64::from(flow.0))?;
-        Ok(Endpoint::Socket(Arc::new(socket)))
+        let socket = Arc::new(socket);
+        self.sockets[flow.index()] = Some(Arc::clone(&socket));
+        Ok(Endpoint::Socket(socket))
     }
 
-    fn stop(&mut self, _: FlowId, endpoint: &Endpoint) {
-        if let Endpoint::Socket(socket) = endpoint
+    fn stop(&mut self, flow: FlowId) -> bool {
+        if self.kept < self.kept_max {
+            self.kept += 1;
+            return true;
+        }
+        if let Some(socket) = self.sockets[flow.index()].take()
             && let Ok(local) = socket.local_address()
         {
             // It was added by `open` and is removed once, so this cannot fail; and closing removes
             // it too.
             let _ = self.epoll(local).remove(socket.as_ref());
         }
+        false
+    }
+
+    fn kept(&self) -> usize {
+        self.kept
     }
 }
 
+/// Which worker, of how many.
+#[derive(Clone, Copy)]
+struct Share {
+    worker: usize,
+    workers: usize,
+}
+
 struct UdpIo {
+    addresses: LocalAddresses,
+    share: Share,
     epoll: Arc<Epoll>,
     wakeup: Arc<EventFd>,
     events: Events,
     /// The next of `events` to read from.
     cursor: usize,
+    /// `events` tells what waits since the last time that anything was received.
+    has_looked: bool,
     sockets: Vec<Option<Arc<Socket>>>,
     receive: ReceiveBatch,
     send: SendBatch,
@@ -108,16 +153,19 @@ struct UdpIo {
 }
 
 impl UdpIo {
-    fn new(flows: usize, frames: usize) -> io::Result<Self> {
+    fn new(addresses: &LocalAddresses, share: Share, frames: usize) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         let wakeup = EventFd::new()?;
         epoll.add(&wakeup, WAKEUP)?;
         Ok(Self {
+            addresses: addresses.clone(),
+            share,
             epoll: Arc::new(epoll),
             wakeup: Arc::new(wakeup),
             events: Events::new(EVENTS_MAX),
             cursor: 0,
-            sockets: vec![None; flows],
+            has_looked: false,
+            sockets: vec![None; addresses.flows()],
             receive: ReceiveBatch::new(PER_SOCKET_MAX),
             send: SendBatch::new(BURST_MAX),
             pool: Frame::pool(frames.max(FRAMES_MIN)),
@@ -129,6 +177,38 @@ impl UdpIo {
         self.cursor = 0;
         // No error is known with a valid set; were there one, nothing would be ready.
         let _ = self.epoll.wait(&mut self.events, timeout);
+    }
+
+    /// Takes away what waits at a flow, if it is received here. One look at all sockets tells, for
+    /// all flows that are opened in a turn, where there is anything.
+    fn drain(&mut self, flow: FlowId, drops: &mut DropCounts) {
+        let local = self.addresses.local(flow);
+        let is_here = local.is_some_and(|local| {
+            receiver_of(local.port(), self.share.workers) == self.share.worker
+        });
+        if !is_here {
+            return;
+        }
+        if !self.has_looked {
+            self.has_looked = true;
+            self.wait_for_events(Some(Duration::ZERO));
+        }
+        let told = self.events.tokens().count();
+        let is_told = self.events.tokens().any(|token| token == u64::from(flow.0));
+        if told < EVENTS_MAX && !is_told {
+            return;
+        }
+        let Some(Some(socket)) = self.sockets.get(flow.index()) else {
+            return;
+        };
+        for _ in 0..DRAINS_MAX {
+            let mut nowhere = [[0_u8; 1]; PER_SOCKET_MAX];
+            let late = self.receive.receive(socket, &mut nowhere).unwrap_or(0);
+            drops.add(DropReason::RestingPort, late as u64);
+            if late < PER_SOCKET_MAX {
+                return;
+            }
+        }
     }
 
     /// Reads from one socket.
@@ -174,6 +254,7 @@ impl UdpIo {
 
 impl PacketIo for UdpIo {
     fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
+        self.has_looked = false;
         if self.events.token(self.cursor).is_none() {
             self.wait_for_events(Some(Duration::ZERO));
         }
@@ -215,17 +296,23 @@ impl PacketIo for UdpIo {
         self.pool.append(frames);
     }
 
-    fn open(&mut self, flow: FlowId, endpoint: Endpoint) {
-        if let Endpoint::Socket(socket) = endpoint {
-            self.sockets[flow.index()] = Some(socket);
+    fn open(&mut self, flow: FlowId, endpoint: Endpoint, drops: &mut DropCounts) {
+        match endpoint {
+            Endpoint::Socket(socket) => self.sockets[flow.index()] = Some(socket),
+            Endpoint::Kept => self.drain(flow, drops),
+            Endpoint::Virtual => {}
         }
     }
 
-    fn close(&mut self, flow: FlowId) -> Option<Endpoint> {
+    fn close(&mut self, flow: FlowId, keep: bool) -> Option<Endpoint> {
+        if keep {
+            return None;
+        }
         self.sockets[flow.index()].take().map(Endpoint::Socket)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
+        self.has_looked = false;
         // Events of the last wait that have not been read are reported again.
         self.wait_for_events(timeout);
     }
@@ -273,6 +360,18 @@ const EVENTS_MAX: usize = BURST_MAX;
 
 /// Datagrams read from one socket at a time, so that a flooded port does not starve others.
 const PER_SOCKET_MAX: usize = 16;
+
+/// Most sockets kept while their ports are closed, unless it is said otherwise: those of 16 384
+/// calls that ended within one rest.
+pub const KEPT_MAX: usize = 65_536;
+
+/// What the system keeps for an open socket, about: the socket itself, its file and its place in
+/// the `epoll` set.
+pub const SOCKET_BYTES: usize = 3 << 10;
+
+/// Reads by which a port that is opened again is emptied: as much as a receive buffer of the
+/// system's default holds, however fast more comes.
+const DRAINS_MAX: usize = 64;
 
 /// The token of the event that wakes; flows have 32 bits.
 const WAKEUP: u64 = u64::MAX;

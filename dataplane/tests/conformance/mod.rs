@@ -16,7 +16,7 @@ pub struct Rig {
     pub other_side: Box<dyn OtherSide>,
     /// A destination of the other side's family that the network refuses.
     pub refused: SocketAddr,
-    open: Vec<(FlowId, Endpoint)>,
+    open: Vec<FlowId>,
 }
 
 /// A host on the network of the back-end, with one address and port.
@@ -64,6 +64,10 @@ pub const PROPERTIES: &[Property] = &[
         closes,
     ),
     ("a flow can be opened again", opens_again),
+    (
+        "what came while a flow was closed does not reach its next use",
+        forgets_what_came_between,
+    ),
     ("a wait ends", wait_ends),
 ];
 
@@ -81,17 +85,18 @@ impl Rig {
         let flow = FlowId(number);
         let local = self.local(flow);
         let endpoint = self.backend.endpoints.open(flow, local).unwrap();
-        self.open.push((flow, endpoint.clone()));
-        self.io().open(flow, endpoint);
+        self.open.push(flow);
+        self.io().open(flow, endpoint, &mut DropCounts::default());
         flow
     }
 
     fn close(&mut self, flow: FlowId) -> Option<Endpoint> {
-        if let Some(index) = self.open.iter().position(|(open, _)| *open == flow) {
-            let (_, endpoint) = self.open.remove(index);
-            self.backend.endpoints.stop(flow, &endpoint);
-        }
-        self.io().close(flow)
+        let is_open = self.open.iter().position(|open| *open == flow);
+        let keep = is_open.is_some_and(|index| {
+            self.open.remove(index);
+            self.backend.endpoints.stop(flow)
+        });
+        self.io().close(flow, keep)
     }
 
     /// Receives until there are `count` or nothing comes for a while.
@@ -332,9 +337,13 @@ fn counts_refused(mut rig: Rig) {
 
 fn closes(mut rig: Rig) {
     let (flow, other) = (rig.open(0), rig.open(1));
-    assert!(rig.close(flow).is_some());
-    assert!(rig.close(flow).is_none());
-    assert!(rig.io().close(FlowId(2)).is_none());
+    let kept = rig.backend.endpoints.kept();
+    let given_back = rig.close(flow).is_some();
+    assert_ne!(given_back, rig.backend.endpoints.kept() > kept);
+    if given_back {
+        assert!(rig.close(flow).is_none());
+    }
+    assert!(rig.io().close(FlowId(2), false).is_none());
     let (closed, open) = (rig.local(flow), rig.local(other));
     rig.other_side.send(closed, b"to a closed port");
     rig.other_side.send(open, b"to an open port");
@@ -370,6 +379,29 @@ fn opens_again(mut rig: Rig) {
         assert_eq!(frames.len(), 1);
         rig.io().free(&mut frames);
         drop(rig.close(flow));
+    }
+}
+
+fn forgets_what_came_between(mut rig: Rig) {
+    let flow = rig.open(3);
+    let local = rig.local(flow);
+    drop(rig.close(flow));
+    for late in 0..40_u8 {
+        rig.other_side.send(local, &[late]);
+    }
+    // Time for them to be there.
+    let _ = rig.other_side.receive();
+    let endpoint = rig.backend.endpoints.open(flow, local).unwrap();
+    let is_kept = matches!(endpoint, Endpoint::Kept);
+    let mut drops = DropCounts::default();
+    rig.io().open(flow, endpoint, &mut drops);
+    if is_kept {
+        assert_eq!(drops.of(DropReason::RestingPort), 40);
+        assert_eq!(rig.backend.endpoints.kept(), 0);
+        rig.other_side.send(local, b"new");
+        let mut burst = Burst::new();
+        rig.receive(&mut burst, &mut drops, 1);
+        assert_eq!((burst.len(), burst[0].payload()), (1, &b"new"[..]));
     }
 }
 
@@ -432,11 +464,15 @@ impl OtherSide for SimHost {
 }
 
 /// A rig of kernel sockets on the loopback interface.
-pub fn udp_rig(local: IpAddr) -> Rig {
+pub fn udp_rig(local: IpAddr, kept_max: usize) -> Rig {
     let first = free_ports(local, PORTS);
     let addresses =
         LocalAddresses::new(&[LocalAddress::new(local, first..=first + PORTS - 1)]).unwrap();
-    let backend = udp::backend(&addresses, &udp::UdpConfig::default()).unwrap();
+    let config = udp::UdpConfig {
+        kept_max,
+        ..udp::UdpConfig::default()
+    };
+    let backend = udp::backend(&addresses, &config).unwrap();
     let socket = UdpSocket::bind(SocketAddr::new(local, 0)).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_millis(20)))

@@ -47,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dataplane",
             "mg",
             "trgw",
+            "udp_batch",
             "load",
         ],
     ),

@@ -56,7 +56,9 @@ impl Endpoints for AfXdpEndpoints {
         UdpSocket::bind(local).map(|_| Endpoint::Virtual)
     }
 
-    fn stop(&mut self, _: FlowId, _: &Endpoint) {}
+    fn stop(&mut self, _: FlowId) -> bool {
+        false
+    }
 }
 
 struct AfXdpIo {
@@ -340,13 +342,13 @@ impl PacketIo for AfXdpIo {
         self.pool.append(frames);
     }
 
-    fn open(&mut self, flow: FlowId, _: Endpoint) {
+    fn open(&mut self, flow: FlowId, _: Endpoint, _: &mut DropCounts) {
         if let Some(open) = self.open.get_mut(flow.index()) {
             *open = true;
         }
     }
 
-    fn close(&mut self, flow: FlowId) -> Option<Endpoint> {
+    fn close(&mut self, flow: FlowId, _: bool) -> Option<Endpoint> {
         let was_open = std::mem::take(self.open.get_mut(flow.index())?);
         was_open.then_some(Endpoint::Virtual)
     }
