@@ -237,7 +237,7 @@ impl<T: Copy> Endpoint<T> {
 
 /// Encodes a reply: in segments if it is longer than a message and the version has them, else, or
 /// when a part of it is longer, as an error.
-fn encode_reply(peer: &Peer, reply: TransactionReply) -> Result<Sent, Error> {
+fn encode_reply(peer: &mut Peer, reply: TransactionReply) -> Result<Sent, Error> {
     let len_max = peer.transaction_len_max();
     let (id, imm_ack_required) = (reply.id, reply.imm_ack_required);
     let whole = Transaction::Reply(reply);
@@ -265,7 +265,7 @@ fn encode_reply(peer: &Peer, reply: TransactionReply) -> Result<Sent, Error> {
 
 /// The segments of a reply, by number from 1; `None` when there can be none.
 fn encode_segments(
-    peer: &Peer,
+    peer: &mut Peer,
     whole: Transaction,
     len_max: usize,
 ) -> Option<BTreeMap<u16, Encoded>> {
@@ -281,7 +281,7 @@ fn encode_segments(
     if peer.association.version < 3 {
         return None;
     }
-    let segment = |number, complete, actions| {
+    let mut segment = |number, complete, actions| {
         let reply = TransactionReply {
             id,
             imm_ack_required: imm_ack_required && complete,

@@ -336,9 +336,8 @@ impl Peer {
         }
         let here = self.encoding == Encoding::Binary;
         let is_binary = self.ends.front().map_or(here, |end| end.is_binary);
-        let mut message = Vec::with_capacity(MESSAGE_LEN_USUAL.min(
-            self.header.len() + self.queue.len(),
-        ));
+        let mut message =
+            Vec::with_capacity(MESSAGE_LEN_USUAL.min(self.header.len() + self.queue.len()));
         if !is_binary {
             message.extend_from_slice(&self.header);
         }

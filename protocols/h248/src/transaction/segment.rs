@@ -9,10 +9,10 @@ use crate::message::ActionReply;
 pub(super) fn split(
     actions: Vec<ActionReply>,
     len_max: usize,
-    len: impl Fn(&[ActionReply]) -> Option<usize>,
+    mut len: impl FnMut(&[ActionReply]) -> Option<usize>,
 ) -> Option<Vec<Vec<ActionReply>>> {
     let pieces: Vec<ActionReply> = actions.into_iter().flat_map(pieces).collect();
-    let shared = shared(pieces.first()?, &len)?;
+    let shared = shared(pieces.first()?, &mut len)?;
     let mut parts: Vec<Vec<ActionReply>> = Vec::new();
     let mut room = 0;
     for piece in pieces {
@@ -40,7 +40,10 @@ pub(super) fn split(
 }
 
 /// Octets of a part that do not come again with a further command of the same action.
-fn shared(piece: &ActionReply, len: impl Fn(&[ActionReply]) -> Option<usize>) -> Option<usize> {
+fn shared(
+    piece: &ActionReply,
+    mut len: impl FnMut(&[ActionReply]) -> Option<usize>,
+) -> Option<usize> {
     let commands = |times: usize| {
         let commands = std::iter::repeat_n(piece.commands.clone(), times);
         [ActionReply::new(
