@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 
 use crate::address::{Connection, digits};
 use crate::attribute::{Attribute, Direction, Rtcp, RtpMap};
+use crate::crypto::Crypto;
 use crate::error::{Error, Fault};
 use crate::verbatim::Verbatim;
 
 /// Most lines taken of one description.
 pub const LINES_MAX: usize = 2048;
+/// Most security descriptions looked at in one stream: there are fewer suites.
+pub const CRYPTOS_MAX: usize = 16;
 /// Lines that a description usually has at most.
 const LINES_USUAL: usize = 32;
 /// Most bytes taken of one description: what fits in a UDP datagram.
@@ -362,6 +365,13 @@ impl Lines {
             None => rtp.ip(),
         };
         Some(SocketAddr::new(ip, rtcp.port))
+    }
+
+    /// The security descriptions that can be used, in order (RFC 4568); of more than
+    /// [`CRYPTOS_MAX`] the first.
+    pub fn crypto(&self) -> impl Iterator<Item = Crypto> {
+        let values = self.values("crypto").take(CRYPTOS_MAX);
+        values.filter_map(|value| Crypto::parse(value).ok())
     }
 
     /// True when RTP and RTCP may share a port, RFC 5761 5.1.1.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::address::Origin;
 use crate::attribute::{Attribute, Direction};
 use crate::codec::Codec;
+use crate::crypto::{self, Crypto};
 use crate::error::{Error, Mismatch};
 use crate::media::{Media, MediaLine};
 use crate::session::Session;
@@ -28,6 +29,9 @@ pub struct Terms {
     pub direction: Direction,
     /// Packet length wanted, in milliseconds.
     pub ptime_ms: Option<u32>,
+    /// Keys to offer, by preference, or to choose from for an answer (RFC 4568); the protocol then
+    /// has to be one that they protect.
+    pub crypto: Vec<Crypto>,
 }
 
 impl Terms {
@@ -42,10 +46,26 @@ impl Terms {
             rtcp_mux: false,
             direction: Direction::SendRecv,
             ptime_ms: Some(20),
+            crypto: Vec::new(),
         }
     }
 
-    fn media(&self, codecs: &[Codec], direction: Direction, rtcp_mux: bool) -> Media {
+    /// The same, protected with one of these keys.
+    pub fn protected(self, crypto: Vec<Crypto>) -> Self {
+        Self {
+            protocol: crypto::protected(&self.protocol).into(),
+            crypto,
+            ..self
+        }
+    }
+
+    fn media(
+        &self,
+        codecs: &[Codec],
+        direction: Direction,
+        rtcp_mux: bool,
+        crypto: &[Crypto],
+    ) -> Media {
         let mut media = Media::new(MediaLine {
             kind: self.kind.clone(),
             port: self.rtp.port(),
@@ -72,8 +92,24 @@ impl Terms {
         if rtcp_mux {
             media.lines.add_attribute(Attribute::flag("rtcp-mux"));
         }
+        for crypto in crypto {
+            media.lines.add_attribute(crypto.attribute());
+        }
         media.lines.set_direction(direction);
         media
+    }
+
+    /// The key to answer with: for the first description of the offer that can be used and whose
+    /// suite there is a key for, under its tag (RFC 4568 5.1.2). `None` when there is none.
+    fn answer_crypto(&self, offer: &Media) -> Option<Vec<Crypto>> {
+        if self.crypto.is_empty() {
+            return Some(Vec::new());
+        }
+        offer.lines.crypto().find_map(|offered| {
+            let own = self.crypto.iter().find(|own| own.suite == offered.suite)?;
+            let tag = offered.tag;
+            Some(vec![Crypto { tag, ..own.clone() }])
+        })
     }
 
     /// The codecs of the offer that these terms take, in the order and under the payload types of
@@ -139,7 +175,10 @@ impl Agent {
     pub fn offer(&mut self, terms: &[Terms]) -> Session {
         let mut media: Vec<Media> = terms
             .iter()
-            .map(|terms| terms.media(&terms.codecs, terms.direction, terms.rtcp_mux))
+            .map(|terms| {
+                let (direction, mux) = (terms.direction, terms.rtcp_mux);
+                terms.media(&terms.codecs, direction, mux, &terms.crypto)
+            })
             .collect();
         if let Some(local) = &self.local {
             media.extend(local.media.iter().skip(media.len()).map(rejected));
@@ -161,15 +200,16 @@ impl Agent {
                     return None;
                 }
                 let codecs = terms.common(offered);
-                (!codecs.is_empty()).then_some((place, codecs))
+                let crypto = terms.answer_crypto(offered)?;
+                (!codecs.is_empty()).then_some((place, codecs, crypto))
             });
             media.push(match fits {
-                Some((place, codecs)) => {
+                Some((place, codecs, crypto)) => {
                     used[place] = true;
                     let terms = &terms[place];
                     let direction = offer.direction(index).answer(terms.direction);
                     let mux = terms.rtcp_mux && offered.lines.rtcp_mux();
-                    terms.media(&codecs, direction, mux)
+                    terms.media(&codecs, direction, mux, &crypto)
                 }
                 None => rejected(offered),
             });
@@ -211,10 +251,22 @@ pub struct Agreed {
     pub direction: Direction,
     /// Packet length the remote end wants, in milliseconds.
     pub ptime_ms: Option<u32>,
+    /// The keys, where the stream is protected by security descriptions.
+    pub keys: Option<AgreedKeys>,
+}
+
+/// The descriptions of one tag and suite in an offer and its answer: each end sends with its own
+/// (RFC 4568 5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreedKeys {
+    /// Of the local description.
+    pub sends: Crypto,
+    /// Of the remote description.
+    pub receives: Crypto,
 }
 
 /// What two descriptions, one the answer to the other, agree on for a stream; `None` when it is
-/// refused or has no IP address.
+/// refused, has no IP address, or is to be protected and has no keys.
 pub fn agreed(local: &Session, remote: &Session, index: usize) -> Option<Agreed> {
     let (own, other) = (local.media.get(index)?, remote.media.get(index)?);
     let rtp = remote.rtp_address(index)?;
@@ -229,6 +281,10 @@ pub fn agreed(local: &Session, remote: &Session, index: usize) -> Option<Agreed>
             .collect()
     };
     let mux = own.lines.rtcp_mux() && other.lines.rtcp_mux();
+    let keys = agreed_keys(own, other);
+    if keys.is_none() && own.lines.has("crypto") && is_keyed(own) {
+        return None;
+    }
     Some(Agreed {
         send: both(other, own),
         receive: both(own, other),
@@ -240,6 +296,22 @@ pub fn agreed(local: &Session, remote: &Session, index: usize) -> Option<Agreed>
         },
         direction: remote.direction(index).answer(local.direction(index)),
         ptime_ms: other.lines.ptime_ms(),
+        keys,
+    })
+}
+
+fn is_keyed(media: &Media) -> bool {
+    crypto::unprotected(&media.head.protocol).is_some()
+}
+
+fn agreed_keys(own: &Media, other: &Media) -> Option<AgreedKeys> {
+    if !is_keyed(own) || !is_keyed(other) {
+        return None;
+    }
+    own.lines.crypto().find_map(|sends| {
+        let is_it = |crypto: &Crypto| (crypto.tag, crypto.suite) == (sends.tag, sends.suite);
+        let receives = other.lines.crypto().find(is_it)?;
+        Some(AgreedKeys { sends, receives })
     })
 }
 
@@ -320,6 +392,53 @@ mod tests {
     fn speech(address: SocketAddr) -> Terms {
         let event = Codec::telephone_event(101, 8000);
         Terms::audio(address, vec![Codec::pcmu(), Codec::pcma(), event])
+    }
+
+    fn key(tag: u32, suite: crypto::CryptoSuite, seed: u8) -> Crypto {
+        let octets = vec![seed; suite.key_and_salt_bytes()];
+        Crypto::new(tag, suite, crypto::InlineKey::new(&octets))
+    }
+
+    #[test]
+    fn keys_are_agreed_on_under_the_tag_of_the_offer() {
+        use crypto::CryptoSuite::{AeadAes128Gcm, AesCm128HmacSha1_32, AesCm128HmacSha1_80};
+        let offered = vec![
+            key(1, AeadAes128Gcm, 1),
+            key(7, AesCm128HmacSha1_80, 2),
+            key(9, AesCm128HmacSha1_32, 3),
+        ];
+        let own = vec![
+            key(1, AesCm128HmacSha1_32, 4),
+            key(2, AesCm128HmacSha1_80, 5),
+        ];
+        let offer = agent(here(4000)).offer(&[speech(here(4000)).protected(offered)]);
+        assert_eq!(&*offer.media[0].head.protocol, "RTP/SAVP");
+        let terms = speech(there(5000)).protected(own);
+        let answer = agent(there(5000))
+            .answer(&offer, std::slice::from_ref(&terms))
+            .unwrap();
+        assert_eq!(check_answer(&offer, &answer), Ok(()));
+        let keys = agreed(&offer, &answer, 0).unwrap().keys.unwrap();
+        assert_eq!(keys.sends, key(7, AesCm128HmacSha1_80, 2));
+        assert_eq!(keys.receives, key(7, AesCm128HmacSha1_80, 5));
+        let there_too = agreed(&answer, &offer, 0).unwrap().keys.unwrap();
+        assert_eq!(
+            (there_too.sends, there_too.receives),
+            (keys.receives, keys.sends)
+        );
+        // Without a suite in common, or a key at all, the stream is refused.
+        let gcm = speech(here(4000)).protected(vec![key(1, AeadAes128Gcm, 1)]);
+        let offer = agent(here(4000)).offer(std::slice::from_ref(&gcm));
+        let refused = agent(there(5000)).answer(&offer, std::slice::from_ref(&terms));
+        assert_eq!(refused, Err(Error::Unsupported));
+        let clear = speech(there(5000));
+        let refused = agent(there(5000)).answer(&offer, std::slice::from_ref(&clear));
+        assert_eq!(refused, Err(Error::Unsupported));
+        let mut keyless = agent(there(5000)).answer(&offer, &[gcm]).unwrap();
+        keyless.media[0]
+            .lines
+            .remove_attributes(|a| a.name() == "crypto");
+        assert_eq!(agreed(&offer, &keyless, 0), None);
     }
 
     fn offer_of(media: &str) -> Session {
