@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sip", &["base", "simd"]),
     ("sdp", &["base", "simd"]),
     ("rtp", &["base"]),
+    ("srtp", &[]),
     ("inet", &[]),
     ("h248", &["base"]),
     ("diameter", &["base"]),
@@ -29,10 +30,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Media: the runtime knows packets and no protocol, the gateway knows H.248 and no packets.
     ("udp_batch", &[]),
     ("af_xdp", &[]),
-    ("dataplane", &["base", "inet", "udp_batch", "af_xdp"]),
+    ("dataplane", &["base", "inet", "srtp", "udp_batch", "af_xdp"]),
     ("mg", &["base", "h248", "sdp"]),
-    ("trgw", &["base", "h248", "sdp", "rtp", "mg", "dataplane"]),
-    ("load", &["base", "sip", "sdp", "rtp", "codecs"]),
+    (
+        "trgw",
+        &["base", "h248", "sdp", "rtp", "srtp", "mg", "dataplane"],
+    ),
+    ("load", &["base", "sip", "sdp", "rtp", "srtp", "codecs"]),
     // The composition root puts the processes together.
     (
         "strowger",
