@@ -403,6 +403,7 @@ impl Control {
             packets_sent: sum(|worker, flow| worker.sent(flow).packets.read()),
             octets_sent: sum(|worker, flow| worker.sent(flow).octets.read()),
             last_arrival: (last_arrival > 0).then(|| Instant::from_nanos(last_arrival)),
+            srtp_refused: received.srtp_refused.read(),
             reception: Reception {
                 expected: received.expected.read(),
                 lost: received.lost.read(),

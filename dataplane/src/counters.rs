@@ -46,6 +46,7 @@ pub(crate) struct ReceiveCounters {
     pub(crate) expected: Counter,
     pub(crate) lost: Counter,
     pub(crate) jitter_ticks: Counter,
+    pub(crate) srtp_refused: Counter,
 }
 
 impl ReceiveCounters {
@@ -58,10 +59,13 @@ impl ReceiveCounters {
             expected,
             lost,
             jitter_ticks,
+            srtp_refused,
         } = self;
-        for counter in [packets, octets, last_arrival, expected, lost, jitter_ticks] {
+        for counter in [packets, octets, last_arrival, expected, lost] {
             counter.set(0);
         }
+        jitter_ticks.set(0);
+        srtp_refused.set(0);
     }
 }
 
@@ -156,6 +160,8 @@ pub struct FlowStats {
     pub octets_sent: u64,
     /// When the last admitted packet came, whether the mode let it in or not.
     pub last_arrival: Option<Instant>,
+    /// Packets that SRTP refused: not authentic, replayed, or without a key.
+    pub srtp_refused: u64,
     /// Quality of reception.
     pub reception: Reception,
 }

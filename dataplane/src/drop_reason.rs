@@ -48,6 +48,19 @@ drop_reasons! {
     NotRtp => "not_rtp",
     /// The flow carries RTCP and this is none (RFC 3550 6.1).
     NotRtcp => "not_rtcp",
+    /// The flow carries SRTP and the authentication tag does not fit (RFC 3711 3.3).
+    SrtpAuthentication => "srtp_authentication",
+    /// The flow carries SRTP and this came before, or too late to tell (RFC 3711 3.3.2); or it
+    /// would be sent as SRTP under an index that was used.
+    SrtpReplay => "srtp_replay",
+    /// The flow or its egress carries SRTP and there is no master key: none agreed on yet, or none
+    /// with this MKI.
+    SrtpNoKey => "srtp_no_key",
+    /// The SRTP master key has protected as many packets as it may (RFC 3711 9.2).
+    SrtpKeyExpired => "srtp_key_expired",
+    /// More synchronisation sources than are kept under one SRTP master key, or the same one at two
+    /// workers at once.
+    SrtpSource => "srtp_source",
     /// The remote address is to be latched and nothing has come from there (H.248.37).
     NotLatched => "not_latched",
     /// No free frame to receive into or copy into.

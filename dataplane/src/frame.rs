@@ -85,6 +85,22 @@ impl Frame {
         fits
     }
 
+    /// Has the payload rewritten: `rewrite` sees it with all the tailroom behind it, is told its
+    /// length and returns the new one. An error leaves the length as it was.
+    ///
+    /// # Errors
+    /// Those of `rewrite`.
+    pub fn rewrite<E>(
+        &mut self,
+        rewrite: impl FnOnce(&mut [u8], usize) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let (start, end) = (usize::from(self.start), usize::from(self.end));
+        let capacity = self.capacity();
+        let bytes = rewrite(&mut self.memory[start..capacity], end - start)?;
+        self.set_payload(start, bytes);
+        Ok(())
+    }
+
     /// Copies `bytes` in as the payload; false, and no payload, when they do not fit.
     pub fn fill(&mut self, bytes: &[u8]) -> bool {
         let fits = self.received(bytes.len());
@@ -140,6 +156,26 @@ mod tests {
         assert!(!frame.received(PAYLOAD_BYTES_MAX + 1));
         assert!(frame.payload().is_empty());
         assert!(!frame.set_payload(usize::MAX, 2));
+        assert!(frame.payload().is_empty());
+    }
+
+    #[test]
+    fn a_payload_is_rewritten_with_its_tailroom() {
+        let mut frame = Frame::pool(1).pop().unwrap();
+        assert!(frame.fill(b"abc"));
+        let longer = frame.rewrite(|buffer, len| {
+            assert_eq!(
+                (&buffer[..len], buffer.len()),
+                (&b"abc"[..], PAYLOAD_BYTES_MAX)
+            );
+            buffer[len] = b'd';
+            Ok::<_, ()>(len + 1)
+        });
+        assert_eq!((longer, frame.payload()), (Ok(()), &b"abcd"[..]));
+        assert_eq!(frame.rewrite(|_, _| Err(7)), Err(7));
+        assert_eq!(frame.rewrite(|_, _| Ok::<_, ()>(2)), Ok(()));
+        assert_eq!(frame.payload(), b"ab");
+        assert_eq!(frame.rewrite(|_, _| Ok::<_, ()>(usize::MAX)), Ok(()));
         assert!(frame.payload().is_empty());
     }
 

@@ -3,6 +3,7 @@
 use crate::counters::ReceiveCounters;
 use crate::flow::FlowEntry;
 use crate::latch::Admission;
+use crate::protection::Kind;
 use crate::worker::Shared;
 use crate::{Datagram, DropReason, FlowId, Ingress, Reception};
 use base::Instant;
@@ -56,6 +57,40 @@ impl Context<'_> {
     /// What the path of a flow of the burst admits; `None` for flows without a path.
     pub fn ingress(&self, flow: FlowId) -> Option<&Ingress> {
         Some(&self.flows.get(flow.index())?.path.as_ref()?.ingress)
+    }
+
+    /// Opens a packet of RTP, if its flow carries SRTP, and makes sure that it comes from who has
+    /// the key. What the source filter refuses is not worth the trouble.
+    ///
+    /// # Errors
+    /// `SourceFiltered`, or one of those of SRTP.
+    pub fn open_rtp(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
+        self.open(datagram, Kind::Rtp)
+    }
+
+    /// The same of a packet of RTCP.
+    ///
+    /// # Errors
+    /// As [`Context::open_rtp`].
+    pub fn open_rtcp(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
+        self.open(datagram, Kind::Rtcp)
+    }
+
+    fn open(&mut self, datagram: &mut Datagram, kind: Kind) -> Result<(), DropReason> {
+        let entry = self.flows.get(datagram.flow.index());
+        let path = entry.and_then(|entry| entry.path.as_deref());
+        let path = path.ok_or(DropReason::NoPath)?;
+        if !path.is_protected {
+            return Ok(());
+        }
+        if !path.ingress.filter.admits(datagram.source) {
+            return Err(DropReason::SourceFiltered);
+        }
+        let opened = path.srtp.open(&mut datagram.frame, kind);
+        if opened.is_err() {
+            self.counters(datagram.flow).srtp_refused.add(1);
+        }
+        opened
     }
 
     /// Judges where a packet comes from, once it is known to be valid: source filter, then latch.

@@ -46,8 +46,11 @@
 //! assert_eq!(sent.payload, b"hello");
 //! ```
 //!
-//! What it deliberately does not do: it knows no RTP, no codec and no H.248. Those are the
-//! functions' matter.
+//! SRTP is opened when a function asks for it ([`Context::open_rtp`]) and applied to each copy of a
+//! packet by the egress that it leaves by, since every egress has its own keys.
+//!
+//! What it deliberately does not do: it knows no RTP beyond that, no codec and no H.248. Those are
+//! the functions' matter.
 
 mod address;
 mod clock;
@@ -62,6 +65,7 @@ mod handoff;
 pub mod io;
 mod latch;
 mod path;
+mod protection;
 mod runtime;
 mod timer;
 mod worker;
@@ -76,5 +80,6 @@ pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
 pub use function::{Context, Function, Verdict};
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
 pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Media, Path, Remote, SourceFilter};
+pub use protection::Srtp;
 pub use runtime::{Config, Idle, WORKERS_MAX, runtime};
 pub use worker::{Turn, Worker};

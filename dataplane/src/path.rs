@@ -1,6 +1,7 @@
 //! What the mg thread compiled for a flow.
 
-use crate::{DropReason, FlowId};
+use crate::{DropReason, FlowId, Srtp};
+use srtp::{Receiver, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub struct Path {
     /// What is admitted.
     pub ingress: Ingress,
+    /// How what comes is protected.
+    pub srtp: Srtp<Receiver>,
     media: Egresses,
     rtcp: Egresses,
 }
@@ -131,10 +134,11 @@ fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 }
 
 /// One way out: from a local flow's address and port to a remote address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Egress {
     local: FlowId,
     remote: Remote,
+    srtp: Srtp<Sender>,
 }
 
 /// The remote side of an egress.
@@ -149,7 +153,16 @@ pub enum Remote {
 impl Egress {
     /// From `local` to `remote`.
     pub fn new(local: FlowId, remote: Remote) -> Self {
-        Self { local, remote }
+        Self {
+            local,
+            remote,
+            srtp: Srtp::Off,
+        }
+    }
+
+    /// The same, protected: as RTP for media, as RTCP by a way for RTCP.
+    pub fn with_srtp(self, srtp: Srtp<Sender>) -> Self {
+        Self { srtp, ..self }
     }
 
     /// The flow whose address and port are the source of what is sent.
@@ -182,6 +195,7 @@ impl Path {
     pub fn new(ingress: Ingress) -> Self {
         Self {
             ingress,
+            srtp: Srtp::Off,
             media: Egresses::EMPTY,
             rtcp: Egresses::EMPTY,
         }
@@ -219,7 +233,7 @@ impl Path {
 }
 
 /// A fixed array, so that a path is one piece of memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Egresses {
     count: u8,
     room: [Egress; EGRESSES_MAX],
@@ -229,10 +243,11 @@ impl Egresses {
     const UNUSED: Egress = Egress {
         local: FlowId(u32::MAX),
         remote: Remote::Latched,
+        srtp: Srtp::Off,
     };
     const EMPTY: Egresses = Egresses {
         count: 0,
-        room: [Self::UNUSED; EGRESSES_MAX],
+        room: [const { Self::UNUSED }; EGRESSES_MAX],
     };
 
     fn push(&mut self, egress: Egress) -> bool {
@@ -265,8 +280,14 @@ pub(crate) struct Compiled {
     pub(crate) ingress: Ingress,
     media: u8,
     rtcp: u8,
+    /// [`Compiled::srtp`] is more than off.
+    pub(crate) is_protected: bool,
     /// Those for media, then those for RTCP.
     routes: [Route; 2 * EGRESSES_MAX],
+    /// How what comes is protected; like what follows, beyond what packets in the clear touch.
+    pub(crate) srtp: Srtp<Receiver>,
+    /// How the routes protect, in their order.
+    senders: [Srtp<Sender>; 2 * EGRESSES_MAX],
 }
 
 /// One way out of a compiled path.
@@ -274,6 +295,27 @@ pub(crate) struct Compiled {
 pub(crate) struct Route {
     pub(crate) local: FlowId,
     pub(crate) target: Target,
+    /// Its sender is more than off.
+    is_protected: bool,
+}
+
+/// The routes of media or of RTCP, and what protects each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Routes<'a> {
+    routes: &'a [Route],
+    senders: &'a [Srtp<Sender>],
+}
+
+impl<'a> Routes<'a> {
+    /// Each route, with its sender where it protects.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'a Route, Option<&'a Srtp<Sender>>)> {
+        let pairs = self.routes.iter().zip(self.senders);
+        pairs.map(|(route, sender)| (route, route.is_protected.then_some(sender)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.routes.len()
+    }
 }
 
 /// Where a route leads.
@@ -292,31 +334,46 @@ impl Compiled {
         let unused = Route {
             local: FlowId(u32::MAX),
             target: Target::Nowhere(DropReason::NoEgress),
+            is_protected: false,
         };
         let mut compiled = Self {
             ingress: path.ingress,
             media: path.media.count,
             rtcp: path.rtcp.count,
+            is_protected: path.srtp != Srtp::Off,
             routes: [unused; 2 * EGRESSES_MAX],
+            srtp: path.srtp.clone(),
+            senders: [const { Srtp::Off }; 2 * EGRESSES_MAX],
         };
         let egresses = path.egresses().iter().chain(path.rtcp_egresses());
-        for (route, egress) in compiled.routes.iter_mut().zip(egresses) {
+        let places = compiled.routes.iter_mut().zip(&mut compiled.senders);
+        for ((route, sender), egress) in places.zip(egresses) {
             *route = Route {
                 local: egress.local,
                 target: target(egress),
+                is_protected: egress.srtp != Srtp::Off,
             };
+            *sender = egress.srtp.clone();
         }
         compiled
     }
 
     /// The ways out for media.
-    pub(crate) fn media(&self) -> &[Route] {
-        &self.routes[..usize::from(self.media)]
+    pub(crate) fn media(&self) -> Routes<'_> {
+        let media = usize::from(self.media);
+        Routes {
+            routes: &self.routes[..media],
+            senders: &self.senders[..media],
+        }
     }
 
     /// The ways out for RTCP.
-    pub(crate) fn rtcp(&self) -> &[Route] {
-        &self.routes[usize::from(self.media)..][..usize::from(self.rtcp)]
+    pub(crate) fn rtcp(&self) -> Routes<'_> {
+        let (media, rtcp) = (usize::from(self.media), usize::from(self.rtcp));
+        Routes {
+            routes: &self.routes[media..][..rtcp],
+            senders: &self.senders[media..][..rtcp],
+        }
     }
 }
 

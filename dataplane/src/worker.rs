@@ -6,13 +6,15 @@ use crate::flow::{Claims, FlowEntry, Owner};
 use crate::handoff::{self, Parcel};
 use crate::io::{Endpoint, Outgoing, Waker};
 use crate::path::{Compiled, Route, Target};
+use crate::protection::Kind;
 use crate::timer::{TICK, TimerWheel};
 use crate::{
     BURST_MAX, Burst, Clock, Context, Datagram, DropCounts, DropReason, EGRESSES_MAX, FlowId,
-    Frame, Function, Idle, LocalAddresses, PacketIo, Verdict,
+    Frame, Function, Idle, LocalAddresses, PacketIo, Srtp, Verdict,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer};
+use srtp::Sender;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -558,23 +560,25 @@ impl Core {
     /// Does what the function said.
     fn execute(&mut self, mut datagram: Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
         let path = self.flows[datagram.flow.index()].path.as_deref();
-        let routes = match (verdict, path) {
-            (Verdict::Forward, Some(path)) => path.media(),
-            (Verdict::ForwardRtcp, Some(path)) => path.rtcp(),
+        let (routes, kind) = match (verdict, path) {
+            (Verdict::Forward, Some(path)) => (path.media(), Kind::Rtp),
+            (Verdict::ForwardRtcp, Some(path)) => (path.rtcp(), Kind::Rtcp),
             (Verdict::Drop(reason), _) => return self.out.drop(datagram.frame, reason),
             (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame),
             (_, None) => return self.out.drop(datagram.frame, DropReason::NoPath),
         };
-        let Some((last, others)) = routes.split_last() else {
-            return self.out.drop(datagram.frame, DropReason::NoEgress);
-        };
-        for route in others {
+        let others = routes.len().saturating_sub(1);
+        let mut routes = routes.iter();
+        for route in routes.by_ref().take(others) {
             if let Some(copy) = self.out.copy(&datagram, io) {
-                self.out.send(&self.shared, route, copy);
+                self.out.send(&self.shared, route, copy, kind);
             }
         }
+        let Some(last) = routes.next() else {
+            return self.out.drop(datagram.frame, DropReason::NoEgress);
+        };
         datagram.hops = datagram.hops.saturating_add(1);
-        self.out.send(&self.shared, last, datagram);
+        self.out.send(&self.shared, last, datagram, kind);
     }
 
     fn transmit(&mut self, io: &mut dyn PacketIo) {
@@ -640,11 +644,30 @@ impl Out {
         Some(copy)
     }
 
-    /// Sends a datagram by one route.
-    fn send(&mut self, shared: &Shared, route: &Route, mut datagram: Datagram) {
+    /// Sends a datagram by one route, protected as that wants it.
+    fn send(
+        &mut self,
+        shared: &Shared,
+        (route, sender): (&Route, Option<&Srtp<Sender>>),
+        mut datagram: Datagram,
+        kind: Kind,
+    ) {
         let local = route.local;
         if !self.open.get(local.index()).is_some_and(|open| *open) {
             return self.drop(datagram.frame, DropReason::NoEgress);
+        }
+        let passed = match route.target {
+            Target::Nowhere(reason) => Err(reason),
+            Target::Local(_) if datagram.hops > HOPS_MAX => Err(DropReason::HopLimit),
+            Target::Local(_) if self.local.len() >= LOCAL_QUEUE_MAX => {
+                Err(DropReason::LocalQueueFull)
+            }
+            Target::Network(_) | Target::Local(_) => {
+                sender.map_or(Ok(()), |sender| sender.protect(&mut datagram.frame, kind))
+            }
+        };
+        if let Err(reason) = passed {
+            return self.drop(datagram.frame, reason);
         }
         let octets = datagram.payload().len();
         match route.target {
@@ -655,12 +678,6 @@ impl Out {
                     local,
                     destination,
                 });
-            }
-            Target::Local(_) if datagram.hops > HOPS_MAX => {
-                return self.drop(datagram.frame, DropReason::HopLimit);
-            }
-            Target::Local(_) if self.local.len() >= LOCAL_QUEUE_MAX => {
-                return self.drop(datagram.frame, DropReason::LocalQueueFull);
             }
             Target::Local(flow) => {
                 let Some(source) = shared.addresses.local(local) else {

@@ -138,6 +138,8 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         media: LegMedia::Rtp { clock_hz: 8000 },
         remote: Some(remote(number)),
         rtcp: Rtcp::None,
+        receives: dataplane::Srtp::Off,
+        sends: dataplane::Srtp::Off,
         mode: StreamMode::SendReceive,
         latch: dataplane::Latch::First { request: 1 },
         filter: dataplane::SourceFilter::ANY,

@@ -1,7 +1,8 @@
 //! From the streams of a context to the paths of its flows.
 
-use dataplane::{Egress, FlowId, Ingress, Latch, Media, Path, Remote, SourceFilter};
+use dataplane::{Egress, FlowId, Ingress, Latch, Media, Path, Remote, SourceFilter, Srtp};
 use h248::message::StreamMode;
+use srtp::{Receiver, Sender};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ pub struct Leg {
     pub remote: Option<SocketAddr>,
     /// Where its RTCP is.
     pub rtcp: Rtcp,
+    /// How what is received is protected, RTCP too.
+    pub receives: Srtp<Receiver>,
+    /// How what is sent is to be protected, RTCP too.
+    pub sends: Srtp<Sender>,
     /// Mode of LocalControl (H.248.1 7.1.7).
     pub mode: StreamMode,
     /// Latching, for RTP and RTCP each on its own.
@@ -72,6 +77,8 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
         let loops = leg.mode == StreamMode::Loopback;
         let mut path = Path::new(leg.ingress());
         let mut rtcp_path = Path::new(leg.rtcp_ingress());
+        path.srtp = leg.receives.clone();
+        rtcp_path.srtp = leg.receives.clone();
         for (other_index, other) in legs.iter().enumerate() {
             let reached = if loops {
                 other_index == index
@@ -88,7 +95,7 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
                 return None;
             }
             if let Some(egress) = other.rtcp_egress()
-                && !(path.push_rtcp(egress) && rtcp_path.push_rtcp(egress))
+                && !(path.push_rtcp(egress.clone()) && rtcp_path.push_rtcp(egress))
             {
                 return None;
             }
@@ -129,13 +136,17 @@ impl Leg {
     }
 
     fn egress(&self) -> Option<Egress> {
-        Some(Egress::new(self.flow, self.to(self.remote)?))
+        let egress = Egress::new(self.flow, self.to(self.remote)?);
+        Some(egress.with_srtp(self.sends.clone()))
     }
 
     fn rtcp_egress(&self) -> Option<Egress> {
         match self.rtcp {
             Rtcp::None => None,
-            Rtcp::Port { flow, remote } => Some(Egress::new(flow, self.to(remote)?)),
+            Rtcp::Port { flow, remote } => {
+                let egress = Egress::new(flow, self.to(remote)?);
+                Some(egress.with_srtp(self.sends.clone()))
+            }
             Rtcp::Muxed => self.egress(),
         }
     }

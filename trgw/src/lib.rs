@@ -5,6 +5,7 @@
 //! that H.248 gateways use: it opens flows and sets these paths.
 
 mod compile;
+mod keys;
 mod relay;
 mod trgw;
 

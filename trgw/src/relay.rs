@@ -5,13 +5,13 @@ use rtp::{DatagramKind, Header, ReceiverStats, datagram_kind};
 
 /// RTP, RTCP and UDP relay (TS 23.334 5.2), on one worker.
 ///
-/// A packet is looked at in this order: is it what the flow carries, does it come from where it may
-/// (source filter, then latch), does the stream mode let it in. So nothing but a valid packet sets
-/// a latch, and a latch can be set while the mode lets nothing in, as a terminal on hold behind a
-/// NAT needs.
+/// A packet is looked at in this order: is it what the flow carries, is it authentic where the flow
+/// carries SRTP (and opened), does it come from where it may (source filter, then latch), does the
+/// stream mode let it in. So nothing but a valid packet sets a latch, and a latch can be set while
+/// the mode lets nothing in, as a terminal on hold behind a NAT needs.
 ///
 /// RTP is counted and its reception judged; RTCP passes whatever the mode (RFC 3264 5.1) and is not
-/// counted. Encrypted payloads pass as they are.
+/// counted. Encrypted payloads of a flow without keys of ours pass as they are.
 pub struct Relay {
     streams: Box<[Stream]>,
 }
@@ -27,11 +27,16 @@ impl Relay {
     fn judge(
         &mut self,
         context: &mut Context<'_>,
-        datagram: &Datagram,
+        datagram: &mut Datagram,
     ) -> Result<Verdict, DropReason> {
         let ingress = context.ingress(datagram.flow).ok_or(DropReason::NoPath)?;
         let (media, receiving, clock_hz) = (ingress.media, ingress.receiving, ingress.clock_hz);
         let packet = classify(media, datagram.payload())?;
+        match packet {
+            Packet::Rtp(_) => context.open_rtp(datagram)?,
+            Packet::Rtcp => context.open_rtcp(datagram)?,
+            Packet::Udp => {}
+        }
         context.admit(datagram)?;
         match packet {
             Packet::Rtcp => Ok(Verdict::ForwardRtcp),
@@ -62,7 +67,7 @@ impl Function for Relay {
         for datagram in burst.iter() {
             std::hint::black_box(self.streams[datagram.flow.0 as usize].clock_hz);
         }
-        for (datagram, verdict) in burst.iter().zip(verdicts) {
+        for (datagram, verdict) in burst.iter_mut().zip(verdicts) {
             *verdict = match self.judge(context, datagram) {
                 Ok(verdict) => verdict,
                 Err(reason) => Verdict::Drop(reason),

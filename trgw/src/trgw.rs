@@ -11,6 +11,7 @@ use mg::{
     Statistics,
 };
 
+use crate::keys::Keys;
 use crate::{Leg, LegMedia, Rtcp, compile};
 
 /// Executes what media gateways decide, by flows and paths of the runtime. Owned by the mg thread.
@@ -27,8 +28,9 @@ pub struct Trgw {
 }
 
 /// A pair of open ports.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Pair {
+    keys: Keys,
     /// Flows of it that are closed, and when the later of them can be opened again.
     closed: u8,
     free_at: Instant,
@@ -165,11 +167,12 @@ impl Trgw {
     fn rtp_of(&self, local: SocketAddr) -> Option<FlowId> {
         let flow = self.control.addresses().find(local)?;
         let place = self.pairs.get(flow.0 as usize / 2)?;
-        (local.port() % 2 == 0 && place.is_some()).then_some(flow)
+        (local.port().is_multiple_of(2) && place.is_some()).then_some(flow)
     }
 
-    fn leg(&self, leg: &mg::Leg) -> Option<Leg> {
+    fn leg(&mut self, leg: &mg::Leg) -> Option<Leg> {
         let rtp = self.rtp_of(leg.local)?;
+        let pair = self.pairs.get_mut(rtp.0 as usize / 2)?.as_mut()?;
         Some(Leg {
             flow: rtp,
             media: match leg.media {
@@ -185,6 +188,8 @@ impl Trgw {
                     remote,
                 },
             },
+            receives: pair.keys.receives(leg.srtp.as_ref()),
+            sends: pair.keys.sends(leg.srtp.as_ref()),
             mode: leg.mode,
             latch: match leg.latch {
                 LegLatch::Off => Latch::Off,
@@ -212,6 +217,7 @@ impl MediaPlane for Trgw {
         if let Some(place) = self.pairs.get_mut(rtp.0 as usize / 2) {
             self.pairs_len += 1;
             *place = Some(Pair {
+                keys: Keys::default(),
                 closed: 0,
                 free_at: now,
                 is_closing: false,

@@ -6,9 +6,11 @@ mod context;
 use context::{RTCP, Rig, V4, at, rtp_packet};
 use dataplane::{
     BURST_MAX, Config, DropReason, Egress, Ingress, Latch, PAYLOAD_BYTES_MAX, Path, Remote,
-    SourceFilter,
+    SourceFilter, Srtp,
 };
 use h248::message::StreamMode;
+use srtp::{MasterKey, Receiver, SSRCS_MAX, Sender, Suite};
+use std::sync::Arc;
 use std::time::Duration;
 use trgw::Leg;
 
@@ -108,6 +110,11 @@ fn provoke(reason: DropReason, frames: usize) -> Rig {
         DropReason::NotRtcp => {
             rig.through(alice, at(V4, 10_001), &media);
         }
+        DropReason::SrtpAuthentication
+        | DropReason::SrtpReplay
+        | DropReason::SrtpNoKey
+        | DropReason::SrtpKeyExpired
+        | DropReason::SrtpSource => provoke_srtp(&mut rig, &mut legs, reason),
         DropReason::NotLatched => {
             legs[1].latch = Latch::First { request: 1 };
             rig.set(&legs);
@@ -151,6 +158,41 @@ fn provoke(reason: DropReason, frames: usize) -> Rig {
     rig.settle();
     rig.network.discard();
     rig
+}
+
+/// The first leg is to receive SRTP, and does not.
+fn provoke_srtp(rig: &mut Rig, legs: &mut [Leg; 2], reason: DropReason) {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let key = MasterKey::new(suite, &[1; 30]).unwrap();
+    let sender = Sender::new(&key).unwrap();
+    let key = match reason {
+        DropReason::SrtpKeyExpired => key.with_lifetime(1),
+        _ => key,
+    };
+    legs[0].receives = match reason {
+        DropReason::SrtpNoKey => Srtp::NoKey,
+        _ => Srtp::On(Arc::new(Receiver::new(std::slice::from_ref(&key)).unwrap())),
+    };
+    rig.set(legs);
+    for number in 0..=SSRCS_MAX as u16 {
+        let mut packet = rtp_packet(number, 160);
+        // A receiver knows as many sources as a sender: the last packet comes from another one.
+        let other = Sender::new(&key).unwrap();
+        let mut sender = &sender;
+        if reason == DropReason::SrtpSource {
+            packet[11] = number as u8;
+            sender = &other;
+        }
+        packet.resize(172 + 64, 0);
+        let len = sender.protect(&mut packet, 172).unwrap();
+        if reason == DropReason::SrtpAuthentication {
+            packet[20] ^= 1;
+        }
+        rig.through(at(ALICE, 4000), at(V4, 10_000), &packet[..len]);
+        if reason == DropReason::SrtpReplay {
+            rig.through(at(ALICE, 4000), at(V4, 10_000), &packet[..len]);
+        }
+    }
 }
 
 /// The first leg's media go four times to the second leg's own address, which drops them.

@@ -636,3 +636,61 @@ fn leaving_closes_everything() {
     assert!(rig.mg.is_ended());
     rig.assert_empty();
 }
+
+/// A termination towards the access whose media is SRTP, with these keys in Local and Remote.
+fn add_protected(near: &[u8], far: &[u8]) -> String {
+    use sdp::crypto::{Crypto, CryptoSuite, InlineKey};
+    let crypto = |octets: &[u8]| {
+        let key = InlineKey::new(octets);
+        format!(
+            "a=crypto:{}",
+            Crypto::new(1, CryptoSuite::AesCm128HmacSha1_80, key)
+        )
+    };
+    let plain = add("access", "IP4", ALICE).replace("RTP/AVP", "RTP/SAVP");
+    let ends: Vec<&str> = plain.split(" 8\n").collect();
+    let [start, middle, end] = ends[..] else {
+        panic!("{plain}");
+    };
+    let (near, far) = (crypto(near), crypto(far));
+    format!("{start} 8\n{near}\n{middle} 8\n{far}\n{end}")
+}
+
+#[test]
+fn srtp_ends_at_the_termination_that_has_keys() {
+    use srtp::{MasterKey, Receiver, Sender, Suite};
+    let mut rig = Rig::new(2, 64);
+    let reply = rig.say(&format!(
+        "Context = $ {{ {}, {} }}",
+        add("core", "IP4", BOB),
+        add_protected(&[1; 30], &[2; 30])
+    ));
+    let ports = locals(&reply);
+    let ReplyBody::Actions(actions) = &reply else {
+        unreachable!()
+    };
+    let context = actions[0].context.as_u32();
+    let key = |seed| MasterKey::new(Suite::AesCm128HmacSha1_80, &[seed; 30]).expect("a key");
+    let (alice, hears) = (Sender::new(&key(2)), Receiver::new(&[key(1)]));
+    let (alice, hears) = (alice.expect("a key"), hears.expect("a key"));
+    for number in 0..3 {
+        let media = rtp_packet(number);
+        let mut packet = [&media[..], &[0; 64]].concat();
+        let len = alice
+            .protect(&mut packet, media.len())
+            .expect("there is room");
+        let sent = rig.through(ALICE, ports[1], &packet[..len]);
+        assert_eq!((sent[0].destination, &sent[0].payload), (at(BOB), &media));
+        let mut sent = rig.through(BOB, ports[0], &media).remove(0);
+        assert_eq!(sent.destination, at(ALICE));
+        let len = hears.unprotect(&mut sent.payload).expect("it is for Alice");
+        assert_eq!(sent.payload[..len], media);
+        // A Modify that says nothing of keys leaves their state as it is.
+        let mode = "Media { Stream = 1 { LocalControl { Mode = SendReceive } } }";
+        rig.modify(context, mode);
+    }
+    assert!(rig.through(ALICE, ports[1], &rtp_packet(9)).is_empty());
+    assert_eq!(rig.drops(DropReason::SrtpAuthentication), 1);
+    rig.subtract(context);
+    rig.assert_empty();
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Instant;
 use h248::message::StreamMode;
+use sdp::crypto::Crypto;
 
 /// What carries the media of a gateway's contexts.
 ///
@@ -84,6 +85,8 @@ pub struct Leg {
     pub remote: Option<SocketAddr>,
     /// Where its RTCP goes.
     pub rtcp: LegRtcp,
+    /// Its SRTP keys; `None` where packets pass as they are.
+    pub srtp: Option<LegSrtp>,
     /// Mode of LocalControl.
     pub mode: StreamMode,
     /// Latching, for RTP and RTCP each on its own.
@@ -118,6 +121,17 @@ pub enum LegRtcp {
     },
     /// On the port of the media, RFC 5761.
     Muxed,
+}
+
+/// SRTP that ends at a leg (TS 33.328 5.4, TS 23.334 5.11), by the security descriptions of its
+/// Local and Remote descriptors: each has the key of who sends (RFC 4568 5.1). The same keys told
+/// again are no new ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegSrtp {
+    /// Of the Local descriptor: what is sent to the remote side. Nothing is sent without.
+    pub sends: Option<Crypto>,
+    /// Of the Remote descriptor: what comes from there. Nothing is taken without.
+    pub receives: Option<Crypto>,
 }
 
 /// Latching of a leg (H.248.37). A demand has a number, so that it is not taken for a new one when

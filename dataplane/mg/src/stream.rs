@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use h248::error::ErrorCode;
 use h248::message::{LocalControl, OctetString, StreamId, StreamMode, StreamParms};
+use sdp::crypto::{Crypto, CryptoFault};
 use sdp::h248::{Description, Group, Media, Wild};
 use sdp::{AddressType, Codec, NetworkType};
 
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, LegLatch, LegMedia, LegRtcp};
+use crate::plane::{Leg, LegLatch, LegMedia, LegRtcp, LegSrtp};
 use crate::port_pool::Wanted;
 use crate::property::Properties;
 use crate::reserver::Reserver;
@@ -164,6 +165,7 @@ impl Stream {
             if !self.reserve_value {
                 is_chosen |= keep_one_codec(group);
             }
+            keep_one_crypto(group);
         }
         let answer = is_chosen.then(|| octets(&kept));
         self.near = Near::of(&kept.groups[0]);
@@ -235,6 +237,14 @@ impl Stream {
             debug_assert!(reserver.pool.owns(local));
             self.properties.check_source(local)?;
         }
+        let unkeyed = |srtp: &LegSrtp| srtp.sends.is_some() && srtp.receives.is_none();
+        let is_keyed = |group: &Group| cryptos(group).map(|cryptos| !cryptos.is_empty());
+        let remote = self.remote.as_deref().and_then(Description::first);
+        if remote.map(is_keyed).transpose()? == Some(true)
+            && self.srtp().as_ref().is_some_and(unkeyed)
+        {
+            return Err(about(ErrorCode::CONFLICTING_VALUES, "a=crypto"));
+        }
         let Some(remote) = self.far.rtp else {
             return Ok(());
         };
@@ -243,6 +253,27 @@ impl Stream {
             // All else about Remote was looked at when it came.
             Some(local) => check_family(local, remote),
         }
+    }
+
+    /// The keys of Local and Remote; `None` without any, when what is protected end to end passes
+    /// as it is. The Remote one is that with the tag and suite of the Local one (RFC 4568 5.1.2).
+    fn srtp(&self) -> Option<LegSrtp> {
+        let all = |description: Option<&Description>| {
+            let group = description.and_then(Description::first);
+            group
+                .and_then(|group| cryptos(group).ok())
+                .unwrap_or_default()
+        };
+        let (near, far) = (all(self.local.as_deref()), all(self.remote.as_deref()));
+        let is_it = |crypto: &Crypto| {
+            let told = near.first();
+            told.is_none_or(|told| (told.tag, told.suite) == (crypto.tag, crypto.suite))
+        };
+        let receives = far.iter().find(|crypto| is_it(crypto)).cloned();
+        (!near.is_empty() || !far.is_empty()).then(|| LegSrtp {
+            sends: near.into_iter().next(),
+            receives,
+        })
     }
 
     /// The leg that this stream is; `None` while it has no address.
@@ -267,6 +298,7 @@ impl Stream {
             media,
             remote,
             rtcp,
+            srtp: self.srtp(),
             mode: if in_service {
                 self.mode
             } else {
@@ -379,11 +411,52 @@ fn media(group: &Group) -> Result<LegMedia> {
         }
         () => return Err(about(ErrorCode::UNSUPPORTED_MEDIA_TYPE, protocol)),
     };
+    cryptos(group)?;
     let is_wild = |format: &&str| matches!(*format, "$" | "*");
     let formats = media.head.formats.iter().map(|format| &**format);
     match formats.into_iter().find(is_wild) {
         Some(_) => Err(about(ErrorCode::UNKNOWN_VALUE, "m=")),
         None => Ok(carries),
+    }
+}
+
+/// The security descriptions that can be used, of a stream that is to be protected by them.
+fn cryptos(group: &Group) -> Result<Vec<Crypto>> {
+    let media = only_media(group)?;
+    if sdp::crypto::unprotected(&media.head.protocol).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut usable = Vec::new();
+    let mut first_fault = None;
+    for value in media.lines.values("crypto").take(sdp::CRYPTOS_MAX) {
+        match Crypto::parse(value) {
+            Ok(crypto) => usable.push(crypto),
+            Err(fault) => first_fault = first_fault.or(Some(fault)),
+        }
+    }
+    match first_fault {
+        Some(CryptoFault::Malformed) if usable.is_empty() => {
+            Err(about(ErrorCode::INVALID_SDP, "a=crypto"))
+        }
+        Some(_) if usable.is_empty() => Err(about(ErrorCode::UNKNOWN_VALUE, "a=crypto")),
+        _ => Ok(usable),
+    }
+}
+
+/// Of several security descriptions the first that can be used is kept: what is sent is protected
+/// in one way.
+fn keep_one_crypto(group: &mut Group) {
+    let Some(kept) = cryptos(group)
+        .ok()
+        .and_then(|usable| usable.into_iter().next())
+    else {
+        return;
+    };
+    let Some(media) = group.media.first_mut() else {
+        return;
+    };
+    if media.lines.values("crypto").nth(1).is_some() {
+        media.lines.set_attribute(kept.attribute());
     }
 }
 

@@ -4,10 +4,11 @@ mod rig;
 
 use std::time::Duration;
 
-use mg::{LegLatch, LegMedia, LegRtcp, MediaEvent, OpenError, Statistics};
+use mg::{LegLatch, LegMedia, LegRtcp, LegSrtp, MediaEvent, OpenError, Statistics};
 use rig::{ACCESS_4, CORE_4, CORE_6, Rig, at, locals};
 
 use h248::message::StreamMode;
+use sdp::crypto::Crypto;
 
 /// Says it and expects the code.
 fn refused(rig: &mut Rig, actions: &str, code: u16) -> String {
@@ -1044,4 +1045,122 @@ fn a_muxed_stream_and_one_without_rtcp_say_so() {
     let fax = local("c=IN IP4 $\nm=image $ udptl t38");
     let reply = rig.ask(0, &add(&fax));
     assert_eq!(rig.plane.legs[&locals(&reply)[0]].0.media, LegMedia::Udp);
+}
+
+const NEAR: &str = "1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+const FAR: &str = "1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR";
+const NEAR_32: &str = "2 AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+const FAR_32: &str = "2 AES_CM_128_HMAC_SHA1_32 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR";
+
+fn protected(protocol: &str, near: &[&str], far: &[&str]) -> String {
+    let lines = |values: &[&str]| {
+        let lines = values.iter().map(|value| format!("\na=crypto:{value}"));
+        lines.collect::<String>()
+    };
+    let remote = format!(
+        "c=IN IP4 192.0.2.9\nm=audio 4000 {protocol} 8{}",
+        lines(far)
+    );
+    let near = local(&format!(
+        "c=IN IP4 $\nm=audio $ {protocol} 8{}",
+        lines(near)
+    ));
+    add(&format!("{near}, Remote {{ v=0\n{remote}\n }}"))
+}
+
+#[test]
+fn security_descriptions_of_local_and_remote_are_the_keys_of_the_leg() {
+    let crypto = |value: &str| Crypto::parse(value).ok();
+    let both = Some(LegSrtp {
+        sends: crypto(NEAR),
+        receives: crypto(FAR),
+    });
+    let cases = [
+        ("RTP/SAVP", &[NEAR][..], &[FAR][..], both.clone()),
+        ("RTP/SAVPF", &[NEAR], &[FAR_32, FAR], both.clone()),
+        ("RTP/SAVP", &["1 F8_128_HMAC_SHA1_80 x", NEAR], &[FAR], both),
+        ("RTP/AVP", &[NEAR], &[FAR], None),
+        // What is protected end to end passes as it is.
+        ("RTP/SAVP", &[], &[], None),
+        (
+            "RTP/SAVP",
+            &[NEAR],
+            &[],
+            Some(LegSrtp {
+                sends: crypto(NEAR),
+                receives: None,
+            }),
+        ),
+        (
+            "RTP/SAVP",
+            &[],
+            &[FAR],
+            Some(LegSrtp {
+                sends: None,
+                receives: crypto(FAR),
+            }),
+        ),
+    ];
+    for (protocol, near, far, srtp) in cases {
+        let mut rig = Rig::new();
+        let reply = rig.ask(0, &protected(protocol, near, far));
+        let leg = &rig.plane.legs[&locals(&reply)[0]].0;
+        assert_eq!(leg.srtp, srtp, "{protocol} {near:?} {far:?}");
+        assert_eq!(leg.media, LegMedia::Rtp { clock_hz: 8000 });
+    }
+}
+
+#[test]
+fn one_security_description_is_kept_of_a_local_descriptor() {
+    let mut rig = Rig::new();
+    let reply = accepted(
+        &mut rig,
+        &protected("RTP/SAVP", &[NEAR_32, NEAR], &[FAR_32]),
+    );
+    assert!(
+        reply.contains("a=crypto:2 AES_CM_128_HMAC_SHA1_32"),
+        "{reply}"
+    );
+    assert!(!reply.contains("a=crypto:1 "), "{reply}");
+}
+
+#[test]
+fn security_descriptions_that_cannot_be_used_have_their_codes() {
+    let mut rig = Rig::new();
+    let with_rate = format!("{NEAR} KDR=3");
+    for (near, far, code) in [
+        (&[NEAR][..], &[FAR_32][..], 473),
+        (&[&NEAR[..60]], &[FAR], 474),
+        (&["1 F8_128_HMAC_SHA1_80 inline:AAAA"], &[FAR], 449),
+        (&[&with_rate], &[FAR], 449),
+        (&[NEAR], &["x"], 474),
+    ] {
+        refused(&mut rig, &protected("RTP/SAVP", near, far), code);
+    }
+    rig.assert_empty();
+}
+
+#[test]
+fn a_key_can_be_changed_by_a_modify_of_its_descriptor_alone() {
+    let mut rig = Rig::new();
+    let reply = rig.ask(0, &protected("RTP/SAVP", &[NEAR], &[FAR]));
+    let local = locals(&reply)[0];
+    let h248::message::ReplyBody::Actions(actions) = &reply else {
+        unreachable!()
+    };
+    let context = actions[0].context.as_u32();
+    let before = rig.plane.legs[&local].0.srtp.clone();
+    let remote = "c=IN IP4 192.0.2.9\nm=audio 4000 RTP/SAVP 8\na=crypto:1 \
+                  AES_CM_128_HMAC_SHA1_80 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj";
+    accepted(
+        &mut rig,
+        &format!(
+            "Context = {context} {{ Modify = ip/1/1 {{ Media {{ Stream = 1 {{ Remote {{ v=0\n{remote}\n \
+             }} }} }} }} }}"
+        ),
+    );
+    let after = rig.plane.legs[&local].0.srtp.clone();
+    let sends = |srtp: &Option<LegSrtp>| srtp.as_ref().and_then(|srtp| srtp.sends.clone());
+    assert_eq!(sends(&before), sends(&after));
+    assert_ne!(before, after);
 }

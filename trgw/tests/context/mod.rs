@@ -5,7 +5,7 @@ use base::Instant;
 use dataplane::io::sim::{self, Network, Packet};
 use dataplane::{
     Config, Control, DropReason, Event, FlowId, FlowStats, Latch, LocalAddress, LocalAddresses,
-    SourceFilter, Turn, Worker, runtime,
+    SourceFilter, Srtp, Turn, Worker, runtime,
 };
 use h248::message::StreamMode;
 use std::net::SocketAddr;
@@ -55,6 +55,8 @@ impl Rig {
                 flow: rtcp,
                 remote: Some(next(remote)),
             },
+            receives: Srtp::Off,
+            sends: Srtp::Off,
             mode: StreamMode::SendReceive,
             latch: Latch::Off,
             filter: SourceFilter::ANY,
