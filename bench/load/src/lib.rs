@@ -6,5 +6,6 @@
 
 pub mod media;
 pub mod phone;
+mod protection;
 pub mod ua;
 pub mod usim;

@@ -14,6 +14,9 @@ use codecs::speech::{SAMPLE_HZ, Speech};
 use rtp::quality::{Conditions, Impairment};
 use rtp::rtcp::{Compound, Schedule, SenderInfo, Writer};
 use rtp::{Arrival, DatagramKind, Event, Header, NtpTime, Packet, ReceiverStats};
+use sdp::AgreedKeys;
+
+use crate::protection::Protection;
 
 /// Samples of what is heard that are kept to be compared: one second.
 const HEARD_SAMPLES: usize = SAMPLE_HZ as usize;
@@ -52,6 +55,8 @@ pub struct Config {
     pub cname: String,
     /// Least mean interval of RTCP, 5 s by RFC 3550.
     pub rtcp_interval: Duration,
+    /// SRTP with these keys.
+    pub keys: Option<AgreedKeys>,
 }
 
 impl Config {
@@ -69,6 +74,7 @@ impl Config {
             expected_voice: None,
             cname: format!("voice-{voice}@strowger"),
             rtcp_interval: Duration::from_secs(5),
+            keys: None,
         }
     }
 
@@ -93,6 +99,7 @@ impl Config {
             event_payload_type: event.map(|codec| codec.payload_type),
             ptime_ms: agreed.ptime_ms.unwrap_or(20),
             sending: agreed.direction.sends(),
+            keys: agreed.keys.clone(),
             ..Self::new(agreed.rtp, voice)
         })
     }
@@ -122,8 +129,10 @@ pub struct Report {
     pub duplicates: u64,
     /// RTP packets that came behind later ones.
     pub reordered: u64,
-    /// Datagrams that were neither RTP nor RTCP, or of another payload.
+    /// Datagrams that were neither RTP nor RTCP, or of another payload, or not authentic.
     pub refused: u64,
+    /// SRTP and SRTCP packets that were authentic, RTP and RTCP both.
+    pub opened: u64,
     /// Interarrival jitter.
     pub jitter: Duration,
     /// The largest it was.
@@ -172,6 +181,7 @@ pub struct Stream {
     digits: String,
     counts: Report,
     ended: bool,
+    protection: Option<Protection>,
     outputs: VecDeque<Transmit>,
 }
 
@@ -225,6 +235,10 @@ impl Stream {
             digits: String::new(),
             counts: Report::default(),
             ended: false,
+            protection: config
+                .keys
+                .clone()
+                .and_then(|keys| Protection::new(keys).ok()),
             outputs: VecDeque::new(),
             config,
         }
@@ -236,6 +250,11 @@ impl Stream {
         let (voice, expected_voice) = (self.config.voice, self.config.expected_voice);
         let (cname, rtcp_interval) = (self.config.cname.clone(), self.config.rtcp_interval);
         let sending = config.sending;
+        let before = self.protection.take();
+        self.protection = config.keys.clone().and_then(|keys| match before {
+            Some(before) => before.rekeyed(keys).ok(),
+            None => Protection::new(keys).ok(),
+        });
         self.config = Config {
             sending: self.config.sending,
             ptime_ms: config.ptime_ms.clamp(1, PTIME_MS_MAX),
@@ -282,11 +301,40 @@ impl Stream {
 
     /// Takes a datagram of either socket.
     pub fn handle_input(&mut self, now: Instant, datagram: &[u8]) {
-        match rtp::datagram_kind(datagram) {
+        let kind = rtp::datagram_kind(datagram);
+        let mut opened = Vec::new();
+        let mut datagram = datagram;
+        if self.config.keys.is_some() && matches!(kind, DatagramKind::Rtp | DatagramKind::Rtcp) {
+            opened.extend_from_slice(datagram);
+            let is_rtcp = kind == DatagramKind::Rtcp;
+            let protection = self.protection.as_ref();
+            if protection.is_none_or(|keys| keys.open(&mut opened, is_rtcp).is_err()) {
+                self.counts.refused += 1;
+                return;
+            }
+            self.counts.opened += 1;
+            datagram = &opened;
+        }
+        match kind {
             DatagramKind::Rtp => self.handle_rtp(now, datagram),
             DatagramKind::Rtcp => self.handle_rtcp(now, datagram),
             _ => self.counts.refused += 1,
         }
+    }
+
+    /// Protects what is sent, where keys were agreed on; without them nothing leaves.
+    fn transmit(&mut self, is_rtcp: bool, mut bytes: Vec<u8>) {
+        if self.config.keys.is_some() {
+            let protection = self.protection.as_ref();
+            if protection.is_none_or(|keys| keys.protect(&mut bytes, is_rtcp).is_err()) {
+                return;
+            }
+        }
+        let to = match is_rtcp {
+            true => self.config.rtcp,
+            false => self.config.rtp,
+        };
+        self.outputs.push_back(Transmit { to, is_rtcp, bytes });
     }
 
     /// Sends what is due.
@@ -505,11 +553,7 @@ impl Stream {
         self.sequence = self.sequence.wrapping_add(1);
         self.counts.sent += 1;
         self.sent_octets = self.sent_octets.wrapping_add(payload.len() as u32);
-        self.outputs.push_back(Transmit {
-            to: self.config.rtp,
-            is_rtcp: false,
-            bytes,
-        });
+        self.transmit(false, bytes);
     }
 
     /// Passes over the packets that are due since too long.
@@ -552,11 +596,7 @@ impl Stream {
         self.schedule.account(bytes.len());
         self.sent_before = self.counts.sent;
         self.counts.rtcp_sent += 1;
-        self.outputs.push_back(Transmit {
-            to: self.config.rtcp,
-            is_rtcp: true,
-            bytes,
-        });
+        self.transmit(true, bytes);
     }
 
     /// The timestamp of the sample taken now: the next packet's, less the time until it is due.

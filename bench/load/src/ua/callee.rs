@@ -51,7 +51,8 @@ impl Call {
         check_extensions(core, request)?;
         let local = (core.config.media_ip, port).into();
         let origin = Origin::new(core.entropy.next_u32().into(), core.config.media_ip);
-        let talk = Talk::new(Agent::new(origin), local);
+        let protects = core.config.protects_media;
+        let talk = Talk::new(Agent::new(origin), local, protects, &mut core.entropy);
         let mut call = Self::new(id, Role::Callee, talk, core);
         // The dialog is that of any response with the tag; a 180 stands for it.
         let opened = call.response(core, request, 180, "").finish();

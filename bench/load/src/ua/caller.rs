@@ -26,7 +26,8 @@ impl Call {
     ) -> Result<Self, Error> {
         let local = (core.config.media_ip, port).into();
         let origin = Origin::new(core.entropy.next_u32().into(), core.config.media_ip);
-        let talk = Talk::new(Agent::new(origin), local);
+        let protects = core.config.protects_media;
+        let talk = Talk::new(Agent::new(origin), local, protects, &mut core.entropy);
         let mut call = Self::new(id, Role::Caller, talk, core);
         call.caller.call_id = core.entropy.token_string();
         call.caller.target = target.to_owned();

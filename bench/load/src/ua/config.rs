@@ -46,6 +46,9 @@ pub struct Config {
     pub media_ports: RangeInclusive<u16>,
     /// Codecs by preference.
     pub codecs: Vec<Codec>,
+    /// Protects its media as far as the access edge, says so when it registers, and asks for it in
+    /// its offers (`mediasec` and `a=3ge2ae`, TS 24.229 5.1.1.2.1, 6.1.2).
+    pub protects_media: bool,
     /// What it does when called, and so on.
     pub policy: Policy,
 }
@@ -79,6 +82,7 @@ impl Config {
                 Codec::pcma(),
                 Codec::telephone_event(101, 8000),
             ],
+            protects_media: false,
             policy: Policy::default(),
         }
     }

@@ -178,6 +178,12 @@ impl Registration {
             .append(name, &value)
             .append(HeaderName::Expires, &self.expires.to_string())
             .append(HeaderName::Supported, "path");
+        if core.config.protects_media {
+            draft
+                .append(HeaderName::SecurityClient, "sdes-srtp;mediasec")
+                .append(HeaderName::Require, "mediasec")
+                .append(HeaderName::ProxyRequire, "mediasec");
+        }
         let (client, _) = core.send(now, core.proxy(), draft, Purpose::Register)?;
         self.client = Some(client);
         Ok(())

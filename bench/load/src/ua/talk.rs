@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use base::Instant;
-use sdp::{Agent, Agreed, Direction, Error, Mismatch, Session, Terms};
+use base::{Entropy, Instant};
+use sdp::crypto::{self, Crypto, CryptoSuite, InlineKey};
+use sdp::{Agent, Agreed, Attribute, Direction, Error, Mismatch, Session, Terms};
 use sip::{HeaderName, Message, Refresher};
 
 use super::config::Config;
@@ -18,6 +19,8 @@ pub(super) struct Talk {
     agent: Agent,
     /// Where this end receives.
     local: SocketAddr,
+    /// Keys of this end, where it protects its media.
+    crypto: Vec<Crypto>,
     /// What this end wants of the stream.
     wants: Direction,
     /// What it wanted before the offer under way.
@@ -29,10 +32,17 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub fn new(agent: Agent, local: SocketAddr) -> Self {
+    pub fn new(agent: Agent, local: SocketAddr, protects: bool, entropy: &mut Entropy) -> Self {
+        let mut key = |(tag, suite): (u32, CryptoSuite)| {
+            let mut key_and_salt = vec![0; suite.key_and_salt_bytes()];
+            entropy.fill(&mut key_and_salt);
+            Crypto::new(tag, suite, InlineKey::new(&key_and_salt))
+        };
+        let suites = SUITES.into_iter().filter(|_| protects);
         Self {
             agent,
             local,
+            crypto: (1..).zip(suites).map(&mut key).collect(),
             wants: Direction::SendRecv,
             wanted_before: Direction::SendRecv,
             offered: None,
@@ -52,7 +62,13 @@ impl Talk {
     /// Makes an offer of what this end wants.
     pub fn offer(&mut self, config: &Config) -> String {
         self.wanted_before = self.wants;
-        let offer = self.agent.offer(&self.terms(config));
+        let protects = !self.crypto.is_empty();
+        let mut offer = self.agent.offer(&self.terms(config, protects));
+        for media in offer.media.iter_mut().filter(|_| protects) {
+            media
+                .lines
+                .add_attribute(Attribute::new("3ge2ae", "requested"));
+        }
         let text = offer.to_string();
         self.offered = Some(offer);
         text
@@ -102,21 +118,30 @@ impl Talk {
     /// Status and reason phrase of the refusal.
     pub fn take_offer(&mut self, body: &[u8], config: &Config) -> Result<String, (u16, String)> {
         let offer = Session::parse(body).map_err(|error| (400, error.to_string()))?;
+        let is_protected = |media: &sdp::Media| crypto::unprotected(&media.head.protocol).is_some();
+        let protects = !self.crypto.is_empty() && offer.media.first().is_some_and(is_protected);
         let answer = self
             .agent
-            .answer(&offer, &self.terms(config))
+            .answer(&offer, &self.terms(config, protects))
             .map_err(|_| (488, String::new()))?;
         self.agreed = sdp::agreed(&answer, &offer, 0);
         Ok(answer.to_string())
     }
 
-    fn terms(&self, config: &Config) -> [Terms; 1] {
-        [Terms {
+    fn terms(&self, config: &Config, protects: bool) -> [Terms; 1] {
+        let terms = Terms {
             direction: self.wants,
             ..Terms::audio(self.local, config.codecs.clone())
+        };
+        [match protects {
+            true => terms.protected(self.crypto.clone()),
+            false => terms,
         }]
     }
 }
+
+/// What a protecting end offers and takes.
+const SUITES: [CryptoSuite; 2] = [CryptoSuite::AesCm128HmacSha1_80, CryptoSuite::AeadAes128Gcm];
 
 /// The session description in a message.
 pub(super) fn description(message: &Message) -> Option<&[u8]> {
