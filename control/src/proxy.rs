@@ -22,7 +22,14 @@ use crate::entity::{Actions, Timer};
 use crate::stack::{BranchId, NextHop};
 
 /// Options that the proxies understand in Proxy-Require (RFC 3261 16.3 step 5).
-const PROXY_OPTIONS: [&str; 5] = ["path", "timer", "100rel", "precondition", "gruu"];
+const PROXY_OPTIONS: [&str; 6] = [
+    "path",
+    "timer",
+    "100rel",
+    "precondition",
+    "gruu",
+    "mediasec",
+];
 
 /// Branches of one request; more contacts than this are not tried at once.
 pub const BRANCHES_MAX: usize = 16;

@@ -27,16 +27,17 @@ pub use thread::JournalThread;
 
 use frame::Operation;
 
-/// What a value is of; the numbers are on disk and keep their meaning.
+/// What a value is of; the numbers are on disk and keep their meaning: 2, 3 and 4 were contexts,
+/// registrations and calls before media were protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
     /// A context at a gateway, of a call that the MGC is to keep.
-    Context = 2,
+    Context = 9,
     /// A contact registered through the P-CSCF.
-    Registration = 3,
+    Registration = 10,
     /// A confirmed call at the P-CSCF.
-    Leg = 4,
+    Leg = 11,
     /// An implicit registration set at the S-CSCF.
     RegistrationSet = 5,
     /// A subscription to registrations at the S-CSCF.

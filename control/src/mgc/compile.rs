@@ -252,7 +252,7 @@ fn added(
             properties,
         }),
         local: Some(local_text(spec, side, stream, local)),
-        remote: own.remote.map(|remote| remote_text(stream, remote)),
+        remote: own.remote.map(|remote| remote_text(side, stream, remote)),
         statistics: None,
     }
 }
@@ -290,15 +290,20 @@ fn changed(
     if spec.source_filter && was.latch != own.latch {
         control.properties.push(source_filter(!own.latch));
     }
-    let is_described_anew =
-        (&old.kind, &old.protocol, &old.formats) != (&new.kind, &new.protocol, &new.formats);
+    let is_described_anew = (&old.kind, old.protocol_at(side), &old.formats)
+        != (&new.kind, new.protocol_at(side), &new.formats);
+    let (had, has) = (old.srtp_at(side), new.srtp_at(side));
+    let sends_anew = had.map(|srtp| &srtp.local) != has.map(|srtp| &srtp.local);
+    let receives_anew = had.map(|srtp| &srtp.remote) != has.map(|srtp| &srtp.remote);
     StreamParms {
         local_control: (control != LocalControl::default()).then_some(control),
-        local: is_described_anew.then(|| local_text(spec, side, new, local)),
+        local: (is_described_anew || sends_anew).then(|| local_text(spec, side, new, local)),
         remote: match (was.remote, own.remote) {
             (Some(_), None) => Some(OctetString::default()),
-            (before, Some(after)) if before != Some(after) || is_described_anew => {
-                Some(remote_text(new, after))
+            (before, Some(after))
+                if before != Some(after) || is_described_anew || receives_anew =>
+            {
+                Some(remote_text(side, new, after))
             }
             _ => None,
         },
@@ -337,26 +342,42 @@ fn local_text(
     let is_v6 = spec.families[side.index()] == Family::V6;
     let port = local.map_or(Wild::Choose, |local| Wild::Value(local.port()));
     let ip = local.map(|local| local.ip());
-    octets(Group::new(ip, is_v6, line(stream, port)))
+    let mut group = Group::new(ip, is_v6, line(side, stream, port));
+    if let Some(srtp) = stream.srtp_at(side) {
+        add_crypto(&mut group, &srtp.local);
+    }
+    octets(group)
 }
 
-fn remote_text(stream: &StreamPlan, remote: Endpoint) -> OctetString {
+fn remote_text(side: Side, stream: &StreamPlan, remote: Endpoint) -> OctetString {
     let ip = remote.rtp.ip();
-    let head = line(stream, Wild::Value(remote.rtp.port()));
+    let head = line(side, stream, Wild::Value(remote.rtp.port()));
     let mut group = Group::new(Some(ip), ip.is_ipv6(), head);
+    if let Some(crypto) = stream.srtp_at(side).and_then(|srtp| srtp.remote.as_deref()) {
+        add_crypto(&mut group, crypto);
+    }
     if let (Some(rtcp), Some(media)) = (remote.rtcp, group.media.first_mut()) {
         set_rtcp(media, remote.rtp, rtcp);
     }
     octets(group)
 }
 
-fn line(stream: &StreamPlan, port: Wild<u16>) -> MediaLine {
+fn line(side: Side, stream: &StreamPlan, port: Wild<u16>) -> MediaLine {
     MediaLine {
         kind: stream.kind.clone(),
         port,
         port_count: 1,
-        protocol: stream.protocol.clone(),
+        protocol: stream.protocol_at(side),
         formats: stream.formats.clone(),
+    }
+}
+
+/// `a=crypto` (RFC 4568).
+fn add_crypto(group: &mut Group, value: &str) {
+    if let Some(media) = group.media.first_mut() {
+        media
+            .lines
+            .add_attribute(sdp::Attribute::new("crypto", value));
     }
 }
 

@@ -35,7 +35,7 @@ use h248::transport::tpkt;
 pub use kept::Claimed;
 pub use plan::{
     AnchorError, AnchorEvent, AnchorId, AnchorSpec, Endpoint as RtpEndpoint, Family, Locals, Mode,
-    Plan, Side, SidePlan, StreamPlan,
+    Plan, Side, SidePlan, SrtpPlan, StreamPlan,
 };
 
 use crate::admin::MediaGatewayStatus;

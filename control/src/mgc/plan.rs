@@ -1,5 +1,6 @@
 //! What a functional entity wants of the media of one call: the desired state of a context.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -89,12 +90,48 @@ pub struct StreamPlan {
     pub used: bool,
     /// `audio`, `video` and so on.
     pub kind: Box<str>,
-    /// Transport protocol of the `m=` line.
+    /// Transport protocol of the `m=` line; where SRTP ends at the gateway, that of the core's
+    /// side.
     pub protocol: Box<str>,
     /// Formats of the `m=` line.
     pub formats: Vec<Box<str>>,
     /// Each side, in the order of [`Side::BOTH`].
     pub sides: [SidePlan; 2],
+    /// SRTP that ends at the gateway, on the access side.
+    pub srtp: Option<SrtpPlan>,
+}
+
+impl StreamPlan {
+    /// Its keys on one side.
+    pub fn srtp_at(&self, side: Side) -> Option<&SrtpPlan> {
+        self.srtp.as_ref().filter(|_| side == Side::Access)
+    }
+
+    /// Transport protocol on one side.
+    pub fn protocol_at(&self, side: Side) -> Box<str> {
+        match self.srtp_at(side) {
+            Some(_) => sdp::crypto::protected(&self.protocol).into(),
+            None => self.protocol.clone(),
+        }
+    }
+}
+
+/// SRTP between UE and gateway (e2ae, TS 33.328 5.4) by security descriptions: values of
+/// `a=crypto`, each with the key that its side sends with (RFC 4568).
+///
+/// `Debug` does not show them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SrtpPlan {
+    /// The gateway's, which the UE is told.
+    pub local: Box<str>,
+    /// The UE's; unknown before its answer.
+    pub remote: Option<Box<str>>,
+}
+
+impl fmt::Debug for SrtpPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SrtpPlan").finish_non_exhaustive()
+    }
 }
 
 /// The desired state of one stream at one termination.

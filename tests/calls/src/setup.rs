@@ -104,6 +104,8 @@ pub struct Setup {
     pub users: Vec<User>,
     /// How the telephone of the n-th reaches the network; those not listed do by IPv4.
     pub access: Vec<Access>,
+    /// Those whose telephones protect their media as far as the access edge.
+    pub protected: Vec<usize>,
     /// Over [`ROUGH`] links in place of [`GOOD`] ones.
     pub rough: bool,
     /// Whether the network records what is sent, from the first datagram on.
@@ -127,6 +129,7 @@ impl Setup {
             compared: false,
             users: users.to_vec(),
             access: Vec::new(),
+            protected: Vec::new(),
             rough: false,
             recorded: false,
             h248: Carriage::default(),
@@ -184,6 +187,13 @@ impl Setup {
     #[must_use]
     pub fn access(mut self, access: &[Access]) -> Self {
         self.access = access.to_vec();
+        self
+    }
+
+    /// The same with telephones of these users that protect their media.
+    #[must_use]
+    pub fn protected(mut self, users: &[usize]) -> Self {
+        self.protected = users.to_vec();
         self
     }
 

@@ -161,7 +161,10 @@ impl World {
         for (index, user) in setup.users.iter().enumerate() {
             let place = u8::try_from(index).expect("few users");
             let access = setup.access.get(index).copied().unwrap_or(Access::Ip4);
-            world.add_phone_by(access, index, *user, place, |_| {});
+            let protects = setup.protected.contains(&index);
+            world.add_phone_by(access, index, *user, place, |config| {
+                config.protects_media = protects;
+            });
         }
         world
     }

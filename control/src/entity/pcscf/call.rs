@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::fork::Forks;
 use super::leg::{Leg, LegKey, LegKind, TASKS_MAX, Task, TaskKind};
-use super::media::{Media, Step};
+use super::media::{Media, Protection, Step};
 use super::registration::RegistrationKey;
 use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_routes};
 use crate::config::{ControlConfig, IpFamily, Role};
@@ -407,15 +407,23 @@ impl Pcscf {
             return self.media_step_without_description(key, task);
         };
         let nat = media_ip(session).and_then(|described| leg.signalling_ip(side, described));
+        let registration = leg.registration.and_then(|key| self.registrations.get(key));
+        let is_offered = registration.is_some_and(|known| known.protects_media);
         match negotiation {
             Negotiation::Offer => {
+                // What is protected towards this UE cannot be anchored where it is not.
                 if leg.anchor.is_none()
+                    && !is_offered
                     && let Some(anchoring) = anchored_elsewhere(actions, leg, side, session)
                 {
                     leg.anchored_at = Some(anchoring);
                     return Step::Keep;
                 }
-                leg.media.offer(side, session, nat)
+                let mut protection = Protection {
+                    entropy: &mut *actions.entropy,
+                    is_offered,
+                };
+                leg.media.offer(side, session, nat, &mut protection)
             }
             Negotiation::Answer | Negotiation::None => {
                 let step = leg.media.answer(side, session, nat);

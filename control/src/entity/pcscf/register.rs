@@ -61,6 +61,9 @@ impl Pcscf {
 
         let mut draft = request.edit();
         draft.remove_all(HeaderName::Route);
+        for name in [HeaderName::Require, HeaderName::ProxyRequire] {
+            remove_option(&mut draft, &request, name, MEDIASEC);
+        }
         let path =
             actions
                 .stack
@@ -85,6 +88,7 @@ impl Pcscf {
             flow,
             contact,
             registered,
+            protects_media: actions.mgc.is_some() && can_protect_media(&request),
         };
         let id = self
             .proxy
@@ -105,8 +109,14 @@ impl Pcscf {
             mut draft,
         } = passing;
         match response.status() {
-            Some(401) => remove_keys(&response, &mut draft),
-            Some(200..300) => self.note_registered(actions, registering, &response),
+            Some(401) => {
+                remove_keys(&response, &mut draft);
+                tell_of_media(registering, &mut draft);
+            }
+            Some(200..300) => {
+                self.note_registered(actions, registering, &response);
+                tell_of_media(registering, &mut draft);
+            }
             _ => {}
         }
         self.proxy.respond(actions, id, draft);
@@ -145,6 +155,7 @@ impl Pcscf {
             registered: registering.registered.clone(),
             identities: values(response, HeaderName::PAssociatedUri),
             service_route: values(response, HeaderName::ServiceRoute),
+            protects_media: registering.protects_media,
             call_id: response.call_id().unwrap_or_default().to_owned(),
             cseq: response.cseq().map_or(0, |cseq| cseq.number),
             ends_at: actions.now + lifetime,
@@ -194,6 +205,44 @@ fn values(message: &Message, name: HeaderName) -> Vec<String> {
     values.shrink_to_fit();
     values
 }
+
+/// Whether the UE says that it protects media by SDES as far as the access edge (TS 24.229
+/// 5.1.1.2.1, 7.2A.7).
+fn can_protect_media(request: &Message) -> bool {
+    let mut mechanisms = request.values(HeaderName::SecurityClient);
+    mechanisms.any(|mechanism| {
+        let mut parts = mechanism.split(';').map(str::trim);
+        let is_sdes = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("sdes-srtp"));
+        is_sdes && parts.any(|parameter| parameter.eq_ignore_ascii_case(MEDIASEC))
+    })
+}
+
+/// What we protect of the UE's media, if it asked (TS 24.229 5.2.2.1, 5.2.2.2).
+fn tell_of_media(registering: &Registering, draft: &mut Draft) {
+    if registering.protects_media {
+        draft.append(HeaderName::SecurityServer, "sdes-srtp;mediasec");
+    }
+}
+
+/// Takes an option tag off that is ours to fulfil.
+fn remove_option(draft: &mut Draft, request: &Message, name: HeaderName, option: &str) {
+    if !request.has_token(name, option) {
+        return;
+    }
+    let others = request
+        .values(name)
+        .filter(|tag| !tag.eq_ignore_ascii_case(option));
+    let others: Vec<&str> = others.collect();
+    draft.remove_all(name);
+    if !others.is_empty() {
+        draft.append(name, &others.join(", "));
+    }
+}
+
+/// The option tag and header field parameter of media plane security (TS 24.229 7.2A.7).
+const MEDIASEC: &str = "mediasec";
 
 /// The credentials as the P-CSCF passes them on: whatever the UE says of their protection is
 /// replaced by what the P-CSCF saw (TS 24.229 5.2.2.1, 5.2.2.3). Without a security association AKA

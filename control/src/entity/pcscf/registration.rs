@@ -37,6 +37,9 @@ pub struct Registration {
     pub identities: Vec<String>,
     /// Routes towards its S-CSCF.
     pub service_route: Vec<String>,
+    /// The UE and the P-CSCF protect media as far as the gateway with SDES (`mediasec`, TS 24.229
+    /// 5.2.2).
+    pub protects_media: bool,
     /// Call-ID of the REGISTER that made or refreshed it.
     pub call_id: String,
     /// CSeq number of that REGISTER.
@@ -58,6 +61,8 @@ pub struct Registering {
     pub contact: Option<String>,
     /// The identity being registered.
     pub registered: String,
+    /// The UE can protect its media as far as the gateway, and so can we.
+    pub protects_media: bool,
 }
 
 /// What the S-CSCF says of a registration.
@@ -397,6 +402,7 @@ mod tests {
                 format!("<sip:{user}@ims.test>"),
                 format!("<tel:+1{port}{}>", user.len()),
             ],
+            protects_media: false,
             service_route: Vec::new(),
             call_id: "c".to_owned(),
             cseq: 1,

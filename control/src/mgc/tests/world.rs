@@ -349,6 +349,7 @@ pub fn stream(access: Option<&str>, core: Option<&str>) -> StreamPlan {
         latch: false,
     };
     StreamPlan {
+        srtp: None,
         used: true,
         kind: "audio".into(),
         protocol: "RTP/AVP".into(),
