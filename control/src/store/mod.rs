@@ -26,6 +26,7 @@ mod memory;
 mod operation;
 mod record;
 mod redb;
+mod registrations_row;
 mod rows;
 mod thread;
 

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::error::Error;
 use super::identity::{Impi, Impu};
 use super::record::{Entry, Registrations, Subscriber, SubscriberFault};
+use super::registrations_row;
 use super::rows::{Rows, RowsMut, Table};
 use crate::auth::Sqn;
 
@@ -416,14 +417,20 @@ fn register<R: RowsMut>(
     mut registrations: Registrations,
 ) -> Result<Outcome, R::Error> {
     let key = impi.as_str();
-    if rows.get(Table::Subscribers, key)?.is_none() {
-        return Ok(Outcome::Refused(Refusal::NotFound));
-    }
-    if self::registrations(rows, key)?.revision != registrations.revision {
+    let revision = match rows.get(Table::Registrations, key)? {
+        Some(row) => registrations_row::revision(&row)
+            .ok_or_else(|| rows.corrupt(Table::Registrations, key))?,
+        None if rows.get(Table::Subscribers, key)?.is_none() => {
+            return Ok(Outcome::Refused(Refusal::NotFound));
+        }
+        None => Registrations::default().revision,
+    };
+    if revision != registrations.revision {
         return Ok(Outcome::Refused(Refusal::Conflict));
     }
     registrations.revision += 1;
-    rows.put(Table::Registrations, key, &encode(&registrations))?;
+    let row = registrations_row::write(&registrations);
+    rows.put(Table::Registrations, key, &row)?;
     Ok(Outcome::Registered(registrations))
 }
 
@@ -465,7 +472,9 @@ fn sqn<R: Rows>(rows: &R, impi: &str) -> Result<Option<Sqn>, R::Error> {
 
 fn registrations<R: Rows>(rows: &R, impi: &str) -> Result<Registrations, R::Error> {
     match rows.get(Table::Registrations, impi)? {
-        Some(value) => decode(rows, Table::Registrations, impi, &value),
+        Some(row) => {
+            registrations_row::read(&row).ok_or_else(|| rows.corrupt(Table::Registrations, impi))
+        }
         None => Ok(Registrations::default()),
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, TableDefinition, WriteTransaction,
+    Database, DatabaseError, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, WriteTransaction,
 };
 
 use super::Store;
@@ -45,6 +45,7 @@ impl RedbStore {
         };
         match store.format()? {
             Some(FORMAT) => {}
+            Some(FORMAT_BEFORE) => store.note_format()?,
             Some(found) => {
                 let supported = FORMAT;
                 return Err(Error::new(path, Fault::Version { found, supported }));
@@ -68,12 +69,24 @@ impl RedbStore {
                 .open_table(definition(table))
                 .map_err(|e| fail(e.into()))?;
         }
-        {
-            let mut meta = transaction.open_table(META).map_err(|e| fail(e.into()))?;
-            meta.insert(FORMAT_KEY, FORMAT)
-                .map_err(|e| fail(e.into()))?;
-        }
+        self.write_format(&transaction)?;
         transaction.commit().map_err(|e| fail(e.into()))
+    }
+
+    /// Notes that rows are of this format from now on.
+    fn note_format(&self) -> Result<(), Error> {
+        let fail = |error: redb::Error| engine_error(&self.path, error);
+        let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
+        self.write_format(&transaction)?;
+        transaction.commit().map_err(|e| fail(e.into()))
+    }
+
+    fn write_format(&self, transaction: &WriteTransaction) -> Result<(), Error> {
+        let fail = |error: redb::Error| engine_error(&self.path, error);
+        let mut meta = transaction.open_table(META).map_err(|e| fail(e.into()))?;
+        meta.insert(FORMAT_KEY, FORMAT)
+            .map(|_| ())
+            .map_err(|e| fail(e.into()))
     }
 
     /// The format noted in the file; `None` when it has no tables yet.
@@ -99,12 +112,12 @@ impl RedbStore {
     }
 
     fn read_batch(&self, batch: &[Operation]) -> Result<Vec<Outcome>, Error> {
+        let fail = |error: redb::Error| engine_error(&self.path, error);
+        let transaction = self.database.begin_read().map_err(|e| fail(e.into()))?;
+        let open = |table| transaction.open_table(definition(table));
         let snapshot = Snapshot {
             path: &self.path,
-            transaction: self
-                .database
-                .begin_read()
-                .map_err(|error| engine_error(&self.path, error.into()))?,
+            tables: open_all(open).map_err(|e| fail(e.into()))?,
         };
         batch
             .iter()
@@ -114,15 +127,19 @@ impl RedbStore {
 
     fn write_batch(&self, batch: Vec<Operation>) -> Result<Vec<Outcome>, Error> {
         let fail = |error: redb::Error| engine_error(&self.path, error);
+        // Given up when dropped without commit.
+        let transaction = self.database.begin_write().map_err(|e| fail(e.into()))?;
+        let open = |table| transaction.open_table(definition(table));
         let mut change = Change {
             path: &self.path,
-            transaction: self.database.begin_write().map_err(|e| fail(e.into()))?,
+            tables: open_all(open).map_err(|e| fail(e.into()))?,
         };
         let outcomes = batch
             .into_iter()
             .map(|operation| operation::apply(&mut change, operation))
             .collect::<Result<Vec<_>, _>>()?;
-        change.transaction.commit().map_err(|e| fail(e.into()))?;
+        drop(change);
+        transaction.commit().map_err(|e| fail(e.into()))?;
         Ok(outcomes)
     }
 }
@@ -142,13 +159,19 @@ impl Store for RedbStore {
 /// Reads of one batch.
 struct Snapshot<'a> {
     path: &'a Path,
-    transaction: ReadTransaction,
+    tables: [ReadOnlyTable<&'static str, &'static [u8]>; Table::ALL.len()],
 }
 
-/// Changes of one batch; given up when dropped without commit.
+/// Changes of one batch.
 struct Change<'a> {
     path: &'a Path,
-    transaction: WriteTransaction,
+    tables: [redb::Table<'a, &'static str, &'static [u8]>; Table::ALL.len()],
+}
+
+/// All tables, once for a batch: opening one costs as much as finding a row.
+fn open_all<T, E>(open: impl Fn(Table) -> Result<T, E>) -> Result<[T; Table::ALL.len()], E> {
+    let [first, second, third, fourth] = Table::ALL;
+    Ok([open(first)?, open(second)?, open(third)?, open(fourth)?])
 }
 
 macro_rules! rows {
@@ -157,11 +180,8 @@ macro_rules! rows {
             type Error = Error;
 
             fn get(&self, table: Table, key: &str) -> Result<Option<Vec<u8>>, Error> {
-                let table = self
-                    .transaction
-                    .open_table(definition(table))
-                    .map_err(|error| engine_error(self.path, error.into()))?;
-                get(&table, key).map_err(|error| engine_error(self.path, error.into()))
+                get(&self.tables[table as usize], key)
+                    .map_err(|error| engine_error(self.path, error.into()))
             }
 
             fn scan(
@@ -171,20 +191,12 @@ macro_rules! rows {
                 after: Option<&str>,
                 limit: usize,
             ) -> Result<Vec<(String, Vec<u8>)>, Error> {
-                let table = self
-                    .transaction
-                    .open_table(definition(table))
-                    .map_err(|error| engine_error(self.path, error.into()))?;
-                scan(&table, prefix, after, limit)
+                scan(&self.tables[table as usize], prefix, after, limit)
                     .map_err(|error| engine_error(self.path, error.into()))
             }
 
             fn count(&self, table: Table) -> Result<u64, Error> {
-                let table = self
-                    .transaction
-                    .open_table(definition(table))
-                    .map_err(|error| engine_error(self.path, error.into()))?;
-                table
+                self.tables[table as usize]
                     .len()
                     .map_err(|error| engine_error(self.path, error.into()))
             }
@@ -201,18 +213,14 @@ rows!(Change);
 
 impl RowsMut for Change<'_> {
     fn put(&mut self, table: Table, key: &str, value: &[u8]) -> Result<(), Error> {
-        self.transaction
-            .open_table(definition(table))
-            .map_err(|error| engine_error(self.path, error.into()))?
+        self.tables[table as usize]
             .insert(key, value)
             .map(|_| ())
             .map_err(|error| engine_error(self.path, error.into()))
     }
 
     fn remove(&mut self, table: Table, key: &str) -> Result<(), Error> {
-        self.transaction
-            .open_table(definition(table))
-            .map_err(|error| engine_error(self.path, error.into()))?
+        self.tables[table as usize]
             .remove(key)
             .map(|_| ())
             .map_err(|error| engine_error(self.path, error.into()))
@@ -316,7 +324,10 @@ fn engine_error(path: &Path, error: redb::Error) -> Error {
 const META: TableDefinition<'static, &'static str, u64> = TableDefinition::new("meta");
 const FORMAT_KEY: &str = "format";
 /// Format of the rows. Fields may be added with a default; anything else needs a new number.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The format before, in which registrations were JSON; such rows are read, and written anew when
+/// they change.
+const FORMAT_BEFORE: u64 = 1;
 /// Pages kept in memory: all of a small operator's store, the hot part of a large one's.
 const CACHE_BYTES: usize = 64 << 20;
 

@@ -9,7 +9,7 @@ pub enum Table {
     Owners,
     /// IMPI → sequence number, 6 bytes.
     Sqns,
-    /// IMPI → registrations, JSON.
+    /// IMPI → registrations, compact.
     Registrations,
 }
 

@@ -1,7 +1,8 @@
 //! The store thread: an engine beside the event loop.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 
 use super::Store;
@@ -9,12 +10,17 @@ use super::operation::{Operation, Outcome};
 
 /// The event loop's end of the store thread.
 ///
-/// Changes queued while the disk is busy share the next commit, so throughput grows with load. A
-/// read sees every change acknowledged before it was submitted; it may overtake changes that are
-/// not acknowledged yet.
+/// What is submitted goes to the thread when it is flushed, once a turn of the loop: waking a
+/// thread costs more than most operations. Changes queued while the disk is busy share the next
+/// commit, so throughput grows with load. A read sees every change acknowledged before it was
+/// submitted; it may overtake changes that are not acknowledged yet.
 pub struct StoreThread {
-    requests: Option<SyncSender<Request>>,
-    outcomes: Receiver<(u64, Outcome)>,
+    requests: Option<SyncSender<Vec<Request>>>,
+    outcomes: Receiver<Vec<(u64, Outcome)>>,
+    /// Submitted since the last flush.
+    gathered: Vec<Request>,
+    /// Received and not polled.
+    received: VecDeque<(u64, Outcome)>,
     outstanding: usize,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,8 +42,8 @@ pub enum SubmitError {
 /// Most operations outstanding: at 10 000 changes a second, what a disk stall of half a second
 /// leaves behind.
 pub const QUEUE_MAX: usize = 4096;
-/// Most changes in one commit: beyond this the sync is no longer what costs.
-const GROUP_MAX: usize = 64;
+/// Most operations in one group: beyond this the sync is no longer what costs.
+const GROUP_MAX: usize = 256;
 
 const _: () = assert!(GROUP_MAX <= QUEUE_MAX);
 
@@ -47,8 +53,8 @@ impl StoreThread {
     /// # Errors
     /// The operating system gives no thread.
     pub fn spawn(store: Box<dyn Store>, wake: Box<dyn Fn() + Send>) -> io::Result<Self> {
+        // Never full, neither of them: at most QUEUE_MAX operations are outstanding.
         let (requests, incoming) = mpsc::sync_channel(QUEUE_MAX);
-        // Never full: at most QUEUE_MAX requests are outstanding.
         let (outgoing, outcomes) = mpsc::sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -56,39 +62,50 @@ impl StoreThread {
         Ok(Self {
             requests: Some(requests),
             outcomes,
+            gathered: Vec::new(),
+            received: VecDeque::new(),
             outstanding: 0,
             thread: Some(thread),
         })
     }
 
-    /// Queues an operation; its outcome comes out of [`StoreThread::poll_outcome`] under `id`.
+    /// Takes an operation for the next [`StoreThread::flush`]; its outcome comes out of
+    /// [`StoreThread::poll_outcome`] under `id`.
     ///
     /// # Errors
     /// `Busy`: answer the peer that it should come later. `Stopped`: the process should end.
     pub fn submit(&mut self, id: u64, operation: Operation) -> Result<(), SubmitError> {
-        let requests = self.requests.as_ref().ok_or(SubmitError::Stopped)?;
         if self.outstanding == QUEUE_MAX {
             return Err(SubmitError::Busy);
         }
-        match requests.try_send(Request { id, operation }) {
-            Ok(()) => {
-                self.outstanding += 1;
-                Ok(())
-            }
-            Err(TrySendError::Full(_)) => Err(SubmitError::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(SubmitError::Stopped),
+        if self.is_dead() {
+            return Err(SubmitError::Stopped);
+        }
+        self.gathered.push(Request { id, operation });
+        self.outstanding += 1;
+        Ok(())
+    }
+
+    /// Has the thread execute what was submitted.
+    pub fn flush(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        if let Some(requests) = &self.requests {
+            // A thread that has ended is seen by `is_dead`.
+            let _ = requests.try_send(gathered);
         }
     }
 
     /// Takes an outcome, if one is there. Call until `None` after each wake.
     pub fn poll_outcome(&mut self) -> Option<(u64, Outcome)> {
-        match self.outcomes.try_recv() {
-            Ok(outcome) => {
-                self.outstanding -= 1;
-                Some(outcome)
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        if self.received.is_empty() {
+            self.received.extend(self.outcomes.try_recv().ok()?);
         }
+        let outcome = self.received.pop_front()?;
+        self.outstanding -= 1;
+        Some(outcome)
     }
 
     /// Operations submitted whose outcome has not been polled.
@@ -109,6 +126,7 @@ impl StoreThread {
     }
 
     fn join(&mut self) {
+        self.flush();
         self.requests = None;
         if let Some(thread) = self.thread.take() {
             // An engine that panicked has said so on stderr; its outcomes are missing, which the
@@ -134,15 +152,25 @@ impl Drop for WakeAtEnd<'_> {
 
 fn run(
     mut store: Box<dyn Store>,
-    requests: &Receiver<Request>,
-    outcomes: &SyncSender<(u64, Outcome)>,
+    requests: &Receiver<Vec<Request>>,
+    outcomes: &SyncSender<Vec<(u64, Outcome)>>,
     wake: &dyn Fn(),
 ) {
     // A loop that waits for outcomes must also see the end, were it by a panic of the engine.
     let _end = WakeAtEnd(wake);
-    while let Ok(first) = requests.recv() {
-        let group = std::iter::once(first).chain(requests.try_iter().take(GROUP_MAX - 1));
-        let (reads, writes): (Vec<_>, Vec<_>) =
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(first) = requests.recv() else { return };
+            waiting.extend(first);
+        }
+        while waiting.len() < GROUP_MAX
+            && let Ok(more) = requests.try_recv()
+        {
+            waiting.extend(more);
+        }
+        let group = waiting.drain(..waiting.len().min(GROUP_MAX));
+        let (reads, writes): (Vec<Request>, Vec<Request>) =
             group.partition(|request| request.operation.is_read());
         for half in [reads, writes] {
             if half.is_empty() {
@@ -152,10 +180,9 @@ fn run(
                 .into_iter()
                 .map(|request| (request.id, request.operation))
                 .unzip();
-            for outcome in ids.into_iter().zip(store.execute(batch)) {
-                if outcomes.send(outcome).is_err() {
-                    return;
-                }
+            let executed = ids.into_iter().zip(store.execute(batch)).collect();
+            if outcomes.send(executed).is_err() {
+                return;
             }
             wake();
         }
@@ -205,6 +232,7 @@ mod tests {
         for id in 0..100 {
             let name = format!("user{id}");
             assert_eq!(thread.submit(id, put(&name)), Ok(()));
+            thread.flush();
         }
         let mut outcomes = thread.stop();
         outcomes.sort_by_key(|(id, _)| *id);
@@ -226,16 +254,22 @@ mod tests {
         };
         let mut thread = StoreThread::spawn(Box::new(store), Box::new(|| {})).expect("a thread");
         thread.submit(0, put("first")).expect("room");
+        thread.flush();
         open.send(()).expect("the thread lives");
         while thread.poll_outcome().is_none() {
             std::thread::yield_now();
         }
         thread.submit(1, put("second")).expect("room");
+        thread.flush();
         // The second batch is held at the gate or not taken yet: all that follows has time to queue
         // up.
         for id in 2..(2 + 2 * GROUP_MAX as u64) {
             thread.submit(id, put(&format!("user{id}"))).expect("room");
+            if id % 3 == 0 {
+                thread.flush();
+            }
         }
+        thread.flush();
         for _ in 0..2 + 2 * GROUP_MAX {
             let _ = open.send(());
         }
@@ -259,6 +293,7 @@ mod tests {
         }
         assert_eq!(thread.submit(1, Operation::Count), Err(SubmitError::Busy));
         assert_eq!(thread.outstanding(), QUEUE_MAX);
+        thread.flush();
         for _ in 0..=QUEUE_MAX {
             open.send(()).expect("the thread lives");
         }
@@ -274,6 +309,7 @@ mod tests {
         let mut thread = StoreThread::spawn(Box::new(MemoryStore::default()), Box::new(|| {}))
             .expect("a thread");
         thread.submit(1, put("alice")).expect("room");
+        thread.flush();
         while thread.poll_outcome().is_none() {
             std::thread::yield_now();
         }
@@ -301,6 +337,7 @@ mod tests {
         let wake = move || woken.send(()).expect("the test waits");
         let mut thread = StoreThread::spawn(Box::new(Broken), Box::new(wake)).expect("a thread");
         thread.submit(1, Operation::Count).expect("room");
+        thread.flush();
         wakes.recv().expect("woken at the end");
         while !thread.is_dead() {
             std::thread::yield_now();
