@@ -3,8 +3,9 @@
 //!
 //! Each turn: wait for readiness or the next timer, take at most `DATAGRAMS_PER_TURN_MAX` datagrams
 //! and `READS_PER_TURN_MAX` reads a socket, serve SIP messages for at most `SERVE_MAX`, refuse what
-//! has waited too long, fire due timers, and do what the node asks in between. Sockets that still
-//! have something to read keep their place for the next turn, which then does not wait.
+//! has waited too long, fire due timers, and do what the node asks in between. What goes out on
+//! streams and to the other threads is gathered, and leaves at the end of the turn. Sockets that
+//! still have something to read keep their place for the next turn, which then does not wait.
 //!
 //! SIP is read faster than it can be served, so that what waits does so in the node, which knows
 //! what is worth more, and not in the system's buffers, which do not. Where even the node has no
@@ -158,6 +159,8 @@ pub struct EventLoop {
     tokens: HashMap<Token, StreamId>,
     token_next: usize,
     readable: Ready,
+    /// Streams for which something was gathered to be sent.
+    gathered: Vec<StreamId>,
     /// Streams on which nothing more comes, and until when what came may wait to be served.
     ended: VecDeque<(Instant, StreamId)>,
     /// Streams that still send before they close, and how long they may.
@@ -222,6 +225,7 @@ impl EventLoop {
             tokens: HashMap::new(),
             token_next,
             readable: Ready::default(),
+            gathered: Vec::new(),
             ended: VecDeque::new(),
             closing: VecDeque::new(),
             spare: spare(),
@@ -260,6 +264,7 @@ impl EventLoop {
         let mut events = Events::with_capacity(1024);
         while !self.ending.advance(self.clock.now(), &mut self.node) {
             self.perform_outputs();
+            self.hand_over();
             self.wait(&mut events)?;
             for event in &events {
                 if event.token() == WAKER {
@@ -289,6 +294,7 @@ impl EventLoop {
             self.perform_outputs();
         }
         self.perform_outputs();
+        self.hand_over();
         info!("control stopped");
         Ok(())
     }
@@ -303,6 +309,19 @@ impl EventLoop {
         }
         self.node.refuse_late(now);
         self.perform_outputs();
+    }
+
+    /// Gives peers on streams and the other threads what the turn has come to for them.
+    fn hand_over(&mut self) {
+        self.send_gathered();
+        if let Some(store) = &mut self.store {
+            store.flush();
+        }
+        if let Some(journal) = &mut self.journal
+            && !journal.flush()
+        {
+            self.node.count_journal_dropped();
+        }
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
@@ -597,9 +616,8 @@ impl EventLoop {
                     }
                 }
                 Output::Journal(records) => {
-                    let journal = self.journal.as_mut();
-                    if journal.is_some_and(|journal| !journal.submit(records)) {
-                        self.node.count_journal_dropped();
+                    if let Some(journal) = &mut self.journal {
+                        journal.gather(records);
                     }
                 }
                 Output::Admin { id, mut reply } => {
@@ -643,12 +661,33 @@ impl EventLoop {
         if !has_room {
             self.node.count_stream_slow();
         }
-        if (!has_room || stream.send(self.poll.registry(), bytes).is_err())
+        if has_room && stream.gather(bytes) {
+            self.gathered.push(id);
+        }
+        let has_failed = stream.has_much() && stream.send(self.poll.registry()).is_err();
+        if (!has_room || has_failed)
             && let Some(stream) = self.forget(id)
             && !stream.is_closing()
         {
             let now = self.clock.now();
             self.node.offer(now, Input::Closed(id));
+        }
+    }
+
+    /// Sends what was gathered for streams, and what follows from their ends.
+    fn send_gathered(&mut self) {
+        while !self.gathered.is_empty() {
+            for id in std::mem::take(&mut self.gathered) {
+                let Some(stream) = self.streams.get_mut(&id) else {
+                    continue;
+                };
+                if stream.send(self.poll.registry()).is_err() {
+                    self.drop_stream(id);
+                } else if stream.is_finished() {
+                    stream.finish();
+                    self.forget(id);
+                }
+            }
         }
     }
 

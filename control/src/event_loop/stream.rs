@@ -1,16 +1,26 @@
-//! One TCP connection: what waits to be sent, and when it is done.
+//! One TCP connection: what waits to be sent, and when it is done. Messages of one turn of the loop
+//! are sent together.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use smallvec::SmallVec;
 
 use crate::node::Payload;
 
 /// Bytes that may wait for a slow peer; beyond it the connection is given up.
 const BACKLOG_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes gathered before they are sent, about.
+const GATHERED_BYTES_MAX: usize = 64 << 10;
+
+const _: () = assert!(GATHERED_BYTES_MAX < BACKLOG_BYTES_MAX);
+
+/// Messages sent in one operation.
+const PARTS_MAX: usize = 32;
 
 /// What Linux says of a connection that is not made at once; the standard library has no stable
 /// name for it.
@@ -28,6 +38,8 @@ pub struct Stream<B = Payload> {
     /// How much of the backlog's first part has left.
     sent: usize,
     backlog_bytes: usize,
+    /// Something was gathered since it was sent last.
+    has_gathered: bool,
     wants_writable: bool,
 }
 
@@ -81,6 +93,7 @@ impl<B: AsRef<[u8]>> Stream<B> {
             backlog: VecDeque::new(),
             sent: 0,
             backlog_bytes: 0,
+            has_gathered: false,
             wants_writable: state == State::Connecting,
         }
     }
@@ -137,17 +150,28 @@ impl<B: AsRef<[u8]>> Stream<B> {
         self.backlog_bytes + bytes.as_ref().len() <= BACKLOG_BYTES_MAX
     }
 
-    /// Sends now what can be sent now and keeps the rest.
-    ///
-    /// # Errors
-    /// Those of the socket: the connection is of no use any more.
-    pub fn send(&mut self, registry: &Registry, bytes: B) -> io::Result<()> {
+    /// Takes bytes for the next [`Stream::send`]; true when they are the first.
+    pub fn gather(&mut self, bytes: B) -> bool {
         if self.state == State::Closing {
-            return Ok(());
+            return false;
         }
         self.backlog_bytes += bytes.as_ref().len();
         self.backlog.push_back(bytes);
-        if self.state == State::Open {
+        !std::mem::replace(&mut self.has_gathered, true)
+    }
+
+    /// So much was gathered that it should not wait for the end of the turn.
+    pub fn has_much(&self) -> bool {
+        self.has_gathered && self.backlog_bytes >= GATHERED_BYTES_MAX
+    }
+
+    /// Sends what can be sent now of what was gathered, and keeps the rest.
+    ///
+    /// # Errors
+    /// Those of the socket: the connection is of no use any more.
+    pub fn send(&mut self, registry: &Registry) -> io::Result<()> {
+        self.has_gathered = false;
+        if self.state != State::Connecting {
             self.flush()?;
         }
         self.update_interest(registry)
@@ -195,23 +219,39 @@ impl<B: AsRef<[u8]>> Stream<B> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        while let Some(bytes) = self.backlog.front() {
-            match self.socket.write(&bytes.as_ref()[self.sent..]) {
+        while !self.backlog.is_empty() {
+            let mut socket = &self.socket;
+            let written = socket.write_vectored(&self.parts());
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    self.sent += written;
-                    self.backlog_bytes -= written;
-                    if self.sent == bytes.as_ref().len() {
-                        self.backlog.pop_front();
-                        self.sent = 0;
-                    }
-                }
+                Ok(written) => self.take_sent(written),
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 Err(fault) => return Err(fault),
             }
         }
         Ok(())
+    }
+
+    /// What comes next of the backlog, in one operation.
+    fn parts(&self) -> SmallVec<[IoSlice<'_>; PARTS_MAX]> {
+        let mut sent = self.sent;
+        let parts = self.backlog.iter().take(PARTS_MAX);
+        // Of the first one a part may have left.
+        let rest = parts.map(|bytes| &bytes.as_ref()[std::mem::take(&mut sent)..]);
+        rest.map(IoSlice::new).collect()
+    }
+
+    /// So many octets of the backlog have left.
+    fn take_sent(&mut self, written: usize) {
+        self.backlog_bytes -= written;
+        self.sent += written;
+        while let Some(first) = self.backlog.front()
+            && self.sent >= first.as_ref().len()
+        {
+            self.sent -= first.as_ref().len();
+            self.backlog.pop_front();
+        }
     }
 
     fn interest(&self) -> Interest {

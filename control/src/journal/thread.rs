@@ -20,11 +20,13 @@ const _: () = assert!(WRITE_MAX <= WAITING_MAX);
 
 /// The event loop's end of the journal's thread.
 ///
-/// Records are written in the order in which they are submitted, those that wait together in one
-/// operation. Submitting never waits: when the disk is too far behind, records are dropped, and as
-/// soon as it has caught up everything is to be put anew.
+/// Records are written in the order in which they are gathered, once a turn of the loop, and those
+/// that wait together in one operation. Nothing here waits: when the disk is too far behind,
+/// records are dropped, and as soon as it has caught up everything is to be put anew.
 pub struct JournalThread {
     records: Option<Sender<Vec<u8>>>,
+    /// What is to be written with the next flush.
+    gathered: Vec<u8>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,13 +62,31 @@ impl JournalThread {
             .spawn(move || run(writer, &incoming, &of_thread, &*wake))?;
         Ok(Self {
             records: Some(records),
+            gathered: Vec::new(),
             shared,
             thread: Some(thread),
         })
     }
 
-    /// Has records written; false when they were dropped.
-    pub fn submit(&mut self, records: Vec<u8>) -> bool {
+    /// Takes records for the next [`JournalThread::flush`].
+    pub fn gather(&mut self, records: Vec<u8>) {
+        // All before a statement of everything is void.
+        if self.gathered.is_empty() || frame::is_statement(&records) {
+            self.gathered = records;
+        } else {
+            self.gathered.extend(records);
+        }
+    }
+
+    /// Has written what was gathered; false when it was dropped.
+    pub fn flush(&mut self) -> bool {
+        self.gathered.is_empty() || {
+            let records = std::mem::take(&mut self.gathered);
+            self.submit(records)
+        }
+    }
+
+    fn submit(&mut self, records: Vec<u8>) -> bool {
         let shared = &self.shared;
         let is_statement = frame::is_statement(&records);
         if is_statement {
@@ -98,6 +118,7 @@ impl JournalThread {
     /// What the journal says of itself.
     pub fn status(&self) -> JournalStatus {
         let mut status = self.shared.status().clone();
+        status.waiting_octets += self.gathered.len() as u64;
         status.waiting_octets += self.shared.queued.load(Ordering::Acquire) as u64;
         let is_dead = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
         if is_dead {
@@ -111,6 +132,7 @@ impl JournalThread {
 
 impl Drop for JournalThread {
     fn drop(&mut self) {
+        self.flush();
         self.records = None;
         if let Some(thread) = self.thread.take() {
             // One that panicked has said so on stderr.

@@ -95,3 +95,17 @@ fn beyond_what_may_wait_everything_is_asked_for_when_there_is_room() {
     drop(thread);
     assert_eq!(found(&disk), [5, 6, 7]);
 }
+
+#[test]
+fn what_is_gathered_is_written_together_and_void_before_a_statement() {
+    let disk = Disk::default();
+    let (mut thread, _wakes) = spawn(&disk);
+    thread.gather(put(1, 10));
+    thread.gather(put(2, 10));
+    assert!(thread.flush() && thread.flush());
+    thread.gather(put(3, 10));
+    thread.gather(all(&[4], 10));
+    thread.gather(put(5, 10));
+    drop(thread);
+    assert_eq!(found(&disk), [4, 5]);
+}
