@@ -1,5 +1,6 @@
 //! Identities of subscribers in the form they are compared in.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -139,6 +140,12 @@ macro_rules! text_identity {
         impl From<$name> for String {
             fn from(identity: $name) -> String {
                 identity.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 

@@ -177,7 +177,7 @@ pub enum RegistrationState {
 pub struct Entry {
     /// What is provisioned.
     pub subscriber: Subscriber,
-    /// The sequence number last used; none without AKA.
+    /// The highest sequence number dealt; none without AKA.
     pub sqn: Option<Sqn>,
     /// The registrations.
     pub registrations: Registrations,

@@ -110,7 +110,10 @@ impl Hss {
         actions: &mut Vec<Action>,
     ) {
         match step {
-            Step::Executing(subscriber) => self.executed(token, subscriber, outcome, actions),
+            Step::Executing(subscriber) => {
+                self.note_change(&outcome, subscriber.as_deref());
+                self.executed(token, subscriber, outcome, actions);
+            }
             Step::Reading(ending) => match outcome {
                 Outcome::Found(entry) => self.end(token, ending, &entry, actions),
                 other => finish(token, ending, other, actions),
@@ -120,12 +123,35 @@ impl Hss {
                     ending.attempt += 1;
                     self.read_registrations(token, ending, actions);
                 }
-                Outcome::Registered(_) => {
+                Outcome::Registered(registrations) => {
+                    self.records.registered(&ending.impi, registrations.clone());
                     ending.requests.extend(requests);
+                    let outcome = Outcome::Registered(registrations);
                     finish(token, ending, outcome, actions);
                 }
                 other => finish(token, ending, other, actions),
             },
+        }
+    }
+
+    /// The operation has been executed: which records does it make void?
+    fn note_change(&mut self, outcome: &Outcome, subscriber: Option<&Subscriber>) {
+        let changed = match outcome {
+            Outcome::Stored { .. } => subscriber.map(|subscriber| &subscriber.impi),
+            Outcome::Removed(entry) => Some(&entry.subscriber.impi),
+            Outcome::Imported { replaced: 0, .. }
+            | Outcome::Found(_)
+            | Outcome::Page { .. }
+            | Outcome::Count(_)
+            | Outcome::Refused(_) => return,
+            Outcome::Imported { .. }
+            | Outcome::Sqn(_)
+            | Outcome::Registered(_)
+            | Outcome::Failed(_) => None,
+        };
+        match changed {
+            Some(impi) => self.records.forget(impi.as_str()),
+            None => self.records.forget_all(),
         }
     }
 

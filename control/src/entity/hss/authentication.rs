@@ -5,6 +5,7 @@ use diameter::cx::{Answer, AuthScheme, Maa, Mar, Outcome, SipAuthDataItem, SipDi
 use diameter::{Origin, ResultCode};
 use tracing::warn;
 
+use super::records::SQN_BLOCK;
 use super::{Config, Decision, own_identity, pii};
 use crate::auth::vector::{self, AkaVector};
 use crate::auth::{Auts, DigestHash, Rand, Sqn};
@@ -164,9 +165,24 @@ pub fn digest_item(hash: &DigestHash) -> SipAuthDataItem {
 }
 
 impl Vectors {
+    /// How many there are to be.
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// How many numbers the store is asked for.
+    pub fn block(&self) -> u32 {
+        self.count.max(SQN_BLOCK)
+    }
+
+    /// Whether the numbers before do not count any more.
+    pub const fn resynchronises(&self) -> bool {
+        self.resynchronise.is_some()
+    }
+
     /// What the store is asked for.
     pub fn operation(&self, impi: Impi) -> Operation {
-        let count = self.count;
+        let count = self.block();
         match self.resynchronise {
             Some(sqn_ms) => Operation::ResynchroniseSqn {
                 impi,

@@ -1,10 +1,11 @@
 //! HSS: the home subscriber server of the Cx interface, TS 29.228.
 //!
-//! A request is answered in three steps: the subscriber is read from the store, a pure function
-//! decides by the clauses of TS 29.228 (`Decision`), and what it changes is durable before the
-//! answer leaves. Registrations are written on condition that nobody else has changed them since
-//! they were read; on a conflict the request is decided again. So any number of requests, and any
-//! number of HSS instances on one store, may run at once.
+//! A request is answered in three steps: the subscriber's record is read from the store unless it
+//! is in memory ([`Records`]), a pure function decides by the clauses of TS 29.228 (`Decision`),
+//! and what it changes is durable before the answer leaves. Registrations are written on condition
+//! that nobody else has changed them since they were read; on a conflict the request is decided
+//! again. So any number of requests may run at once. The store is this HSS's alone: what it
+//! acknowledges is what the records say.
 
 mod administration;
 mod assignment;
@@ -12,27 +13,28 @@ mod authentication;
 mod authorization;
 mod location;
 mod profile;
+mod records;
 mod restoration;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
-use base::{Entropy, Pii};
+use base::{Entropy, IdMap, Pii};
 use diameter::cx::{self, Answer, Outcome, Request, SupportedFeatures};
 use diameter::{Origin, ResultCode};
 use tracing::{error, warn};
 
 use self::administration::Administration;
 use self::authentication::Vectors;
+use self::records::Records;
 use crate::auth::Sqn;
 use crate::store::{self, Entry, Impi, Impu, Operation, Refusal, Registrations};
 
 /// The HSS.
 pub struct Hss {
     config: Config,
-    jobs: HashMap<u64, Job>,
+    records: Records,
+    jobs: IdMap<u64, Job>,
     next_job: u64,
 }
 
@@ -151,8 +153,7 @@ impl Decision {
     ) -> Self {
         Decision::Write(Box::new(Write {
             registrations,
-            answer,
-            notify,
+            then: Then { answer, notify },
         }))
     }
 }
@@ -161,6 +162,12 @@ impl Decision {
 #[derive(Debug)]
 struct Write {
     registrations: Registrations,
+    then: Then,
+}
+
+/// What follows when a change is durable.
+#[derive(Debug)]
+struct Then {
     answer: Answer,
     /// A request to the S-CSCF that has lost the user.
     notify: Option<(Origin, Request)>,
@@ -183,8 +190,12 @@ struct CxJob {
 enum Step {
     Reading,
     AskingOwner,
-    Writing(Box<Write>),
+    Writing {
+        impi: Impi,
+        then: Then,
+    },
     Dealing {
+        impi: Impi,
         vectors: Box<Vectors>,
         written: bool,
         first: Option<Sqn>,
@@ -214,7 +225,8 @@ impl Hss {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            jobs: HashMap::new(),
+            records: Records::default(),
+            jobs: IdMap::default(),
             next_job: 0,
         }
     }
@@ -231,7 +243,7 @@ impl Hss {
                 token,
                 origin,
                 request,
-            } => self.handle_request(token, origin, request, actions),
+            } => self.handle_request(token, origin, request, entropy, actions),
             Event::Stored { id, outcome } => self.handle_stored(id, outcome, entropy, actions),
             Event::Answered { answer } => administration::note_answer(&answer),
             Event::Administer { token, operation } => {
@@ -248,6 +260,7 @@ impl Hss {
         token: u64,
         origin: Origin,
         request: Request,
+        entropy: &mut Entropy,
         actions: &mut Vec<Action>,
     ) {
         let refusal = if self.jobs.len() >= JOBS_MAX {
@@ -266,24 +279,32 @@ impl Hss {
             attempt: 0,
             step: Step::Reading,
         };
-        self.read(Box::new(job), actions);
+        self.read(job, entropy, actions);
     }
 
-    /// First step: the subscriber is read.
-    fn read(&mut self, job: Box<CxJob>, actions: &mut Vec<Action>) {
-        let operation = match subject(&job.request) {
-            Ok(operation) => operation,
-            Err(outcome) => {
-                let answer = job.request.answer(outcome);
-                actions.push(Action::Answer {
-                    token: job.token,
-                    answer,
-                });
-                return;
-            }
+    /// First step: the record in memory, or else the one of the store.
+    fn read(&mut self, job: CxJob, entropy: &mut Entropy, actions: &mut Vec<Action>) {
+        let subject = subject(&job.request);
+        let known = match subject {
+            Ok(Subject::Impi(name)) => self.records.get(name),
+            Ok(Subject::Impu(identity)) => self.records.find(identity),
+            Err(_) => None,
         };
-        let id = self.keep(Job::Cx(job));
-        actions.push(Action::Store { id, operation });
+        if let Some(entry) = known {
+            let decision = decide(&self.config, &job, entry);
+            let impi = entry.subscriber.impi.clone();
+            return self.follow(job, impi, decision, entropy, actions);
+        }
+        match subject.and_then(Subject::operation) {
+            Ok(operation) => {
+                let id = self.keep(Job::Cx(Box::new(job)));
+                actions.push(Action::Store { id, operation });
+            }
+            Err(outcome) => {
+                let (token, answer) = (job.token, job.request.answer(outcome));
+                actions.push(Action::Answer { token, answer });
+            }
+        }
     }
 
     /// Keeps a job and deals the id of its main operation.
@@ -303,19 +324,21 @@ impl Hss {
     ) {
         if let store::Outcome::Failed(failure) = &outcome {
             error!(%failure, "the subscriber store failed");
+            self.records.forget_all();
         }
-        // A job that has ended early leaves an outcome behind: the numbers it was dealt are not
-        // used.
         match self.jobs.remove(&(id / PARTS)) {
-            Some(Job::Cx(job)) => self.resume(job, id, outcome, entropy, actions),
+            Some(Job::Cx(job)) => self.resume(*job, id, outcome, entropy, actions),
             Some(Job::Administration(step)) => self.resume_administration(*step, outcome, actions),
+            // A job that has ended early leaves an outcome behind: the numbers it was dealt are not
+            // used, and nobody knows whose registrations were written.
+            None if matches!(outcome, store::Outcome::Registered(_)) => self.records.forget_all(),
             None => {}
         }
     }
 
     fn resume(
         &mut self,
-        mut job: Box<CxJob>,
+        mut job: CxJob,
         id: u64,
         outcome: store::Outcome,
         entropy: &mut Entropy,
@@ -323,7 +346,12 @@ impl Hss {
     ) {
         match std::mem::replace(&mut job.step, Step::Reading) {
             Step::Reading => match outcome {
-                store::Outcome::Found(entry) => self.decide(job, &entry, actions),
+                store::Outcome::Found(entry) => {
+                    let decision = decide(&self.config, &job, &entry);
+                    let impi = entry.subscriber.impi.clone();
+                    self.records.insert(entry);
+                    self.follow(job, impi, decision, entropy, actions);
+                }
                 other => answer_failure(&job, &other, actions),
             },
             Step::AskingOwner => {
@@ -338,33 +366,39 @@ impl Hss {
                     answer,
                 });
             }
-            Step::Writing(write) => match outcome {
-                store::Outcome::Registered(_) => {
+            Step::Writing { impi, then } => match outcome {
+                store::Outcome::Registered(registrations) => {
+                    self.records.registered(&impi, registrations);
                     actions.push(Action::Answer {
                         token: job.token,
-                        answer: write.answer,
+                        answer: then.answer,
                     });
-                    if let Some((destination, request)) = write.notify {
+                    if let Some((destination, request)) = then.notify {
                         actions.push(Action::Request {
                             destination,
                             request,
                         });
                     }
                 }
-                other => self.retry(job, &other, actions),
+                other => self.retry(job, &impi, &other, entropy, actions),
             },
             Step::Dealing {
+                impi,
                 vectors,
                 mut written,
                 mut first,
             } => {
                 match (id % PARTS, outcome) {
-                    (PART_MAIN, store::Outcome::Registered(_)) => written = true,
-                    (PART_SQN, store::Outcome::Sqn(sqn)) => first = Some(sqn),
-                    (_, other) => {
-                        self.retry(job, &other, actions);
-                        return;
+                    (PART_MAIN, store::Outcome::Registered(registrations)) => {
+                        self.records.registered(&impi, registrations);
+                        written = true;
                     }
+                    (PART_SQN, store::Outcome::Sqn(dealt)) => {
+                        let (used, count) = (vectors.count(), vectors.block());
+                        self.records.put_numbers(impi.as_str(), dealt, used, count);
+                        first = Some(dealt);
+                    }
+                    (_, other) => return self.retry(job, &impi, &other, entropy, actions),
                 }
                 if let (true, Some(first)) = (written, first) {
                     actions.push(Action::Answer {
@@ -374,38 +408,44 @@ impl Hss {
                     return;
                 }
                 job.step = Step::Dealing {
+                    impi,
                     vectors,
                     written,
                     first,
                 };
-                self.jobs.insert(id / PARTS, Job::Cx(job));
+                self.jobs.insert(id / PARTS, Job::Cx(Box::new(job)));
             }
         }
     }
 
     /// Decides again when the registrations were changed by another in between.
-    fn retry(&mut self, mut job: Box<CxJob>, outcome: &store::Outcome, actions: &mut Vec<Action>) {
+    fn retry(
+        &mut self,
+        mut job: CxJob,
+        impi: &Impi,
+        outcome: &store::Outcome,
+        entropy: &mut Entropy,
+        actions: &mut Vec<Action>,
+    ) {
         job.attempt += 1;
+        self.records.forget(impi.as_str());
         match outcome {
             store::Outcome::Refused(Refusal::Conflict) if job.attempt < ATTEMPTS_MAX => {
-                self.read(job, actions);
+                self.read(job, entropy, actions);
             }
             other => answer_failure(&job, other, actions),
         }
     }
 
-    /// Second step: the clauses of TS 29.228 on the subscriber's data.
-    fn decide(&mut self, mut job: Box<CxJob>, entry: &Entry, actions: &mut Vec<Action>) {
-        let decision = match &job.request {
-            Request::UserAuthorization(uar) => authorization::decide(&self.config, uar, entry),
-            Request::ServerAssignment(sar) => assignment::decide(sar, &job.origin, entry),
-            Request::LocationInfo(lir) => location::decide(lir, entry),
-            Request::MultimediaAuth(mar) => {
-                authentication::decide(&self.config, mar, &job.origin, entry)
-            }
-            request => Decision::answer(request.answer(UNSUPPORTED)),
-        };
-        let impi = entry.subscriber.impi.clone();
+    /// Third step: what was decided is done.
+    fn follow(
+        &mut self,
+        mut job: CxJob,
+        impi: Impi,
+        decision: Decision,
+        entropy: &mut Entropy,
+        actions: &mut Vec<Action>,
+    ) {
         match decision {
             Decision::Answer(answer) => actions.push(Action::Answer {
                 token: job.token,
@@ -413,71 +453,115 @@ impl Hss {
             }),
             Decision::AskOwner(impu) => {
                 job.step = Step::AskingOwner;
-                let id = self.keep(Job::Cx(job));
+                let id = self.keep(Job::Cx(Box::new(job)));
                 let operation = Operation::Find(impu);
                 actions.push(Action::Store { id, operation });
             }
             Decision::Write(write) => {
-                let registrations = write.registrations.clone();
-                job.step = Step::Writing(write);
-                let id = self.keep(Job::Cx(job));
-                actions.push(Action::Store {
-                    id,
-                    operation: Operation::Register {
-                        impi,
-                        registrations,
-                    },
-                });
+                let Write {
+                    registrations,
+                    then,
+                } = *write;
+                job.step = Step::Writing {
+                    impi: impi.clone(),
+                    then,
+                };
+                let id = self.keep(Job::Cx(Box::new(job)));
+                let operation = Operation::Register {
+                    impi,
+                    registrations,
+                };
+                actions.push(Action::Store { id, operation });
             }
             Decision::Deal(vectors, registrations) => {
-                let operation = vectors.operation(impi.clone());
-                job.step = Step::Dealing {
-                    vectors,
-                    written: registrations.is_none(),
-                    first: None,
-                };
-                let id = self.keep(Job::Cx(job));
-                // Both go at once, so that they share a commit.
-                if let Some(registrations) = registrations {
-                    actions.push(Action::Store {
-                        id,
-                        operation: Operation::Register {
-                            impi,
-                            registrations,
-                        },
-                    });
-                }
-                actions.push(Action::Store {
-                    id: id + PART_SQN,
-                    operation,
-                });
+                self.deal(job, impi, vectors, registrations, entropy, actions);
             }
         }
+    }
+
+    /// Vectors: with numbers of the block that was dealt last, or of a new one.
+    fn deal(
+        &mut self,
+        mut job: CxJob,
+        impi: Impi,
+        vectors: Box<Vectors>,
+        registrations: Option<Registrations>,
+        entropy: &mut Entropy,
+        actions: &mut Vec<Action>,
+    ) {
+        let first = if vectors.resynchronises() {
+            self.records.forget_numbers(impi.as_str());
+            None
+        } else {
+            self.records.take_numbers(impi.as_str(), vectors.count())
+        };
+        if let (Some(first), None) = (first, &registrations) {
+            let (token, answer) = (job.token, vectors.answer(first, entropy));
+            return actions.push(Action::Answer { token, answer });
+        }
+        let dealing = first.is_none().then(|| vectors.operation(impi.clone()));
+        job.step = Step::Dealing {
+            impi: impi.clone(),
+            vectors,
+            written: registrations.is_none(),
+            first,
+        };
+        let id = self.keep(Job::Cx(Box::new(job)));
+        // Both go at once, so that they share a commit.
+        if let Some(registrations) = registrations {
+            let operation = Operation::Register {
+                impi,
+                registrations,
+            };
+            actions.push(Action::Store { id, operation });
+        }
+        if let Some(operation) = dealing {
+            let id = id + PART_SQN;
+            actions.push(Action::Store { id, operation });
+        }
+    }
+}
+
+/// Second step: the clauses of TS 29.228 on the subscriber's data.
+fn decide(config: &Config, job: &CxJob, entry: &Entry) -> Decision {
+    match &job.request {
+        Request::UserAuthorization(uar) => authorization::decide(config, uar, entry),
+        Request::ServerAssignment(sar) => assignment::decide(sar, &job.origin, entry),
+        Request::LocationInfo(lir) => location::decide(lir, entry),
+        Request::MultimediaAuth(mar) => authentication::decide(config, mar, &job.origin, entry),
+        request => Decision::answer(request.answer(UNSUPPORTED)),
     }
 }
 
 /// Requests that only the HSS sends.
 const UNSUPPORTED: Outcome = Outcome::Base(ResultCode::COMMAND_UNSUPPORTED);
 
-/// Where the data stand that a request is about. Identities that are none belong to nobody.
-fn subject(request: &Request) -> Result<Operation, Outcome> {
-    let by_impi = |name: &str| {
-        Impi::parse(name)
-            .map(Operation::Get)
-            .map_err(|_| Outcome::UserUnknown)
-    };
-    let by_impu = |identity: &str| {
-        Impu::parse(identity)
-            .map(Operation::Find)
-            .map_err(|_| Outcome::UserUnknown)
-    };
+/// Whom a request is about.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    Impi(&'a str),
+    Impu(&'a str),
+}
+
+impl Subject<'_> {
+    /// Reads the record. Identities that are none belong to nobody.
+    fn operation(self) -> Result<Operation, Outcome> {
+        let operation = match self {
+            Subject::Impi(name) => Impi::parse(name).map(Operation::Get),
+            Subject::Impu(identity) => Impu::parse(identity).map(Operation::Find),
+        };
+        operation.map_err(|_| Outcome::UserUnknown)
+    }
+}
+
+fn subject(request: &Request) -> Result<Subject<'_>, Outcome> {
     match request {
-        Request::UserAuthorization(uar) => by_impi(&uar.user_name),
-        Request::MultimediaAuth(mar) => by_impi(&mar.user_name),
-        Request::LocationInfo(lir) => by_impu(&lir.public_identity),
+        Request::UserAuthorization(uar) => Ok(Subject::Impi(&uar.user_name)),
+        Request::MultimediaAuth(mar) => Ok(Subject::Impi(&mar.user_name)),
+        Request::LocationInfo(lir) => Ok(Subject::Impu(&lir.public_identity)),
         Request::ServerAssignment(sar) => match (&sar.user_name, sar.public_identities.first()) {
-            (Some(name), _) => by_impi(name),
-            (None, Some(identity)) => by_impu(identity),
+            (Some(name), _) => Ok(Subject::Impi(name)),
+            (None, Some(identity)) => Ok(Subject::Impu(identity)),
             (None, None) => Err(Outcome::Base(ResultCode::MISSING_AVP)),
         },
         Request::RegistrationTermination(_) | Request::PushProfile(_) => Err(UNSUPPORTED),
@@ -554,6 +638,11 @@ fn own_identity<'a>(
     identity: &str,
     refuse: impl FnOnce(Outcome) -> Answer,
 ) -> Result<&'a store::PublicIdentity, Decision> {
+    // As a rule it comes in canonical form.
+    let mut own = entry.subscriber.impus.iter();
+    if let Some(own) = own.find(|own| own.uri.as_str() == identity) {
+        return Ok(own);
+    }
     let Ok(impu) = Impu::parse(identity) else {
         return Err(Decision::answer(refuse(Outcome::UserUnknown)));
     };
