@@ -1,15 +1,19 @@
 //! Initial filter criteria as the operator writes them.
 
+use std::sync::Arc;
+
 use diameter::cx::user_data::{Error, ImsSubscription, InitialFilterCriteria};
 use serde::{Deserialize, Serialize};
 
-/// One InitialFilterCriteria element, TS 29.228 Annex E: XML that has been read once, and so can be
-/// again.
+/// One InitialFilterCriteria element, TS 29.228 Annex E, as it is written and what it says.
 ///
-/// The HSS evaluates nothing in it; it is kept as written, comments and all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The text is kept, comments and all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct FilterCriteria(String);
+pub struct FilterCriteria {
+    text: String,
+    criteria: Arc<InitialFilterCriteria>,
+}
 
 impl FilterCriteria {
     /// Reads one element.
@@ -17,19 +21,30 @@ impl FilterCriteria {
     /// # Errors
     /// Not well-formed, not exactly one `InitialFilterCriteria`, or a value out of range.
     pub fn parse(xml: &str) -> Result<Self, Error> {
-        read(xml).map(|_| Self(xml.to_owned()))
+        Ok(Self {
+            criteria: Arc::new(read(xml)?),
+            text: xml.to_owned(),
+        })
     }
 
     /// The element as written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// What it says.
-    pub fn read(&self) -> InitialFilterCriteria {
-        read(&self.0).expect("the text was read when the value was made")
+    pub fn criteria(&self) -> &InitialFilterCriteria {
+        &self.criteria
     }
 }
+
+impl PartialEq for FilterCriteria {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for FilterCriteria {}
 
 /// Reads the element in the place where the schema has it.
 fn read(xml: &str) -> Result<InitialFilterCriteria, Error> {
@@ -57,7 +72,7 @@ impl TryFrom<String> for FilterCriteria {
 
 impl From<FilterCriteria> for String {
     fn from(criteria: FilterCriteria) -> String {
-        criteria.0
+        criteria.text
     }
 }
 
@@ -72,9 +87,9 @@ mod tests {
     fn one_element_is_kept_as_written() {
         let criteria = FilterCriteria::parse(CRITERIA).expect("an element of the schema");
         assert_eq!(criteria.as_str(), CRITERIA);
-        assert_eq!(criteria.read().priority, 3);
+        assert_eq!(criteria.criteria().priority, 3);
         assert_eq!(
-            criteria.read().application_server.server_name,
+            criteria.criteria().application_server.server_name,
             "sip:as.ims.test"
         );
     }

@@ -32,7 +32,7 @@ pub fn user_data(subscriber: &Subscriber, set: u32, features: &[SupportedFeature
             initial_filter_criteria: profile
                 .filter_criteria
                 .iter()
-                .map(|criteria| criteria.read())
+                .map(|criteria| criteria.criteria().clone())
                 .collect(),
             shared_ifc_set_ids: match shared {
                 true => profile.shared_filter_sets.clone(),
@@ -57,6 +57,6 @@ pub fn charging_information(charging: &ChargingAddresses) -> Option<ChargingInfo
 /// services related to the unregistered state).
 pub fn has_unregistered_services(subscriber: &Subscriber) -> bool {
     subscriber.profile.filter_criteria.iter().any(|criteria| {
-        criteria.read().profile_part_indicator != Some(ProfilePartIndicator::Registered)
+        criteria.criteria().profile_part_indicator != Some(ProfilePartIndicator::Registered)
     })
 }
