@@ -14,7 +14,7 @@ use sip::digest::{
 const USERS_MAX: usize = 1_000_000;
 /// Challenges of one user at once: a user has several devices, which register at the same time, and
 /// whoever sends REGISTER in the user's name is challenged too. Beyond it the oldest goes: of those
-/// that are spent, else of those that wait, and at the last of those whose nonce is in use.
+/// that wait, and at the last of those whose nonce is in use.
 const CHALLENGES_PER_USER_MAX: usize = 16;
 /// How long the nonce of an answered SIP Digest challenge may be used again.
 const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
@@ -51,8 +51,6 @@ struct Pending {
 /// What came of a challenge so far, in the order in which they are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
-    /// It is not to be answered again.
-    Spent,
     /// No answer came.
     Waiting,
     /// It was answered rightly, and its nonce may be used again.
@@ -156,7 +154,11 @@ impl Challenges {
         let Some(user) = self.users.get_mut(impi) else {
             return Verdict::Stale;
         };
-        user.verify(now, credentials, request)
+        let verdict = user.verify(now, credentials, request);
+        if verdict == Verdict::Genuine && user.pending.is_empty() {
+            self.users.remove(impi);
+        }
+        verdict
     }
 
     /// Forgets the challenges of a user.
@@ -188,8 +190,7 @@ impl User {
 
     fn verify(&mut self, now: Instant, credentials: &Credentials, request: Request<'_>) -> Verdict {
         let answered = |pending: &Pending| {
-            pending.progress != Progress::Spent
-                && pending.until > now
+            pending.until > now
                 && pending.nonce == credentials.nonce
                 && pending.realm == credentials.realm
         };
@@ -198,28 +199,28 @@ impl User {
         };
         let pending = &mut self.pending[at];
         let verdict = pending.verify(credentials, request);
+        // A vector proves one registration (TS 33.203 6.1.1); of all others one guess a challenge.
+        let is_spent = match verdict {
+            Verdict::Resynchronise(_) | Verdict::Unanswered | Verdict::Wrong => true,
+            Verdict::Genuine => pending.rand.is_some(),
+            Verdict::Stale | Verdict::Unknown => false,
+        };
+        if is_spent {
+            self.pending.remove(at);
+        } else if verdict == Verdict::Genuine {
+            pending.progress = Progress::Answered;
+            pending.until = now + NONCE_LIFETIME;
+        }
         match verdict {
             Verdict::Resynchronise(_) | Verdict::Unanswered => {
-                pending.progress = Progress::Spent;
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES_MAX {
                     self.failures = 0;
                     return Verdict::Wrong;
                 }
             }
-            Verdict::Genuine => {
-                self.failures = 0;
-                if pending.rand.is_some() {
-                    // A vector proves one registration (TS 33.203 6.1.1).
-                    pending.progress = Progress::Spent;
-                } else {
-                    pending.progress = Progress::Answered;
-                    pending.until = now + NONCE_LIFETIME;
-                }
-            }
-            // One guess a challenge.
-            Verdict::Wrong => pending.progress = Progress::Spent,
-            Verdict::Stale | Verdict::Unknown => {}
+            Verdict::Genuine => self.failures = 0,
+            Verdict::Wrong | Verdict::Stale | Verdict::Unknown => {}
         }
         verdict
     }

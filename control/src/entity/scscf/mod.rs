@@ -9,10 +9,9 @@ mod restoration;
 mod restore;
 mod session;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use base::TimerId;
+use base::{IdMap, TimerId};
 use diameter::ResultCode;
 use diameter::cx::ReasonCode;
 use diameter::cx::user_data::ImsSubscription;
@@ -62,7 +61,7 @@ pub struct Scscf {
     registrar: Registrar,
     notifier: Notifier,
     challenges: Challenges,
-    registering: HashMap<u64, Registering>,
+    registering: IdMap<u64, Registering>,
     lost: Lost,
     next_token: u64,
     clearing: Option<TimerId>,
@@ -83,8 +82,12 @@ struct Registering {
 /// What it waits for.
 #[derive(Debug)]
 enum Step {
+    /// A vector, for a challenge.
     Vector { stale: bool },
-    Assignment { ends: bool },
+    /// The assignment; there was a profile when it was asked for.
+    Assignment { has_profile: bool },
+    /// The end of the assignment.
+    Ending,
 }
 
 impl Scscf {
@@ -96,7 +99,7 @@ impl Scscf {
             registrar: Registrar::default(),
             notifier: Notifier::default(),
             challenges: Challenges::default(),
-            registering: HashMap::new(),
+            registering: IdMap::default(),
             lost: Lost::default(),
             next_token: 0,
             clearing: None,

@@ -11,12 +11,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use base::{Instant, Pii, TimerId};
+use base::{IdMap, Instant, Pii, TimerId};
 use serde::{Deserialize, Serialize};
 use sip::dialog::{Dialog, DialogId};
 use sip::header::RetryAfter;
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method, NameAddr, Uri};
+use smallvec::SmallVec;
 use tracing::info;
 
 use super::registrar::{Change, Registrar, RegistrationSet, SetId};
@@ -59,11 +60,13 @@ pub(super) enum SetEnd {
 /// All subscriptions of the S-CSCF.
 #[derive(Debug, Default)]
 pub(super) struct Notifier {
-    subscriptions: HashMap<SubscriptionId, Subscription>,
-    by_dialog: HashMap<DialogId, SubscriptionId>,
-    by_set: HashMap<SetId, Vec<SubscriptionId>>,
+    // Boxed: of a table's places up to a half are empty.
+    subscriptions: IdMap<SubscriptionId, Box<Subscription>>,
+    /// By our tag, which no two dialogs have in common.
+    by_tag: HashMap<Box<str>, SubscriptionId>,
+    by_set: IdMap<SetId, SmallVec<[SubscriptionId; 1]>>,
     /// NOTIFYs under way whose answer matters.
-    by_branch: HashMap<BranchId, SubscriptionId>,
+    by_branch: IdMap<BranchId, SubscriptionId>,
     made: u64,
 }
 
@@ -180,7 +183,7 @@ impl Notifier {
             return Err(Refusal::Status(406, ""));
         }
         let expires = granted(actions, request)?;
-        let of_set = self.by_set.get(&set_id).map_or(0, Vec::len);
+        let of_set = self.by_set.get(&set_id).map_or(0, SmallVec::len);
         if of_set >= PER_SET_MAX {
             return Err(Refusal::Full);
         }
@@ -194,7 +197,7 @@ impl Notifier {
 
         self.made += 1;
         let id = SubscriptionId(self.made);
-        self.by_dialog.insert(dialog.id.clone(), id);
+        self.by_tag.insert(tag_of(&dialog), id);
         self.by_set.entry(set_id).or_default().push(id);
         let subscription = Subscription {
             set: set_id,
@@ -207,7 +210,7 @@ impl Notifier {
             notifying: false,
             due: Due::default(),
         };
-        self.subscriptions.insert(id, subscription);
+        self.subscriptions.insert(id, Box::new(subscription));
         self.answer_with_state(actions, registrar, id);
         Ok(())
     }
@@ -222,8 +225,9 @@ impl Notifier {
     ) -> Result<(), Refusal> {
         let dialog = DialogId::of_received_request(request);
         let dialog = dialog.map_err(|_| Refusal::Status(400, ""))?;
-        let known = self.by_dialog.get(&dialog).copied();
+        let known = self.by_tag.get(dialog.local_tag.as_str()).copied();
         let found = known.and_then(|id| Some((id, self.subscriptions.get_mut(&id)?)));
+        let found = found.filter(|(_, subscription)| subscription.dialog.id == dialog);
         let (id, subscription) = found.ok_or(Refusal::Status(481, ""))?;
         if event(request).as_ref() != Some(&subscription.event) {
             return Err(Refusal::BadEvent);
@@ -295,9 +299,10 @@ impl Notifier {
                     ..Due::default()
                 },
             };
-            self.by_dialog.insert(subscription.dialog.id.clone(), id);
+            self.by_tag.insert(tag_of(&subscription.dialog), id);
             self.by_set.entry(set).or_default().push(id);
-            let entry = self.subscriptions.entry(id).insert_entry(subscription);
+            let entry = self.subscriptions.entry(id);
+            let entry = entry.insert_entry(Box::new(subscription));
             entry.into_mut().restart_timer(actions, id);
         }
     }
@@ -323,10 +328,15 @@ impl Notifier {
             return;
         }
         for id in self.of_set(set) {
-            if let Some(subscription) = self.subscriptions.get_mut(&id) {
-                subscription.due.add(changes);
+            let Some(subscription) = self.subscriptions.get_mut(&id) else {
+                continue;
+            };
+            // It waits for its time or for an answer, as is known already.
+            let waits = subscription.is_due();
+            subscription.due.add(changes);
+            if !waits {
+                self.flush(actions, registrar, id);
             }
-            self.flush(actions, registrar, id);
         }
     }
 
@@ -373,7 +383,7 @@ impl Notifier {
         }
     }
 
-    fn of_set(&self, set: SetId) -> Vec<SubscriptionId> {
+    fn of_set(&self, set: SetId) -> SmallVec<[SubscriptionId; 1]> {
         self.by_set.get(&set).cloned().unwrap_or_default()
     }
 
@@ -494,11 +504,16 @@ impl Notifier {
         }
     }
 
-    fn remove(&mut self, actions: &mut Actions<'_>, id: SubscriptionId) -> Option<Subscription> {
+    fn remove(
+        &mut self,
+        actions: &mut Actions<'_>,
+        id: SubscriptionId,
+    ) -> Option<Box<Subscription>> {
         let mut subscription = self.subscriptions.remove(&id)?;
         actions.journal.remove(Kind::Subscription, id.0);
         actions.cancel_timer(subscription.timer.take());
-        self.by_dialog.remove(&subscription.dialog.id);
+        self.by_tag
+            .remove(subscription.dialog.id.local_tag.as_str());
         if let Some(of_set) = self.by_set.get_mut(&subscription.set) {
             of_set.retain(|other| *other != id);
             if of_set.is_empty() {
@@ -523,6 +538,11 @@ struct KeptSubscription<'a> {
 }
 
 impl Subscription {
+    /// Something is to be told, or may not have been heard.
+    fn is_due(&self) -> bool {
+        self.notifying || !self.due.is_empty()
+    }
+
     /// Keeps it as it is now.
     fn keep(&self, actions: &mut Actions<'_>, id: SubscriptionId) {
         let kept = KeptSubscription {
@@ -531,7 +551,7 @@ impl Subscription {
             event: Cow::Borrowed(&self.event),
             expires_at: self.expires_at,
             version: self.version,
-            is_due: self.notifying || !self.due.is_empty(),
+            is_due: self.is_due(),
         };
         actions.journal.put(Kind::Subscription, id.0, &kept);
     }
@@ -582,8 +602,7 @@ impl Due {
     /// Adds changes, each in the place of an earlier one of the same contact.
     fn add(&mut self, changes: &[Change]) {
         for change in changes {
-            self.changes
-                .retain(|earlier| earlier.binding.id != change.binding.id);
+            self.changes.retain(|earlier| earlier.id != change.id);
             self.changes.push(change.clone());
         }
         if self.changes.len() > CHANGES_MAX {
@@ -591,6 +610,10 @@ impl Due {
             self.full = true;
         }
     }
+}
+
+fn tag_of(dialog: &Dialog) -> Box<str> {
+    dialog.id.local_tag.as_str().into()
 }
 
 /// Event of a request of this package, with its `id` (RFC 6665 8.2.1); `None` for other packages.

@@ -216,7 +216,7 @@ impl Scscf {
         if let (Some(set), Wishes::List) = (set, &registering.wishes) {
             return self.accept(actions, &registering, set);
         }
-        let remains = self.remains(set, &registering.wishes);
+        let remains = self.remains(set, &registering);
         let kind = match (set, remains) {
             (None, true) => ServerAssignmentType::Registration,
             (Some(_), true) => ServerAssignmentType::ReRegistration,
@@ -236,8 +236,15 @@ impl Scscf {
         if remains {
             let info = self.restoration_info(actions.now, &registering, set);
             sar.scscf_restoration_info = Some(info);
+            // The profile is here, and what changes of it the HSS pushes (TS 29.228 6.1.2.1).
+            sar.user_data_already_available = set.is_some();
         }
-        registering.step = Step::Assignment { ends: !remains };
+        registering.step = match remains {
+            true => Step::Assignment {
+                has_profile: sar.user_data_already_available,
+            },
+            false => Step::Ending,
+        };
         let token = self.keep(registering);
         actions.send_cx(Role::Scscf, token, cx::Request::ServerAssignment(sar));
     }
@@ -271,22 +278,17 @@ impl Scscf {
     }
 
     /// Whether a contact is left when the wishes are granted.
-    fn remains(&self, set: Option<SetId>, wishes: &Wishes) -> bool {
+    fn remains(&self, set: Option<SetId>, registering: &Registering) -> bool {
         let set = set.and_then(|id| self.registrar.get(id));
-        match wishes {
+        match &registering.wishes {
             Wishes::EndAll => false,
             Wishes::List => set.is_some(),
             Wishes::Change(wishes) => {
-                let kept = |binding: &Binding| {
-                    set.is_some_and(|set| {
-                        !wishes.iter().any(|wish| {
-                            set.position(&wish.uri, wish.instance.as_deref())
-                                .is_some_and(|at| set.contacts[at].uri == binding.uri)
-                        })
-                    })
+                let kept = |set: &RegistrationSet| {
+                    let mut contacts = set.contacts.iter();
+                    contacts.any(|binding| !registering.names(binding))
                 };
-                wishes.iter().any(|wish| !wish.expires.is_zero())
-                    || set.is_some_and(|set| set.contacts.iter().any(kept))
+                wishes.iter().any(|wish| !wish.expires.is_zero()) || set.is_some_and(kept)
             }
         }
     }
@@ -339,9 +341,12 @@ impl Scscf {
                 let stale = *stale;
                 self.challenge(actions, &registering, &answer, stale);
             }
-            (Answer::ServerAssignment(answer), Step::Assignment { ends }) => {
-                let ends = *ends;
-                self.assigned(actions, registering, answer, ends);
+            (Answer::ServerAssignment(answer), Step::Assignment { has_profile }) => {
+                let has_profile = *has_profile;
+                self.assigned(actions, registering, answer, has_profile);
+            }
+            (Answer::ServerAssignment(answer), Step::Ending) => {
+                self.ended(actions, &registering, &answer);
             }
             (other, _) => refuse(actions, &registering, other.outcome()),
         }
@@ -388,38 +393,48 @@ impl Scscf {
         actions.stack.respond(actions.now, server, &mut draft);
     }
 
-    /// The HSS has assigned us, or ended the assignment.
+    /// The HSS has ended the assignment.
+    fn ended(&mut self, actions: &mut Actions<'_>, registering: &Registering, answer: &Saa) {
+        if !answer.outcome.is_success() {
+            return refuse(actions, registering, answer.outcome);
+        }
+        if let Some((id, _)) = self.registrar.find(&registering.identity) {
+            let end = SetEnd::Ended(ContactEvent::Unregistered);
+            self.end_set(actions, id, end);
+        }
+        self.answer(actions, registering, Vec::new(), Vec::new());
+    }
+
+    /// The HSS has assigned us. It gives the profile, unless there was one when it was asked.
     fn assigned(
         &mut self,
         actions: &mut Actions<'_>,
         registering: Registering,
         answer: Saa,
-        ends: bool,
+        has_profile: bool,
     ) {
         if !answer.outcome.is_success() {
             return refuse(actions, &registering, answer.outcome);
         }
-        if ends {
-            if let Some((id, _)) = self.registrar.find(&registering.identity) {
-                let end = SetEnd::Ended(ContactEvent::Unregistered);
-                self.end_set(actions, id, end);
+        let set = match (answer.user_data, has_profile) {
+            (None, true) => match self.registrar.find(&registering.identity) {
+                Some((set, _)) => set,
+                // It has ended meanwhile, and with it went the profile.
+                None => return self.assign(actions, registering),
+            },
+            (document, _) => {
+                let profile = document.as_deref().map(ImsSubscription::parse);
+                let profile = profile.and_then(Result::ok);
+                let identities = profile.map(|profile| registrar::identities(&profile));
+                let identities = identities.unwrap_or_default();
+                let identity = &registering.identity;
+                if !identities.iter().any(|known| known.uri == *identity) {
+                    return refuse(actions, &registering, Outcome::NotSupportedUserData);
+                }
+                self.registrar
+                    .renew(&registering.impi, identity, identities)
             }
-            return self.answer(actions, &registering, Vec::new(), Vec::new());
-        }
-        let profile = answer.user_data.as_deref().map(ImsSubscription::parse);
-        let identities = match profile {
-            Some(Ok(profile)) => registrar::identities(&profile),
-            _ => Vec::new(),
         };
-        if !identities
-            .iter()
-            .any(|identity| identity.uri == registering.identity)
-        {
-            return refuse(actions, &registering, Outcome::NotSupportedUserData);
-        }
-        let set = self
-            .registrar
-            .renew(&registering.impi, &registering.identity, identities);
         actions.counters.count(Counter::RegistrationAccepted);
         info!(impu = %Pii(&registering.identity), "registered");
         let changes = self.apply(actions, &registering, set);
@@ -560,36 +575,54 @@ impl Registering {
     /// Grants the wishes.
     pub(super) fn grant(&self, now: Instant, set: &mut RegistrationSet) -> Vec<Change> {
         let mut changes = Vec::new();
-        let Wishes::Change(wishes) = &self.wishes else {
-            return changes;
-        };
-        let path: Vec<String> = self
-            .request
-            .values(HeaderName::Path)
-            .map(str::to_owned)
-            .collect();
+        let ended = self.wishes().iter().filter(|wish| wish.expires.is_zero());
+        for wish in ended {
+            changes.extend(set.end(&wish.uri, wish.instance.as_deref()));
+        }
+        for binding in self.granted(now) {
+            changes.extend(set.put(binding));
+        }
+        changes
+    }
+
+    /// The contacts that it makes or refreshes; their `id` and `event` are still to be given.
+    pub(super) fn granted(&self, now: Instant) -> impl Iterator<Item = Binding> {
         let call_id = self.request.call_id().unwrap_or_default();
         let cseq = self.request.cseq().map_or(0, |cseq| cseq.number);
-        for wish in wishes {
-            if wish.expires.is_zero() {
-                changes.extend(set.end(&wish.uri, wish.instance.as_deref()));
-                continue;
-            }
-            changes.extend(set.put(Binding {
+        let wishes = self.wishes().iter().filter(|wish| !wish.expires.is_zero());
+        wishes.map(move |wish| {
+            let path = self.request.values(HeaderName::Path);
+            Binding {
                 id: 0,
                 identity: self.identity.clone(),
                 event: ContactEvent::Registered,
                 uri: wish.uri.clone(),
                 params: wish.params.clone(),
                 q: wish.q,
-                path: path.clone(),
+                path: path
+                    .map(str::to_owned)
+                    .collect::<Box<[String]>>()
+                    .into_vec(),
                 instance: wish.instance.clone(),
                 call_id: call_id.to_owned(),
                 cseq,
                 expires_at: now + wish.expires,
-            }));
+            }
+        })
+    }
+
+    /// Whether it says something of a contact.
+    pub(super) fn names(&self, binding: &Binding) -> bool {
+        let mut wishes = self.wishes().iter();
+        wishes.any(|wish| binding.is_named(&wish.uri, wish.instance.as_deref()))
+    }
+
+    /// What it asks for single contacts.
+    fn wishes(&self) -> &[Wish] {
+        match &self.wishes {
+            Wishes::Change(wishes) => wishes,
+            Wishes::List | Wishes::EndAll => &[],
         }
-        changes
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use base::{Instant, TimerId};
+use base::{IdMap, Instant, TimerId};
 use diameter::cx::user_data::ImsSubscription;
 use serde::{Deserialize, Serialize};
 use sip::{NameAddr, Uri};
@@ -76,16 +76,19 @@ pub struct Binding {
 /// What happened to a contact.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The contact, as it is or was last.
-    pub binding: Binding,
+    /// Its name within the set.
+    pub id: u64,
     /// What happened.
     pub event: ContactEvent,
+    /// The contact as it was last, where it is not in the set any more.
+    pub gone: Option<Box<Binding>>,
 }
 
 /// All sets of the S-CSCF.
 #[derive(Debug, Default)]
 pub struct Registrar {
-    sets: HashMap<SetId, RegistrationSet>,
+    // Boxed: of a table's places up to a half are empty.
+    sets: IdMap<SetId, Box<RegistrationSet>>,
     by_identity: HashMap<String, SetId>,
     contacts: usize,
     next: u64,
@@ -104,12 +107,12 @@ impl Registrar {
 
     /// A set.
     pub fn get(&self, id: SetId) -> Option<&RegistrationSet> {
-        self.sets.get(&id)
+        self.sets.get(&id).map(Box::as_ref)
     }
 
     /// All sets.
     pub fn iter(&self) -> impl Iterator<Item = (SetId, &RegistrationSet)> {
-        self.sets.iter().map(|(id, set)| (*id, set))
+        self.sets.iter().map(|(id, set)| (*id, &**set))
     }
 
     /// Takes a set up again under its name.
@@ -119,13 +122,13 @@ impl Registrar {
             self.by_identity.insert(identity.uri.clone(), id);
         }
         self.contacts += set.contacts.len();
-        self.sets.insert(id, set);
+        self.sets.insert(id, Box::new(set));
     }
 
     /// The set of a canonical public identity.
     pub fn find(&self, identity: &str) -> Option<(SetId, &RegistrationSet)> {
         let id = *self.by_identity.get(identity)?;
-        Some((id, self.sets.get(&id)?))
+        Some((id, self.get(id)?))
     }
 
     /// Sets of a private identity, or those of `identities` among them where any are named.
@@ -137,9 +140,10 @@ impl Registrar {
                     .iter()
                     .any(|identity| identities.contains(&identity.uri))
         };
-        let of =
-            |(id, set): (&SetId, &RegistrationSet)| (set.impi == impi && named(set)).then_some(*id);
-        let mut sets: Vec<SetId> = self.sets.iter().filter_map(of).collect();
+        let of = self
+            .iter()
+            .filter(|(_, set)| set.impi == impi && named(set));
+        let mut sets: Vec<SetId> = of.map(|(id, _)| id).collect();
         sets.sort_unstable();
         sets
     }
@@ -160,7 +164,7 @@ impl Registrar {
         for known in &identities {
             self.by_identity.insert(known.uri.clone(), id);
         }
-        let (contacts, timer, contacts_made) = match before {
+        let (contacts, timer, contacts_made) = match before.map(|before| *before) {
             Some(before) => (before.contacts, before.timer, before.contacts_made),
             None => (Vec::new(), None, 0),
         };
@@ -171,7 +175,7 @@ impl Registrar {
             timer,
             contacts_made,
         };
-        self.sets.insert(id, set);
+        self.sets.insert(id, Box::new(set));
         id
     }
 
@@ -193,7 +197,7 @@ impl Registrar {
                 self.by_identity.remove(&identity.uri);
             }
         }
-        Some(set)
+        Some(*set)
     }
 }
 
@@ -219,10 +223,8 @@ impl RegistrationSet {
 
     /// The binding of a contact URI, or of the same instance.
     pub fn position(&self, uri: &str, instance: Option<&str>) -> Option<usize> {
-        self.contacts.iter().position(|binding| {
-            let same_instance = instance.is_some() && binding.instance.as_deref() == instance;
-            binding.is_at(uri) || same_instance
-        })
+        let mut contacts = self.contacts.iter();
+        contacts.position(|binding| binding.is_named(uri, instance))
     }
 
     /// Makes or refreshes a contact; the `id` and `event` given do not matter. One of the same
@@ -244,13 +246,14 @@ impl RegistrationSet {
                 self.contacts_made += 1;
             }
         }
+        changes.push(Change {
+            id: contact.id,
+            event: contact.event,
+            gone: None,
+        });
         // One contact is the rule, and there may be a million of them.
         self.contacts.reserve_exact(1);
-        self.contacts.push(contact.clone());
-        changes.push(Change {
-            event: contact.event,
-            binding: contact,
-        });
+        self.contacts.push(contact);
         changes
     }
 
@@ -267,10 +270,7 @@ impl RegistrationSet {
             .into_iter()
             .partition(|binding| binding.expires_at <= now);
         self.contacts = kept;
-        let change = |binding| Change {
-            binding,
-            event: ContactEvent::Expired,
-        };
+        let change = |binding| Change::gone(binding, ContactEvent::Expired);
         expired.into_iter().map(change).collect()
     }
 
@@ -282,14 +282,30 @@ impl RegistrationSet {
 
 impl Change {
     fn unregistered(binding: Binding) -> Self {
-        let event = ContactEvent::Unregistered;
-        Change { binding, event }
+        Self::gone(binding, ContactEvent::Unregistered)
+    }
+
+    fn gone(binding: Binding, event: ContactEvent) -> Self {
+        Change {
+            id: binding.id,
+            event,
+            gone: Some(Box::new(binding)),
+        }
     }
 }
 
 impl Binding {
+    /// Whether it is this contact URI's, or of this instance.
+    pub fn is_named(&self, uri: &str, instance: Option<&str>) -> bool {
+        let same_instance = instance.is_some() && self.instance.as_deref() == instance;
+        same_instance || self.is_at(uri)
+    }
+
     /// Whether this is its URI (RFC 3261 19.1.4).
     fn is_at(&self, uri: &str) -> bool {
+        if self.uri == uri {
+            return true;
+        }
         match (Uri::parse(uri), Uri::parse(&self.uri)) {
             (Some(a), Some(b)) => a.is_equivalent(b),
             _ => self.uri == uri,

@@ -17,7 +17,7 @@ use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method};
 use tracing::info;
 
-use super::registrar::{self, Binding, RegistrationSet, SetId};
+use super::registrar::{self, Binding, SetId};
 use super::{Registering, Scscf};
 use crate::config::Role;
 use crate::counters::Counter;
@@ -177,30 +177,30 @@ impl Scscf {
         registering: &Registering,
         id: Option<SetId>,
     ) -> ScscfRestorationInfo {
-        let before = id.and_then(|id| self.registrar.get(id)).cloned();
-        let mut set = before.unwrap_or_else(|| RegistrationSet {
-            impi: registering.impi.clone(),
-            identities: Vec::new(),
-            contacts: Vec::new(),
-            timer: None,
-            contacts_made: 0,
-        });
-        registering.grant(now, &mut set);
-        let ends_at = set.contacts.iter().map(|binding| binding.expires_at).max();
-        let contact = |binding: &Binding| RestorationInfo {
-            path: binding.path.join(", "),
-            contact: format!("<{}>{}", binding.uri, binding.params),
-            initial_cseq: Some(binding.cseq),
-            call_id: Some(binding.call_id.clone()),
-            subscription_info: None,
-            pcscf_subscription_info: None,
-        };
+        let set = id.and_then(|id| self.registrar.get(id));
+        let held = set.map_or(&[][..], |set| &set.contacts[..]);
+        let kept = held.iter().filter(|binding| !registering.names(binding));
+        let kept = kept.map(|binding| (restoration(binding), binding.expires_at));
+        let granted = registering.granted(now);
+        let granted = granted.map(|binding| (restoration(&binding), binding.expires_at));
+        let (contacts, ends): (Vec<_>, Vec<_>) = kept.chain(granted).unzip();
         ScscfRestorationInfo {
-            user_name: set.impi.clone(),
-            restoration_info: set.contacts.iter().map(contact).collect(),
-            registration_time_out: ends_at,
+            user_name: set.map_or(&registering.impi, |set| &set.impi).clone(),
+            restoration_info: contacts,
+            registration_time_out: ends.into_iter().max(),
             scheme: None,
         }
+    }
+}
+
+fn restoration(binding: &Binding) -> RestorationInfo {
+    RestorationInfo {
+        path: binding.path.join(", "),
+        contact: format!("<{}>{}", binding.uri, binding.params),
+        initial_cseq: Some(binding.cseq),
+        call_id: Some(binding.call_id.clone()),
+        subscription_info: None,
+        pcscf_subscription_info: None,
     }
 }
 

@@ -16,14 +16,18 @@ const ELEMENT_BYTES: usize = 200;
 
 /// The state of a set that lives.
 pub(super) fn of_set(now: Instant, version: u32, set: &RegistrationSet, due: &Due) -> Reginfo {
-    let held = set.contacts.iter().filter(|_| due.full);
+    let is_told = |binding: &&Binding| {
+        let mut changes = due.changes.iter();
+        due.full || changes.any(|change| change.id == binding.id)
+    };
+    let held = set.contacts.iter().filter(is_told);
     let held = held.map(|binding| (binding, binding.event));
-    let ended = due
-        .changes
-        .iter()
-        .filter(|change| !due.full || !change.event.is_active());
-    let ended = ended.map(|change| (&change.binding, change.event));
-    let contacts: Vec<(&Binding, ContactEvent)> = held.chain(ended).collect();
+    let gone = gone(&due.changes);
+    let contacts: Vec<(&Binding, ContactEvent)> = match due.full {
+        true => held.chain(gone).collect(),
+        // What took a contact's place stands behind it.
+        false => gone.chain(held).collect(),
+    };
     let rejected: Vec<(&Binding, ContactEvent)> = set
         .contacts
         .iter()
@@ -55,12 +59,8 @@ pub(super) fn of_ended(
     event: ContactEvent,
     changes: &[Change],
 ) -> Reginfo {
-    let contacts: Vec<(&Binding, ContactEvent)> = changes
-        .iter()
-        .filter(|change| !change.event.is_active())
-        .map(|change| (&change.binding, change.event))
-        .chain(set.contacts.iter().map(|binding| (binding, event)))
-        .collect();
+    let held = set.contacts.iter().map(|binding| (binding, event));
+    let contacts: Vec<(&Binding, ContactEvent)> = gone(changes).chain(held).collect();
     let ended = set
         .usable()
         .map(|usable| registration(Instant::ZERO, &usable.uri, State::Terminated, &contacts));
@@ -69,6 +69,12 @@ pub(super) fn of_ended(
         full: true,
         registrations: fitting(ended),
     }
+}
+
+/// Contacts that are not in the set any more, and how they ended.
+fn gone(changes: &[Change]) -> impl Iterator<Item = (&Binding, ContactEvent)> {
+    let changes = changes.iter();
+    changes.filter_map(|change| Some((change.gone.as_deref()?, change.event)))
 }
 
 fn registration(
