@@ -355,7 +355,7 @@ fn where_the_hss_has_nothing_either_the_telephone_is_told_to_register() {
         world.restart_without_state(world.scscf);
         world.network.run_for(Duration::from_secs(60));
         let impi = Impi::parse(&identity(0)).expect("a private identity");
-        world.store(Operation::Remove(impi));
+        world.administer(Operation::Remove(impi));
         world.call(0, 1);
         assert_eq!(world.expect_refusal(0), 504);
         assert_eq!(told_to_register(world), 1);
