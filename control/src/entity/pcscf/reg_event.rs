@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use base::{Instant, Pii, TimerId};
+use base::{IdMap, Instant, Pii, TimerId};
 use serde::{Deserialize, Serialize};
 use sip::dialog::{Dialog, SequenceError};
 use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method, Uri};
+use smallvec::SmallVec;
 use tracing::{info, warn};
 
 use super::register::EXPIRY_GRACE;
@@ -53,13 +54,14 @@ pub struct SubscriptionKey(pub u64);
 /// All subscriptions of the P-CSCF.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    by_key: HashMap<SubscriptionKey, Subscription>,
+    // Boxed: of a table's places up to a half are empty.
+    by_key: IdMap<SubscriptionKey, Box<Subscription>>,
     /// By the default identity of the set; those that are being ended are not here.
     by_identity: HashMap<String, SubscriptionKey>,
     /// The subscription of each registration that is watched.
-    by_member: HashMap<RegistrationKey, SubscriptionKey>,
+    by_member: IdMap<RegistrationKey, SubscriptionKey>,
     /// SUBSCRIBEs under way.
-    by_branch: HashMap<BranchId, SubscriptionKey>,
+    by_branch: IdMap<BranchId, SubscriptionKey>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,7 @@ struct Subscription {
     /// Default identity of the set.
     identity: String,
     /// Registrations of the set.
-    members: Vec<RegistrationKey>,
+    members: SmallVec<[RegistrationKey; 1]>,
     state: State,
     /// What is asked for.
     lifetime: Duration,
@@ -106,7 +108,7 @@ impl Subscriptions {
         for member in &subscription.members {
             self.by_member.remove(member);
         }
-        Some(subscription)
+        Some(*subscription)
     }
 }
 
@@ -188,19 +190,17 @@ impl Pcscf {
             None => (SubscriptionKey(actions.entropy.next_u64()), true),
         };
         let lifetime = granted + MARGIN;
-        let subscription = self
-            .subscriptions
-            .by_key
-            .entry(key)
-            .or_insert_with(|| Subscription {
+        let subscription = self.subscriptions.by_key.entry(key).or_insert_with(|| {
+            Box::new(Subscription {
                 identity: identity.clone(),
-                members: Vec::new(),
+                members: SmallVec::new(),
                 state: State::Due { before: None },
                 lifetime,
                 expires_at: actions.now,
                 version: None,
                 timer: None,
-            });
+            })
+        });
         subscription.lifetime = lifetime;
         let alone = subscription.members.is_empty();
         if !subscription.members.contains(&registration) {
@@ -250,7 +250,7 @@ impl Pcscf {
         self.subscriptions.by_identity.insert(identity.clone(), key);
         let subscription = Subscription {
             identity,
-            members: Vec::new(),
+            members: SmallVec::new(),
             state: State::Active(Box::new(kept.dialog.into())),
             lifetime: kept.lifetime,
             expires_at: kept.expires_at,
@@ -261,7 +261,7 @@ impl Pcscf {
             .subscriptions
             .by_key
             .entry(key)
-            .insert_entry(subscription);
+            .insert_entry(Box::new(subscription));
         subscription.into_mut().watch(actions, key);
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
-use base::{Instant, TimerId};
+use base::{IdMap, Instant, TimerId};
 use sip::{HeaderName, Message, NameAddr, Uri};
 use smallvec::SmallVec;
 
@@ -79,11 +79,12 @@ pub struct News {
 /// All registrations of the P-CSCF.
 #[derive(Debug, Default)]
 pub struct Registrations {
-    by_key: HashMap<RegistrationKey, Registration>,
-    by_peer: HashMap<SocketAddr, Vec<RegistrationKey>>,
+    // Boxed: of a table's places up to a half are empty.
+    by_key: IdMap<RegistrationKey, Box<Registration>>,
+    by_peer: HashMap<SocketAddr, SmallVec<[RegistrationKey; 1]>>,
     /// By host and registered identity, for the many that one host may have: candidates under a
     /// hash of both.
-    by_sender: HashMap<u64, SmallVec<[RegistrationKey; 1]>>,
+    by_sender: IdMap<u64, SmallVec<[RegistrationKey; 1]>>,
     hasher: RandomState,
     /// Flows of registrations that have ended, for what the UE is still to be told of them, and
     /// till when; cleared as others follow.
@@ -104,12 +105,12 @@ impl Registrations {
 
     /// A registration.
     pub fn get(&self, key: RegistrationKey) -> Option<&Registration> {
-        self.by_key.get(&key)
+        self.by_key.get(&key).map(Box::as_ref)
     }
 
     /// A registration, to change what is known of it.
     pub fn get_mut(&mut self, key: RegistrationKey) -> Option<&mut Registration> {
-        self.by_key.get_mut(&key)
+        self.by_key.get_mut(&key).map(Box::as_mut)
     }
 
     /// How the UE of a registration is reached; within a dialog also shortly after its end.
@@ -170,7 +171,7 @@ impl Registrations {
     ) -> impl Iterator<Item = (RegistrationKey, &'a Registration)> + use<'a, 'b> {
         let candidates = self.by_sender.get(&self.sender_hash(peer, registered));
         candidates.into_iter().flatten().filter_map(move |&key| {
-            let registration = self.by_key.get(&key)?;
+            let registration = self.get(key)?;
             let same =
                 registration.flow.peer().ip() == peer.ip() && registration.registered == registered;
             same.then_some((key, registration))
@@ -189,6 +190,12 @@ impl Registrations {
         registration: Registration,
     ) -> Option<Option<TimerId>> {
         let peer = registration.flow.peer();
+        if let Some(held) = self.by_key.get_mut(&key)
+            && held.flow.peer() == peer
+            && held.registered == registration.registered
+        {
+            return Some(std::mem::replace(&mut **held, registration).timer);
+        }
         let before = self.remove(key);
         let keys = self.by_peer.entry(peer).or_default();
         if keys.len() >= PER_FLOW_MAX {
@@ -197,7 +204,7 @@ impl Registrations {
         keys.push(key);
         let sender = self.sender_hash(peer, &registration.registered);
         self.by_sender.entry(sender).or_default().push(key);
-        self.by_key.insert(key, registration);
+        self.by_key.insert(key, Box::new(registration));
         Some(before.and_then(|before| before.timer))
     }
 
@@ -218,7 +225,7 @@ impl Registrations {
                 self.by_sender.remove(&sender);
             }
         }
-        Some(registration)
+        Some(*registration)
     }
 
     /// Removes a registration, but till `until` for the way to its UE.
@@ -253,17 +260,16 @@ impl Registrations {
             }
             // One of the identities that were registered with it.
             let named = |key: &&RegistrationKey| {
-                self.by_key
-                    .get(key)
+                self.get(**key)
                     .is_some_and(|registration| registration.may_use(&wanted))
             };
             if let Some(key) = keys.iter().find(named) {
-                return self.by_key.get(key);
+                return self.get(*key);
             }
         }
         // The default identity of a UE that is alone at its address.
         match keys.as_slice() {
-            [only] => self.by_key.get(only),
+            [only] => self.get(*only),
             _ => None,
         }
     }
