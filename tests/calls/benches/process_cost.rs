@@ -10,8 +10,9 @@
 //!
 //! The total over the number of flows is the cost of one; that of a flow's own message parsing and
 //! of the gateway's compiler is in it, system calls are not. `registrations` are first ones: AKA,
-//! 401 and 200, with the subscription of the P-CSCF. `calls` are from INVITE to BYE between two
-//! users of one process, media anchored; the two registrations before them count little.
+//! 401 and 200, with the subscription of the P-CSCF; `refreshes` the same of users who are
+//! registered. `calls` are from INVITE to BYE between two users of one process, media anchored; the
+//! few registrations before refreshes and calls count little.
 
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ fn main() {
     let count = words.next().and_then(|word| word.parse().ok()).unwrap_or(2);
     match flow.as_str() {
         "registrations" => registrations(count),
+        "refreshes" => refreshes(count),
         "calls" => calls(count),
-        other => eprintln!("{other}: neither registrations nor calls"),
+        other => eprintln!("{other}: none of registrations, refreshes and calls"),
     }
 }
 
@@ -38,6 +40,17 @@ fn registrations(count: usize) {
     world.register(&phones);
     world.network.run_for(Duration::from_secs(1));
     println!("{count} registrations");
+}
+
+fn refreshes(count: usize) {
+    let mut world = Setup::new(&[User::Aka; 4]).build();
+    for round in 0..=count / 4 {
+        world.register(&[0, 1, 2, 3]);
+        if round == 0 {
+            world.network.run_for(Duration::from_secs(1));
+        }
+    }
+    println!("{count} refreshes");
 }
 
 fn calls(count: usize) {
