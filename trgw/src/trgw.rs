@@ -49,7 +49,7 @@ impl Trgw {
         let pairs = control.addresses().flows().div_ceil(2);
         Self {
             control,
-            pairs: vec![None; pairs].into(),
+            pairs: (0..pairs).map(|_| None).collect(),
             pairs_len: 0,
             behind: VecDeque::new(),
         }

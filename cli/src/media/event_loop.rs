@@ -82,7 +82,7 @@ struct Gateway {
 /// What carries the H.248 of a gateway.
 enum Carrier {
     Udp {
-        socket: UdpSocket,
+        socket: Socket,
         /// There may be more to read: readiness is told once.
         is_readable: bool,
     },

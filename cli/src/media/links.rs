@@ -102,7 +102,9 @@ impl Links {
         let Some(framed) = tpkt::frame(message) else {
             return true;
         };
-        if !stream.has_room(&framed) || stream.send(&self.registry, framed).is_err() {
+        let has_room = stream.has_room(&framed);
+        stream.gather(framed);
+        if !has_room || stream.send(&self.registry).is_err() {
             self.lose(at);
         }
         true

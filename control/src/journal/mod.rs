@@ -27,17 +27,17 @@ pub use thread::JournalThread;
 
 use frame::Operation;
 
-/// What a value is of; the numbers are on disk and keep their meaning: 2, 3 and 4 were contexts,
-/// registrations and calls before media were protected.
+/// What a value is of; the numbers are on disk and keep their meaning: 1 to 4 were gateways
+/// without their carriage, and contexts, registrations and calls before media were protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
     /// A context at a gateway, of a call that the MGC is to keep.
-    Context = 9,
+    Context = 10,
     /// A contact registered through the P-CSCF.
-    Registration = 10,
+    Registration = 11,
     /// A confirmed call at the P-CSCF.
-    Leg = 11,
+    Leg = 12,
     /// An implicit registration set at the S-CSCF.
     RegistrationSet = 5,
     /// A subscription to registrations at the S-CSCF.
@@ -46,7 +46,7 @@ pub enum Kind {
     Controller = 7,
     /// A subscription of the P-CSCF to a registration set.
     AccessSubscription = 8,
-    /// A media gateway that the MGC controls; 1 was one without its carriage.
+    /// A media gateway that the MGC controls.
     Gateway = 9,
 }
 

@@ -316,12 +316,7 @@ impl ConnectionModel {
     }
 
     /// Puts a changed termination in the place of what it was, with the addresses it has now.
-    fn adopt(
-        &mut self,
-        now: Instant,
-        mut termination: Box<Termination>,
-        changes: Changes,
-    ) {
+    fn adopt(&mut self, now: Instant, mut termination: Box<Termination>, changes: Changes) {
         let (key, context) = (termination.key, termination.context);
         for local in changes.opened {
             self.pool.set_owner(local, key);

@@ -396,7 +396,11 @@ fn media(group: &Group) -> Result<LegMedia> {
         let begin = octets.get(..start.len());
         begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start.as_bytes()))
     };
-    let has_rtp = || octets.windows(4).any(|four| four.eq_ignore_ascii_case(b"RTP/"));
+    let has_rtp = || {
+        octets
+            .windows(4)
+            .any(|four| four.eq_ignore_ascii_case(b"RTP/"))
+    };
     let carries = match () {
         // Handshakes and media share the port.
         () if starts_with("UDP/TLS/") => LegMedia::Udp,

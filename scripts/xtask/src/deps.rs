@@ -30,7 +30,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Media: the runtime knows packets and no protocol, the gateway knows H.248 and no packets.
     ("udp_batch", &[]),
     ("af_xdp", &[]),
-    ("dataplane", &["base", "inet", "srtp", "udp_batch", "af_xdp"]),
+    (
+        "dataplane",
+        &["base", "inet", "srtp", "udp_batch", "af_xdp"],
+    ),
     ("mg", &["base", "h248", "sdp"]),
     (
         "trgw",

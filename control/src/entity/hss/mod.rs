@@ -192,7 +192,7 @@ enum Step {
     AskingOwner,
     Writing {
         impi: Impi,
-        then: Then,
+        then: Box<Then>,
     },
     Dealing {
         impi: Impi,
@@ -464,7 +464,7 @@ impl Hss {
                 } = *write;
                 job.step = Step::Writing {
                     impi: impi.clone(),
-                    then,
+                    then: Box::new(then),
                 };
                 let id = self.keep(Job::Cx(Box::new(job)));
                 let operation = Operation::Register {
