@@ -162,10 +162,16 @@ mod tests {
         ));
         assert!(write(&mut out, Operation::Remove, Kind::Leg, 3, &()));
         let (put, rest) = read(&out).expect("whole");
-        assert_eq!((put.operation, put.kind), (Operation::Put, 9));
+        assert_eq!(
+            (put.operation, put.kind),
+            (Operation::Put, Kind::Context as u8)
+        );
         assert_eq!((put.id, put.value), (u64::MAX, &b"\x01x"[..]));
         let (remove, rest) = read(rest).expect("whole");
-        assert_eq!((remove.operation, remove.kind), (Operation::Remove, 11));
+        assert_eq!(
+            (remove.operation, remove.kind),
+            (Operation::Remove, Kind::Leg as u8)
+        );
         assert_eq!((remove.id, remove.value), (3, &[][..]));
         assert!(rest.is_empty());
     }
