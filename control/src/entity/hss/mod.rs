@@ -1,7 +1,7 @@
 //! HSS: the home subscriber server of the Cx interface, TS 29.228.
 //!
 //! A request is answered in three steps: the subscriber's record is read from the store unless it
-//! is in memory ([`Records`]), a pure function decides by the clauses of TS 29.228 (`Decision`),
+//! is in memory (`Records`), a pure function decides by the clauses of TS 29.228 (`Decision`),
 //! and what it changes is durable before the answer leaves. Registrations are written on condition
 //! that nobody else has changed them since they were read; on a conflict the request is decided
 //! again. So any number of requests may run at once. The store is this HSS's alone: what it
