@@ -341,8 +341,13 @@ impl Control {
                 feeders.push(flow);
             }
         }
+        let keeps_marks = path.keeps_marks();
         let record = &mut self.flows[flow.index()];
         let before = record.path.replace(path);
+        let kept_marks = before.as_ref().is_some_and(Path::keeps_marks);
+        if kept_marks != keeps_marks {
+            self.endpoints.tell_marks(flow, keeps_marks);
+        }
         // A new demand to latch forgets the address; relatching keeps it until another comes.
         let latch = record
             .path
@@ -369,6 +374,9 @@ impl Control {
         let workers_left = self.workers.len();
         let record = &mut self.flows[flow.index()];
         record.state = State::Closing { workers_left };
+        if record.path.as_ref().is_some_and(Path::keeps_marks) {
+            self.endpoints.tell_marks(flow, false);
+        }
         let keep = self.endpoints.stop(flow);
         record.path = None;
         record.latched = None;
@@ -404,6 +412,7 @@ impl Control {
             octets_sent: sum(|worker, flow| worker.sent(flow).octets.read()),
             last_arrival: (last_arrival > 0).then(|| Instant::from_nanos(last_arrival)),
             srtp_refused: received.srtp_refused.read(),
+            policed: received.policed.read(),
             reception: Reception {
                 expected: received.expected.read(),
                 lost: received.lost.read(),

@@ -47,6 +47,7 @@ pub(crate) struct ReceiveCounters {
     pub(crate) lost: Counter,
     pub(crate) jitter_ticks: Counter,
     pub(crate) srtp_refused: Counter,
+    pub(crate) policed: Counter,
 }
 
 impl ReceiveCounters {
@@ -60,12 +61,14 @@ impl ReceiveCounters {
             lost,
             jitter_ticks,
             srtp_refused,
+            policed,
         } = self;
         for counter in [packets, octets, last_arrival, expected, lost] {
             counter.set(0);
         }
-        jitter_ticks.set(0);
-        srtp_refused.set(0);
+        for counter in [jitter_ticks, srtp_refused, policed] {
+            counter.set(0);
+        }
     }
 }
 
@@ -162,6 +165,8 @@ pub struct FlowStats {
     pub last_arrival: Option<Instant>,
     /// Packets that SRTP refused: not authentic, replayed, or without a key.
     pub srtp_refused: u64,
+    /// Packets beyond the rates that the flow is policed by.
+    pub policed: u64,
     /// Quality of reception.
     pub reception: Reception,
 }

@@ -15,6 +15,9 @@ pub struct Datagram {
     pub source: SocketAddr,
     /// When the burst with it was taken from the back-end.
     pub arrival: Instant,
+    /// DSCP and ECN that it came with; 0 where a back-end was not asked for them
+    /// ([`crate::Endpoints::tell_marks`]).
+    pub traffic_class: u8,
     /// How often it was delivered in memory since it came from the network.
     pub(crate) hops: u8,
 }
@@ -27,7 +30,16 @@ impl Datagram {
             flow,
             source,
             arrival,
+            traffic_class: 0,
             hops: 0,
+        }
+    }
+
+    /// The same, with DSCP and ECN.
+    pub fn with_traffic_class(self, traffic_class: u8) -> Self {
+        Self {
+            traffic_class,
+            ..self
         }
     }
 

@@ -44,6 +44,8 @@ drop_reasons! {
     SourceFiltered => "source_filtered",
     /// From another source than the one latched to (H.248.37).
     SourceMismatch => "source_mismatch",
+    /// Beyond the rates that the flow is policed by (H.248.53).
+    Policed => "policed",
     /// The flow carries RTP and this is none (RFC 3550 5.1).
     NotRtp => "not_rtp",
     /// The flow carries RTCP and this is none (RFC 3550 6.1).

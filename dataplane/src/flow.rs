@@ -2,6 +2,7 @@
 
 use crate::latch::LatchState;
 use crate::path::Compiled;
+use crate::policer::Policer;
 use crate::{DropReason, FlowId};
 use base::Instant;
 use std::sync::Arc;
@@ -95,6 +96,7 @@ pub(crate) struct FlowEntry {
     /// A report waits for room in the ring.
     pub(crate) unreported: Unreported,
     pub(crate) latch: LatchState,
+    pub(crate) policer: Policer,
     pub(crate) last_arrival: Instant,
     /// Since when silence counts: the path that asked for it was set then.
     pub(crate) watched_from: Instant,
@@ -119,6 +121,7 @@ impl FlowEntry {
             active: false,
             unreported: Unreported::default(),
             latch: LatchState::default(),
+            policer: Policer::default(),
             last_arrival: Instant::ZERO,
             watched_from: Instant::ZERO,
             silence: None,

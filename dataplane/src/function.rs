@@ -3,6 +3,7 @@
 use crate::counters::ReceiveCounters;
 use crate::flow::FlowEntry;
 use crate::latch::Admission;
+use crate::policer::ip_octets;
 use crate::protection::Kind;
 use crate::worker::Shared;
 use crate::{Datagram, DropReason, FlowId, Ingress, Reception};
@@ -93,11 +94,12 @@ impl Context<'_> {
         opened
     }
 
-    /// Judges where a packet comes from, once it is known to be valid: source filter, then latch.
-    /// What is admitted counts as activity of the flow, whatever its mode.
+    /// Judges a packet that is known to be valid by where it comes from, source filter, then latch,
+    /// and by how much comes. What is from there counts as activity of the flow, whatever its mode
+    /// and rate.
     ///
     /// # Errors
-    /// `SourceFiltered` or `SourceMismatch`.
+    /// `SourceFiltered`, `SourceMismatch` or `Policed`.
     pub fn admit(&mut self, datagram: &Datagram) -> Result<(), DropReason> {
         let flow = datagram.flow;
         let entry = self
@@ -117,12 +119,21 @@ impl Context<'_> {
             entry.unreported.latched = true;
         }
         entry.last_arrival = datagram.arrival;
+        let counters = &self.shared.received[flow.index()];
+        counters.last_arrival.set(datagram.arrival.as_nanos());
+        let mut conforms = true;
+        if path.is_policed {
+            let octets = ip_octets(datagram.payload().len(), datagram.source);
+            let policing = &path.ingress.policing;
+            conforms = entry.policer.conforms(policing, datagram.arrival, octets);
+        }
         if entry.unreported.first_packet || entry.unreported.latched {
             self.reports.report_admission(flow, entry, datagram.source);
         }
-        self.counters(flow)
-            .last_arrival
-            .set(datagram.arrival.as_nanos());
+        if !conforms {
+            counters.policed.add(1);
+            return Err(DropReason::Policed);
+        }
         Ok(())
     }
 

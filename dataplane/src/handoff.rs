@@ -13,6 +13,7 @@ pub(crate) struct Parcel {
     pub(crate) generation: u32,
     source: SocketAddr,
     arrival: Instant,
+    traffic_class: u8,
     hops: u8,
     bytes: u16,
     payload: [u8; PAYLOAD_BYTES_MAX],
@@ -25,6 +26,7 @@ impl Default for Parcel {
             generation: 0,
             source: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             arrival: Instant::ZERO,
+            traffic_class: 0,
             hops: 0,
             bytes: 0,
             payload: [0; PAYLOAD_BYTES_MAX],
@@ -37,7 +39,8 @@ impl Parcel {
     pub(crate) fn unpack(&self, mut frame: Frame) -> Datagram {
         // What one frame held fits another.
         frame.fill(&self.payload[..usize::from(self.bytes)]);
-        let mut datagram = Datagram::new(frame, self.flow, self.source, self.arrival);
+        let mut datagram = Datagram::new(frame, self.flow, self.source, self.arrival)
+            .with_traffic_class(self.traffic_class);
         datagram.hops = self.hops;
         datagram
     }
@@ -58,6 +61,7 @@ pub(crate) fn hand_over(ring: &mut Producer<Parcel>, datagram: &Datagram, genera
         parcel.generation = generation;
         parcel.source = datagram.source;
         parcel.arrival = datagram.arrival;
+        parcel.traffic_class = datagram.traffic_class;
         parcel.hops = datagram.hops;
         parcel.bytes = payload.len() as u16;
         parcel.payload[..payload.len()].copy_from_slice(payload);

@@ -1,6 +1,6 @@
 //! What the mg thread compiled for a flow.
 
-use crate::{DropReason, FlowId, Srtp};
+use crate::{DropReason, FlowId, Policing, Srtp};
 use srtp::{Receiver, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -37,6 +37,8 @@ pub struct Ingress {
     pub report_first_packet: bool,
     /// RTP timestamp units per second, for the jitter; 0 when unknown.
     pub clock_hz: u32,
+    /// What rates are admitted.
+    pub policing: Policing,
 }
 
 /// What the packets of a flow are, by the media function's word.
@@ -138,6 +140,7 @@ fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 pub struct Egress {
     local: FlowId,
     remote: Remote,
+    marking: Marking,
     srtp: Srtp<Sender>,
 }
 
@@ -150,14 +153,46 @@ pub enum Remote {
     Latched,
 }
 
+/// Differentiated services, RFC 2474: the code point of what is sent (H.248.52).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Marking {
+    /// This one, of which six bits count.
+    Dscp(u8),
+    /// That of the packet as it came.
+    Keep,
+}
+
+impl Marking {
+    /// DSCP and ECN to send, of a packet that came with `received`. Congestion was met on a way
+    /// that ends here, so ECN starts at 0.
+    pub(crate) fn applied_to(self, received: u8) -> u8 {
+        match self {
+            Self::Dscp(dscp) => dscp << 2,
+            Self::Keep => received & !ECN_MASK,
+        }
+    }
+}
+
+impl Default for Marking {
+    fn default() -> Self {
+        Self::Dscp(0)
+    }
+}
+
 impl Egress {
     /// From `local` to `remote`.
     pub fn new(local: FlowId, remote: Remote) -> Self {
         Self {
             local,
             remote,
+            marking: Marking::default(),
             srtp: Srtp::Off,
         }
+    }
+
+    /// The same with packets marked so.
+    pub fn with_marking(self, marking: Marking) -> Self {
+        Self { marking, ..self }
     }
 
     /// The same, protected: as RTP for media, as RTCP by a way for RTCP.
@@ -186,6 +221,7 @@ impl Default for Ingress {
             inactivity: None,
             report_first_packet: false,
             clock_hz: 0,
+            policing: Policing::OFF,
         }
     }
 }
@@ -221,6 +257,12 @@ impl Path {
         self.rtcp.push(egress)
     }
 
+    /// True when something of what comes is sent with the code point that it came with.
+    pub(crate) fn keeps_marks(&self) -> bool {
+        let mut egresses = self.egresses().iter().chain(self.rtcp_egresses());
+        egresses.any(|egress| egress.marking == Marking::Keep)
+    }
+
     /// The ways out.
     pub fn egresses(&self) -> &[Egress] {
         self.media.as_slice()
@@ -243,6 +285,7 @@ impl Egresses {
     const UNUSED: Egress = Egress {
         local: FlowId(u32::MAX),
         remote: Remote::Latched,
+        marking: Marking::Dscp(0),
         srtp: Srtp::Off,
     };
     const EMPTY: Egresses = Egresses {
@@ -278,6 +321,8 @@ impl Eq for Egresses {}
 #[repr(C, align(64))]
 pub(crate) struct Compiled {
     pub(crate) ingress: Ingress,
+    /// [`Ingress::policing`] is more than off.
+    pub(crate) is_policed: bool,
     media: u8,
     rtcp: u8,
     /// [`Compiled::srtp`] is more than off.
@@ -295,6 +340,7 @@ pub(crate) struct Compiled {
 pub(crate) struct Route {
     pub(crate) local: FlowId,
     pub(crate) target: Target,
+    pub(crate) marking: Marking,
     /// Its sender is more than off.
     is_protected: bool,
 }
@@ -334,10 +380,12 @@ impl Compiled {
         let unused = Route {
             local: FlowId(u32::MAX),
             target: Target::Nowhere(DropReason::NoEgress),
+            marking: Marking::Dscp(0),
             is_protected: false,
         };
         let mut compiled = Self {
             ingress: path.ingress,
+            is_policed: path.ingress.policing.is_on(),
             media: path.media.count,
             rtcp: path.rtcp.count,
             is_protected: path.srtp != Srtp::Off,
@@ -351,6 +399,7 @@ impl Compiled {
             *route = Route {
                 local: egress.local,
                 target: target(egress),
+                marking: egress.marking,
                 is_protected: egress.srtp != Srtp::Off,
             };
             *sender = egress.srtp.clone();
@@ -376,6 +425,9 @@ impl Compiled {
         }
     }
 }
+
+/// The ECN field of a traffic class, RFC 3168 5.
+const ECN_MASK: u8 = 3;
 
 /// Ways out of one path: a relay has one, a forked early dialog or a monitored call a few; more is
 /// a mixer's task.

@@ -639,7 +639,8 @@ impl Out {
             self.drop(frame, DropReason::NoFrame);
             return None;
         }
-        let mut copy = Datagram::new(frame, datagram.flow, datagram.source, datagram.arrival);
+        let mut copy = Datagram::new(frame, datagram.flow, datagram.source, datagram.arrival)
+            .with_traffic_class(datagram.traffic_class);
         copy.hops = datagram.hops.saturating_add(1);
         Some(copy)
     }
@@ -677,6 +678,7 @@ impl Out {
                     frame: datagram.frame,
                     local,
                     destination,
+                    traffic_class: route.marking.applied_to(datagram.traffic_class),
                 });
             }
             Target::Local(flow) => {
@@ -684,6 +686,7 @@ impl Out {
                     return self.drop(datagram.frame, DropReason::NoEgress);
                 };
                 (datagram.flow, datagram.source) = (flow, source);
+                datagram.traffic_class = route.marking.applied_to(datagram.traffic_class);
                 self.local.push_back(datagram);
             }
         }

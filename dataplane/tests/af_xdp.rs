@@ -90,6 +90,7 @@ impl Rig {
             frame,
             local: FLOW,
             destination: to,
+            traffic_class: 0,
         }];
         let Self { backend, drops, .. } = self;
         backend.ios[0].tx_burst(&mut outgoing, drops);
@@ -464,6 +465,7 @@ fn nothing_is_allocated_per_packet() {
                     local: FLOW,
                     // A way that has to be asked for anew each time, now and then.
                     destination: if round % 10 == 0 { nobody } else { to },
+                    traffic_class: 0,
                 });
             }
             io.tx_burst(&mut outgoing, drops);
@@ -554,6 +556,7 @@ fn echo_without_privileges(near: IpAddr, far: &UdpSocket) {
                 destination: datagram.source,
                 local: datagram.flow,
                 frame: datagram.frame,
+                traffic_class: 0,
             })
             .collect();
         io.tx_burst(&mut outgoing, &mut drops);

@@ -144,6 +144,8 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         latch: dataplane::Latch::First { request: 1 },
         filter: dataplane::SourceFilter::ANY,
         rtcp_filter: dataplane::SourceFilter::ANY,
+        policing: dataplane::Policing::OFF.with_sustained(u32::MAX, u32::MAX),
+        marking: dataplane::Marking::Dscp(46),
         inactivity: Some(Duration::from_secs(10)),
         report_first_packet: false,
     }

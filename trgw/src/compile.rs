@@ -1,6 +1,8 @@
 //! From the streams of a context to the paths of its flows.
 
-use dataplane::{Egress, FlowId, Ingress, Latch, Media, Path, Remote, SourceFilter, Srtp};
+use dataplane::{
+    Egress, FlowId, Ingress, Latch, Marking, Media, Path, Policing, Remote, SourceFilter, Srtp,
+};
 use h248::message::StreamMode;
 use srtp::{Receiver, Sender};
 use std::net::SocketAddr;
@@ -31,6 +33,10 @@ pub struct Leg {
     pub filter: SourceFilter,
     /// Source filter of RTCP on a port of its own.
     pub rtcp_filter: SourceFilter,
+    /// What rates it may receive; RTCP on a port of its own the same once more.
+    pub policing: Policing,
+    /// How packets sent are marked, RTCP too.
+    pub marking: Marking,
     /// Report after this long without media.
     pub inactivity: Option<Duration>,
     /// Report the first packet of the media.
@@ -123,6 +129,7 @@ impl Leg {
             inactivity: self.inactivity,
             report_first_packet: self.report_first_packet,
             clock_hz,
+            policing: self.policing,
         }
     }
 
@@ -131,24 +138,27 @@ impl Leg {
             media: Media::Rtcp,
             filter: self.rtcp_filter,
             latch: self.latch,
+            policing: self.policing,
             ..Ingress::default()
         }
     }
 
     fn egress(&self) -> Option<Egress> {
-        let egress = Egress::new(self.flow, self.to(self.remote)?);
-        Some(egress.with_srtp(self.sends.clone()))
+        Some(self.egress_from(self.flow, self.to(self.remote)?))
     }
 
     fn rtcp_egress(&self) -> Option<Egress> {
         match self.rtcp {
             Rtcp::None => None,
-            Rtcp::Port { flow, remote } => {
-                let egress = Egress::new(flow, self.to(remote)?);
-                Some(egress.with_srtp(self.sends.clone()))
-            }
+            Rtcp::Port { flow, remote } => Some(self.egress_from(flow, self.to(remote)?)),
             Rtcp::Muxed => self.egress(),
         }
+    }
+
+    fn egress_from(&self, flow: FlowId, remote: Remote) -> Egress {
+        Egress::new(flow, remote)
+            .with_marking(self.marking)
+            .with_srtp(self.sends.clone())
     }
 
     /// With latching the remote descriptor's address does not count (H.248.37).

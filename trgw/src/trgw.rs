@@ -5,10 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 
 use base::Instant;
-use dataplane::{Control, Error, Event, FlowId, Ingress, Latch, Path, SourceFilter};
+use dataplane::{
+    Control, Error, Event, FlowId, Ingress, Latch, Marking, Path, Policing, SourceFilter,
+};
 use mg::{
-    LegFilter, LegLatch, LegMedia as Carries, LegRtcp, MediaEvent, MediaPlane, OpenError,
-    Statistics,
+    LegFilter, LegLatch, LegMarking, LegMedia as Carries, LegPolicing, LegRtcp, MediaEvent,
+    MediaPlane, OpenError, Statistics,
 };
 
 use crate::keys::Keys;
@@ -198,6 +200,11 @@ impl Trgw {
             },
             filter: filter(&leg.filter, leg.filter.ports),
             rtcp_filter: filter(&leg.filter, leg.filter.rtcp_ports),
+            policing: policing(leg.policing),
+            marking: match leg.marking {
+                LegMarking::Dscp(dscp) => Marking::Dscp(dscp),
+                LegMarking::Keep => Marking::Keep,
+            },
             inactivity: leg.inactivity,
             report_first_packet: false,
         })
@@ -298,6 +305,17 @@ fn filter(filter: &LegFilter, ports: Option<(u16, u16)>) -> SourceFilter {
     }
     if let Some((first, last)) = ports {
         compiled = compiled.ports(first..=last);
+    }
+    compiled
+}
+
+fn policing(policing: LegPolicing) -> Policing {
+    let mut compiled = Policing::OFF;
+    if let Some((rate, tolerance)) = policing.peak {
+        compiled = compiled.with_peak(rate, tolerance);
+    }
+    if let Some((rate, burst)) = policing.sustained {
+        compiled = compiled.with_sustained(rate, burst);
     }
     compiled
 }

@@ -5,8 +5,8 @@ mod context;
 
 use context::{RTCP, Rig, V4, at, rtp_packet};
 use dataplane::{
-    BURST_MAX, Config, DropReason, Egress, Ingress, Latch, PAYLOAD_BYTES_MAX, Path, Remote,
-    SourceFilter, Srtp,
+    BURST_MAX, Config, DropReason, Egress, Ingress, Latch, PAYLOAD_BYTES_MAX, Path, Policing,
+    Remote, SourceFilter, Srtp,
 };
 use h248::message::StreamMode;
 use srtp::{MasterKey, Receiver, SSRCS_MAX, Sender, Suite};
@@ -103,6 +103,12 @@ fn provoke(reason: DropReason, frames: usize) -> Rig {
             rig.set(&legs);
             rig.through(alice, port, &media);
             rig.through(at(ALICE, 4001), port, &media);
+        }
+        DropReason::Policed => {
+            legs[0].policing = Policing::OFF.with_sustained(10_000, 300);
+            rig.set(&legs);
+            rig.through(alice, port, &media);
+            rig.through(alice, port, &media);
         }
         DropReason::NotRtp => {
             rig.through(alice, port, b"what?");

@@ -694,3 +694,45 @@ fn srtp_ends_at_the_termination_that_has_keys() {
     rig.subtract(context);
     rig.assert_empty();
 }
+
+#[test]
+fn rates_are_policed_and_packets_marked_as_local_control_says() {
+    let mut rig = Rig::new(1, 1024);
+    let (context, alice, bob) = rig.call("IP4", ALICE, BOB);
+    let control =
+        |properties: &str| format!("Media {{ Stream = 1 {{ LocalControl {{ {properties} }} }} }}");
+    rig.modify(context, &control("ds/dscp = 2E"));
+    let media = rtp_packet(1);
+    let packet_octets = media.len() + 28;
+    assert_eq!(rig.through(BOB, bob, &media)[0].traffic_class, 46 << 2);
+    assert_eq!(rig.through(ALICE, alice, &media)[0].traffic_class, 0);
+    // A burst of three packets, and one in 20 ms.
+    let (rate, burst) = (50 * packet_octets, 3 * packet_octets);
+    let police = format!("tman/pol = ON, tman/sdr = {rate}, tman/mbs = {burst}");
+    rig.modify(context, &control(&police));
+    let passed = |rig: &mut Rig, from, to, number| {
+        let packets = (0..number).map(|_| rig.through(from, to, &media).len());
+        packets.sum::<usize>()
+    };
+    assert_eq!(passed(&mut rig, ALICE, alice, 10), 3);
+    assert_eq!(passed(&mut rig, BOB, bob, 10), 10);
+    rig.pass(Duration::from_millis(40));
+    assert_eq!(passed(&mut rig, ALICE, alice, 10), 2);
+    assert_eq!(rig.drops(DropReason::Policed), 15);
+    rig.modify(context, &control("tman/pol = OFF, ds/dscp = 0"));
+    assert_eq!(passed(&mut rig, ALICE, alice, 10), 10);
+    assert_eq!(rig.through(BOB, bob, &media)[0].traffic_class, 0);
+    rig.modify(context, &control("ds/dscp = 2E"));
+    rig.say(&format!(
+        "Context = {context} {{ Modify = ip/1/* {{ {} }} }}",
+        control("ds/tb = ON")
+    ));
+    assert!(rig.network.send_marked(0, at(ALICE), alice, &media, 0x21));
+    rig.settle();
+    assert_eq!(
+        rig.network.receive().expect("it passes").traffic_class,
+        0x20
+    );
+    rig.subtract(context);
+    rig.assert_empty();
+}

@@ -7,7 +7,8 @@ use base::Instant;
 use context::{RTCP, Rig, V4, V6, at, rtp_packet};
 use dataplane::io::udp;
 use dataplane::{
-    Config, DropReason, Function, Latch, LocalAddress, LocalAddresses, Path, Turn, Worker, runtime,
+    Config, DropReason, Function, Latch, LocalAddress, LocalAddresses, Marking, Path, Policing,
+    Turn, Worker, runtime,
 };
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -59,6 +60,8 @@ fn turns_on_the_simulated_network_allocate_nothing() {
     legs[0].latch = Latch::First { request: 1 };
     legs[0].inactivity = Some(Duration::from_secs(1));
     legs[0].report_first_packet = true;
+    legs[0].policing = Policing::OFF.with_sustained(20_000, 1000);
+    legs[1].marking = Marking::Keep;
     let inner = [
         rig.leg(at(V4, 10_002), at(V4, 10_004)),
         rig.leg(at(V4, 10_004), at(V4, 10_002)),

@@ -4,7 +4,7 @@ mod context;
 
 use base::Entropy;
 use context::{RTCP, Rig, V4, V6, at, next, rtp_packet};
-use dataplane::{DropReason, Event, Latch, SourceFilter};
+use dataplane::{DropReason, Event, Latch, Marking, Policing, SourceFilter};
 use h248::message::StreamMode;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -351,6 +351,84 @@ fn the_source_filter_comes_before_the_latch() {
         destinations(&mut rig, at("203.0.113.1", 30_000), at(V4, 10_000), &media),
         [at(BOB, 5000)]
     );
+}
+
+/// 172 octets of RTP are 200 with the headers of IPv4 and UDP, 220 with those of IPv6.
+#[test]
+fn what_exceeds_the_rate_is_dropped_and_takes_nothing_from_what_conforms() {
+    let mut rig = Rig::new(1);
+    let mut legs = [
+        rig.leg(at(V4, 10_000), at(ALICE, 4000)),
+        rig.leg(at(V6, 10_000), at(BOB_SIX, 5000)),
+    ];
+    for leg in &mut legs {
+        leg.policing = Policing::OFF.with_sustained(10_000, 400);
+    }
+    rig.set(&legs);
+    // Twice as much as may come: the half of it passes, and one at the beginning.
+    let mut passed = [0; 2];
+    for number in 0..100_u16 {
+        let media = rtp_packet(number, u32::from(number) * 160);
+        let sent = rig.through(at(ALICE, 4000), at(V4, 10_000), &media);
+        passed[0] += sent.len();
+        let sent = rig.through(at(BOB_SIX, 5000), at(V6, 10_000), &media);
+        passed[1] += sent.len();
+        rig.pass(Duration::from_millis(10));
+    }
+    // In 990 ms come 9 900 octets, and 400 were there.
+    assert_eq!(passed, [10_300 / 200, 10_300 / 220]);
+    let (policed, stats) = (rig.drops(DropReason::Policed), rig.stats(legs[0].flow));
+    assert_eq!(policed, 200 - passed.iter().sum::<usize>() as u64);
+    assert_eq!((stats.packets_received, stats.policed), (51, 49));
+    // What is policed comes from the right source, but does not count as received.
+    let silent = stats.last_arrival.map(|last| rig.now.since(last));
+    assert_eq!(silent, Some(Duration::from_millis(10)));
+    // RTCP has the same rates for itself; a flood from elsewhere takes none of them.
+    legs[0].filter = SourceFilter::ANY.network(ALICE.parse().unwrap(), 32);
+    rig.set(&legs);
+    rig.pass(Duration::from_secs(1));
+    for _ in 0..50 {
+        let media = rtp_packet(100, 16_000);
+        assert!(
+            rig.through(at(BOB, 4000), at(V4, 10_000), &media)
+                .is_empty()
+        );
+        assert_eq!(rig.through(at(ALICE, 4001), at(V4, 10_001), &RTCP).len(), 1);
+        rig.pass(Duration::from_millis(4));
+    }
+    let media = rtp_packet(101, 16_160);
+    assert_eq!(
+        rig.through(at(ALICE, 4000), at(V4, 10_000), &media).len(),
+        1
+    );
+}
+
+#[test]
+fn what_is_sent_is_marked_with_the_code_point_of_its_termination() {
+    let mut rig = Rig::new(2);
+    let mut legs = call(&mut rig);
+    legs[0].marking = Marking::Dscp(46);
+    legs[1].marking = Marking::Keep;
+    rig.set(&legs);
+    let media = rtp_packet(1, 160);
+    let (alice, bob) = (at(ALICE, 4000), at(BOB, 5000));
+    for (received, kept) in [(0, 0), (0xb8, 0xb8), (0xbb, 0xb8), (0x21, 0x20)] {
+        for (payload, offset) in [(&media[..], 0), (&RTCP, 1)] {
+            for (from, to, mark) in [(alice, 10_000, kept), (bob, 10_002, 46 << 2)] {
+                let from = SocketAddr::new(from.ip(), from.port() + offset);
+                let to = at(V4, to + offset);
+                // By either worker: the other hands it over.
+                for worker in 0..2 {
+                    let network = &mut rig.network;
+                    assert!(network.send_marked(worker, from, to, payload, received));
+                }
+                rig.settle();
+                let sent: Vec<_> = std::iter::from_fn(|| rig.network.receive()).collect();
+                assert_eq!(sent.len(), 2);
+                assert!(sent.iter().all(|packet| packet.traffic_class == mark));
+            }
+        }
+    }
 }
 
 #[test]

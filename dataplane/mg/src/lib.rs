@@ -62,8 +62,8 @@ mod watch;
 pub use association::{AssociationConfig, AssociationEvent};
 pub use gateway::{Counters, GatewayConfig, GatewayStatus, MediaGateway, Output};
 pub use plane::{
-    Leg, LegFilter, LegLatch, LegMedia, LegRtcp, LegSrtp, MediaEvent, MediaPlane, OpenError,
-    Statistics,
+    Leg, LegFilter, LegLatch, LegMarking, LegMedia, LegPolicing, LegRtcp, LegSrtp, MediaEvent,
+    MediaPlane, OpenError, Statistics,
 };
 pub use port_pool::RealmAddress;
 pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

@@ -93,6 +93,10 @@ pub struct Leg {
     pub latch: LegLatch,
     /// Which sources are admitted.
     pub filter: LegFilter,
+    /// What rates it may receive; for RTCP at a port of its own the same once more.
+    pub policing: LegPolicing,
+    /// How packets sent are marked.
+    pub marking: LegMarking,
     /// Report after this long without media.
     pub inactivity: Option<Duration>,
 }
@@ -155,6 +159,24 @@ pub struct LegFilter {
     pub ports: Option<(u16, u16)>,
     /// The same for RTCP at a port of its own.
     pub rtcp_ports: Option<(u16, u16)>,
+}
+
+/// Traffic policing of a leg (H.248.53), by octets of IP packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegPolicing {
+    /// Octets per second at most, and how much too early a packet may come.
+    pub peak: Option<(u32, Duration)>,
+    /// Octets per second in the long run, and how many may come at once.
+    pub sustained: Option<(u32, u32)>,
+}
+
+/// Differentiated services of a leg (H.248.52).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegMarking {
+    /// Packets have this code point.
+    Dscp(u8),
+    /// Packets keep the code point that they came with to the other leg.
+    Keep,
 }
 
 /// What passed at an address (H.248.1 E.11, E.12).

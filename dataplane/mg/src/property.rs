@@ -1,13 +1,14 @@
 //! Properties of a stream: LocalControl, H.248.1 7.1.7.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use h248::error::ErrorCode;
 use h248::message::{ParmValue, PropertyParm, Value};
-use h248::package::{Item, ds, gm, ipdc, rtcph};
+use h248::package::{Item, ds, gm, ipdc, rtcph, tman};
 
 use crate::error::{Result, about};
-use crate::plane::LegFilter;
+use crate::plane::{LegFilter, LegMarking, LegPolicing};
 use crate::port_pool::{PortPool, RealmIndex};
 use crate::profile::{Kind, Profile};
 
@@ -32,6 +33,20 @@ pub(crate) struct Properties {
     source_address: Option<IpAddr>,
     /// `gm/esps` with `gm/lsp`.
     source_port: Option<u16>,
+    /// `tman/pol`.
+    polices: bool,
+    /// `tman/pdr`, octets per second.
+    peak_rate: Option<u32>,
+    /// `tman/dvt`.
+    tolerance: Option<Duration>,
+    /// `tman/sdr`, octets per second.
+    sustainable_rate: Option<u32>,
+    /// `tman/mbs`, octets.
+    burst: Option<u32>,
+    /// `ds/dscp`.
+    dscp: u8,
+    /// `ds/tb`.
+    keeps_marks: bool,
 }
 
 impl Properties {
@@ -100,6 +115,7 @@ impl Properties {
                 .and_then(Value::as_u64)
                 .and_then(|n| i32::try_from(n).ok())
         };
+        let quantity = || u32::try_from(integer()?).ok();
         match item {
             ipdc::REALM => self.realm = pool.realm(&single()?.as_str())?,
             gm::SOURCE_ADDRESS_FILTERING => self.filters_address = boolean()?,
@@ -122,7 +138,15 @@ impl Properties {
             },
             gm::LOCAL_SOURCE_PORT => self.source_port = Some(u16::try_from(integer()?).ok()?),
             gm::RTCP_BEHAVIOUR | rtcph::RTCP_BEHAVIOUR => self.without_rtcp = !boolean()?,
-            ds::DSCP => check_dscp(single()?)?,
+            ds::DSCP => self.dscp = parse_dscp(single()?)?,
+            ds::TAGGING_BEHAVIOUR => self.keeps_marks = boolean()?,
+            tman::POLICING => self.polices = boolean()?,
+            tman::PEAK_DATA_RATE => self.peak_rate = Some(quantity()?),
+            tman::DELAY_VARIATION_TOLERANCE => {
+                self.tolerance = Some(TOLERANCE_UNIT.checked_mul(quantity()?)?);
+            }
+            tman::SUSTAINABLE_DATA_RATE => self.sustainable_rate = Some(quantity()?),
+            tman::MAXIMUM_BURST_SIZE => self.burst = Some(quantity()?),
             item => item.domain?.admits(single()?).then_some(())?,
         }
         Some(())
@@ -131,6 +155,30 @@ impl Properties {
     /// True when RTCP has a port of its own (`rtcph/rsb`).
     pub fn with_rtcp(&self) -> bool {
         !self.without_rtcp
+    }
+
+    /// What rates are policed by: none without `tman/pdr` and `tman/sdr`.
+    pub fn policing(&self) -> LegPolicing {
+        if !self.polices {
+            return LegPolicing::default();
+        }
+        let tolerance = self.tolerance.unwrap_or(TOLERANCE_DEFAULT);
+        let burst = |rate| {
+            self.burst
+                .unwrap_or(BURST_OCTETS_MIN + rate / BURSTS_PER_SECOND)
+        };
+        LegPolicing {
+            peak: self.peak_rate.map(|rate| (rate, tolerance)),
+            sustained: self.sustainable_rate.map(|rate| (rate, burst(rate))),
+        }
+    }
+
+    /// How packets sent are marked.
+    pub fn marking(&self) -> LegMarking {
+        match self.keeps_marks {
+            true => LegMarking::Keep,
+            false => LegMarking::Dscp(self.dscp),
+        }
     }
 
     /// Checks that packets are to leave from where they are received: the one way this gateway has.
@@ -163,6 +211,16 @@ impl Properties {
 
 /// Explicit setting asked for, with no value yet.
 const UNSET: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+/// What `tman/dvt` counts.
+const TOLERANCE_UNIT: Duration = Duration::from_nanos(100);
+
+/// Without `tman/dvt`: what a network may delay some packets more than others.
+const TOLERANCE_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Without `tman/mbs`: what comes in the time above, and a packet of any size.
+const BURSTS_PER_SECOND: u32 = 10;
+const BURST_OCTETS_MIN: u32 = 1500;
 
 /// `192.0.2.0/24`, an address alone, or an address and a netmask in the same form.
 fn parse_mask(text: &str) -> Option<(IpAddr, u8)> {
@@ -203,11 +261,11 @@ fn parse_ports(text: &str) -> Option<(u16, u16)> {
 }
 
 /// One octet of which six bits are used.
-fn check_dscp(value: &Value) -> Option<()> {
+fn parse_dscp(value: &Value) -> Option<u8> {
     let text = value.as_str();
     let digits = text.strip_prefix("0x").unwrap_or(&text);
     let octet = u8::from_str_radix(digits, 16).ok()?;
-    (octet < 64 && !digits.starts_with('+')).then_some(())
+    (octet < 64 && !digits.starts_with('+')).then_some(octet)
 }
 
 #[cfg(test)]
@@ -304,6 +362,43 @@ mod tests {
         assert_eq!(filter.ports, Some((4000, 4010)));
         let off = set(&[("gm/sam", "203.0.113.0/24".into())]).unwrap();
         assert_eq!(off.filter(Some(remote), None), LegFilter::default());
+    }
+
+    #[test]
+    fn rates_are_policed_when_asked_for() {
+        let rates = [
+            ("tman/pdr", "20000".into()),
+            ("tman/dvt", "50000".into()),
+            ("tman/sdr", "9000".into()),
+            ("tman/mbs", "1800".into()),
+        ];
+        assert_eq!(set(&rates).unwrap().policing(), LegPolicing::default());
+        let on = ("tman/pol", ParmValue::from("ON"));
+        let policing = LegPolicing {
+            peak: Some((20_000, Duration::from_millis(5))),
+            sustained: Some((9_000, 1_800)),
+        };
+        let [peak, _, sustainable, _] = &rates;
+        let mut all = rates.to_vec();
+        all.push(on.clone());
+        assert_eq!(set(&all).unwrap().policing(), policing);
+        let alone = set(&[on.clone(), peak.clone(), sustainable.clone()]).unwrap();
+        let expected = LegPolicing {
+            peak: Some((20_000, Duration::from_millis(100))),
+            sustained: Some((9_000, 2_400)),
+        };
+        assert_eq!(alone.policing(), expected);
+        assert_eq!(set(&[on]).unwrap().policing(), LegPolicing::default());
+    }
+
+    #[test]
+    fn packets_are_marked_or_keep_their_mark() {
+        let marking = |pairs: &[_]| set(pairs).unwrap().marking();
+        assert_eq!(marking(&[]), LegMarking::Dscp(0));
+        let keep = ("ds/tb", ParmValue::from("ON"));
+        let pairs = [("ds/dscp", ParmValue::from("2E")), keep];
+        assert_eq!(marking(&pairs[..1]), LegMarking::Dscp(46));
+        assert_eq!(marking(&pairs), LegMarking::Keep);
     }
 
     #[test]

@@ -306,6 +306,8 @@ impl Stream {
             },
             latch: self.latch,
             filter: self.properties.filter(remote, rtcp_remote),
+            policing: self.properties.policing(),
+            marking: self.properties.marking(),
             inactivity,
         })
     }

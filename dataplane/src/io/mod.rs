@@ -65,6 +65,12 @@ pub trait Endpoints: Send {
     /// have handed it back.
     fn stop(&mut self, flow: FlowId) -> bool;
 
+    /// From now on the datagrams of a flow are to come with their DSCP and ECN, or need not any
+    /// more. A back-end that reads headers tells them always.
+    fn tell_marks(&mut self, flow: FlowId, wanted: bool) {
+        let _ = (flow, wanted);
+    }
+
     /// Endpoints that are kept and not in use.
     fn kept(&self) -> usize {
         0
@@ -92,6 +98,8 @@ pub struct Outgoing {
     pub local: FlowId,
     /// Where it goes; of the local address's family.
     pub destination: SocketAddr,
+    /// DSCP (RFC 2474) in the upper six bits, ECN in the others.
+    pub traffic_class: u8,
 }
 
 /// Ends the `wait` of a back-end from another thread.

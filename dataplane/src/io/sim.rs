@@ -60,6 +60,8 @@ pub struct Packet {
     pub source: SocketAddr,
     /// Where it goes.
     pub destination: SocketAddr,
+    /// DSCP and ECN.
+    pub traffic_class: u8,
     /// The UDP payload.
     pub payload: Vec<u8>,
 }
@@ -75,7 +77,24 @@ impl Network {
         payload: &[u8],
     ) -> bool {
         let mut queues = lock(&self.queues[worker]);
-        payload.len() <= MTU && push(&mut queues.to_worker, source, destination, payload)
+        payload.len() <= MTU && push(&mut queues.to_worker, (source, destination), 0, payload)
+    }
+
+    /// The same for one with DSCP and ECN.
+    pub fn send_marked(
+        &mut self,
+        worker: usize,
+        source: SocketAddr,
+        destination: SocketAddr,
+        payload: &[u8],
+        traffic_class: u8,
+    ) -> bool {
+        let sent = self.send(worker, source, destination, payload);
+        let mut queues = lock(&self.queues[worker]);
+        if let Some(last) = queues.to_worker.back_mut().filter(|_| sent) {
+            last.traffic_class = traffic_class;
+        }
+        sent
     }
 
     /// The same for one whose checksum is wrong: back-ends that parse frames see such.
@@ -113,6 +132,7 @@ impl Network {
             worker,
             source: wired.source,
             destination: wired.destination,
+            traffic_class: wired.traffic_class,
             payload: wired.payload().to_vec(),
         })
     }
@@ -179,6 +199,7 @@ impl Queues {
 struct Wired {
     source: SocketAddr,
     destination: SocketAddr,
+    traffic_class: u8,
     bytes: usize,
     damaged: bool,
     room: [u8; MTU],
@@ -192,8 +213,8 @@ impl Wired {
 
 fn push(
     queue: &mut VecDeque<Wired>,
-    source: SocketAddr,
-    destination: SocketAddr,
+    (source, destination): (SocketAddr, SocketAddr),
+    traffic_class: u8,
     payload: &[u8],
 ) -> bool {
     if queue.len() >= QUEUE_MAX {
@@ -202,6 +223,7 @@ fn push(
     let mut wired = Wired {
         source,
         destination,
+        traffic_class,
         bytes: payload.len(),
         damaged: false,
         room: [0; MTU],
@@ -246,7 +268,9 @@ impl PacketIo for SimIo {
                 self.pool.push(frame);
                 continue;
             }
-            if let Err(datagram) = burst.push(Datagram::new(frame, flow, wired.source, now)) {
+            let datagram = Datagram::new(frame, flow, wired.source, now)
+                .with_traffic_class(wired.traffic_class);
+            if let Err(datagram) = burst.push(datagram) {
                 self.pool.push(datagram.frame);
             }
         }
@@ -264,6 +288,7 @@ impl PacketIo for SimIo {
             frame,
             local,
             destination,
+            traffic_class,
         } in outgoing.drain(..)
         {
             let source = self.addresses.local(local);
@@ -273,8 +298,8 @@ impl PacketIo for SimIo {
                     if full
                         || !push(
                             &mut queues.from_worker,
-                            source,
-                            destination,
+                            (source, destination),
+                            traffic_class,
                             frame.payload(),
                         )
                     {

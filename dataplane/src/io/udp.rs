@@ -122,6 +122,13 @@ impl Endpoints for UdpEndpoints {
         false
     }
 
+    fn tell_marks(&mut self, flow: FlowId, wanted: bool) {
+        if let Some(Some(socket)) = self.sockets.get(flow.index()) {
+            // Without, what is to keep its mark is sent without one.
+            let _ = socket.receive_traffic_class(wanted);
+        }
+    }
+
     fn kept(&self) -> usize {
         self.kept
     }
@@ -243,10 +250,12 @@ impl UdpIo {
             if message.truncated || !frame.received(message.bytes) {
                 drops.count(DropReason::Truncated);
                 self.pool.push(frame);
-            } else if let Err(datagram) =
-                burst.push(Datagram::new(frame, flow, message.source, now))
-            {
-                self.pool.push(datagram.frame);
+            } else {
+                let datagram = Datagram::new(frame, flow, message.source, now)
+                    .with_traffic_class(message.traffic_class);
+                if let Err(datagram) = burst.push(datagram) {
+                    self.pool.push(datagram.frame);
+                }
             }
         }
     }
@@ -279,12 +288,18 @@ impl PacketIo for UdpIo {
         while let Some(first) = rest.first() {
             let run = rest
                 .iter()
-                .take_while(|datagram| datagram.local == first.local)
+                .take_while(|datagram| {
+                    (datagram.local, datagram.traffic_class) == (first.local, first.traffic_class)
+                })
                 .count();
             let (same, others) = rest.split_at(run);
             rest = others;
             match &self.sockets[first.local.index()] {
-                Some(socket) => send_run(&mut self.send, socket, same, drops),
+                Some(socket) => {
+                    // An unmarked packet is worth more than none.
+                    let _ = socket.set_traffic_class(first.traffic_class);
+                    send_run(&mut self.send, socket, same, drops);
+                }
                 None => drops.add(DropReason::TxRefused, run as u64),
             }
         }

@@ -9,6 +9,7 @@ use dataplane::{
 };
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
+use udp_batch::{Epoll, Events, ReceiveBatch, SendBatch, Socket};
 
 /// A back-end with one worker, and somebody on the other side.
 pub struct Rig {
@@ -23,8 +24,12 @@ pub struct Rig {
 pub trait OtherSide {
     fn address(&self) -> SocketAddr;
     fn send(&mut self, to: SocketAddr, payload: &[u8]);
+    /// Marks what is sent from now on.
+    fn mark(&mut self, traffic_class: u8);
     /// Waits for the next datagram a short time: source and payload.
     fn receive(&mut self) -> Option<(SocketAddr, Vec<u8>)>;
+    /// DSCP and ECN of the datagram received last.
+    fn traffic_class(&self) -> u8;
 }
 
 /// Ports of the rigs: enough to have several flows.
@@ -37,6 +42,8 @@ pub type Property = (&'static str, fn(Rig));
 pub const PROPERTIES: &[Property] = &[
     ("a datagram arrives in place with all about it", arrives),
     ("what is sent comes from the flow's port, unchanged", sends),
+    ("what is sent is marked", marks),
+    ("marks are told when asked for", tells_marks),
     ("a payload can be changed in place", changes_in_place),
     (
         "a burst is bounded and nothing is lost or reordered",
@@ -128,6 +135,7 @@ impl Rig {
             frame,
             local,
             destination,
+            traffic_class: 0,
         }
     }
 }
@@ -172,6 +180,54 @@ fn sends(mut rig: Rig) {
     }
 }
 
+fn marks(mut rig: Rig) {
+    let (a, b) = (rig.open(2), rig.open(5));
+    let to = rig.other_side.address();
+    let sent = [(a, 46), (a, 46), (b, 8), (a, 0), (b, 8), (a, 46)];
+    let (mut outgoing, mut drops) = (Vec::new(), DropCounts::default());
+    for (flow, dscp) in sent {
+        let unmarked = rig.outgoing(flow, to, &[dscp]);
+        outgoing.push(Outgoing {
+            traffic_class: dscp << 2,
+            ..unmarked
+        });
+    }
+    rig.io().tx_burst(&mut outgoing, &mut drops);
+    for (_, dscp) in sent {
+        let (_, payload) = rig.other_side.receive().expect("it was sent");
+        assert_eq!(
+            (payload[0], rig.other_side.traffic_class()),
+            (dscp, dscp << 2)
+        );
+    }
+    assert_eq!(drops.total(), 0);
+    // The next use of the port starts without.
+    drop(rig.close(a));
+    let flow = rig.open(2);
+    let mut outgoing = vec![rig.outgoing(flow, to, b"new")];
+    rig.io().tx_burst(&mut outgoing, &mut drops);
+    assert!(rig.other_side.receive().is_some());
+    assert_eq!(rig.other_side.traffic_class(), 0);
+}
+
+fn tells_marks(mut rig: Rig) {
+    let flow = rig.open(3);
+    let local = rig.local(flow);
+    rig.backend.endpoints.tell_marks(flow, true);
+    let (mut burst, mut drops) = (Burst::new(), DropCounts::default());
+    let marks = [46 << 2, 0, (8 << 2) + 1];
+    for mark in marks {
+        rig.other_side.mark(mark);
+        rig.other_side.send(local, b"marked");
+    }
+    rig.receive(&mut burst, &mut drops, marks.len());
+    let told: Vec<u8> = burst
+        .iter()
+        .map(|datagram| datagram.traffic_class)
+        .collect();
+    assert_eq!(told, marks);
+}
+
 fn changes_in_place(mut rig: Rig) {
     let flow = rig.open(0);
     let (local, to) = (rig.local(flow), rig.other_side.address());
@@ -186,6 +242,7 @@ fn changes_in_place(mut rig: Rig) {
         frame,
         local: flow,
         destination: to,
+        traffic_class: 0,
     }];
     rig.io().tx_burst(&mut outgoing, &mut drops);
     assert_eq!(rig.other_side.receive().unwrap().1, b"Relay me");
@@ -266,11 +323,13 @@ fn frames_are_conserved(mut rig: Rig) {
             frame,
             local: flow,
             destination: to,
+            traffic_class: 0,
         });
         let refused = frames.pop().map(|frame| Outgoing {
             frame,
             local: flow,
             destination: rig.refused,
+            traffic_class: 0,
         });
         let mut outgoing: Vec<Outgoing> = sent.into_iter().chain(refused).collect();
         rig.io().tx_burst(&mut outgoing, &mut drops);
@@ -436,6 +495,8 @@ pub fn sim_rig(local: IpAddr, other: SocketAddr) -> Rig {
         other_side: Box::new(SimHost {
             network,
             address: other,
+            marks: 0,
+            traffic_class: 0,
         }),
         refused,
         open: Vec::new(),
@@ -445,6 +506,8 @@ pub fn sim_rig(local: IpAddr, other: SocketAddr) -> Rig {
 struct SimHost {
     network: sim::Network,
     address: SocketAddr,
+    marks: u8,
+    traffic_class: u8,
 }
 
 impl OtherSide for SimHost {
@@ -453,13 +516,23 @@ impl OtherSide for SimHost {
     }
 
     fn send(&mut self, to: SocketAddr, payload: &[u8]) {
-        assert!(self.network.send(0, self.address, to, payload));
+        let (from, mark) = (self.address, self.marks);
+        assert!(self.network.send_marked(0, from, to, payload, mark));
+    }
+
+    fn mark(&mut self, traffic_class: u8) {
+        self.marks = traffic_class;
     }
 
     fn receive(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         let packet = self.network.receive()?;
         assert_eq!(packet.destination, self.address);
+        self.traffic_class = packet.traffic_class;
         Some((packet.source, packet.payload))
+    }
+
+    fn traffic_class(&self) -> u8 {
+        self.traffic_class
     }
 }
 
@@ -473,10 +546,7 @@ pub fn udp_rig(local: IpAddr, kept_max: usize) -> Rig {
         ..udp::UdpConfig::default()
     };
     let backend = udp::backend(&addresses, &config).unwrap();
-    let socket = UdpSocket::bind(SocketAddr::new(local, 0)).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_millis(20)))
-        .unwrap();
+    let socket = Socket::bind(SocketAddr::new(local, 0)).unwrap();
     // Broadcasting needs to be asked for; an IPv6 socket does not reach IPv4.
     let refused = match local {
         IpAddr::V4(_) => "255.255.255.255:9".parse().unwrap(),
@@ -484,28 +554,63 @@ pub fn udp_rig(local: IpAddr, kept_max: usize) -> Rig {
     };
     Rig {
         backend,
-        other_side: Box::new(KernelHost(socket)),
+        other_side: Box::new(KernelHost::new(socket)),
         refused,
         open: Vec::new(),
     }
 }
 
-struct KernelHost(UdpSocket);
+struct KernelHost {
+    socket: Socket,
+    epoll: Epoll,
+    batch: ReceiveBatch,
+    traffic_class: u8,
+}
+
+impl KernelHost {
+    fn new(socket: Socket) -> Self {
+        socket.receive_traffic_class(true).unwrap();
+        let epoll = Epoll::new().unwrap();
+        epoll.add(&socket, 0).unwrap();
+        Self {
+            socket,
+            epoll,
+            batch: ReceiveBatch::new(1),
+            traffic_class: 0,
+        }
+    }
+}
 
 impl OtherSide for KernelHost {
     fn address(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
+        self.socket.local_address().unwrap()
     }
 
     fn send(&mut self, to: SocketAddr, payload: &[u8]) {
         // A closed port answers by an ICMP error; that is its own affair.
-        let _ = self.0.send_to(payload, to);
+        SendBatch::new(1).send(&self.socket, &[(payload, to)]);
+    }
+
+    fn mark(&mut self, traffic_class: u8) {
+        self.socket.set_traffic_class(traffic_class).unwrap();
     }
 
     fn receive(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
-        let mut buffer = [0; 4096];
-        let (bytes, source) = self.0.recv_from(&mut buffer).ok()?;
-        Some((source, buffer[..bytes].to_vec()))
+        let mut buffer = [[0; 4096]];
+        for _ in 0..2 {
+            if self.batch.receive(&self.socket, &mut buffer).ok()? == 1 {
+                let message = self.batch.message(0);
+                self.traffic_class = message.traffic_class;
+                return Some((message.source, buffer[0][..message.bytes].to_vec()));
+            }
+            let pause = Some(Duration::from_millis(20));
+            self.epoll.wait(&mut Events::new(1), pause).ok()?;
+        }
+        None
+    }
+
+    fn traffic_class(&self) -> u8 {
+        self.traffic_class
     }
 }
 
@@ -543,10 +648,7 @@ pub fn af_xdp_rig(pair: &Pair, way: Way, mode: af_xdp::Mode) -> Rig {
     let opened = af_xdp::open(&addresses, &config).unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(opened.interfaces[0].mode, Some(mode));
     assert!(!opened.interfaces[0].queues[0].zero_copy);
-    let socket = pair.in_far(|| UdpSocket::bind(SocketAddr::new(other, 0)).unwrap());
-    socket
-        .set_read_timeout(Some(Duration::from_millis(20)))
-        .unwrap();
+    let socket = pair.in_far(|| Socket::bind(SocketAddr::new(other, 0)).unwrap());
     // No route leads there.
     let refused = match local {
         IpAddr::V4(_) => "203.0.113.9:9".parse().unwrap(),
@@ -554,7 +656,7 @@ pub fn af_xdp_rig(pair: &Pair, way: Way, mode: af_xdp::Mode) -> Rig {
     };
     Rig {
         backend: opened.backend,
-        other_side: Box::new(KernelHost(socket)),
+        other_side: Box::new(KernelHost::new(socket)),
         refused,
         open: Vec::new(),
     }

@@ -12,6 +12,7 @@ pub struct ReceiveBatch {
     headers: Box<[libc::mmsghdr]>,
     pieces: Box<[libc::iovec]>,
     sources: Box<[RawAddress]>,
+    controls: Box<[Control]>,
     received: usize,
     icmp_errors: u64,
 }
@@ -29,6 +30,41 @@ pub struct Message {
     pub truncated: bool,
     /// Who sent it.
     pub source: SocketAddr,
+    /// DSCP and ECN, where the socket was asked for it ([`Socket::receive_traffic_class`]); else 0.
+    pub traffic_class: u8,
+}
+
+/// Room for one ancillary message of an integer, in the system's layout.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Control {
+    header: libc::cmsghdr,
+    value: [u8; 8],
+}
+
+impl Control {
+    fn new() -> Self {
+        Self {
+            // SAFETY: `cmsghdr` consists of integers, for which all bits zero is a value.
+            header: unsafe { std::mem::zeroed() },
+            value: [0; 8],
+        }
+    }
+
+    /// The mark, when the system wrote so many bytes.
+    fn traffic_class(&self, bytes: usize) -> u8 {
+        if bytes <= size_of::<libc::cmsghdr>() {
+            return 0;
+        }
+        match (self.header.cmsg_level, self.header.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_TOS) => self.value[0],
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                let [a, b, c, d, ..] = self.value;
+                libc::c_int::from_ne_bytes([a, b, c, d]) as u8
+            }
+            _ => 0,
+        }
+    }
 }
 
 impl ReceiveBatch {
@@ -46,6 +82,7 @@ impl ReceiveBatch {
             headers: vec![header; datagrams].into(),
             pieces: vec![piece; datagrams].into(),
             sources: vec![RawAddress::new(); datagrams].into(),
+            controls: vec![Control::new(); datagrams].into(),
             received: 0,
             icmp_errors: 0,
         }
@@ -78,13 +115,15 @@ impl ReceiveBatch {
             header.msg_namelen = RawAddress::BYTES;
             header.msg_iov = ptr::from_mut(&mut self.pieces[index]);
             header.msg_iovlen = 1;
+            header.msg_control = ptr::from_mut(&mut self.controls[index]).cast();
+            header.msg_controllen = size_of::<Control>() as _;
             header.msg_flags = 0;
         }
         for _ in 0..ATTEMPTS_MAX {
-            // SAFETY: the first `datagrams` headers point to an address and a piece of this struct,
-            // and each piece to a buffer borrowed mutably for the whole of this function, with its
-            // true length; the descriptor is open as long as `socket` is borrowed; the time-out may
-            // be null.
+            // SAFETY: the first `datagrams` headers point to an address, a piece and a control
+            // message of this struct, all with their true lengths, and each piece to a buffer
+            // borrowed mutably for the whole of this function, with its true length; the descriptor
+            // is open as long as `socket` is borrowed; the time-out may be null.
             let received = unsafe {
                 libc::recvmmsg(
                     socket.raw(),
@@ -124,6 +163,7 @@ impl ReceiveBatch {
             bytes: header.msg_len as usize,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             source: self.sources[index].to_socket_address(),
+            traffic_class: self.controls[index].traffic_class(header.msg_hdr.msg_controllen as _),
         }
     }
 

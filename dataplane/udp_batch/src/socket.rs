@@ -4,6 +4,8 @@ use socket2::{Domain, Protocol, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A bound, non-blocking UDP socket; closed when dropped.
 ///
@@ -13,6 +15,8 @@ pub struct Socket {
     socket: socket2::Socket,
     /// Where it was bound, unless the system chose the port: that saves asking for it.
     local: Option<SocketAddr>,
+    is_ipv6: bool,
+    traffic_class: AtomicU8,
 }
 
 impl Socket {
@@ -29,6 +33,8 @@ impl Socket {
         socket.bind(&local.into())?;
         Ok(Self {
             local: (local.port() != 0).then_some(local),
+            is_ipv6: local.is_ipv6(),
+            traffic_class: AtomicU8::new(0),
             socket,
         })
     }
@@ -39,6 +45,55 @@ impl Socket {
     /// What the system answers.
     pub fn set_receive_buffer_bytes(&self, bytes: usize) -> io::Result<()> {
         self.socket.set_recv_buffer_size(bytes)
+    }
+
+    /// Marks what is sent from now on: DSCP (RFC 2474) in the upper six bits, ECN in the others. A
+    /// system call only when it is another mark than before.
+    ///
+    /// # Errors
+    /// What the system answers; the mark is then as before.
+    pub fn set_traffic_class(&self, traffic_class: u8) -> io::Result<()> {
+        if self.traffic_class.load(Ordering::Relaxed) == traffic_class {
+            return Ok(());
+        }
+        let (level, option) = if self.is_ipv6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_TOS)
+        };
+        self.set_option(level, option, traffic_class.into())?;
+        self.traffic_class.store(traffic_class, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Asks for the marks of what is received ([`crate::Message::traffic_class`]), or no more.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn receive_traffic_class(&self, wanted: bool) -> io::Result<()> {
+        let (level, option) = if self.is_ipv6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_RECVTOS)
+        };
+        self.set_option(level, option, wanted.into())
+    }
+
+    fn set_option(
+        &self,
+        level: libc::c_int,
+        option: libc::c_int,
+        value: libc::c_int,
+    ) -> io::Result<()> {
+        let bytes = size_of::<libc::c_int>() as libc::socklen_t;
+        let value = ptr::from_ref(&value).cast();
+        // SAFETY: the descriptor is open as long as `self` is borrowed, and the system reads as
+        // many bytes as an integer has from one that outlives the call.
+        let result = unsafe { libc::setsockopt(self.raw(), level, option, value, bytes) };
+        match result {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// The address and port it is bound to.

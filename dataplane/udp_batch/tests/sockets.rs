@@ -51,6 +51,31 @@ fn a_batch_arrives_in_order_with_its_source_in_both_families() {
 }
 
 #[test]
+fn marks_are_sent_and_told_where_asked_for() {
+    for local in BOTH_FAMILIES {
+        let (from, _) = bound(local);
+        let (to, destination) = bound(local);
+        let mut told = Vec::new();
+        for (mark, wanted) in [
+            (184, false),
+            (184, true),
+            (0, true),
+            (40, true),
+            (40, false),
+        ] {
+            to.receive_traffic_class(wanted).unwrap();
+            from.set_traffic_class(mark).unwrap();
+            assert_eq!(SendBatch::new(1).send(&from, &[("x", destination)]).sent, 1);
+            assert!(await_readable(&to));
+            let mut batch = ReceiveBatch::new(1);
+            assert_eq!(batch.receive(&to, &mut [[0_u8; 4]]).unwrap(), 1);
+            told.push(batch.message(0).traffic_class);
+        }
+        assert_eq!(told, [0, 184, 0, 40, 0]);
+    }
+}
+
+#[test]
 fn a_datagram_longer_than_its_buffer_is_marked() {
     let (from, _) = bound("127.0.0.1:0");
     let (to, destination) = bound("127.0.0.1:0");

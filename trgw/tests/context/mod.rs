@@ -5,7 +5,7 @@ use base::Instant;
 use dataplane::io::sim::{self, Network, Packet};
 use dataplane::{
     Config, Control, DropReason, Event, FlowId, FlowStats, Latch, LocalAddress, LocalAddresses,
-    SourceFilter, Srtp, Turn, Worker, runtime,
+    Marking, Policing, SourceFilter, Srtp, Turn, Worker, runtime,
 };
 use h248::message::StreamMode;
 use std::net::SocketAddr;
@@ -61,6 +61,8 @@ impl Rig {
             latch: Latch::Off,
             filter: SourceFilter::ANY,
             rtcp_filter: SourceFilter::ANY,
+            policing: Policing::OFF,
+            marking: Marking::default(),
             inactivity: None,
             report_first_packet: false,
         }

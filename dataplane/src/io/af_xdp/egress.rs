@@ -51,6 +51,7 @@ pub(super) struct Egresses {
 #[derive(Clone, Debug)]
 struct Way {
     destination: SocketAddr,
+    traffic_class: u8,
     headers: Option<Headers>,
     hop: HopId,
     /// Of the tables by which the hop was found; 0: not found yet.
@@ -68,6 +69,7 @@ impl Egresses {
     ) -> Self {
         let unknown = Way {
             destination: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            traffic_class: 0,
             headers: None,
             hop: HopId::KERNEL,
             found: 0,
@@ -94,16 +96,22 @@ impl Egresses {
         flow: FlowId,
         local: SocketAddr,
         destination: SocketAddr,
+        traffic_class: u8,
     ) -> Option<(&Headers, &mut Hop)> {
         let way = self.ways.get_mut(flow.index())?;
         if way.destination != destination || way.headers.is_none() {
             *way = Way {
                 destination,
-                headers: Headers::new(local, destination),
+                traffic_class,
+                headers: Headers::with_traffic_class(local, destination, traffic_class),
                 hop: HopId::KERNEL,
                 found: 0,
                 asked: 0,
             };
+        }
+        if way.traffic_class != traffic_class {
+            way.traffic_class = traffic_class;
+            way.headers = Headers::with_traffic_class(local, destination, traffic_class);
         }
         if way.found != self.version && way.asked != self.version {
             let request = Request {
@@ -197,6 +205,7 @@ mod tests {
     use rtrb::RingBuffer;
 
     const FLOW: FlowId = FlowId(1);
+    const EXPEDITED: u8 = 46 << 2;
 
     struct Rig {
         egresses: Egresses,
@@ -233,7 +242,7 @@ mod tests {
 
     impl Rig {
         fn find(&mut self, to: SocketAddr) -> Option<Hop> {
-            let found = self.egresses.find(FLOW, local(), to);
+            let found = self.egresses.find(FLOW, local(), to, EXPEDITED);
             found.map(|(_, hop)| *hop)
         }
 
@@ -336,5 +345,25 @@ mod tests {
     fn families_do_not_mix() {
         let mut rig = rig();
         assert_eq!(rig.find("[2001:db8::1]:4000".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn another_mark_is_written_and_the_way_stays() {
+        let mut rig = rig();
+        rig.tell(&[Answer::Hop {
+            id: HopId(2),
+            hop: direct(9),
+        }]);
+        rig.find(host(1));
+        rig.answer(HopId(2));
+        for traffic_class in [EXPEDITED, 0, 8] {
+            let (headers, hop) = rig
+                .egresses
+                .find(FLOW, local(), host(1), traffic_class)
+                .unwrap();
+            let expected = Headers::with_traffic_class(local(), host(1), traffic_class);
+            assert_eq!((Some(*headers), *hop), (expected, direct(9)));
+        }
+        assert!(rig.requests.pop().is_err());
     }
 }

@@ -190,7 +190,9 @@ impl AfXdpIo {
         };
         let mut frame = Frame::new(chunk);
         frame.set_payload(start + parsed.payload.start, parsed.payload.len());
-        match burst.push(Datagram::new(frame, flow, parsed.source, now)) {
+        let datagram =
+            Datagram::new(frame, flow, parsed.source, now).with_traffic_class(parsed.traffic_class);
+        match burst.push(datagram) {
             Ok(()) => free.into_memory(),
             Err(datagram) => {
                 self.pool.push(free);
@@ -218,9 +220,12 @@ impl AfXdpIo {
             frame,
             local,
             destination,
+            traffic_class,
         } = outgoing;
         let local_address = self.addresses.local(local);
-        let found = local_address.and_then(|from| self.egresses.find(local, from, destination));
+        let egresses = &mut self.egresses;
+        let found =
+            local_address.and_then(|from| egresses.find(local, from, destination, traffic_class));
         let (Some(from), Some((headers, hop))) = (local_address, found) else {
             return self.drop(frame, DropReason::TxRefused, drops);
         };
