@@ -6,8 +6,9 @@
 %%   corpus.escript judge THEIRS OURS          decodes both files; prints `INDEX TAB FORM TAB …` for each message
 %%                                             that differs and how many are the same
 %%
-%% A file holds for each message its version, pretty text, compact text and BER, each behind its length in four
-%% octets. A form is empty when OTP cannot make it, or does not read what it made as the same message.
+%% A file holds for each message its version and which forms are faithful, pretty text, compact text and BER, each
+%% behind its length in four octets. A form is empty when OTP cannot make it, or does not read what it made; it is
+%% faithful (1, 2, 4) when OTP reads it as the message that it was made of.
 -mode(compile).
 -include("records.hrl").
 
@@ -19,7 +20,9 @@ main(["generate", Seed, Count, File]) ->
            || Index <- lists:seq(1, list_to_integer(Count))],
     ok = file:write_file(File, [<<(byte_size(F)):32, F/binary>> || Forms <- All, F <- Forms]),
     [io:format("~s\t~w~n", [Name, length([1 || Forms <- All, lists:nth(At, Forms) =/= <<>>])])
-     || {At, {Name, _}} <- lists:zip([2, 3, 4], ?FORMS)];
+     || {At, {Name, _}} <- lists:zip([2, 3, 4], ?FORMS)],
+    [io:format("faithful ~s\t~w~n", [Name, length([1 || [<<_, Faithful>> | _] <- All, Faithful band Bit =/= 0])])
+     || {Bit, {Name, _}} <- lists:zip([1, 2, 4], ?FORMS)];
 main(["why", Seed, Count]) ->
     [why(message(list_to_integer(Seed), Index)) || Index <- lists:seq(1, list_to_integer(Count))];
 main(["judge", Theirs, Ours]) ->
@@ -31,13 +34,13 @@ read(File) ->
     [F || <<Len:32, F:Len/binary>> <= Bin].
 
 judge_all(_, [], []) -> [];
-judge_all(At, [<<Version>> | Theirs], [<<Version>> | Ours]) ->
+judge_all(At, [<<Version, _>> | Theirs], [<<Version, _>> | Ours]) ->
     {T, MoreTheirs} = lists:split(3, Theirs),
     {O, MoreOurs} = lists:split(3, Ours),
     [judge(At, Version, F, X, Y) || {F, X, Y} <- lists:zip3(?FORMS, T, O)]
         ++ judge_all(At + 1, MoreTheirs, MoreOurs).
 
-judge(_, _, _, _, <<>>) -> none;
+judge(_, _, _, <<>>, <<>>) -> none;
 judge(At, Version, {Form, Module}, Theirs, Ours) ->
     case {decode(Module, Version, Theirs), decode(Module, Version, Ours)} of
         {{ok, Same}, {ok, Same}} -> same;
@@ -51,13 +54,12 @@ decode(Module, Version, Bin) ->
     end.
 
 forms({Version, Message}) ->
-    [<<Version>> | [form(Module, Version, Message) || {_, Module} <- ?FORMS]].
-
-form(Module, Version, Message) ->
-    case there_and_back(Module, Version, Message) of
-        {Bin, same} -> Bin;
-        _ -> <<>>
-    end.
+    Forms = [case get(binary_only) of
+                 true when Name =/= "ber" -> {<<>>, binary_only};
+                 _ -> there_and_back(Module, Version, Message)
+             end || {Name, Module} <- ?FORMS],
+    Faithful = lists:sum([Bit || {Bit, {_, same}} <- lists:zip([1, 2, 4], Forms)]),
+    [<<Version, Faithful>> | [Bin || {Bin, _} <- Forms]].
 
 there_and_back(Module, Version, Message) ->
     try
@@ -93,12 +95,17 @@ why({Version, Message}) ->
 %% Messages.
 
 message(Seed, Index) ->
-    rand:seed(exsss, {Seed, Index, 248}),
+    rand:seed(exsss, erlang:phash2({Seed, Index}, 1 bsl 32)),
     Version = pick([1, 2, 3, 3]),
     put(version, Version),
     put(wild, below(10) =:= 0),
+    %% Packages and terminations that BER has no numbers for: text only.
+    put(foreign, below(10) =:= 0),
+    put(binary_only, false),
     Body = case below(20) of
         0 -> {messageError, failure()};
+        %% OTP does not read text in which anything follows.
+        1 when Version =:= 3 -> {transactions, list(0, 2, fun transaction/0) ++ [segment_reply()]};
         _ -> {transactions, list(1, 3, fun transaction/0)}
     end,
     Auth = sometimes(20, fun() ->
@@ -153,16 +160,22 @@ flip() -> below(2) =:= 0.
 %% One time in N.
 sometimes(N, Make) -> case below(N) of 0 -> Make(); _ -> ?NO end.
 
+%% What OTP prints otherwise than Annex B has it: such a message has BER only.
+binary_only(Make) -> fun() -> put(binary_only, true), Make() end.
+
 %% Likewise, for what came with a version.
 since(Version, N, Make) -> case since(Version) of true -> sometimes(N, Make); false -> ?NO end.
 
 list(Min, Max, Make) -> [Make() || _ <- lists:seq(1, Min + below(Max - Min + 1))].
 
 u16() -> below(65536).
-u32() -> below(1 bsl pick([4, 16, 31])).
+u32() -> pick([below(1 bsl pick([4, 16, 31])), below(1 bsl pick([4, 16, 31])), below(1 bsl 32)]).
 octets(Len) -> [16 + below(200) || _ <- lists:seq(1, Len)].
-word() -> [pick("abcdefghijklmnopqrstuvwxyz") || _ <- lists:seq(1, 2 + below(6))].
-words() -> pick([word(), word() ++ " " ++ word(), word() ++ "-" ++ word() ++ ".", integer_to_list(u16())]).
+%% No token ends so: OTP's parser takes a VALUE that reads as one for it, which B.2 does not.
+word() -> [pick("abcdefghijklmnopqrstuvwxyz") || _ <- lists:seq(1, 1 + below(6))] ++ "z".
+words() -> pick([word(), word() ++ " " ++ word(), word() ++ "-" ++ word() ++ ".", integer_to_list(u16()), odd()]).
+%% What must stand in quotation marks.
+odd() -> word() ++ pick(["{", "}", ";", "=", ",", "<", "#", "[", "(", "\\", "\t", " "]) ++ word().
 
 %% Those of Items, in their order.
 some(Items) -> [I || I <- Items, flip()].
@@ -172,19 +185,28 @@ unique(Key, List) -> lists:ukeysort(Key, List).
 %% Names.
 
 items(property) ->
-    ["root/maxNumberOfContexts", "root/normalMGExecutionTime", "nt/jit", "tdmc/ec", "tdmc/gain"];
+    foreign(["root/maxNumberOfContexts", "root/normalMGExecutionTime", "root/MGProvisionalResponseTimerValue",
+             "nt/jit", "tdmc/ec", "tdmc/gain"],
+            ["root/MGOriginatedPendingLimit", "vendor/thing", "x9876/x0001", "x0001/y_2"]);
 items(event) ->
+    foreign(
     [{"g/cause", ["Generalcause", "Failurecause"]}, {"g/sc", ["SigID", "Meth", "SLID"]},
      {"tonedet/std", ["tl", "tid"]}, {"tonedet/ltd", ["tl", "dur", "tid"]}, {"dd/ce", ["ds", "Meth"]},
-{"cd/bt", []}, {"al/on", ["strict", "init"]}, {"al/of", ["strict", "init"]},
+     {"cd/bt", []}, {"al/on", ["strict", "init"]}, {"al/of", ["strict", "init"]},
      {"al/fl", ["mindur", "maxdur"]}, {"ct/cmp", ["res"]}, {"nt/netfail", ["cs"]},
-     {"nt/qualert", ["th"]}, {"rtp/pltrans", ["rtppltype"]}];
+     {"nt/qualert", ["th"]}, {"rtp/pltrans", ["rtppltype"]}],
+    [{"vendor/event", ["x0001", "p_q"]}, {"x9876/*", []}, {"*/*", []}]);
 items(signal) ->
+    foreign(
     [{"tonegen/pt", ["tl", "ind"] ++ ["btd" || since(3)]}, {"dg/d5", ["btd" || since(3)]}, {"dg/ds", []},
      {"cg/rt", []}, {"cg/dt", []},
-     {"al/ri", ["cad", "freq"]}, {"ct/ct", []}, {"ct/rsp", []}];
+     {"al/ri", ["cad", "freq"]}, {"ct/ct", []}, {"ct/rsp", []}],
+    [{"vendor/signal", ["x0001", "p_q"]}, {"x9876/x0002", []}, {"dg/*", []}]);
 items(statistics) ->
-    ["nt/dur", "nt/os", "nt/or", "rtp/ps", "rtp/pr", "rtp/pl", "rtp/jit", "rtp/delay"].
+    foreign(["nt/dur", "nt/os", "nt/or", "rtp/ps", "rtp/pr", "rtp/pl", "rtp/jit", "rtp/delay"],
+            ["vendor/count", "x9876/x0003"]).
+
+foreign(Known, Foreign) -> case get(foreign) of true -> Known ++ Foreign; false -> Known end.
 
 packages() -> ["g", "root", "tonegen", "tonedet", "dg", "dd", "cg", "cd", "al", "ct", "nt", "rtp", "tdmc"].
 
@@ -202,6 +224,10 @@ tid() ->
         4 -> case get(wild) of
             %% OTP reads wildcards of a single level in BER as further digits of the level before.
             true -> tid(true, [level(), pick(["*", "$"]), level()]);
+            false -> tid(false, [level(), level(), level()])
+        end;
+        5 -> case get(foreign) of
+            true -> tid(false, pick([["tdm", "4", "b-2"], ["access"], ["ip", "10_1", "port@3.example"]]));
             false -> tid(false, [level(), level(), level()])
         end;
         _ -> tid(false, [level(), level(), level()])
@@ -227,7 +253,7 @@ failure() -> #'ErrorDescriptor'{errorCode = 400 + below(200), errorText = someti
 %% Transactions and actions.
 
 transaction() ->
-    Id = 1 + u32(),
+    Id = id(),
     case below(10) of
         0 -> {transactionPending, #'TransactionPending'{transactionId = Id}};
         1 -> {transactionResponseAck, list(1, 3, fun ack/0)};
@@ -236,8 +262,15 @@ transaction() ->
               #'TransactionRequest'{transactionId = Id, actions = list(1, 2, fun action/0)}}
     end.
 
+segment_reply() ->
+    {segmentReply, #'SegmentReply'{transactionId = id(), segmentNumber = 1 + below(200),
+                                   segmentationComplete = sometimes(2, fun null/0)}}.
+
+%% Neither 0 nor a number to which an acknowledged range could not be added.
+id() -> min(1 + u32(), 16#fffffff0).
+
 ack() ->
-    First = 1 + u32(),
+    First = id(),
     #'TransactionAck'{firstAck = First, lastAck = sometimes(2, fun() -> First + 1 + below(9) end)}.
 
 reply(Id) ->
@@ -252,7 +285,7 @@ reply(Id) ->
 
 null() -> 'NULL'.
 
-context() -> case below(6) of 0 -> 0; 1 -> 16#fffffffe; 2 -> 16#ffffffff; _ -> 1 + u32() end.
+context() -> case below(6) of 0 -> 0; 1 -> 16#fffffffe; 2 -> 16#ffffffff; _ -> min(1 + u32(), 16#fffffffd) end.
 
 action() ->
     {Request, Audit} = case below(6) of
@@ -278,8 +311,13 @@ context_request() ->
         contextList = since(3, 3, fun() -> list(1, 3, fun u32/0) end)}.
 
 topology() ->
-    #'TopologyRequest'{terminationFrom = tid(), terminationTo = tid(),
-                       topologyDirection = pick([bothway, isolate, oneway])}.
+    %% OTP prints both otherwise than topologyTriple of B.2 has them.
+    Stream = since(2, 20, binary_only(fun u16/0)),
+    Extension = since(3, 20, binary_only(fun() -> pick([onewayexternal, onewayboth]) end)),
+    %% Beside an extension the direction says nothing (A.2), and ours is always the same.
+    Direction = case Extension of ?NO -> pick([bothway, isolate, oneway]); _ -> oneway end,
+    #'TopologyRequest'{terminationFrom = tid(), terminationTo = tid(), topologyDirection = Direction,
+                       streamID = Stream, topologyDirectionExtension = Extension}.
 
 context_audit() ->
     #'ContextAttrAuditRequest'{
@@ -301,7 +339,8 @@ command() ->
                                               auditDescriptor = sometimes(2, fun audit/0)}};
         4 -> {auditCapRequest, audit_request()};
         5 -> {auditValueRequest, audit_request()};
-        6 -> {notifyReq, #'NotifyRequest'{terminationID = tids(), observedEventsDescriptor = observed()}};
+        6 -> {notifyReq, #'NotifyRequest'{terminationID = tids(), observedEventsDescriptor = observed(),
+                                          errorDescriptor = sometimes(12, fun failure/0)}};
         7 -> {serviceChangeReq, #'ServiceChangeRequest'{terminationID = tids(),
                                                         serviceChangeParms = service_change()}}
     end,
@@ -309,8 +348,8 @@ command() ->
                       wildcardReturn = sometimes(6, fun null/0)}.
 
 amm() ->
-    Descriptors = [{mediaDescriptor, fun media/0}, {muxDescriptor, fun mux/0},
-                   {eventsDescriptor, fun events/0}, {eventBufferDescriptor, fun event_buffer/0},
+    Descriptors = [{mediaDescriptor, fun media/0}, {muxDescriptor, fun mux/0}]
+        ++ [{eventsDescriptor, fun events/0}, {eventBufferDescriptor, fun event_buffer/0},
                    {signalsDescriptor, fun signals/0}, {digitMapDescriptor, fun digit_map/0},
                    {auditDescriptor, fun audit/0}]
         ++ [{statisticsDescriptor, fun statistics/0} || since(3)],
@@ -400,14 +439,20 @@ indexed() ->
 indexed_media(Media) -> {indAudMediaDescriptor, Media}.
 
 indexed_stream() ->
-    case {below(3), since(3)} of
+    case {below(8), since(3)} of
         {0, true} -> #'IndAudStreamParms'{statisticsDescriptor = indexed_statistics()};
+        {3, _} -> #'IndAudStreamParms'{localDescriptor = indexed_lines()};
+        {4, true} -> #'IndAudStreamParms'{localControlDescriptor = #'IndAudLocalControlDescriptor'{
+                         streamModeSel = pick([sendOnly, recvOnly, sendRecv, inactive, loopBack])}};
         {1, _} -> #'IndAudStreamParms'{localControlDescriptor = #'IndAudLocalControlDescriptor'{
                       propertyParms = [indexed_property()]}};
         {_, New} -> #'IndAudStreamParms'{localControlDescriptor = #'IndAudLocalControlDescriptor'{
                       streamMode = sometimes(2, fun null/0), reserveValue = null(),
                       reserveGroup = case New of true -> sometimes(2, fun null/0); false -> ?NO end}}
     end.
+
+indexed_lines() -> #'IndAudLocalRemoteDescriptor'{propGrps = [#'IndAudPropertyParm'{name = [Type]}
+                                                               || Type <- [$v | some("ocm")]]}.
 
 indexed_state() ->
     case {below(4), since(3)} of
@@ -469,6 +514,7 @@ group() ->
     [Line($v, "0")] ++ [Line($o, "- 1 1 IN IP4 192.0.2.1") || flip()] ++ [Line($s, "-") || flip()]
         ++ [Line($c, "IN IP4 " ++ pick(["$", "203.0.113.9"])), Line($t, "0 0"),
             Line($m, "audio " ++ pick(["$", "40000"]) ++ " RTP/AVP 8 96")]
+        ++ [Line($b, "AS:64") || below(4) =:= 0] ++ [Line($i, "a title") || below(6) =:= 0]
         ++ [Line($a, A) || A <- some(["ptime:20", "rtpmap:96 telephone-event/8000",
                                       "fmtp:96 mode-set=0,2;octet-align=1", "sendrecv"])].
 
@@ -587,7 +633,7 @@ map_value() ->
     Timer = fun() -> 1 + below(99) end,
     #'DigitMapValue'{startTimer = sometimes(2, Timer), shortTimer = sometimes(2, Timer),
                      longTimer = sometimes(2, Timer), durationTimer = since(2, 8, Timer),
-                     digitMapBody = pick(["(0|00|[1-7]xxx|8xxxxxxx)", "(xS.)", "([1-9]x.T|0L)"])}.
+                     digitMapBody = pick(["(0|00|[1-7]xxx|8xxxxxxx)", "(xS.)", "([1-9]x.T|0L)", "x.", "[2-9AE]Zx", "(11L|Exx|F.S)"])}.
 
 statistics() ->
     unique(2, list(1, 3, fun() ->
@@ -609,7 +655,12 @@ service_change() ->
         serviceChangeDelay = sometimes(3, fun u32/0),
         serviceChangeMgcId = case Address of ?NO -> sometimes(3, fun mid/0); _ -> ?NO end,
         timeStamp = sometimes(3, fun time/0),
+        nonStandardData = sometimes(20, fun non_standard/0),
+        serviceChangeInfo = since(2, 20, fun audit/0),
         serviceChangeIncompleteFlag = since(3, 8, fun null/0)}.
+
+non_standard() -> #'NonStandardData'{nonStandardIdentifier = {experimental, "X-" ++ [pick("abcdxyz") || _ <- "123456"]},
+                                     data = words()}.
 
 service_change_result() ->
     Id = sometimes(2, fun mid/0),

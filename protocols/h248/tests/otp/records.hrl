@@ -37,6 +37,7 @@
 -record('IndAudStreamDescriptor', {streamID, streamParms}).
 -record('IndAudStreamParms', {localControlDescriptor = ?NO, localDescriptor = ?NO,
                               remoteDescriptor = ?NO, statisticsDescriptor = ?NO}).
+-record('IndAudLocalRemoteDescriptor', {propGroupID = ?NO, propGrps = []}).
 -record('IndAudLocalControlDescriptor', {streamMode = ?NO, reserveValue = ?NO, reserveGroup = ?NO,
                                          propertyParms = ?NO, streamModeSel = ?NO}).
 -record('IndAudPropertyParm', {name, propertyParms = ?NO}).
@@ -94,6 +95,7 @@
 -record('ServiceChangeResParm', {serviceChangeMgcId = ?NO, serviceChangeAddress = ?NO,
                                  serviceChangeVersion = ?NO, serviceChangeProfile = ?NO,
                                  timeStamp = ?NO}).
+-record('NonStandardData', {nonStandardIdentifier, data}).
 -record('ServiceChangeProfile', {profileName, version}).
 -record('PackagesItem', {packageName, packageVersion}).
 -record('StatisticsParameter', {statName, statValue = ?NO}).
