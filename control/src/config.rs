@@ -812,22 +812,22 @@ fn timers(
     default: sip::transaction::Timers,
 ) -> Result<sip::transaction::Timers, ConfigError> {
     let millis = |value: Option<u32>, default: Duration| {
-        value.map_or(default, |ms| Duration::from_millis(ms.into()))
+        value.unwrap_or_else(|| u32::try_from(default.as_millis()).unwrap_or(u32::MAX))
     };
-    let t1 = millis(file.t1_ms, default.t1);
-    let t2 = millis(file.t2_ms, default.t2);
-    let t4 = millis(file.t4_ms, default.t4);
-    if t1.is_zero() {
+    let t1 = millis(file.t1_ms, default.t1());
+    let t2 = millis(file.t2_ms, default.t2());
+    let t4 = millis(file.t4_ms, default.t4());
+    if t1 == 0 {
         return Err(error(&format!("{table}.t1_ms"), 0, "give 1 or more"));
     }
     if t2 < t1 {
         return Err(error(
             &format!("{table}.t2_ms"),
-            t2.as_millis(),
-            format!("must be at least {table}.t1_ms = {}", t1.as_millis()),
+            t2,
+            format!("must be at least {table}.t1_ms = {t1}"),
         ));
     }
-    Ok(sip::transaction::Timers { t1, t2, t4 })
+    Ok(sip::transaction::Timers::from_millis(t1, t2, t4))
 }
 
 /// The least and the most that `media.inactivity_s` may be, if not 0.

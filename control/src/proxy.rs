@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use base::{IdMap, TimerId};
+use base::{IdMap, Slab, SlabId, SteadyMap, TimerId};
 use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method, NameAddr, UriBuf};
 use smallvec::SmallVec;
@@ -36,17 +36,17 @@ pub const BRANCHES_MAX: usize = 16;
 
 /// Names a response context; stale after its last branch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContextId(u64);
+pub struct ContextId(SlabId);
 
 impl ContextId {
     /// The id as a token to be given back by others.
     pub const fn token(self) -> u64 {
-        self.0
+        self.0.token()
     }
 
     /// The id of a token; one that was never made names nothing.
     pub const fn from_token(token: u64) -> Self {
-        ContextId(token)
+        ContextId(SlabId::from_token(token))
     }
 }
 
@@ -54,10 +54,10 @@ impl ContextId {
 #[derive(Debug)]
 pub struct Proxy<T> {
     role: Role,
-    contexts: IdMap<ContextId, Context<T>>,
-    by_branch: IdMap<BranchId, ContextId>,
+    contexts: Slab<Context<T>>,
+    by_branch: SteadyMap<BranchId, ContextId>,
+    /// Of those that are not answered.
     by_server: IdMap<ServerId, ContextId>,
-    next: u64,
 }
 
 /// One request being proxied.
@@ -65,13 +65,15 @@ pub struct Proxy<T> {
 pub struct Context<T> {
     /// The transaction to answer.
     pub server: ServerId,
-    /// The request as it was received.
-    pub request: Message,
+    /// What was received, until it is answered for good: the context stays for as long as its
+    /// branches, 64 times T1 and more.
+    request: Option<Message>,
+    is_invite: bool,
     /// What the entity keeps.
     pub state: T,
     branches: SmallVec<[Branch; 1]>,
     /// The best final response so far that was not sent on (RFC 3261 16.7 step 6).
-    best: Option<Best>,
+    best: Option<Box<Best>>,
     /// A final response went upstream, or the entity has it to send.
     answered: bool,
     /// The entity has it: it may wait with it for longer than the branch lasts.
@@ -143,10 +145,9 @@ impl<T> Proxy<T> {
     pub fn new(role: Role) -> Self {
         Self {
             role,
-            contexts: IdMap::default(),
-            by_branch: IdMap::default(),
+            contexts: Slab::new(),
+            by_branch: SteadyMap::default(),
             by_server: IdMap::default(),
-            next: 0,
         }
     }
 
@@ -162,16 +163,16 @@ impl<T> Proxy<T> {
 
     /// A context.
     pub fn get(&self, id: ContextId) -> Option<&Context<T>> {
-        self.contexts.get(&id)
+        self.contexts.get(id.0)
     }
 
     /// A context, to change what the entity keeps.
     pub fn get_mut(&mut self, id: ContextId) -> Option<&mut Context<T>> {
-        self.contexts.get_mut(&id)
+        self.contexts.get_mut(id.0)
     }
 
-    /// The context of a server transaction.
-    pub fn of_server(&self, server: ServerId) -> Option<ContextId> {
+    /// The context of a server transaction without a final response.
+    fn of_server(&self, server: ServerId) -> Option<ContextId> {
         self.by_server.get(&server).copied()
     }
 
@@ -182,11 +183,10 @@ impl<T> Proxy<T> {
 
     /// Opens a context for a request that will be forwarded.
     pub fn open(&mut self, server: ServerId, request: Message, state: T) -> ContextId {
-        self.next += 1;
-        let id = ContextId(self.next);
         let context = Context {
             server,
-            request,
+            is_invite: request.is_method(&Method::Invite),
+            request: Some(request),
             state,
             branches: SmallVec::new(),
             best: None,
@@ -194,7 +194,7 @@ impl<T> Proxy<T> {
             owed: false,
             cancelled: false,
         };
-        self.contexts.insert(id, context);
+        let id = ContextId(self.contexts.insert(context));
         self.by_server.insert(server, id);
         id
     }
@@ -208,13 +208,13 @@ impl<T> Proxy<T> {
         mut draft: Draft,
         next: NextHop<'_>,
     ) -> Option<BranchId> {
-        let context = self.contexts.get_mut(&id)?;
+        let context = self.contexts.get_mut(id.0)?;
         if context.cancelled || context.answered || context.branches.len() >= BRANCHES_MAX {
             return None;
         }
         draft.decrement_max_forwards();
         let branch = actions.stack.send(actions.now, self.role, draft, next);
-        let timer_c = context.request.is_method(&Method::Invite).then(|| {
+        let timer_c = context.is_invite.then(|| {
             let after = actions.config.session.timer_c;
             self.role
                 .timer_c(branch)
@@ -246,7 +246,7 @@ impl<T> Proxy<T> {
         let Some(&id) = self.by_branch.get(&branch) else {
             return Upstream::Nothing;
         };
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return Upstream::Nothing;
         };
         if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
@@ -268,9 +268,7 @@ impl<T> Proxy<T> {
             // 100 is hop by hop (RFC 3261 16.7 step 4).
             100 => Upstream::Nothing,
             101..200 if context.answered => Upstream::Nothing,
-            200..300 if context.answered && !context.request.is_method(&Method::Invite) => {
-                Upstream::Nothing
-            }
+            200..300 if context.answered && !context.is_invite => Upstream::Nothing,
             101..300 => {
                 if status >= 200 {
                     context.answered = true;
@@ -306,7 +304,7 @@ impl<T> Proxy<T> {
                 (context, status.unwrap_or_default(), Some(passing))
             }
         };
-        if let Some(context) = self.contexts.get_mut(&id) {
+        if let Some(context) = self.contexts.get_mut(id.0) {
             context.consider(status, passing);
         }
     }
@@ -321,7 +319,7 @@ impl<T> Proxy<T> {
         let Some(&id) = self.by_branch.get(&branch) else {
             return Upstream::Nothing;
         };
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return Upstream::Nothing;
         };
         if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
@@ -342,7 +340,7 @@ impl<T> Proxy<T> {
         let Some(&id) = self.by_branch.get(&branch) else {
             return;
         };
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return;
         };
         let entry = context
@@ -361,7 +359,7 @@ impl<T> Proxy<T> {
     /// entity kept is returned.
     pub fn handle_cancel(&mut self, actions: &mut Actions<'_>, server: ServerId) -> Option<T> {
         let id = self.of_server(server)?;
-        let context = self.contexts.get_mut(&id)?;
+        let context = self.contexts.get_mut(id.0)?;
         if context.answered {
             return None;
         }
@@ -371,15 +369,16 @@ impl<T> Proxy<T> {
             return None;
         }
         context.answered = true;
-        let request = context.request.clone();
-        actions.stack.reject(actions.now, server, &request, 487, "");
+        if let Some(request) = context.request.take() {
+            actions.stack.reject(actions.now, server, &request, 487, "");
+        }
         self.remove(id)
     }
 
     /// A branch is over. The context goes with its last branch; what the entity kept is returned.
     pub fn handle_ended(&mut self, actions: &mut Actions<'_>, branch: BranchId) -> Option<T> {
         let id = self.by_branch.remove(&branch)?;
-        let context = self.contexts.get_mut(&id)?;
+        let context = self.contexts.get_mut(id.0)?;
         if let Some(entry) = context.branches.iter_mut().find(|entry| entry.id == branch) {
             entry.ended = true;
             entry.pending = false;
@@ -391,38 +390,46 @@ impl<T> Proxy<T> {
     /// Sends a response upstream. A final one that comes after all branches have ended frees the
     /// context.
     pub fn respond(&mut self, actions: &mut Actions<'_>, id: ContextId, mut draft: Draft) {
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return;
         };
-        let is_final = draft.status().is_some_and(|status| status >= 200);
-        if is_final {
-            (context.answered, context.owed) = (true, false);
-        }
         let server = context.server;
-        match draft.finish() {
-            Ok(response) => actions.stack.respond_with(actions.now, server, response),
+        let request = match draft.status() {
+            Some(200..) => {
+                self.by_server.remove(&server);
+                context.take_answered()
+            }
+            _ => None,
+        };
+        match (draft.finish(), request) {
+            (Ok(response), _) => actions.stack.respond_with(actions.now, server, response),
             // Too long, with what was added to it.
-            Err(_) if is_final => {
-                let request = context.request.clone();
+            (Err(_), Some(request)) => {
                 actions.stack.reject(actions.now, server, &request, 500, "");
             }
-            Err(_) => {}
+            (Err(_), None) => {}
         }
         self.remove_if_over(id);
     }
 
     /// Answers the request ourselves.
     pub fn reject(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16, reason: &str) {
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return;
         };
-        if status >= 200 {
-            (context.answered, context.owed) = (true, false);
+        let server = context.server;
+        let request = match status {
+            200.. => {
+                self.by_server.remove(&server);
+                context.take_answered()
+            }
+            _ => context.request.clone(),
+        };
+        if let Some(request) = request {
+            actions
+                .stack
+                .reject(actions.now, server, &request, status, reason);
         }
-        let (server, request) = (context.server, context.request.clone());
-        actions
-            .stack
-            .reject(actions.now, server, &request, status, reason);
         self.remove_if_over(id);
     }
 
@@ -434,9 +441,8 @@ impl<T> Proxy<T> {
         status: u16,
     ) -> Option<Message> {
         let tag = actions.stack.token();
-        self.contexts
-            .get(&id)?
-            .request
+        self.get(id)?
+            .request()?
             .response(status, "")
             .to_tag(&tag)
             .finish()
@@ -445,7 +451,7 @@ impl<T> Proxy<T> {
 
     /// Answers an unanswered request ourselves and cancels its branches.
     pub fn give_up(&mut self, actions: &mut Actions<'_>, id: ContextId, status: u16, reason: &str) {
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return;
         };
         if !context.answered {
@@ -455,7 +461,7 @@ impl<T> Proxy<T> {
     }
 
     fn remove_if_over(&mut self, id: ContextId) -> Option<T> {
-        let context = self.contexts.get(&id)?;
+        let context = self.contexts.get(id.0)?;
         let is_answered = context.answered && !context.owed;
         if is_answered && context.branches.iter().all(|entry| entry.ended) {
             return self.remove(id);
@@ -464,13 +470,13 @@ impl<T> Proxy<T> {
     }
 
     fn remove(&mut self, id: ContextId) -> Option<T> {
-        let context = self.contexts.remove(&id)?;
+        let context = self.contexts.remove(id.0)?;
         self.by_server.remove(&context.server);
         Some(context.state)
     }
 
     fn best_if_complete(&mut self, id: ContextId) -> Upstream {
-        let Some(context) = self.contexts.get_mut(&id) else {
+        let Some(context) = self.contexts.get_mut(id.0) else {
             return Upstream::Nothing;
         };
         if context.answered || context.branches.iter().any(|entry| entry.pending) {
@@ -494,6 +500,17 @@ impl<T> Proxy<T> {
 }
 
 impl<T> Context<T> {
+    /// The request as it was received, until a final response was sent.
+    pub fn request(&self) -> Option<&Message> {
+        self.request.as_ref()
+    }
+
+    /// A final response goes upstream: takes the request, if it is the first.
+    fn take_answered(&mut self) -> Option<Message> {
+        (self.answered, self.owed) = (true, false);
+        self.request.take()
+    }
+
     /// True once CANCEL came.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled
@@ -529,7 +546,7 @@ impl<T> Context<T> {
             .as_ref()
             .is_none_or(|best| rank(status) < rank(best.status));
         if better {
-            self.best = Some(Best { status, response });
+            self.best = Some(Box::new(Best { status, response }));
         }
     }
 }

@@ -387,13 +387,12 @@ fn what_a_proxy_must_not_forward_is_refused() {
 fn no_more_branches_than_the_maximum_are_made() {
     let mut kit = kit(0);
     kit.receive(CALLER, &mut request(&Method::Invite, "sip:alice@ims.test"));
-    let id = ContextId(1);
+    let id = ContextId::from_token(0);
     let uri = sip::Uri::parse(TARGETS[0]).expect("a target");
     let forker = |entity: &mut Forker, actions: &mut Actions<'_>| {
-        let request = entity.proxy.get(id).expect("open").request.clone();
-        let sent = entity
-            .proxy
-            .forward(actions, id, request.edit(), NextHop::Uri(uri));
+        let request = entity.proxy.get(id).expect("open").request().cloned();
+        let draft = request.expect("unanswered").edit();
+        let sent = entity.proxy.forward(actions, id, draft, NextHop::Uri(uri));
         sent.is_some()
     };
     for n in 0..=BRANCHES_MAX {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use base::Entropy;
+use base::{Entropy, Slab, SlabId};
 use sip::locate::{Answer, Locator, Next, request_transport};
 use sip::transaction::{ClientId, Timers};
 use sip::{Draft, Message, Transport, Uri};
@@ -25,10 +25,7 @@ pub enum NextHop<'a> {
 
 /// Names a request on its way; stale after [`Event::Ended`](crate::entity::Event::Ended).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BranchId {
-    slot: u32,
-    generation: u32,
-}
+pub struct BranchId(SlabId);
 
 /// A target to try.
 #[derive(Clone, Copy, Debug)]
@@ -70,17 +67,23 @@ impl From<Target> for Way {
 struct Branch {
     /// Whom to tell; nobody, where it is an ACK.
     owner: Option<Role>,
-    /// What is sent to each target, while there is another: the branch stays for as long as its
-    /// transaction, 64 times T1 and more.
-    draft: Option<Draft>,
-    way: Way,
     /// The present transaction: what an earlier one says does not count.
     client: Option<ClientId>,
-    /// The present target, where it was located.
-    at: Option<Located>,
     state: State,
     /// What it fails with when there are no more targets.
     status: u16,
+    /// Until it is settled: the branch stays for as long as its transaction, 64 times T1 and more.
+    search: Option<Box<Search>>,
+}
+
+/// The search for a target that answers.
+#[derive(Debug)]
+struct Search {
+    /// What is sent to each target, while there is another.
+    draft: Option<Draft>,
+    way: Way,
+    /// The present target, where it was located.
+    at: Option<Located>,
     /// The 503 of the last target that answered so.
     refusal: Option<Message>,
 }
@@ -112,53 +115,36 @@ pub(super) enum Answered {
 
 /// All branches of a stack.
 #[derive(Debug)]
-pub(super) struct Branches {
-    slots: Vec<(u32, Option<Branch>)>,
-    free: Vec<u32>,
-}
+pub(super) struct Branches(Slab<Branch>);
 
 impl Branches {
     pub(super) const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
+        Self(Slab::new())
     }
 
     /// Opens a branch. Without an owner it is an ACK: sent once, and nobody hears of it.
     pub(super) fn open(&mut self, owner: Option<Role>, draft: Draft, way: Way) -> BranchId {
         let branch = Branch {
             owner,
-            draft: Some(draft),
-            way,
             client: None,
-            at: None,
             state: State::Silent,
             status: 503,
-            refusal: None,
+            search: Some(Box::new(Search {
+                draft: Some(draft),
+                way,
+                at: None,
+                refusal: None,
+            })),
         };
-        match self.free.pop() {
-            Some(slot) => {
-                let entry = &mut self.slots[slot as usize];
-                entry.1 = Some(branch);
-                BranchId {
-                    slot,
-                    generation: entry.0,
-                }
-            }
-            None => {
-                self.slots.push((0, Some(branch)));
-                BranchId {
-                    slot: (self.slots.len() - 1) as u32,
-                    generation: 0,
-                }
-            }
-        }
+        BranchId(self.0.insert(branch))
     }
 
     fn get(&mut self, id: BranchId) -> Option<&mut Branch> {
-        let (generation, branch) = self.slots.get_mut(id.slot as usize)?;
-        branch.as_mut().filter(|_| *generation == id.generation)
+        self.0.get_mut(id.0)
+    }
+
+    fn search(&mut self, id: BranchId) -> Option<&mut Search> {
+        self.get(id)?.search.as_deref_mut()
     }
 
     /// The branch while `client` is its present transaction.
@@ -173,28 +159,31 @@ impl Branches {
     /// Takes the next target that is known, with the request to send there.
     pub(super) fn next_target(&mut self, id: BranchId) -> Option<(Draft, Target)> {
         let branch = self.get(id)?;
-        let target = branch.way.targets.pop_front()?;
+        let search = branch.search.as_mut()?;
+        let target = search.way.targets.pop_front()?;
         branch.state = State::Silent;
-        branch.at = match target {
+        search.at = match target {
             Target::Located { located, .. } => Some(located),
             Target::Entity { .. } | Target::Flow { .. } => None,
         };
-        let draft = match branch.way.has_more() {
-            true => branch.draft.clone(),
-            false => branch.draft.take(),
+        let draft = match search.way.has_more() {
+            true => search.draft.clone(),
+            false => search.draft.take(),
         };
         Some((draft?, target))
     }
 
     /// What has to be done to know more targets.
     pub(super) fn poll_locator(&mut self, id: BranchId) -> Next {
-        let locator = self.get(id).and_then(|branch| branch.way.locator.as_mut());
+        let locator = self
+            .search(id)
+            .and_then(|search| search.way.locator.as_mut());
         locator.map_or(Next::End, |locator| locator.poll_next())
     }
 
     /// A target was found, to be tried now or after all others.
     pub(super) fn located(&mut self, id: BranchId, target: Target, avoided: bool) {
-        if let Some(Branch { way, .. }) = self.get(id) {
+        if let Some(Search { way, .. }) = self.search(id) {
             let targets = if avoided {
                 &mut way.spare
             } else {
@@ -206,7 +195,7 @@ impl Branches {
 
     /// No more targets will be found; whether there are some that were kept for then.
     pub(super) fn take_spare(&mut self, id: BranchId) -> bool {
-        let Some(Branch { way, .. }) = self.get(id) else {
+        let Some(Search { way, .. }) = self.search(id) else {
             return false;
         };
         way.locator = None;
@@ -216,7 +205,7 @@ impl Branches {
 
     /// Where the transaction `client` of the branch was sent, if it was located.
     pub(super) fn target(&mut self, id: BranchId, client: ClientId) -> Option<Located> {
-        self.of_client(id, client)?.at
+        self.of_client(id, client)?.search.as_ref()?.at
     }
 
     /// The branch waits for an answer of the DNS.
@@ -230,7 +219,9 @@ impl Branches {
     /// The answer to the question of the locator; false when the branch does not wait for it any
     /// more.
     pub(super) fn resolved(&mut self, id: BranchId, answer: Answer, entropy: &mut Entropy) -> bool {
-        let locator = self.get(id).and_then(|branch| branch.way.locator.as_mut());
+        let locator = self
+            .search(id)
+            .and_then(|search| search.way.locator.as_mut());
         let waits = locator.is_some();
         if let Some(locator) = locator {
             locator.handle_answer(answer, entropy);
@@ -240,8 +231,8 @@ impl Branches {
 
     /// Puts two targets before those that remain, for `draft` to be sent to.
     pub(super) fn retry_first(&mut self, id: BranchId, draft: Draft, first: Target, then: Target) {
-        if let Some(branch) = self.get(id) {
-            branch.draft = Some(draft);
+        if let Some(search) = self.search(id) {
+            search.draft = Some(draft);
             let then = match then {
                 Target::Located { located, timers } => Target::Located {
                     located: Located {
@@ -252,8 +243,8 @@ impl Branches {
                 },
                 other => other,
             };
-            branch.way.targets.push_front(then);
-            branch.way.targets.push_front(first);
+            search.way.targets.push_front(then);
+            search.way.targets.push_front(first);
         }
     }
 
@@ -282,11 +273,13 @@ impl Branches {
                 return Answered::Tell(owner, response);
             }
             Some(503) => {
-                branch.way.forget_fallback();
-                if branch.way.has_more() {
-                    branch.refusal = Some(response);
-                    branch.client = None;
-                    return Answered::TryNext;
+                if let Some(search) = &mut branch.search {
+                    search.way.forget_fallback();
+                    if search.way.has_more() {
+                        search.refusal = Some(response);
+                        branch.client = None;
+                        return Answered::TryNext;
+                    }
                 }
             }
             _ => {}
@@ -328,8 +321,9 @@ impl Branches {
     /// Nothing more will be tried: whom to tell of what.
     pub(super) fn failed(&mut self, id: BranchId) -> Option<(Role, Failure)> {
         let branch = self.get(id)?;
+        let refusal = branch.search.take().and_then(|search| search.refusal);
         branch.settle();
-        let failure = match branch.refusal.take() {
+        let failure = match refusal {
             Some(response) => Failure::Refused(response),
             None => Failure::Status(branch.status),
         };
@@ -339,9 +333,11 @@ impl Branches {
     /// Nothing further is tried; what was under way.
     pub(super) fn cancel(&mut self, id: BranchId) -> Option<Cancel> {
         let branch = self.get(id)?;
-        branch.way = Way::default();
-        branch.draft = None;
-        branch.refusal = None;
+        if let Some(search) = &mut branch.search {
+            search.way = Way::default();
+            search.draft = None;
+            search.refusal = None;
+        }
         match branch.state {
             State::Resolving => Some(Cancel::Unsent),
             _ => branch.client.map(Cancel::Sent),
@@ -349,12 +345,7 @@ impl Branches {
     }
 
     pub(super) fn close(&mut self, id: BranchId) -> Option<Role> {
-        let owner = self.get(id)?.owner;
-        let entry = &mut self.slots[id.slot as usize];
-        entry.0 = entry.0.wrapping_add(1);
-        entry.1 = None;
-        self.free.push(id.slot);
-        owner
+        self.0.remove(id.0)?.owner
     }
 }
 
@@ -362,8 +353,7 @@ impl Branch {
     /// No other target will be tried.
     fn settle(&mut self) {
         self.state = State::Settled;
-        self.way = Way::default();
-        self.draft = None;
+        self.search = None;
     }
 }
 

@@ -20,11 +20,13 @@
 mod entropy;
 mod id_map;
 mod pii;
+mod slab;
 mod time;
 mod timer;
 
 pub use entropy::Entropy;
-pub use id_map::{IdHasher, IdMap};
+pub use id_map::{IdHasher, IdMap, SteadyMap};
 pub use pii::{Pii, set_pii_visible};
+pub use slab::{Slab, SlabId};
 pub use time::Instant;
 pub use timer::{TimerId, TimerQueue};

@@ -205,9 +205,11 @@ impl Icscf {
                 .proxy
                 .reject(actions, id, 500, "S-CSCF name is no SIP URI");
         };
-        let mut draft = context.request.edit();
-        let routed_here = context
-            .request
+        let Some(request) = context.request() else {
+            return;
+        };
+        let mut draft = request.edit();
+        let routed_here = request
             .routes()
             .next()
             .and_then(Result::ok)
@@ -215,7 +217,7 @@ impl Icscf {
         if routed_here {
             draft.remove_first_value(HeaderName::Route);
         }
-        if context.request.is_method(&Method::Register) {
+        if request.is_method(&Method::Register) {
             draft.set_request_uri(&name);
         } else {
             draft.push_front(HeaderName::Route, &format!("<{name};lr>"));
@@ -253,7 +255,9 @@ impl Icscf {
             let status = if status == 408 { 504 } else { status };
             return self.proxy.reject(actions, id, status, "");
         }
-        let request = context.request.clone();
+        let Some(request) = context.request().cloned() else {
+            return;
+        };
         if request.is_method(&Method::Register)
             && let Some(uar) = self.uar(actions.config, &request, true)
         {
@@ -268,7 +272,9 @@ impl Icscf {
         let Some(context) = self.proxy.get(id) else {
             return;
         };
-        let registers = context.request.is_method(&Method::Register);
+        let registers = context
+            .request()
+            .is_some_and(|request| request.is_method(&Method::Register));
         let (status, reason) = match outcome {
             Outcome::UserUnknown if registers => (403, "Unknown user"),
             Outcome::UserUnknown => (404, ""),

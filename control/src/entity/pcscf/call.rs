@@ -23,7 +23,7 @@ use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::journal::Kind;
 use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
-use crate::proxy::{self, ContextId, Passing};
+use crate::proxy::{self, Context, ContextId, Passing};
 use crate::stack::{Flow, NextHop, Origin};
 
 const SDP: &str = "application/sdp";
@@ -116,6 +116,7 @@ impl Pcscf {
         let leg = Leg {
             kind,
             invite: Some(context),
+            opening: Some(request.clone()),
             forks: Forks::default(),
             flow,
             registration,
@@ -707,7 +708,7 @@ impl Pcscf {
             assert_identity(&self.registrations, leg, &response, is_initial, &mut draft);
         }
         let is_initial = leg.invite == Some(context);
-        let request = self.proxy.get(context).map(|context| &context.request);
+        let request = self.proxy.get(context).and_then(Context::request);
         let ended = request.filter(|request| status >= 200 && request.is_method(&Method::Bye));
         let removes = ended.is_some();
         let ends = ended.is_some_and(|bye| leg.forks.remove(bye));
@@ -746,26 +747,29 @@ impl Pcscf {
         let Proxied::Call { passage, .. } = &proxied.state else {
             return;
         };
-        let request = &proxied.request;
         let addresses = actions.stack.addresses();
         let is_own = |route: &NameAddr<'_>| {
             let own = addresses.own(route.uri);
             own.and_then(|own| Token::parse(own.token)) == Some(Token::Leg(key))
         };
         if leg.invite == Some(context) {
-            match leg
-                .forks
-                .answered(response, || ProxyDialog::new(request, response, is_own))
-            {
-                Ok(true) => {
+            let opening = leg.opening.as_ref();
+            let answered = opening.map(|invite| {
+                leg.forks
+                    .answered(response, || ProxyDialog::new(invite, response, is_own))
+            });
+            match answered {
+                Some(Ok(true)) => {
                     actions.counters.count(Counter::CallAnswered);
                     info!(call_id = %Pii(&leg.call_id), kind = ?leg.kind, "dialog confirmed");
                 }
-                Ok(false) => {}
+                Some(Ok(false)) | None => {}
                 // Without Contact nobody could end it: the UE will not get far either.
-                Err(_) => leg.doomed = Some("Answer is no use"),
+                Some(Err(_)) => leg.doomed = Some("Answer is no use"),
             }
-        } else if let Some(dialog) = leg.forks.dialog_of(request) {
+        } else if let Some(request) = proxied.request()
+            && let Some(dialog) = leg.forks.dialog_of(request)
+        {
             let requester = leg.kind.end_at(side.other());
             // A target that cannot be read stays as it was.
             let _ = dialog.observe_success(requester, request, response, is_own);
@@ -786,6 +790,18 @@ impl Pcscf {
     }
 
     // ---- the end of a leg ----
+
+    /// A context is over: where it was that of the INVITE, no further end answers it.
+    pub(super) fn forget_opening(&mut self, ended: Option<Proxied>) {
+        if let Some(Proxied::Call { leg, .. }) = ended
+            && let Some(leg) = self.legs.get_mut(&leg)
+            && leg
+                .invite
+                .is_some_and(|invite| self.proxy.get(invite).is_none())
+        {
+            leg.opening = None;
+        }
+    }
 
     pub(super) fn end_leg_if_early(&mut self, actions: &mut Actions<'_>, key: LegKey) {
         if self.is_early(key) {

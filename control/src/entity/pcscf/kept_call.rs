@@ -206,6 +206,7 @@ impl Pcscf {
                 false => LegKind::Terminating,
             },
             invite: None,
+            opening: None,
             forks: Forks::restored(&kept.call_id, &kept.caller_tag, kept.forks),
             flow,
             registration,

@@ -41,6 +41,8 @@ pub struct Leg {
     pub kind: LegKind,
     /// The context of its INVITE; none in a life after the one in which that came.
     pub invite: Option<ContextId>,
+    /// Its INVITE as it came, while further ends may answer it.
+    pub opening: Option<Message>,
     /// Who responded to the INVITE, and the dialogs that came of it.
     pub forks: Forks,
     /// How the UE is reached.

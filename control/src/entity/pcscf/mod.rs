@@ -202,7 +202,8 @@ impl Pcscf {
             }
             Event::Ended { branch } => {
                 if !self.handle_subscribe_ended(branch) {
-                    self.proxy.handle_ended(actions, branch);
+                    let ended = self.proxy.handle_ended(actions, branch);
+                    self.forget_opening(ended);
                 }
             }
             Event::Anchor { owner, event, .. } => {
@@ -419,7 +420,7 @@ impl Pcscf {
             Proxied::Register(_) if silent || status == 408 => {
                 return self.proxy.failure(actions, id, 504);
             }
-            Proxied::Call { leg, .. } if !context.request.is_in_dialog() => {
+            Proxied::Call { leg, .. } if !context.request()?.is_in_dialog() => {
                 let leg = self.legs.get(leg);
                 leg.filter(|leg| leg.kind == LegKind::Originating)
                     .and_then(|leg| leg.registration)
@@ -433,7 +434,7 @@ impl Pcscf {
         let tag = actions.stack.token();
         let token = Token::Registration(key).to_string();
         let own = actions.stack.addresses().uri(Role::Pcscf, &token, 0);
-        let mut draft = restoration::response(&context.request, &tag, &own, "S-CSCF is silent");
+        let mut draft = restoration::response(context.request()?, &tag, &own, "S-CSCF is silent");
         draft.finish().ok()
     }
 

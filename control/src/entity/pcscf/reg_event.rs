@@ -309,7 +309,7 @@ impl Pcscf {
         complete(actions, &mut draft, key, &asserted, subscription.lifetime);
         subscription.state = State::Asked { call_id, tag };
         subscription.version = None;
-        let timer_n = actions.config.core.t1 * TIMER_N;
+        let timer_n = actions.config.core.t1() * TIMER_N;
         subscription.restart_timer(actions, key, timer_n);
         let hop = NextHop::Entity(Role::Icscf);
         let branch = actions.stack.send(actions.now, Role::Pcscf, draft, hop);
@@ -439,7 +439,7 @@ impl Pcscf {
             State::Asked { .. } | State::Ending(_) => self.drop_subscription(actions, key),
             State::Active(dialog) if idle => {
                 subscription.state = State::Ending(dialog);
-                let timer_n = actions.config.core.t1 * TIMER_N;
+                let timer_n = actions.config.core.t1() * TIMER_N;
                 subscription.restart_timer(actions, key, timer_n);
                 let identity = subscription.identity.clone();
                 self.subscriptions.by_identity.remove(&identity);

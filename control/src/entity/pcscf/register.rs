@@ -191,7 +191,7 @@ impl Pcscf {
     /// Ends a registration. Within dialogs the UE can be reached for a while: it is told of the end
     /// by NOTIFY (TS 24.229 5.2.5).
     pub(super) fn forget(&mut self, actions: &mut Actions<'_>, key: RegistrationKey) {
-        let until = actions.now + actions.config.gm.t1 * DEPARTURE;
+        let until = actions.now + actions.config.gm.t1() * DEPARTURE;
         if let Some(gone) = self.registrations.depart(actions.now, key, until) {
             actions.cancel_timer(gone.timer);
             actions.journal.remove(Kind::Registration, key.0);

@@ -199,7 +199,9 @@ impl Scscf {
             return self.proxy.reject(actions, id, status, "");
         }
         let group = context.state.remaining.remove(0);
-        let request = context.request.clone();
+        let Some(request) = context.request().cloned() else {
+            return;
+        };
         let mut sent = false;
         for binding in group.iter().take(BRANCHES_MAX) {
             let draft = towards(actions, &request, binding);

@@ -37,7 +37,7 @@ pub enum Due {
 impl Retransmission {
     /// Of a 2xx to INVITE sent at `now`, until the ACK.
     pub fn of_success(now: Instant, timers: Timers, response: Message) -> Self {
-        Self::new(now, timers, response, timers.t2)
+        Self::new(now, timers, response, timers.t2())
     }
 
     /// Of a reliable provisional response sent at `now`, until the PRACK.
@@ -48,9 +48,9 @@ impl Retransmission {
     fn new(now: Instant, timers: Timers, response: Message, interval_max: Duration) -> Self {
         Self {
             response,
-            interval: timers.t1,
+            interval: timers.t1(),
             interval_max,
-            next: now + timers.t1,
+            next: now + timers.t1(),
             end: now + timers.t1_64(),
         }
     }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use base::Instant;
+use base::{Instant, SlabId};
 
-use super::key::{Match, client_key};
+use super::key::Match;
 use super::layer::{Owner, Running};
-use super::slab::Id;
-use super::timers::{TimerKind, Timers};
+use super::timers::TimerKind;
 use super::{ClientId, Error, Hop, Kind, Layer, Origin, Output, ServerId, server};
 use crate::{Draft, HeaderName, Invalid, Message, Why};
 
@@ -148,15 +147,18 @@ pub(super) struct Client<H, U> {
     pub(super) kind: Kind,
     pub(super) state: ClientState,
     pub(super) hop: H,
-    pub(super) timers: Timers,
-    pub(super) reliable: bool,
     pub(super) matched: Match,
     /// `None` for a CANCEL of the layer's own, of which the user hears nothing.
     pub(super) context: Option<U>,
-    /// Until a final response.
-    pub(super) request: Option<Message>,
     /// After a 300-699 to INVITE.
     pub(super) ack: Option<Message>,
+    /// None once it only lingers.
+    pub(super) active: Option<Box<Active>>,
+}
+
+/// What a client transaction has until a final response.
+pub(super) struct Active {
+    pub(super) request: Message,
     pub(super) cancel: Cancel,
     /// Last interval of Timer A or E.
     pub(super) interval: Duration,
@@ -179,18 +181,18 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         hop: H,
         request: Message,
         context: Option<U>,
-    ) -> Result<Id, Error> {
+    ) -> Result<SlabId, Error> {
         let matched = if hop.is_local() {
             Match::Peer(None)
         } else {
-            let key = client_key(&request)?;
+            let matched = self.keys.client(&request)?;
             if request.method() != Some(&request.cseq()?.method) {
                 return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
             }
-            if self.index.contains_key(&key) {
+            if self.find(&matched).is_some() {
                 return Err(Error::Duplicate);
             }
-            Match::Key(key)
+            matched
         };
         let (timers, reliable) = (hop.timers(), hop.is_reliable());
         let state = ClientState::initial(kind);
@@ -198,25 +200,25 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             kind,
             state,
             hop: hop.clone(),
-            timers,
-            reliable,
-            matched: matched.clone(),
+            matched,
             context,
-            request: Some(request.clone()),
             ack: None,
-            cancel: Cancel::None,
-            interval: timers.t1,
-            running: Running::default(),
+            active: Some(Box::new(Active {
+                request: request.clone(),
+                cancel: Cancel::None,
+                interval: timers.t1(),
+                running: Running::default(),
+            })),
         });
         self.client_counts[state as usize] += 1;
         self.counters.clients_made += 1;
         if !reliable {
-            self.set_client_timer(now + timers.t1, id, TimerKind::Retransmit);
+            self.set_client_timer(now + timers.t1(), id, TimerKind::Retransmit);
         }
         self.set_client_timer(now + timers.t1_64(), id, TimerKind::Deadline);
         let (client, message) = (ClientId(id), request);
         self.outputs.push_back(match matched {
-            Match::Key(key) => {
+            Match::Key { key, .. } => {
                 self.index.insert(key, id);
                 Output::Transmit {
                     hop,
@@ -237,11 +239,11 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     pub(super) fn client_event(
         &mut self,
         now: Instant,
-        id: Id,
+        id: SlabId,
         event: Event,
         response: Option<&Message>,
     ) -> bool {
-        let Some(client) = self.clients.find(id) else {
+        let Some(client) = self.clients.get(id) else {
             return false;
         };
         let (next, actions) = step(client.kind, client.state, event);
@@ -252,8 +254,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         actions.contains(&Action::Deliver)
     }
 
-    fn client_act(&mut self, now: Instant, id: Id, action: Action, response: Option<&Message>) {
-        let Some(client) = self.clients.find_mut(id) else {
+    fn client_act(&mut self, now: Instant, id: SlabId, action: Action, response: Option<&Message>) {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         let context = client.context.clone();
@@ -261,7 +263,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             Action::Deliver => None,
             Action::Resend => {
                 self.counters.requests_resent += 1;
-                client.request.clone()
+                client.active.as_ref().map(|active| active.request.clone())
             }
             Action::Ack if client.hop.is_local() => {
                 if let Some(server) = client.matched.peer() {
@@ -271,8 +273,9 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             }
             Action::Ack => {
                 // A response whose To cannot be copied gets no ACK; its sender ends by Timer H.
-                let ack = client.request.as_ref().zip(response);
-                client.ack = ack.and_then(|(invite, last)| Draft::ack(invite, last).finish().ok());
+                let ack = client.active.as_ref().zip(response);
+                let ack = ack.map(|(active, last)| Draft::ack(&active.request, last).finish());
+                client.ack = ack.and_then(Result::ok);
                 client.ack.clone()
             }
             Action::AckAgain => client.ack.clone(),
@@ -299,7 +302,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             }
         };
         self.outputs
-            .extend(message.zip(self.clients.find(id)).map(|(message, client)| {
+            .extend(message.zip(self.clients.get(id)).map(|(message, client)| {
                 let origin = Origin::Client(ClientId(id));
                 Output::Transmit {
                     hop: client.hop.clone(),
@@ -309,8 +312,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             }));
     }
 
-    fn client_enter(&mut self, now: Instant, id: Id, next: ClientState) {
-        let Some(client) = self.clients.find_mut(id) else {
+    fn client_enter(&mut self, now: Instant, id: SlabId, next: ClientState) {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
         if client.state == next {
@@ -318,13 +321,14 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
         self.client_counts[client.state as usize] -= 1;
         client.state = next;
+        let timers = client.hop.timers();
         let wait = match (client.kind, next) {
             // Timer M.
-            (_, ClientState::Accepted) => client.timers.t1_64(),
-            (_, ClientState::Completed) if client.reliable => Duration::ZERO,
+            (_, ClientState::Accepted) => timers.t1_64(),
+            (_, ClientState::Completed) if client.hop.is_reliable() => Duration::ZERO,
             // Timers D and K.
-            (Kind::Invite, ClientState::Completed) => client.timers.t1_64().max(TIMER_D_MIN),
-            (Kind::NonInvite, ClientState::Completed) => client.timers.t4,
+            (Kind::Invite, ClientState::Completed) => timers.t1_64().max(TIMER_D_MIN),
+            (Kind::NonInvite, ClientState::Completed) => timers.t4(),
             _ => Duration::ZERO,
         };
         let stopped: &[TimerKind] = match (client.kind, next) {
@@ -335,25 +339,26 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             }
             _ => &TimerKind::ALL,
         };
-        for &kind in stopped {
-            if let Some(timer) = client.running[kind as usize].take() {
-                self.timers.cancel(timer);
+        if let Some(active) = &mut client.active {
+            for &kind in stopped {
+                if let Some(timer) = active.running[kind as usize].take() {
+                    self.timers.cancel(timer);
+                }
             }
         }
         if !next.is_pending() {
-            client.request = None;
-            client.cancel = Cancel::None;
+            client.active = None;
         }
         if next == ClientState::Terminated || (!next.is_pending() && wait.is_zero()) {
             return self.end_client(id);
         }
         self.client_counts[next as usize] += 1;
         if !next.is_pending() {
-            self.set_client_timer(now + wait, id, TimerKind::Deadline);
+            self.lingering.add(now, wait, Owner::Client(id));
         }
     }
 
-    fn end_client(&mut self, id: Id) {
+    fn end_client(&mut self, id: SlabId) {
         let Some(client) = self.clients.remove(id) else {
             return;
         };
@@ -370,19 +375,23 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    pub(super) fn client_timer(&mut self, now: Instant, id: Id, kind: TimerKind) {
-        let Some(client) = self.clients.find_mut(id) else {
+    pub(super) fn client_timer(&mut self, now: Instant, id: SlabId, kind: TimerKind) {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        client.running[kind as usize] = None;
+        let Some(active) = &mut client.active else {
+            return;
+        };
+        active.running[kind as usize] = None;
         match kind {
             TimerKind::Retransmit => {
-                client.interval = match (client.kind, client.state) {
-                    (Kind::Invite, _) => client.interval.saturating_mul(2),
-                    (_, ClientState::Proceeding) => client.timers.t2,
-                    _ => client.interval.saturating_mul(2).min(client.timers.t2),
+                let (doubled, t2) = (active.interval.saturating_mul(2), client.hop.timers().t2());
+                active.interval = match (client.kind, client.state) {
+                    (Kind::Invite, _) => doubled,
+                    (_, ClientState::Proceeding) => t2,
+                    _ => doubled.min(t2),
                 };
-                let next = now + client.interval;
+                let next = now + active.interval;
                 self.client_event(now, id, Event::Retransmit, None);
                 self.set_client_timer(next, id, TimerKind::Retransmit);
             }
@@ -398,23 +407,26 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Sends the CANCEL that waits, if one does, and starts the time the INVITE has left (RFC 3261
     /// 9.1).
-    pub(super) fn flush_cancel(&mut self, now: Instant, id: Id) {
-        let Some(client) = self.clients.find_mut(id) else {
+    pub(super) fn flush_cancel(&mut self, now: Instant, id: SlabId) {
+        let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        let Cancel::Deferred(cancel) = std::mem::replace(&mut client.cancel, Cancel::None) else {
+        let Some(active) = &mut client.active else {
             return;
         };
-        client.cancel = Cancel::Sent;
-        let (hop, expiry) = (client.hop.clone(), now + client.timers.t1_64());
+        let Cancel::Deferred(cancel) = &mut active.cancel else {
+            return;
+        };
+        let cancel = cancel.take();
+        active.cancel = Cancel::Sent;
+        let (hop, expiry) = (client.hop.clone(), now + client.hop.timers().t1_64());
         let peer = client.matched.peer();
         if let Some(cancel) = cancel {
             // The branch was unique, so this cannot be a duplicate; and a CANCEL is as valid as its
             // INVITE.
             let started = self.start_client(now, Kind::NonInvite, hop, cancel, None);
             self.cancels += usize::from(started.is_ok());
-        } else if let Some((peer, server)) = peer.and_then(|id| Some((id, self.servers.find(id)?)))
-        {
+        } else if let Some((peer, server)) = peer.and_then(|id| Some((id, self.servers.get(id)?))) {
             let (server, context) = (ServerId(peer), server.context.clone());
             self.outputs
                 .push_back(Output::Cancelled { server, context });
@@ -422,11 +434,17 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         self.set_client_timer(expiry, id, TimerKind::Cancel);
     }
 
-    fn set_client_timer(&mut self, at: Instant, id: Id, kind: TimerKind) {
-        if let Some(client) = self.clients.find_mut(id) {
+    fn set_client_timer(&mut self, at: Instant, id: SlabId, kind: TimerKind) {
+        let client = self.clients.get_mut(id);
+        if let Some(active) = client.and_then(|client| client.active.as_mut()) {
             let timer = self.timers.set(at, (Owner::Client(id), kind));
-            client.running[kind as usize] = Some(timer);
+            active.running[kind as usize] = Some(timer);
         }
+    }
+
+    /// A client transaction has lingered long enough.
+    pub(super) fn client_lingered(&mut self, now: Instant, id: SlabId) {
+        self.client_event(now, id, Event::Deadline, None);
     }
 }
 

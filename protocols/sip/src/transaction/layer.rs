@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use base::{Entropy, Instant, TimerId, TimerQueue};
+use base::{Entropy, Instant, Slab, SlabId, TimerId, TimerQueue};
 
 use super::client::{self, Cancel, Client, ClientState};
-use super::key::{Index, Match, Seed, client_key, server_key};
+use super::key::{Index, Keys, Match};
+use super::lingering::Lingering;
 use super::server::{self, Server, ServerState};
-use super::slab::{Id, Slab};
 use super::timers::TimerKind;
 use super::{
     Cancelled, ClientId, Config, Counters, Error, Hop, Kind, Origin, Output, Received, Refusal,
@@ -24,8 +24,10 @@ pub struct Layer<H, U> {
     pub(super) config: Config,
     pub(super) clients: Slab<Client<H, U>>,
     pub(super) servers: Slab<Server<H, U>>,
+    pub(super) keys: Keys,
     pub(super) index: Index,
     pub(super) timers: TimerQueue<(Owner, TimerKind)>,
+    pub(super) lingering: Lingering,
     pub(super) outputs: VecDeque<Output<H, U>>,
     pub(super) counters: Counters,
     pub(super) client_counts: [usize; ClientState::ALL.len()],
@@ -39,8 +41,8 @@ pub(super) type Running = [Option<TimerId>; TimerKind::ALL.len()];
 /// Whose timer it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Owner {
-    Client(Id),
-    Server(Id),
+    Client(SlabId),
+    Server(SlabId),
 }
 
 impl<H: Hop, U: Clone> Layer<H, U> {
@@ -50,8 +52,10 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             config,
             clients: Slab::new(),
             servers: Slab::new(),
-            index: Index::with_hasher(Seed::new(entropy)),
+            keys: Keys::new(entropy),
+            index: Index::default(),
             timers: TimerQueue::new(),
+            lingering: Lingering::default(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             client_counts: [0; ClientState::ALL.len()],
@@ -109,11 +113,11 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             return Received::Refused { message, why };
         }
         // It may have been given up meanwhile.
-        if self.clients.find(client.0).is_none() {
+        if self.clients.get(client.0).is_none() {
             return Received::Absorbed;
         }
         let server = self.start_server(now, hop, &message, Match::Peer(Some(client.0)));
-        if let Some(client) = self.clients.find_mut(client.0) {
+        if let Some(client) = self.clients.get_mut(client.0) {
             client.matched = Match::Peer(Some(server));
         }
         let server = ServerId(server);
@@ -123,8 +127,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     /// True for a request that belongs to a server transaction there is: a retransmission.
     pub fn has_server(&self, request: &Message) -> bool {
         let method = request.method();
-        let key = method.and_then(|method| server_key(request, method).ok());
-        key.is_some_and(|key| self.index.contains_key(&key))
+        let matched = method.and_then(|method| self.keys.server(request, method).ok());
+        matched.is_some_and(|matched| self.find(&matched).is_some())
     }
 
     /// Sends a response of the user's.
@@ -136,7 +140,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     /// `Gone`, `Answered`, `Provisional`; `Misuse` when `response` is a request.
     pub fn respond(&mut self, now: Instant, id: ServerId, response: Message) -> Result<(), Error> {
         let status = response.status().ok_or(Error::Misuse)?;
-        let server = self.servers.find(id.0).ok_or(Error::Gone)?;
+        let server = self.servers.get(id.0).ok_or(Error::Gone)?;
         let event = match status {
             100..200 => server::Event::Provisional,
             200..300 => server::Event::Success,
@@ -144,7 +148,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         };
         let silent = server.kind == Kind::NonInvite && status == 408;
         if server.kind == Kind::NonInvite && event == server::Event::Provisional {
-            let early = server.state == ServerState::Trying && !server.reliable;
+            let early = server.state == ServerState::Trying && !server.hop.is_reliable();
             if status != 100 || early {
                 return Err(Error::Provisional);
             }
@@ -197,25 +201,26 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         id: ClientId,
         headers: &[(HeaderName, &str)],
     ) -> Result<Cancelled, Error> {
-        let Some(client) = self.clients.find_mut(id.0) else {
+        let Some(client) = self.clients.get_mut(id.0) else {
             return Ok(Cancelled::Ignored);
         };
-        let cancellable = client.kind == Kind::Invite
-            && client.state.is_pending()
-            && matches!(client.cancel, Cancel::None);
-        let Some(request) = client.request.as_ref().filter(|_| cancellable) else {
+        let cancellable = client.kind == Kind::Invite && client.state.is_pending();
+        let Some(active) = client.active.as_mut().filter(|_| cancellable) else {
             return Ok(Cancelled::Ignored);
         };
+        if !matches!(active.cancel, Cancel::None) {
+            return Ok(Cancelled::Ignored);
+        }
         let cancel = if client.hop.is_local() {
             None
         } else {
-            let mut draft = Draft::cancel(request);
+            let mut draft = Draft::cancel(&active.request);
             for (name, value) in headers {
                 draft.append(*name, value);
             }
             Some(draft.finish()?)
         };
-        client.cancel = Cancel::Deferred(cancel);
+        active.cancel = Cancel::Deferred(cancel);
         if client.state == ClientState::Calling {
             return Ok(Cancelled::Deferred);
         }
@@ -258,7 +263,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             .clients
             .iter()
             .filter(|(_, client)| client.state.is_pending());
-        let failed: Vec<Id> = pending
+        let failed: Vec<SlabId> = pending
             .filter(|(_, client)| lost(&client.hop))
             .map(|(id, _)| id)
             .collect();
@@ -270,19 +275,26 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     /// Lets the timers act that are due, at most [`TIMERS_PER_CALL_MAX`] of them.
     pub fn handle_timeout(&mut self, now: Instant) {
         for _ in 0..TIMERS_PER_CALL_MAX {
-            let Some((owner, kind)) = self.timers.pop_due(now) else {
-                return;
-            };
-            match owner {
-                Owner::Client(id) => self.client_timer(now, id, kind),
-                Owner::Server(id) => self.server_timer(now, id, kind),
+            match self.timers.pop_due(now) {
+                Some((Owner::Client(id), kind)) => self.client_timer(now, id, kind),
+                Some((Owner::Server(id), kind)) => self.server_timer(now, id, kind),
+                None => match self.lingering.pop_due(now) {
+                    Some(Owner::Client(id)) => self.client_lingered(now, id),
+                    Some(Owner::Server(id)) => self.server_lingered(now, id),
+                    None => return,
+                },
             }
         }
     }
 
     /// When to call [`Layer::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.timers.next_timeout()
+        let lingering = self.lingering.next_timeout();
+        self.timers
+            .next_timeout()
+            .into_iter()
+            .chain(lingering)
+            .min()
     }
 
     /// What is to be done next.
@@ -292,7 +304,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Attaches something to a server transaction, replacing what was there; false when it is over.
     pub fn set_server_context(&mut self, id: ServerId, context: U) -> bool {
-        let server = self.servers.find_mut(id.0);
+        let server = self.servers.get_mut(id.0);
         server
             .map(|server| server.context = Some(context))
             .is_some()
@@ -300,27 +312,27 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// What was attached to a server transaction.
     pub fn server_context(&self, id: ServerId) -> Option<&U> {
-        self.servers.find(id.0)?.context.as_ref()
+        self.servers.get(id.0)?.context.as_ref()
     }
 
     /// The request of a server transaction, until it has a final response.
     pub fn server_request(&self, id: ServerId) -> Option<&Message> {
-        self.servers.find(id.0)?.request.as_ref()
+        self.servers.get(id.0)?.active.as_ref()?.request.as_ref()
     }
 
     /// Where the responses of a server transaction go.
     pub fn server_hop(&self, id: ServerId) -> Option<&H> {
-        Some(&self.servers.find(id.0)?.hop)
+        Some(&self.servers.get(id.0)?.hop)
     }
 
     /// State of a server transaction, `None` when it is over.
     pub fn server_state(&self, id: ServerId) -> Option<ServerState> {
-        Some(self.servers.find(id.0)?.state)
+        Some(self.servers.get(id.0)?.state)
     }
 
     /// Attaches something else to a client transaction; false when it is over.
     pub fn set_client_context(&mut self, id: ClientId, context: U) -> bool {
-        let client = self.clients.find_mut(id.0);
+        let client = self.clients.get_mut(id.0);
         client
             .map(|client| client.context = Some(context))
             .is_some()
@@ -328,22 +340,22 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// What was attached to a client transaction.
     pub fn client_context(&self, id: ClientId) -> Option<&U> {
-        self.clients.find(id.0)?.context.as_ref()
+        self.clients.get(id.0)?.context.as_ref()
     }
 
     /// The request of a client transaction, until it has a final response.
     pub fn client_request(&self, id: ClientId) -> Option<&Message> {
-        self.clients.find(id.0)?.request.as_ref()
+        Some(&self.clients.get(id.0)?.active.as_ref()?.request)
     }
 
     /// Where a client transaction sends.
     pub fn client_hop(&self, id: ClientId) -> Option<&H> {
-        Some(&self.clients.find(id.0)?.hop)
+        Some(&self.clients.get(id.0)?.hop)
     }
 
     /// State of a client transaction, `None` when it is over.
     pub fn client_state(&self, id: ClientId) -> Option<ClientState> {
-        Some(self.clients.find(id.0)?.state)
+        Some(self.clients.get(id.0)?.state)
     }
 
     /// Client transactions in this state.
@@ -368,7 +380,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Timers that run.
     pub fn timers_len(&self) -> usize {
-        self.timers.len()
+        self.timers.len() + self.lingering.len()
     }
 
     /// Totals since the start.
@@ -386,8 +398,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         if message.cseq()?.method != *method {
             return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
         }
-        let key = server_key(message, method)?;
-        if let Some(&id) = self.index.get(&key) {
+        let matched = self.keys.server(message, method)?;
+        if let Some(id) = self.find(&matched) {
             self.counters.requests_again += 1;
             self.server_event(now, id, server::Event::Request, None);
             return Ok(Received::Absorbed);
@@ -401,13 +413,11 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
         let invite = match method {
             Method::Cancel => self
-                .index
-                .get(&server_key(message, &Method::Invite)?)
-                .copied()
+                .find(&self.keys.server(message, &Method::Invite)?)
                 .filter(|&id| self.is_from_client(id, &hop)),
             _ => None,
         };
-        let server = ServerId(self.start_server(now, hop, message, Match::Key(key)));
+        let server = ServerId(self.start_server(now, hop, message, matched));
         let message = message.clone();
         Ok(if matches!(message.method(), Some(Method::Cancel)) {
             Received::Cancel {
@@ -429,11 +439,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         if message.cseq()?.method != Method::Ack {
             return Err(Invalid::header(HeaderName::CSeq, Why::Mismatch).into());
         }
-        let key = server_key(message, &Method::Invite)?;
         let found = self
-            .index
-            .get(&key)
-            .copied()
+            .find(&self.keys.server(message, &Method::Invite)?)
             .filter(|&id| self.is_ack_of(id, message) && self.is_from_client(id, hop));
         let Some(id) = found else {
             return Ok(Received::Ack {
@@ -453,20 +460,25 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Without the magic cookie the To tag of the ACK must be that of the response (RFC 3261
     /// 17.2.3).
-    fn is_ack_of(&self, id: Id, ack: &Message) -> bool {
-        self.servers.find(id).is_some_and(|server| {
+    fn is_ack_of(&self, id: SlabId, ack: &Message) -> bool {
+        self.servers.get(id).is_some_and(|server| {
             let sent = server.response.as_ref().and_then(Message::to_tag);
             !server.matched.is_2543() || sent == ack.to_tag()
         })
     }
 
-    fn is_from_client(&self, id: Id, hop: &H) -> bool {
-        let server = self.servers.find(id);
+    /// The transaction whose messages say the same.
+    pub(super) fn find(&self, matched: &Match) -> Option<SlabId> {
+        self.index.get(matched.key()?).copied()
+    }
+
+    fn is_from_client(&self, id: SlabId, hop: &H) -> bool {
+        let server = self.servers.get(id);
         server.is_some_and(|server| server.hop.is_peer(hop))
     }
 
-    fn is_from_server(&self, id: Id, hop: &H) -> bool {
-        let client = self.clients.find(id);
+    fn is_from_server(&self, id: SlabId, hop: &H) -> bool {
+        let client = self.clients.get(id);
         client.is_some_and(|client| client.hop.is_peer(hop))
     }
 
@@ -476,8 +488,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         hop: &H,
         message: &Message,
     ) -> Result<Received<U>, Refusal> {
-        let key = client_key(message)?;
-        let found = self.index.get(&key).copied();
+        let found = self.find(&self.keys.client(message)?);
         let Some(id) = found.filter(|&id| self.is_from_server(id, hop)) else {
             self.counters.responses_stray += 1;
             return Ok(Received::StrayResponse {
@@ -488,13 +499,13 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     }
 
     /// Hands a response to a client transaction.
-    fn deliver(&mut self, now: Instant, id: Id, message: Message) -> Received<U> {
+    fn deliver(&mut self, now: Instant, id: SlabId, message: Message) -> Received<U> {
         let event = match message.status().unwrap_or_default() {
             100..200 => client::Event::Provisional,
             200..300 => client::Event::Success,
             _ => client::Event::Failure,
         };
-        let client = self.clients.find(id);
+        let client = self.clients.get(id);
         let context = client.and_then(|client| client.context.clone());
         if !self.client_event(now, id, event, Some(&message)) {
             self.counters.responses_again += 1;

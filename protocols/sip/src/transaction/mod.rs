@@ -18,12 +18,14 @@
 mod client;
 mod key;
 mod layer;
+mod lingering;
 mod server;
-mod slab;
 mod timers;
 
 use std::fmt;
 use std::time::Duration;
+
+use base::SlabId;
 
 use crate::header::Transport;
 use crate::{EditError, Invalid, Message};
@@ -91,11 +93,11 @@ pub const TIMERS_PER_CALL_MAX: usize = 4096;
 
 /// Names a client transaction; stale after its end, and then harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(slab::Id);
+pub struct ClientId(SlabId);
 
 /// Names a server transaction; stale after its end, and then harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServerId(slab::Id);
+pub struct ServerId(SlabId);
 
 /// Who sent a message: given back with it so that a failure of the transport finds its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use base::Instant;
+use base::{Instant, SlabId};
 
 use super::key::Match;
 use super::layer::{Owner, Running};
-use super::slab::Id;
-use super::timers::{TimerKind, Timers};
+use super::timers::TimerKind;
 use super::{ClientId, Hop, Kind, Layer, Origin, Output, ServerId};
 use crate::{Message, Method};
 
@@ -146,13 +145,17 @@ pub(super) struct Server<H, U> {
     pub(super) kind: Kind,
     pub(super) state: ServerState,
     pub(super) hop: H,
-    pub(super) timers: Timers,
-    pub(super) reliable: bool,
     pub(super) matched: Match,
     pub(super) context: Option<U>,
+    pub(super) response: Option<Message>,
+    /// None once it only lingers.
+    pub(super) active: Option<Box<Active>>,
+}
+
+/// What a server transaction has that does not only wait for its end.
+pub(super) struct Active {
     /// Until a final response.
     pub(super) request: Option<Message>,
-    pub(super) response: Option<Message>,
     /// Last interval of Timer G.
     pub(super) interval: Duration,
     pub(super) running: Running,
@@ -165,27 +168,27 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         hop: H,
         request: &Message,
         matched: Match,
-    ) -> Id {
+    ) -> SlabId {
         let kind = match request.method() {
             Some(Method::Invite) => Kind::Invite,
             _ => Kind::NonInvite,
         };
-        let (timers, reliable) = (hop.timers(), hop.is_reliable());
+        let timers = hop.timers();
         let state = ServerState::initial(kind);
         let id = self.servers.insert(Server {
             kind,
             state,
             hop,
-            timers,
-            reliable,
-            matched: matched.clone(),
+            matched,
             context: None,
-            request: Some(request.clone()),
             response: None,
-            interval: timers.t1,
-            running: Running::default(),
+            active: Some(Box::new(Active {
+                request: Some(request.clone()),
+                interval: timers.t1(),
+                running: Running::default(),
+            })),
         });
-        if let Match::Key(key) = matched {
+        if let Match::Key { key, .. } = matched {
             self.index.insert(key, id);
         }
         self.server_counts[state as usize] += 1;
@@ -209,18 +212,21 @@ impl<H: Hop, U: Clone> Layer<H, U> {
     pub(super) fn server_event(
         &mut self,
         now: Instant,
-        id: Id,
+        id: SlabId,
         event: Event,
         response: Option<Message>,
     ) -> bool {
-        let Some(server) = self.servers.find_mut(id) else {
+        let Some(server) = self.servers.get_mut(id) else {
             return false;
         };
         let (next, actions) = step(server.kind, server.state, event);
         let user_answers = actions.contains(&Action::Send);
         if user_answers {
             server.response = response;
-            if let Some(timer) = server.running[TimerKind::Trying as usize].take() {
+            let active = server.active.as_mut();
+            if let Some(timer) =
+                active.and_then(|active| active.running[TimerKind::Trying as usize].take())
+            {
                 self.timers.cancel(timer);
             }
         }
@@ -234,8 +240,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// A 2xx to INVITE is not sent again from here (RFC 6026 7.1): for 64·T1 it would only take up
     /// room. Without the magic cookie its To tag tells whose an ACK is.
-    fn forget_success(&mut self, id: Id) {
-        if let Some(server) = self.servers.find_mut(id)
+    fn forget_success(&mut self, id: SlabId) {
+        if let Some(server) = self.servers.get_mut(id)
             && server.state == ServerState::Accepted
             && !server.matched.is_2543()
         {
@@ -243,8 +249,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    fn server_act(&mut self, id: Id, action: Action) {
-        let Some(server) = self.servers.find_mut(id) else {
+    fn server_act(&mut self, id: SlabId, action: Action) {
+        let Some(server) = self.servers.get_mut(id) else {
             return;
         };
         match action {
@@ -255,7 +261,11 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             }
             Action::SendTrying => {
                 let trying = |request: &Message| request.response(100, "").finish().ok();
-                server.response = server.request.as_ref().and_then(trying);
+                let request = server
+                    .active
+                    .as_ref()
+                    .and_then(|active| active.request.as_ref());
+                server.response = request.and_then(trying);
             }
             Action::AckMissing => {
                 self.counters.acks_missing += 1;
@@ -292,8 +302,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         });
     }
 
-    fn server_enter(&mut self, now: Instant, id: Id, next: ServerState) {
-        let Some(server) = self.servers.find_mut(id) else {
+    fn server_enter(&mut self, now: Instant, id: SlabId, next: ServerState) {
+        let Some(server) = self.servers.get_mut(id) else {
             return;
         };
         if server.state == next {
@@ -301,40 +311,44 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
         self.server_counts[server.state as usize] -= 1;
         server.state = next;
+        let (timers, reliable) = (server.hop.timers(), server.hop.is_reliable());
         let wait = match (server.kind, next) {
             // Timers L and H.
-            (_, ServerState::Accepted) => server.timers.t1_64(),
-            (Kind::Invite, ServerState::Completed) => server.timers.t1_64(),
+            (_, ServerState::Accepted) => timers.t1_64(),
+            (Kind::Invite, ServerState::Completed) => timers.t1_64(),
             // Timer J.
-            (Kind::NonInvite, ServerState::Completed) if !server.reliable => server.timers.t1_64(),
+            (Kind::NonInvite, ServerState::Completed) if !reliable => timers.t1_64(),
             // Timer I.
-            (_, ServerState::Confirmed) if !server.reliable => server.timers.t4,
+            (_, ServerState::Confirmed) if !reliable => timers.t4(),
             _ => Duration::ZERO,
         };
-        let running = std::mem::take(&mut server.running);
-        for timer in running.into_iter().flatten() {
-            self.timers.cancel(timer);
+        if let Some(active) = &mut server.active {
+            for timer in std::mem::take(&mut active.running).into_iter().flatten() {
+                self.timers.cancel(timer);
+            }
         }
-        if !next.is_pending() {
-            server.request = None;
-        }
-        if next == ServerState::Terminated || (!next.is_pending() && wait.is_zero()) {
+        let ends = next == ServerState::Terminated || (!next.is_pending() && wait.is_zero());
+        if ends {
             return self.end_server(id);
         }
         self.server_counts[next as usize] += 1;
         if next.is_pending() {
             return;
         }
-        let retransmits =
-            server.kind == Kind::Invite && next == ServerState::Completed && !server.reliable;
-        let retransmit = now + server.interval;
+        if (server.kind, next) != (Kind::Invite, ServerState::Completed) {
+            server.active = None;
+            return self.lingering.add(now, wait, Owner::Server(id));
+        }
+        if let Some(active) = &mut server.active {
+            active.request = None;
+        }
         self.set_server_timer(now + wait, id, TimerKind::Deadline);
-        if retransmits {
-            self.set_server_timer(retransmit, id, TimerKind::Retransmit);
+        if !reliable {
+            self.set_server_timer(now + timers.t1(), id, TimerKind::Retransmit);
         }
     }
 
-    fn end_server(&mut self, id: Id) {
+    fn end_server(&mut self, id: SlabId) {
         if let Some(server) = self.servers.remove(id) {
             if let Some(key) = server.matched.key() {
                 self.index.remove(key);
@@ -345,15 +359,19 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    pub(super) fn server_timer(&mut self, now: Instant, id: Id, kind: TimerKind) {
-        let Some(server) = self.servers.find_mut(id) else {
+    pub(super) fn server_timer(&mut self, now: Instant, id: SlabId, kind: TimerKind) {
+        let Some(server) = self.servers.get_mut(id) else {
             return;
         };
-        server.running[kind as usize] = None;
+        let Some(active) = &mut server.active else {
+            return;
+        };
+        active.running[kind as usize] = None;
         match kind {
             TimerKind::Retransmit => {
-                server.interval = server.interval.saturating_mul(2).min(server.timers.t2);
-                let next = now + server.interval;
+                let interval = active.interval.saturating_mul(2);
+                active.interval = interval.min(server.hop.timers().t2());
+                let next = now + active.interval;
                 self.server_event(now, id, Event::Retransmit, None);
                 self.set_server_timer(next, id, TimerKind::Retransmit);
             }
@@ -367,10 +385,16 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
     }
 
-    fn set_server_timer(&mut self, at: Instant, id: Id, kind: TimerKind) {
-        if let Some(server) = self.servers.find_mut(id) {
+    fn set_server_timer(&mut self, at: Instant, id: SlabId, kind: TimerKind) {
+        let server = self.servers.get_mut(id);
+        if let Some(active) = server.and_then(|server| server.active.as_mut()) {
             let timer = self.timers.set(at, (Owner::Server(id), kind));
-            server.running[kind as usize] = Some(timer);
+            active.running[kind as usize] = Some(timer);
         }
+    }
+
+    /// A server transaction has lingered long enough.
+    pub(super) fn server_lingered(&mut self, now: Instant, id: SlabId) {
+        self.server_event(now, id, Event::Deadline, None);
     }
 }
