@@ -1,15 +1,17 @@
 //! A wide corpus of random messages, versions 1 to 3, that Erlang/OTP's megaco application makes in
 //! pretty text, compact text and BER: read, encoded again, and judged by OTP.
 
+#[path = "otp/corpus.rs"]
+mod corpus;
 #[path = "otp/mod.rs"]
 mod otp;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
-use h248::binary::{self, Form, Layout, Level, Naming, ValueForm};
-use h248::message::{Message, Mid, Name};
+use corpus::{naming, records};
+use h248::binary::{self, Naming};
+use h248::message::{Message, Mid};
 use h248::text::{self, Style};
 
 /// Messages of a run, and where it begins: `CORPUS_COUNT` and `CORPUS_SEED` say otherwise, and
@@ -26,33 +28,6 @@ fn setting(name: &str, default: usize) -> usize {
 const PRETTY: u8 = 1;
 const COMPACT: u8 = 2;
 const BINARY: u8 = 4;
-
-/// The names of OTP's default configuration.
-fn naming() -> Naming {
-    let digits = || 0..10_u8;
-    let maps = digits().flat_map(|high| {
-        digits().map(move |low| {
-            let name = Name::new(format!("dialplan{high}{low}"));
-            (name, u16::from_be_bytes([high, low]))
-        })
-    });
-    Naming {
-        terminations: Layout::new(&[Level::new(8, Form::Digits); 3]),
-        digit_maps: maps.collect(),
-        values: ValueForm::Text,
-    }
-}
-
-/// What stands behind lengths of four octets.
-fn records(mut octets: &[u8]) -> Vec<&[u8]> {
-    let mut records = Vec::new();
-    while let Some((len, rest)) = octets.split_first_chunk::<4>() {
-        let (record, rest) = rest.split_at(u32::from_be_bytes(*len) as usize);
-        records.push(record);
-        octets = rest;
-    }
-    records
-}
 
 fn push(record: &[u8], file: &mut Vec<u8>) {
     file.extend_from_slice(&(record.len() as u32).to_be_bytes());
@@ -162,8 +137,7 @@ impl Outcome {
 
 #[test]
 fn messages_that_otp_made_once_mean_the_same_in_each_encoding() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/binary/otp_corpus.bin");
-    let outcome = Outcome::of(&fs::read(path).unwrap());
+    let outcome = Outcome::of(corpus::MADE_ONCE);
     outcome.assert_faultless();
     assert!(outcome.compared >= 20, "{}", outcome.compared);
 }
