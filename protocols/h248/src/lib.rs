@@ -7,6 +7,7 @@
 //! - [`transaction`]: at-most-once, repetition, Pending, acknowledgement (clause 8, Annex D.1).
 //! - [`transport`]: UDP and TCP (Annex D).
 //! - [`package`]: names, numbers and types of package items (clause 12).
+//! - [`digit_map`]: digit maps and how digits are matched against them (7.1.14).
 //! - [`error`]: error codes (H.248.8).
 //!
 //! ```
@@ -30,6 +31,7 @@
 //! both sides.
 
 pub mod binary;
+pub mod digit_map;
 pub mod encoding;
 pub mod error;
 pub mod message;
