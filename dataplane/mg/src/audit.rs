@@ -4,17 +4,19 @@ use base::Instant;
 use h248::error::ErrorCode;
 use h248::message::{
     AuditDescriptor, AuditReturn, AuditToken, EventsDescriptor, IndexedAudit, IndexedLocalControl,
-    IndexedMedia, IndexedStreamParms, LocalControl, MediaDescriptor, ParmValue, PropertyParm,
-    RequestId, RequestedEvent, ServiceState, Signal, SignalRequest, Statistic, StatisticValue,
-    StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, TerminationAudit,
-    TerminationState, Value,
+    IndexedMedia, IndexedStreamParms, LocalControl, MediaDescriptor, Name,
+    ObservedEventsDescriptor, ParmValue, PropertyParm, RequestId, RequestedEvent, ServiceState,
+    Signal, SignalRequest, Statistic, StatisticValue, StreamDescriptor, StreamId, StreamMode,
+    StreamParms, Streams, TerminationAudit, TerminationState, Value,
 };
 use h248::package::{Item, Type, ipdc, it};
 
+use crate::digit_maps::DigitMaps;
 use crate::error::{Result, about};
+use crate::event_processor::EventProcessor;
 use crate::plane::MediaPlane;
 use crate::port_pool::PortPool;
-use crate::profile::{Kind, Profile};
+use crate::profile::{DescriptorKind, Kind, Profile};
 use crate::root::Root;
 use crate::statistics;
 use crate::termination::Termination;
@@ -29,8 +31,12 @@ pub(crate) fn check(profile: &Profile, audit: Option<&AuditDescriptor>) -> Resul
         let unknown = match item {
             IndexedAudit::Statistics(name) => profile.find(Kind::Statistic, name).err(),
             IndexedAudit::Events { name, .. } => profile.find(Kind::Event, name).err(),
-            IndexedAudit::DigitMap(_) | IndexedAudit::EventBuffer { .. } => {
-                Some(ErrorCode::AUDITED_PROPERTY_UNKNOWN)
+            IndexedAudit::EventBuffer { name, .. } => profile.find(Kind::Event, name).err(),
+            IndexedAudit::DigitMap(_) => {
+                match profile.descriptors.contains(&DescriptorKind::DigitMap) {
+                    true => None,
+                    false => Some(ErrorCode::AUDITED_PROPERTY_UNKNOWN),
+                }
             }
             IndexedAudit::Media(media) => check_media(profile, media).err(),
             IndexedAudit::Packages(_) | IndexedAudit::Signals(_) | IndexedAudit::SignalList(_) => {
@@ -94,10 +100,22 @@ pub(crate) fn value(
                 let statistics = statistics::of(now, profile, plane, termination);
                 or_empty(token, statistics, AuditReturn::Statistics)
             }
-            AuditToken::Events => events(&termination.events),
+            AuditToken::Events => events(termination.events.descriptor()),
+            AuditToken::Signals => {
+                or_empty(token, termination.player.descriptor(), AuditReturn::Signals)
+            }
+            AuditToken::EventBuffer => {
+                let filter = termination.events.filter().clone();
+                or_empty(token, filter, AuditReturn::EventBuffer)
+            }
+            AuditToken::ObservedEvents => observed_events(&termination.events),
+            AuditToken::DigitMap => {
+                returned.extend(digit_maps(&termination.digit_maps));
+                continue;
+            }
             AuditToken::Packages => AuditReturn::Packages(profile.packages_descriptor()),
-            // Signals here are brief, so none is being played; the rest is never there.
-            _ => AuditReturn::Empty(token),
+            // What is never there.
+            AuditToken::Mux | AuditToken::Modem => AuditReturn::Empty(token),
         });
     }
     for item in &audit.items {
@@ -113,9 +131,35 @@ pub(crate) fn value(
                 returned.push(AuditReturn::Media(pick(termination.media(), asked)));
             }
             IndexedAudit::Events { name, .. } => {
-                let mut found = termination.events.clone();
+                let mut found = termination.events.descriptor().clone();
                 found.events.retain(|event| event.name == *name);
                 returned.push(events(&found));
+            }
+            IndexedAudit::EventBuffer { name, stream, .. } => {
+                let mut found = termination.events.filter().clone();
+                found.retain(|spec| {
+                    spec.name == *name && (stream.is_none() || spec.stream == *stream)
+                });
+                returned.push(or_empty(
+                    AuditToken::EventBuffer,
+                    found,
+                    AuditReturn::EventBuffer,
+                ));
+            }
+            IndexedAudit::DigitMap(name) => {
+                returned.push(digit_map(&termination.digit_maps, name));
+            }
+            IndexedAudit::Signals(asked) => {
+                let mut found = termination.player.descriptor();
+                found.retain(|playing| is_asked(playing, asked.as_ref()));
+                returned.push(or_empty(AuditToken::Signals, found, AuditReturn::Signals));
+            }
+            IndexedAudit::SignalList(id) => {
+                let mut found = termination.player.descriptor();
+                found.retain(
+                    |playing| matches!(playing, SignalRequest::List(list) if list.id == *id),
+                );
+                returned.push(or_empty(AuditToken::Signals, found, AuditReturn::Signals));
             }
             item => returned.extend(item_of_any(profile, item)),
         }
@@ -136,6 +180,10 @@ pub(crate) fn root_value(
         returned.push(match token {
             AuditToken::Media => AuditReturn::Media(media()),
             AuditToken::Events => events(&root.events),
+            AuditToken::DigitMap => {
+                returned.extend(digit_maps(&root.digit_maps));
+                continue;
+            }
             AuditToken::Packages => AuditReturn::Packages(profile.packages_descriptor()),
             _ => AuditReturn::Empty(token),
         });
@@ -143,6 +191,7 @@ pub(crate) fn root_value(
     for item in &audit.items {
         match item {
             IndexedAudit::Media(asked) => returned.push(AuditReturn::Media(pick(media(), asked))),
+            IndexedAudit::DigitMap(name) => returned.push(digit_map(&root.digit_maps, name)),
             item => returned.extend(item_of_any(profile, item)),
         }
     }
@@ -173,6 +222,47 @@ fn events(descriptor: &EventsDescriptor) -> AuditReturn {
         AuditReturn::Empty(AuditToken::Events)
     } else {
         AuditReturn::Events(descriptor.clone())
+    }
+}
+
+/// What is buffered, H.248.1 7.1.17; without the number of a request, nothing was asked for.
+fn observed_events(processor: &EventProcessor) -> AuditReturn {
+    let events = processor.buffered();
+    match processor.descriptor().request_id {
+        Some(request_id) if !events.is_empty() => {
+            AuditReturn::ObservedEvents(ObservedEventsDescriptor { request_id, events })
+        }
+        _ => AuditReturn::Empty(AuditToken::ObservedEvents),
+    }
+}
+
+/// Every digit map, at least an empty answer.
+fn digit_maps(maps: &DigitMaps) -> Vec<AuditReturn> {
+    let all: Vec<_> = maps.descriptors().map(AuditReturn::DigitMap).collect();
+    match all.is_empty() {
+        true => vec![AuditReturn::Empty(AuditToken::DigitMap)],
+        false => all,
+    }
+}
+
+fn digit_map(maps: &DigitMaps, name: &Name) -> AuditReturn {
+    let mut all = maps.descriptors();
+    let found = all.find(|descriptor| descriptor.name.as_ref() == Some(name));
+    found.map_or(
+        AuditReturn::Empty(AuditToken::DigitMap),
+        AuditReturn::DigitMap,
+    )
+}
+
+/// Whether a signal that is played is the one that an audit asks for; without one, any is.
+fn is_asked(playing: &SignalRequest, asked: Option<&SignalRequest>) -> bool {
+    match (playing, asked) {
+        (_, None) => true,
+        (SignalRequest::Signal(playing), Some(SignalRequest::Signal(asked))) => {
+            playing.name == asked.name
+        }
+        (SignalRequest::List(playing), Some(SignalRequest::List(asked))) => playing.id == asked.id,
+        _ => false,
     }
 }
 

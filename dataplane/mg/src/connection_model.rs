@@ -10,7 +10,7 @@ use h248::message::{
 };
 
 use crate::context::Context;
-use crate::detection::{Notice, heartbeat};
+use crate::detection::Notice;
 use crate::error::{Result, about, error};
 use crate::plane::{Leg, MediaPlane};
 use crate::port_pool::{PortPool, RealmIndex};
@@ -34,8 +34,11 @@ pub(crate) struct ConnectionModel {
     pub is_draining: bool,
     next_context: u32,
     next_termination: u32,
-    latch: u32,
+    /// Number of the last demand to latch.
+    pub latch: u32,
     pub heartbeats: TimerQueue<TerminationKey>,
+    /// Timers of signals and digit maps.
+    pub timers: TimerQueue<TerminationKey>,
     pub notices: VecDeque<Notice>,
     /// Events beyond [`NOTICES_MAX`].
     pub notices_lost: u64,
@@ -65,6 +68,7 @@ impl ConnectionModel {
             next_termination: 1,
             latch: 0,
             heartbeats: TimerQueue::new(),
+            timers: TimerQueue::new(),
             notices: VecDeque::new(),
             notices_lost: 0,
             directed: None,
@@ -236,6 +240,9 @@ impl ConnectionModel {
         if let Some(timer) = termination.heartbeat {
             self.heartbeats.cancel(timer);
         }
+        if let Some((_, timer)) = termination.timer {
+            self.timers.cancel(timer);
+        }
         for local in termination.reservations() {
             self.pool.closing(local);
             plane.close(local);
@@ -254,8 +261,7 @@ impl ConnectionModel {
             self.subtract(plane, key);
         }
         self.changed.clear();
-        self.root.events = Default::default();
-        self.root.silence = None;
+        self.root.forget();
         self.notices.clear();
     }
 
@@ -323,14 +329,9 @@ impl ConnectionModel {
         }
         termination.passed.add(&changes.passed);
         termination.named_at = now;
-        let before = self.terminations.get(&key);
-        let before = before.and_then(|termination| heartbeat(termination));
-        let after = heartbeat(&termination);
         self.terminations.insert(key, termination);
-        if after != before {
-            self.set_heartbeat(key);
-        }
         self.change(context);
+        self.process(key, |termination, latches| termination.settle(now, latches));
     }
 
     /// The realm that a name with CHOOSE in it asks for: `$` or `ip/$` any, `ip/2/$` the second.
@@ -378,7 +379,8 @@ impl ConnectionModel {
     }
 
     fn reserver<'a>(&'a mut self, now: Instant, plane: &'a mut dyn MediaPlane) -> Reserver<'a> {
-        Reserver::new(now, self.profile, &mut self.pool, plane, &mut self.latch)
+        let digit_maps = &self.root.digit_maps;
+        Reserver::new(now, self.profile, &mut self.pool, plane, digit_maps)
     }
 }
 

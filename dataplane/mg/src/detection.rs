@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::Instant;
-use h248::message::{
-    ContextId, ObservedEvent, ObservedEventsDescriptor, Parameter, StreamId, TerminationId,
-};
-use h248::package::{Item, adid, g, hangterm, ipnapt, it};
+use h248::message::{ContextId, ObservedEvent, ObservedEventsDescriptor, StreamId, TerminationId};
+use h248::package::{Item, adid, hangterm, it};
 
 use crate::connection_model::ConnectionModel;
+use crate::event_processor::{Happening, Observed, Occurrence};
 use crate::plane::{MediaEvent, MediaPlane};
 use crate::termination::{Termination, TerminationKey};
-use crate::time_stamp::time_stamp;
-use crate::watch::{Direction, Watch};
+use crate::tone::Tone;
+use crate::watch::{Direction, Request, Watch};
 
 /// Events to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +20,8 @@ pub(crate) struct Notice {
     pub context: ContextId,
     pub termination: TerminationId,
     pub observed: ObservedEventsDescriptor,
+    /// Events before these found no room in the event buffer.
+    pub is_after_loss: bool,
 }
 
 /// Most events waiting to be notified, for want of an MGC; beyond, they are lost.
@@ -28,41 +29,101 @@ const NOTICES_MAX: usize = 4096;
 
 impl ConnectionModel {
     /// Something happened at one of our addresses.
-    pub fn handle_event(&mut self, now: Instant, plane: &dyn MediaPlane, event: &MediaEvent) {
+    pub fn handle_event(&mut self, now: Instant, plane: &mut dyn MediaPlane, event: &MediaEvent) {
         if let MediaEvent::Closed { local, free_at } = event {
             self.pool.closed(*local, *free_at);
             return;
         }
-        let Some(key) = self.pool.owner(event.local()) else {
+        let local = event.local();
+        let Some(key) = self.pool.owner(local) else {
             return;
         };
-        match event {
-            MediaEvent::Latched { local, .. } => self.latched(now, key, *local),
-            _ => self.fell_silent(now, plane, key),
+        match *event {
+            MediaEvent::Latched { .. } => {
+                self.process(key, |termination, latches| {
+                    match termination.stream_at(local).map(|stream| stream.id) {
+                        Some(id) => termination.latched(now, latches, id),
+                        None => Vec::new(),
+                    }
+                });
+            }
+            MediaEvent::ToneStarted { code, .. } => {
+                if let Some(tone) = Tone::new(code) {
+                    self.handle_tone(now, key, local, Happening::ToneStart(tone));
+                }
+            }
+            MediaEvent::ToneEnded { code, duration, .. } => {
+                if let Some(tone) = Tone::new(code) {
+                    self.handle_tone(now, key, local, Happening::ToneEnd(tone, duration));
+                }
+            }
+            MediaEvent::Inactive { .. } => self.fell_silent(now, plane, key),
+            MediaEvent::Closed { .. } => {}
         }
+        self.connect_changed(plane);
     }
 
-    /// A stream latched: its signal is complete.
-    fn latched(&mut self, now: Instant, key: TerminationKey, local: SocketAddr) {
+    fn handle_tone(
+        &mut self,
+        now: Instant,
+        key: TerminationKey,
+        local: SocketAddr,
+        what: Happening,
+    ) {
+        self.process(key, |termination, latches| {
+            let stream = termination.stream_at(local).map(|stream| stream.id);
+            let occurrence = Occurrence {
+                stream,
+                at: now,
+                what,
+            };
+            match stream {
+                Some(_) => termination.handle(now, latches, occurrence),
+                None => Vec::new(),
+            }
+        });
+    }
+
+    /// Has a termination process something, and sees to what follows: notices, its timer, and legs
+    /// that are to be connected anew.
+    pub fn process(
+        &mut self,
+        key: TerminationKey,
+        work: impl FnOnce(&mut Termination, &mut u32) -> Vec<Observed>,
+    ) {
         let Some(termination) = self.terminations.get_mut(&key) else {
             return;
         };
-        let Some(id) = termination.stream_at(local).map(|stream| stream.id) else {
+        let before = (termination.tones(), heartbeat(termination));
+        let observed = work(termination, &mut self.latch);
+        let context = termination.context;
+        let is_changed = termination.tones() != before.0;
+        let beats_otherwise = heartbeat(termination) != before.1;
+        for observed in observed {
+            self.notify(key, observed);
+        }
+        if is_changed {
+            self.change(context);
+        }
+        if beats_otherwise {
+            self.set_heartbeat(key);
+        }
+        self.set_timer(key);
+    }
+
+    /// Sets the timer of a termination anew.
+    fn set_timer(&mut self, key: TerminationKey) {
+        let Some(termination) = self.terminations.get_mut(&key) else {
             return;
         };
-        let waited = termination.latching.len();
-        termination.latching.retain(|&waiting| waiting != id);
-        let was_asked = waited != termination.latching.len();
-        if was_asked && termination.watches.contains(&Watch::SignalCompletion) {
-            let mut event = ObservedEvent::new(g::SIGNAL_COMPLETION);
-            event.stream = Some(id);
-            let signal = format!("{}/{}", ipnapt::LATCH.package, ipnapt::LATCH.name);
-            event.parameters = vec![
-                Parameter::new(g::SIGNAL_ID, signal.as_str()),
-                Parameter::new(g::TERMINATION_METHOD, "TO"),
-            ];
-            self.notify(now, key, event);
+        let next = termination.next_timeout();
+        if termination.timer.map(|(at, _)| at) == next {
+            return;
         }
+        if let Some((_, timer)) = termination.timer.take() {
+            self.timers.cancel(timer);
+        }
+        termination.timer = next.map(|at| (at, self.timers.set(at, key)));
     }
 
     /// A termination receives nothing: whoever of its context waits for that may now have it.
@@ -75,26 +136,30 @@ impl ConnectionModel {
             .get(&silent.context)
             .map(|c| c.terminations.clone());
         for member in members.unwrap_or_default() {
-            for index in 0..self.watches_of(member).len() {
+            for index in 0..self.requests_of(member).len() {
                 let Some(stream) = self.has_stopped(now, plane, (member, index), key) else {
                     continue;
                 };
-                let watches = self.terminations.get_mut(&member).map(|t| &mut t.watches);
-                if let Some(Watch::IpStop { notified_at, .. }) =
-                    watches.and_then(|watches| watches.get_mut(index))
-                {
-                    *notified_at = Some(now);
-                }
-                let mut event = ObservedEvent::new(adid::IP_STOP);
-                event.stream = stream;
-                self.notify(now, member, event);
+                self.process(member, |termination, latches| {
+                    if let Some(request) = termination.events.request_mut(index)
+                        && let Watch::IpStop { notified_at, .. } = &mut request.watch
+                    {
+                        *notified_at = Some(now);
+                    }
+                    let occurrence = Occurrence {
+                        stream,
+                        at: now,
+                        what: Happening::Watched(adid::IP_STOP, Some(index)),
+                    };
+                    termination.handle(now, latches, occurrence)
+                });
             }
         }
     }
 
-    fn watches_of(&self, key: TerminationKey) -> &[Watch] {
+    fn requests_of(&self, key: TerminationKey) -> &[Request] {
         let termination = self.terminations.get(&key);
-        termination.map_or(&[], |termination| &termination.watches)
+        termination.map_or(&[], |termination| termination.events.requests())
     }
 
     /// Whether a watch of a termination has come true by the silence of `silent`: nothing passed
@@ -107,12 +172,13 @@ impl ConnectionModel {
         (watching, index): (TerminationKey, usize),
         silent: TerminationKey,
     ) -> Option<Option<StreamId>> {
-        let Some(&Watch::IpStop {
-            stream,
+        let request = self.requests_of(watching).get(index)?;
+        let stream = request.stream;
+        let Watch::IpStop {
             time,
             direction,
             notified_at,
-        }) = self.watches_of(watching).get(index)
+        } = request.watch
         else {
             return None;
         };
@@ -147,21 +213,18 @@ impl ConnectionModel {
     }
 
     /// Puts an event in the queue of notices.
-    fn notify(&mut self, now: Instant, key: TerminationKey, mut event: ObservedEvent) {
+    fn notify(&mut self, key: TerminationKey, observed: Observed) {
         let Some(termination) = self.terminations.get(&key) else {
             return;
         };
-        let Some(request_id) = termination.events.request_id else {
-            return;
-        };
-        event.time = Some(time_stamp(now));
         let notice = Notice {
             context: ContextId::Id(termination.context),
             termination: termination.name.clone(),
             observed: ObservedEventsDescriptor {
-                request_id,
-                events: vec![event],
+                request_id: observed.request_id,
+                events: vec![observed.event],
             },
+            is_after_loss: observed.is_after_loss,
         };
         self.queue(notice);
     }
@@ -217,26 +280,47 @@ impl ConnectionModel {
 
     /// When [`ConnectionModel::handle_timeout`] is to be called.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.heartbeats.next_timeout()
+        let timeouts = [self.heartbeats.next_timeout(), self.timers.next_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
-    /// Notifies terminations that no command named for long.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    /// Does what is due: signals, digit maps, and terminations that no command named for long.
+    pub fn handle_timeout(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
+        while let Some(key) = self.timers.pop_due(now) {
+            self.process(key, |termination, latches| {
+                termination.timer = None;
+                termination.handle_timeout(now, latches)
+            });
+        }
         while let Some(key) = self.heartbeats.pop_due(now) {
             let Some(termination) = self.terminations.get_mut(&key) else {
                 continue;
             };
             termination.heartbeat = None;
+            let requests = termination.events.requests().iter();
+            let beating = requests
+                .enumerate()
+                .find(|(_, request)| matches!(request.watch, Watch::Heartbeat(_)));
             let time = heartbeat(termination);
-            if time.is_some_and(|time| termination.named_at + time <= now) {
+            if let (Some((index, _)), Some(time)) = (beating, time)
+                && termination.named_at + time <= now
+            {
                 termination.named_at = now;
                 // One is enough, however long there is no MGC.
                 if !std::mem::replace(&mut termination.beat_waits, true) {
-                    self.notify(now, key, ObservedEvent::new(hangterm::HEARTBEAT));
+                    let occurrence = Occurrence {
+                        stream: None,
+                        at: now,
+                        what: Happening::Watched(hangterm::HEARTBEAT, Some(index)),
+                    };
+                    self.process(key, |termination, latches| {
+                        termination.handle(now, latches, occurrence)
+                    });
                 }
             }
             self.set_heartbeat(key);
         }
+        self.connect_changed(plane);
     }
 
     /// Sets the timer of `hangterm/thb` anew. It is not moved when a command names the termination:
@@ -258,10 +342,10 @@ impl ConnectionModel {
 const SLACK: Duration = Duration::from_millis(100);
 
 /// The time of `hangterm/thb`, if it is watched.
-pub(crate) fn heartbeat(termination: &Termination) -> Option<Duration> {
-    let watches = termination.watches.iter();
-    let times = watches.filter_map(|watch| match watch {
-        Watch::Heartbeat(time) => Some(*time),
+fn heartbeat(termination: &Termination) -> Option<Duration> {
+    let requests = termination.events.requests().iter();
+    let times = requests.filter_map(|request| match request.watch {
+        Watch::Heartbeat(time) => Some(time),
         _ => None,
     });
     times.min()

@@ -237,7 +237,7 @@ impl MediaGateway {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, plane: &mut dyn MediaPlane) {
         self.endpoint.handle_timeout(now);
-        self.model.handle_timeout(now);
+        self.model.handle_timeout(now, plane);
         let step = self.association.handle_timeout(now);
         self.take(now, plane, step);
         self.notice_silence(now);
@@ -537,7 +537,9 @@ impl MediaGateway {
         let command = Command::Notify(NotifyRequest {
             terminations: [notice.termination].into_iter().collect(),
             observed: Some(notice.observed),
-            error: None,
+            error: notice
+                .is_after_loss
+                .then(|| ErrorDescriptor::new(ErrorCode::EVENT_BUFFER_FULL)),
         });
         let action = ActionRequest::new(notice.context, vec![command.into()]);
         self.serial = self.serial.wrapping_add(1);
@@ -573,6 +575,7 @@ impl MediaGateway {
                     request_id,
                     events: vec![event],
                 },
+                is_after_loss: false,
             });
         }
     }

@@ -43,27 +43,32 @@ mod command;
 mod connection_model;
 mod context;
 mod detection;
+mod digit_maps;
 mod error;
+mod event_processor;
 mod execute;
 mod gateway;
 mod plane;
+mod player;
 mod port_pool;
 mod profile;
 mod property;
 mod reply;
 mod reserver;
 mod root;
+mod signal;
 mod statistics;
 mod stream;
 mod termination;
 mod time_stamp;
+mod tone;
 mod watch;
 
 pub use association::{AssociationConfig, AssociationEvent};
 pub use gateway::{Counters, GatewayConfig, GatewayStatus, MediaGateway, Output};
 pub use plane::{
-    Leg, LegFilter, LegLatch, LegMarking, LegMedia, LegPolicing, LegRtcp, LegSrtp, MediaEvent,
-    MediaPlane, OpenError, Statistics,
+    Leg, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia, LegPolicing, LegRtcp, LegSrtp,
+    LegTone, MediaEvent, MediaPlane, OpenError, Statistics,
 };
 pub use port_pool::RealmAddress;
 pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

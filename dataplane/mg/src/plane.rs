@@ -49,6 +49,22 @@ pub enum MediaEvent {
         /// The remote address from now on.
         source: SocketAddr,
     },
+    /// A telephone event began; asked for by [`Leg::detects`].
+    ToneStarted {
+        /// Where.
+        local: SocketAddr,
+        /// Which, as in RFC 4733 3.2.
+        code: u8,
+    },
+    /// A telephone event ended.
+    ToneEnded {
+        /// Where.
+        local: SocketAddr,
+        /// Which.
+        code: u8,
+        /// How long it lasted.
+        duration: Duration,
+    },
     /// No packet was admitted for [`Leg::inactivity`]. Once per silence.
     Inactive {
         /// Where.
@@ -67,9 +83,11 @@ impl MediaEvent {
     /// The address that it is about.
     pub fn local(&self) -> SocketAddr {
         match self {
-            Self::Latched { local, .. } | Self::Inactive { local } | Self::Closed { local, .. } => {
-                *local
-            }
+            Self::Latched { local, .. }
+            | Self::ToneStarted { local, .. }
+            | Self::ToneEnded { local, .. }
+            | Self::Inactive { local }
+            | Self::Closed { local, .. } => *local,
         }
     }
 }
@@ -99,6 +117,32 @@ pub struct Leg {
     pub marking: LegMarking,
     /// Report after this long without media.
     pub inactivity: Option<Duration>,
+    /// Report telephone events received as these, whatever the mode (H.248.1 7.1.7).
+    pub detects: Option<LegEvents>,
+    /// How telephone events are sent to the remote side; `None` when it takes none.
+    pub sends_events: Option<LegEvents>,
+    /// The tone played to the remote side.
+    pub plays_outward: Option<LegTone>,
+    /// The tone played to the other legs, as if it had been received.
+    pub plays_inward: Option<LegTone>,
+}
+
+/// Telephone events (RFC 4733) as a session description has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegEvents {
+    /// Their payload type.
+    pub payload_type: u8,
+    /// Units of their timestamps and durations per second.
+    pub clock_hz: u32,
+}
+
+/// A DTMF tone that is to be played, for as long as this is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegTone {
+    /// Another number is another tone.
+    pub number: u32,
+    /// The telephone event, 0 to 15 (RFC 4733 3.2).
+    pub code: u8,
 }
 
 /// What a leg carries.

@@ -207,7 +207,8 @@ impl Profile {
             .iter()
             .find(|support| support.package.name.eq_ignore_ascii_case(package))
             .ok_or(ErrorCode::UNKNOWN_PACKAGE)?;
-        if let Some(item) = supported(support, kind).iter().find(|item| *name == **item) {
+        let mut items = self.realized(support, kind);
+        if let Some(item) = items.find(|item| item.name.eq_ignore_ascii_case(name.item())) {
             return Ok(*item);
         }
         let defined = |items: &[Item]| items.iter().any(|item| *name == *item);
@@ -229,6 +230,53 @@ impl Profile {
             Kind::Signal => ErrorCode::NO_SUCH_SIGNAL,
             Kind::Statistic => ErrorCode::NO_SUCH_STATISTIC,
         })
+    }
+}
+
+impl Profile {
+    /// The items of a package, for a wildcard in their place, with their names; those of all
+    /// packages for `*`.
+    ///
+    /// # Errors
+    /// 440 for an unknown package.
+    pub(crate) fn expand(
+        &self,
+        kind: Kind,
+        package: &str,
+    ) -> std::result::Result<Vec<(PkgdName, Item)>, ErrorCode> {
+        if package == "*" {
+            return Ok(self
+                .items(kind)
+                .map(|item| ((*item).into(), *item))
+                .collect());
+        }
+        let mut packages = self.packages.iter();
+        let support = packages
+            .find(|support| support.package.name.eq_ignore_ascii_case(package))
+            .ok_or(ErrorCode::UNKNOWN_PACKAGE)?;
+        let name = support.package.name;
+        let items = self.realized(support, kind);
+        Ok(items
+            .map(|item| (PkgdName::new(name, item.name), *item))
+            .collect())
+    }
+
+    /// The items of a package that are supported, and events and signals of those that it extends
+    /// as far as these are in the profile (12.1.1).
+    fn realized(
+        &self,
+        support: &'static Support,
+        kind: Kind,
+    ) -> impl Iterator<Item = &'static Item> {
+        let packages: &'static [Support] = self.packages;
+        let inherits = matches!(kind, Kind::Event | Kind::Signal);
+        let base = move |support: &&'static Support| {
+            let base = support.package.extends.filter(|_| inherits)?;
+            packages
+                .iter()
+                .find(|support| support.package.name == base.name)
+        };
+        std::iter::successors(Some(support), base).flat_map(move |support| supported(support, kind))
     }
 }
 

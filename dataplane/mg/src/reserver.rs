@@ -6,6 +6,7 @@ use std::time::Duration;
 use base::Instant;
 use h248::error::ErrorCode;
 
+use crate::digit_maps::DigitMaps;
 use crate::error::{Result, error};
 use crate::plane::{MediaPlane, OpenError, Statistics};
 use crate::port_pool::{PortPool, RealmIndex, Wanted};
@@ -32,8 +33,8 @@ pub(crate) struct Reserver<'a> {
     pub profile: &'a Profile,
     pub pool: &'a mut PortPool,
     pub plane: &'a mut dyn MediaPlane,
-    /// Number of the last demand to latch.
-    pub latch: &'a mut u32,
+    /// Digit maps of the gateway.
+    pub digit_maps: &'a DigitMaps,
     /// The realm of streams that name none.
     pub realm: Option<RealmIndex>,
     opened: Vec<SocketAddr>,
@@ -46,14 +47,14 @@ impl<'a> Reserver<'a> {
         profile: &'a Profile,
         pool: &'a mut PortPool,
         plane: &'a mut dyn MediaPlane,
-        latch: &'a mut u32,
+        digit_maps: &'a DigitMaps,
     ) -> Self {
         Self {
             now,
             profile,
             pool,
             plane,
-            latch,
+            digit_maps,
             realm: None,
             opened: Vec::new(),
             released: Vec::new(),
@@ -96,12 +97,6 @@ impl<'a> Reserver<'a> {
     /// Gives a reservation back, if the command succeeds.
     pub fn release(&mut self, local: SocketAddr) {
         self.released.push(local);
-    }
-
-    /// The number of another demand to latch, never 0.
-    pub fn next_latch(&mut self) -> u32 {
-        *self.latch = self.latch.wrapping_add(1).max(1);
-        *self.latch
     }
 
     /// The command failed: what it opened is closed, what it released stays.

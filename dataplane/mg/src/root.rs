@@ -11,9 +11,10 @@ use h248::message::{
 use h248::package::{Item, root};
 use h248::transaction::Association;
 
+use crate::digit_maps::DigitMaps;
 use crate::error::{Result, about};
 use crate::profile::{Kind, Profile};
-use crate::watch::{self, Watch};
+use crate::watch::{Reading, Watch};
 
 /// The state of ROOT.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Root {
     /// `it/ito`: the longest silence of the MGC, and the request that asked for it.
     pub silence: Option<(Duration, Option<RequestId>)>,
     pub timers: RootTimers,
+    /// Digit maps for every termination (7.1.14.1).
+    pub digit_maps: DigitMaps,
 }
 
 /// Properties of the root package that the MGC may set.
@@ -94,6 +97,7 @@ impl Root {
             events: EventsDescriptor::default(),
             silence: None,
             timers: RootTimers::default(),
+            digit_maps: DigitMaps::default(),
         }
     }
 
@@ -104,28 +108,47 @@ impl Root {
     pub fn apply(&mut self, profile: &Profile, descriptors: &AmmDescriptors) -> Result<()> {
         let no_others = descriptors.modem.is_none()
             && descriptors.mux.is_none()
-            && descriptors.digit_map.is_none()
             && descriptors.event_buffer.is_none()
             && descriptors.statistics.is_none()
             && descriptors.signals.as_ref().is_none_or(Vec::is_empty);
         if !no_others {
             return Err(about(ErrorCode::UNKNOWN_DESCRIPTOR, "ROOT"));
         }
+        profile.check_descriptors(descriptors)?;
+        let mut digit_maps = None;
+        if let Some(map) = &descriptors.digit_map {
+            let changed = digit_maps.insert(self.digit_maps.clone());
+            changed.apply(map)?;
+        }
         let mut timers = self.timers;
         if let Some(media) = &descriptors.media {
             set_properties(&mut timers, profile, media)?;
         }
         if let Some(events) = &descriptors.events {
-            let watches = watch::parse(profile, events, true)?;
-            let times = watches.iter().filter_map(|watch| match watch {
-                Watch::InactivityTimeout(time) => Some(*time),
+            let reading = Reading {
+                profile,
+                is_root: true,
+                digit_maps: [&self.digit_maps; 2],
+            };
+            let requests = reading.events(events)?;
+            let heard = requests.all.iter().filter(|request| !request.is_silent);
+            let times = heard.filter_map(|request| match request.watch {
+                Watch::InactivityTimeout(time) => Some(time),
                 _ => None,
             });
             self.silence = times.min().map(|time| (time, events.request_id));
             self.events = events.clone();
         }
         self.timers = timers;
+        self.digit_maps = digit_maps.unwrap_or_else(|| std::mem::take(&mut self.digit_maps));
         Ok(())
+    }
+
+    /// Nothing is left of what the MGC asked for, but for properties.
+    pub fn forget(&mut self) {
+        self.events = EventsDescriptor::default();
+        self.silence = None;
+        self.digit_maps = DigitMaps::default();
     }
 
     /// The Media descriptor, for an audit.

@@ -11,7 +11,7 @@ use sdp::h248::{Description, Group, Media, Wild};
 use sdp::{AddressType, Codec, NetworkType};
 
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, LegLatch, LegMedia, LegRtcp, LegSrtp};
+use crate::plane::{Leg, LegEvents, LegLatch, LegMedia, LegRtcp, LegSrtp};
 use crate::port_pool::Wanted;
 use crate::property::Properties;
 use crate::reserver::Reserver;
@@ -40,6 +40,7 @@ pub(crate) struct Stream {
 struct Near {
     media: LegMedia,
     is_muxed: bool,
+    events: Option<LegEvents>,
 }
 
 /// What a Remote description says of the stream.
@@ -48,6 +49,7 @@ struct Far {
     rtp: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,
     is_muxed: bool,
+    events: Option<LegEvents>,
 }
 
 /// What a Local description asks for.
@@ -279,7 +281,9 @@ impl Stream {
     /// The leg that this stream is; `None` while it has no address.
     pub fn leg(&self, in_service: bool, inactivity: Option<Duration>) -> Option<Leg> {
         let local = self.reservation?;
-        let Near { media, is_muxed } = self.near;
+        let Near {
+            media, is_muxed, ..
+        } = self.near;
         let remote = self.far.rtp.filter(is_sent_to);
         let rtcp_remote = self
             .far
@@ -309,7 +313,24 @@ impl Stream {
             policing: self.properties.policing(),
             marking: self.properties.marking(),
             inactivity,
+            detects: None,
+            sends_events: None,
+            plays_outward: None,
+            plays_inward: None,
         })
+    }
+
+    /// How it receives telephone events, by Local.
+    pub fn near_events(&self) -> Option<LegEvents> {
+        self.near.events
+    }
+
+    /// How it sends telephone events: by Remote, else as it receives them.
+    pub fn far_events(&self) -> Option<LegEvents> {
+        match self.remote {
+            Some(_) => self.far.events,
+            None => self.near.events,
+        }
     }
 
     /// Its parameters, for an audit.
@@ -340,12 +361,14 @@ impl Near {
     const NONE: Self = Self {
         media: LegMedia::Udp,
         is_muxed: false,
+        events: None,
     };
 
     fn of(group: &Group) -> Self {
         Self {
             media: media(group).unwrap_or(LegMedia::Udp),
             is_muxed: is_muxed(group),
+            events: telephone_events(group),
         }
     }
 }
@@ -356,8 +379,22 @@ impl Far {
             rtp: group.rtp_address(0),
             rtcp: group.rtcp_address(0),
             is_muxed: is_muxed(group),
+            events: telephone_events(group),
         }
     }
+}
+
+/// Telephone events that a description offers; of several clocks, the one that comes first.
+fn telephone_events(group: &Group) -> Option<LegEvents> {
+    let media = group.media.first().filter(|media| media.is_rtp())?;
+    media.head.formats.iter().find_map(|format| {
+        let map = media.lines.rtpmap(format.parse().ok()?)?;
+        let is_it = map.encoding.eq_ignore_ascii_case("telephone-event");
+        is_it.then_some(LegEvents {
+            payload_type: map.payload_type,
+            clock_hz: map.clock_hz,
+        })
+    })
 }
 
 fn is_muxed(group: &Group) -> bool {

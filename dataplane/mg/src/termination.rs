@@ -1,23 +1,27 @@
 //! A termination: its streams, the events watched at it, and what it returns, H.248.1 6.2.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Instant, TimerId};
 use h248::error::ErrorCode;
 use h248::message::{
-    AmmDescriptors, EventBufferControl, EventsDescriptor, MediaDescriptor, PkgdName, ServiceState,
-    Signal, SignalRequest, StreamDescriptor, StreamId, Streams, TerminationId, TerminationState,
-    Value,
+    AmmDescriptors, EventBufferControl, MediaDescriptor, PkgdName, ServiceState, Signal,
+    StreamDescriptor, StreamId, Streams, TerminationId, TerminationState,
 };
-use h248::package::ipnapt;
 
+use crate::digit_maps::DigitMaps;
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, LegLatch, Statistics};
-use crate::profile::{Kind, Profile};
+use crate::event_processor::{Effect, EventProcessor, Happening, Observed, Occurrence};
+use crate::plane::{Leg, LegLatch, LegTone, Statistics};
+use crate::player::{Ended, Ending, Player};
+use crate::profile::{DescriptorKind, Kind, Profile};
 use crate::reserver::Reserver;
+use crate::signal::{self, Entry, Napt, Play, What};
 use crate::stream::Stream;
-use crate::watch::{self, Direction, Watch};
+use crate::tone::Tone;
+use crate::watch::{Direction, Reading, Requests, Watch};
 
 /// Number of a termination: the last part of its name. Not used again while the gateway runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,15 +43,82 @@ pub(crate) struct Termination {
     pub heartbeat: Option<TimerId>,
     pub service_state: ServiceState,
     pub streams: Vec<Stream>,
-    pub events: EventsDescriptor,
-    pub watches: Vec<Watch>,
+    pub events: EventProcessor,
+    pub player: Player,
+    pub digit_maps: DigitMaps,
+    /// What a command brings, until it is done.
+    due: Option<Box<Due>>,
+    /// The timer for [`Termination::next_timeout`].
+    pub timer: Option<(Instant, TimerId)>,
     /// What passed at addresses that it has no more.
     pub passed: Statistics,
     /// Statistics that are kept; `None`: all there are.
     pub statistics: Option<Vec<PkgdName>>,
-    /// Signal that ends when the stream has latched, per stream.
-    pub latching: Vec<StreamId>,
+    /// Signals that end when their stream has latched.
+    latching: Vec<Latching>,
 }
+
+/// Events and signals of a command that is not done yet.
+#[derive(Clone, Debug)]
+struct Due {
+    events: Option<Requests>,
+    signals: Option<Vec<Entry>>,
+}
+
+/// What a stream detects and plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamTones {
+    is_heeded: bool,
+    outward: Option<(u32, Tone)>,
+    inward: Option<(u32, Tone)>,
+}
+
+/// A signal that ends when a stream has latched.
+#[derive(Clone, Debug)]
+struct Latching {
+    stream: StreamId,
+    signal: Box<Signal>,
+}
+
+impl Latching {
+    fn ended(self, how: Ending) -> Option<Ended> {
+        let asked = self.signal.notify_completion?;
+        asked.contains(how.bit()).then(|| Ended {
+            signal: *self.signal,
+            list: None,
+            how,
+        })
+    }
+}
+
+/// What happens because something happened.
+struct Chain<'a> {
+    latches: &'a mut u32,
+    waiting: VecDeque<Occurrence>,
+    observed: Vec<Observed>,
+}
+
+impl<'a> Chain<'a> {
+    fn new(latches: &'a mut u32) -> Self {
+        Self {
+            latches,
+            waiting: VecDeque::new(),
+            observed: Vec::new(),
+        }
+    }
+
+    fn end(&mut self, now: Instant, ended: Vec<Ended>) {
+        self.waiting
+            .extend(ended.into_iter().map(|ended| Occurrence {
+                stream: ended.signal.stream,
+                at: now,
+                what: Happening::SignalEnd(Box::new(ended)),
+            }));
+    }
+}
+
+/// Events that may follow from one: more is a circle of signals and events.
+const CHAIN_MAX: usize = 64;
 
 impl Termination {
     pub fn new(now: Instant, key: TerminationKey, name: TerminationId, context: u32) -> Self {
@@ -61,8 +132,11 @@ impl Termination {
             heartbeat: None,
             service_state: ServiceState::InService,
             streams: Vec::new(),
-            events: EventsDescriptor::default(),
-            watches: Vec::new(),
+            events: EventProcessor::default(),
+            player: Player::default(),
+            digit_maps: DigitMaps::default(),
+            due: None,
+            timer: None,
             passed: Statistics::default(),
             statistics: None,
             latching: Vec::new(),
@@ -85,14 +159,7 @@ impl Termination {
             Some(media) => self.apply_media(media, reserver)?,
             None => MediaDescriptor::default(),
         };
-        if let Some(events) = &descriptors.events {
-            self.watches = watch::parse(profile, events, false)?;
-            self.events = events.clone();
-            self.check_streams()?;
-        }
-        for signal in descriptors.signals.iter().flatten() {
-            self.apply_signal(signal, reserver)?;
-        }
+        self.apply_events(descriptors, reserver)?;
         if let Some(statistics) = &descriptors.statistics {
             let mut kept = Vec::with_capacity(statistics.len());
             for statistic in statistics {
@@ -104,6 +171,45 @@ impl Termination {
             self.statistics = Some(kept);
         }
         Ok(chosen)
+    }
+
+    /// Digit maps, events and signals: they hold from [`Termination::settle`] on.
+    fn apply_events(
+        &mut self,
+        descriptors: &AmmDescriptors,
+        reserver: &Reserver<'_>,
+    ) -> Result<()> {
+        let profile = reserver.profile;
+        // Events of the same command may refer to it (7.1.14.1).
+        if let Some(map) = &descriptors.digit_map {
+            self.digit_maps.apply(map)?;
+        }
+        let reading = Reading {
+            profile,
+            is_root: false,
+            digit_maps: [&self.digit_maps, reserver.digit_maps],
+        };
+        if let Some(buffer) = &descriptors.event_buffer {
+            reading.event_buffer(buffer)?;
+            self.check_streams(buffer.iter().filter_map(|spec| spec.stream))?;
+            self.events.set_filter(buffer.clone());
+        }
+        let events = match &descriptors.events {
+            None => None,
+            Some(events) => {
+                let requests = reading.events(events)?;
+                self.check_streams(events.events.iter().filter_map(|event| event.stream))?;
+                Some(requests)
+            }
+        };
+        let signals = descriptors.signals.as_ref();
+        let signals = signals.map(|signals| signal::parse(profile, signals));
+        let signals = signals.transpose()?;
+        self.check_signals(signals.as_deref().unwrap_or_default())?;
+        if events.is_some() || signals.is_some() {
+            self.due = Some(Box::new(Due { events, signals }));
+        }
+        Ok(())
     }
 
     fn apply_media(
@@ -168,8 +274,12 @@ impl Termination {
             let code = found.err().unwrap_or(ErrorCode::PROPERTY_ILLEGAL);
             return Err(about(code, name));
         }
-        if state.event_buffer == Some(EventBufferControl::LockStep) {
-            return Err(about(ErrorCode::UNKNOWN_VALUE, "EventBufferControl"));
+        if let Some(control) = state.event_buffer {
+            let buffers = profile.descriptors.contains(&DescriptorKind::EventBuffer);
+            if control == EventBufferControl::LockStep && !buffers {
+                return Err(about(ErrorCode::UNKNOWN_VALUE, "EventBufferControl"));
+            }
+            self.events.set_control(control);
         }
         match state.service_state {
             Some(ServiceState::Test) => Err(about(ErrorCode::UNKNOWN_VALUE, "ServiceStates")),
@@ -181,59 +291,175 @@ impl Termination {
         }
     }
 
-    fn apply_signal(&mut self, signal: &SignalRequest, reserver: &mut Reserver<'_>) -> Result<()> {
-        let SignalRequest::Signal(signal) = signal else {
-            return Err(about(ErrorCode::CANNOT_GENERATE_SIGNAL, "SignalList"));
-        };
-        let found = reserver.profile.find(Kind::Signal, &signal.name);
-        match found.map_err(|code| about(code, &signal.name))? {
-            ipnapt::LATCH => self.apply_latch(signal, reserver),
-            _ => Err(about(ErrorCode::CANNOT_GENERATE_SIGNAL, &signal.name)),
+    /// The latches of a Signals descriptor, H.248.37, each on one stream or on all. Those that were
+    /// waited for and are not asked for again end.
+    fn latch(&mut self, entries: &[Entry], count: &mut u32) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for waiting in std::mem::take(&mut self.latching) {
+            ended.extend(waiting.ended(Ending::Signals));
         }
-    }
-
-    /// `ipnapt/latch`, H.248.37: on one stream, or on all.
-    fn apply_latch(&mut self, signal: &Signal, reserver: &mut Reserver<'_>) -> Result<()> {
-        let name = ipnapt::NAPT.name;
-        if let Some(other) = signal
-            .parameters
-            .iter()
-            .find(|parameter| parameter.name != *name)
-        {
-            return Err(about(ErrorCode::UNKNOWN_PARAMETER, &other.name));
-        }
-        let Some(value) = signal.parameter(name) else {
-            return Err(about(ErrorCode::MISSING_PARAMETER, name));
-        };
-        let value = value.as_single();
-        let is = |text: &str| value.is_some_and(|value: &Value| value.is(text));
-        let latch = match () {
-            () if is("OFF") => LegLatch::Off,
-            () if is("LATCH") => LegLatch::First(reserver.next_latch()),
-            () if is("RELATCH") => LegLatch::Again(reserver.next_latch()),
-            () => return Err(about(ErrorCode::UNKNOWN_VALUE, name)),
-        };
-        let mut found = false;
-        for stream in &mut self.streams {
-            if signal.stream.is_none_or(|id| id == stream.id) {
-                found = true;
-                stream.latch = latch;
-                self.latching.retain(|&id| id != stream.id);
-                if latch != LegLatch::Off && signal.notify_completion.is_some() {
-                    self.latching.push(stream.id);
+        for play in entries.iter().flat_map(Entry::plays) {
+            let What::Latch(napt) = play.what else {
+                continue;
+            };
+            for stream in self
+                .streams
+                .iter_mut()
+                .filter(|stream| play.is_on(stream.id))
+            {
+                let mut next = || {
+                    *count = count.wrapping_add(1).max(1);
+                    *count
+                };
+                stream.latch = match napt {
+                    Napt::Off => LegLatch::Off,
+                    Napt::Latch => LegLatch::First(next()),
+                    Napt::Relatch => LegLatch::Again(next()),
+                };
+                if napt != Napt::Off && play.signal.notify_completion.is_some() {
+                    self.latching.push(Latching {
+                        stream: stream.id,
+                        signal: Box::new(play.signal.clone()),
+                    });
                 }
             }
         }
-        if found {
-            Ok(())
-        } else {
-            Err(about(ErrorCode::UNKNOWN_VALUE, "Stream"))
+        ended
+    }
+
+    // What happens.
+
+    /// A command is done: what it brought holds from now on. Returns what is to be notified.
+    pub fn settle(&mut self, now: Instant, latches: &mut u32) -> Vec<Observed> {
+        let Some(due) = self.due.take() else {
+            return Vec::new();
+        };
+        let is_new = due.events.is_some();
+        if let Some(events) = due.events {
+            self.events.load(now, events);
+        }
+        let mut chain = Chain::new(latches);
+        if let Some(signals) = due.signals {
+            self.play(now, &signals, &mut chain);
+        }
+        if is_new {
+            let effects = self.events.resume(now);
+            self.take_effect(now, effects, &mut chain);
+        }
+        self.follow(now, chain)
+    }
+
+    /// Something happened. Returns what is to be notified.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        latches: &mut u32,
+        occurrence: Occurrence,
+    ) -> Vec<Observed> {
+        let mut chain = Chain::new(latches);
+        chain.waiting.push_back(occurrence);
+        self.follow(now, chain)
+    }
+
+    /// A stream latched: its signal is complete. Returns what is to be notified.
+    pub fn latched(&mut self, now: Instant, latches: &mut u32, id: StreamId) -> Vec<Observed> {
+        let Some(index) = self
+            .latching
+            .iter()
+            .position(|latching| latching.stream == id)
+        else {
+            return Vec::new();
+        };
+        let Some(ended) = self.latching.remove(index).ended(Ending::TimeOut) else {
+            return Vec::new();
+        };
+        let occurrence = Occurrence {
+            stream: Some(id),
+            at: now,
+            what: Happening::SignalEnd(Box::new(ended)),
+        };
+        self.handle(now, latches, occurrence)
+    }
+
+    /// Does what is due. Returns what is to be notified.
+    pub fn handle_timeout(&mut self, now: Instant, latches: &mut u32) -> Vec<Observed> {
+        let mut chain = Chain::new(latches);
+        let ended = self.player.handle_timeout(now);
+        chain.end(now, ended);
+        let effects = self.events.handle_timeout(now);
+        self.take_effect(now, effects, &mut chain);
+        self.follow(now, chain)
+    }
+
+    /// When [`Termination::handle_timeout`] is to be called.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let timeouts = [self.events.next_timeout(), self.player.next_timeout()];
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// What each stream detects and plays: legs change with it. Empty when that is nothing.
+    pub fn tones(&self) -> Vec<StreamTones> {
+        if self.player.is_idle() && !self.events.heeds_any_tones() {
+            return Vec::new();
+        }
+        let streams = self.streams.iter().map(|stream| StreamTones {
+            is_heeded: self.events.heeds_tones(stream.id),
+            outward: self.player.tone(stream.id, true),
+            inward: self.player.tone(stream.id, false),
+        });
+        streams.collect()
+    }
+
+    fn play(&mut self, now: Instant, entries: &[Entry], chain: &mut Chain<'_>) {
+        let ended = self.latch(entries, chain.latches);
+        chain.end(now, ended);
+        let ended = self.player.replace(now, entries);
+        chain.end(now, ended);
+    }
+
+    /// Does what recognized events lead to.
+    fn take_effect(&mut self, now: Instant, effects: Vec<Effect>, chain: &mut Chain<'_>) {
+        for effect in effects {
+            match effect {
+                Effect::Notify(observed) => chain.observed.push(*observed),
+                Effect::StopSignals => {
+                    let ended = self.player.interrupt();
+                    chain.end(now, ended);
+                }
+                Effect::PlaySignals(entries) => self.play(now, &entries, chain),
+            }
+        }
+    }
+
+    /// Processes what happened, and what that leads to in turn.
+    fn follow(&mut self, now: Instant, mut chain: Chain<'_>) -> Vec<Observed> {
+        let mut left = CHAIN_MAX;
+        while let Some(occurrence) = chain.waiting.pop_front() {
+            // Signals that end for the sake of events that they lead to would go on for ever.
+            let Some(less) = left.checked_sub(1) else {
+                break;
+            };
+            left = less;
+            let effects = self.events.handle(now, occurrence);
+            self.take_effect(now, effects, &mut chain);
+        }
+        chain.observed
+    }
+
+    // What it is asked for, and asks of the media plane.
+
+    /// Signals may name only streams that there are.
+    fn check_signals(&self, entries: &[Entry]) -> Result<()> {
+        let mut plays = entries.iter().flat_map(Entry::plays);
+        let is_nowhere = |play: &Play| !self.streams.iter().any(|stream| play.is_on(stream.id));
+        match plays.any(is_nowhere) {
+            true => Err(about(ErrorCode::UNKNOWN_VALUE, "Stream")),
+            false => Ok(()),
         }
     }
 
     /// Events may name only streams that there are.
-    fn check_streams(&self) -> Result<()> {
-        let named = self.events.events.iter().filter_map(|event| event.stream);
+    fn check_streams(&self, named: impl Iterator<Item = StreamId>) -> Result<()> {
         for id in named {
             if !self.streams.iter().any(|stream| stream.id == id) {
                 return Err(about(ErrorCode::UNKNOWN_VALUE, "Stream"));
@@ -247,18 +473,32 @@ impl Termination {
         let stream = self.streams.iter().find(|stream| stream.id == id)?;
         let own = self.silence(id, &[Direction::In, Direction::Both]);
         let inactivity = own.into_iter().chain(silence).min();
-        stream.leg(self.service_state == ServiceState::InService, inactivity)
+        let mut leg = stream.leg(self.service_state == ServiceState::InService, inactivity)?;
+        if self.events.heeds_tones(id) {
+            leg.detects = stream.near_events();
+        }
+        let tone = |is_outward| {
+            let (number, tone) = self.player.tone(id, is_outward)?;
+            Some(LegTone {
+                number,
+                code: tone.code(),
+            })
+        };
+        leg.plays_outward = tone(true);
+        leg.plays_inward = tone(false);
+        leg.sends_events = stream.far_events();
+        Some(leg)
     }
 
     /// The shortest silence that is watched on a stream in one of these directions.
     pub fn silence(&self, id: StreamId, directions: &[Direction]) -> Option<Duration> {
-        let watched = self.watches.iter().filter_map(|watch| match watch {
+        let requests = self.events.requests().iter();
+        let watched = requests.filter_map(|request| match &request.watch {
             Watch::IpStop {
-                stream,
-                time,
-                direction,
-                ..
-            } if stream.is_none_or(|stream| stream == id) && directions.contains(direction) => {
+                time, direction, ..
+            } if request.stream.is_none_or(|stream| stream == id)
+                && directions.contains(direction) =>
+            {
                 Some(*time)
             }
             _ => None,
@@ -287,7 +527,7 @@ impl Termination {
         MediaDescriptor {
             termination_state: Some(TerminationState {
                 service_state: Some(self.service_state),
-                event_buffer: Some(EventBufferControl::Off),
+                event_buffer: Some(self.events.control()),
                 properties: Vec::new(),
             }),
             streams: if streams.is_empty() {

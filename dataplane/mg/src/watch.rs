@@ -1,21 +1,61 @@
 //! Events that a gateway is asked to detect: Events descriptor, H.248.1 7.1.9.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::Instant;
+use h248::digit_map::DigitMap;
 use h248::error::ErrorCode;
-use h248::message::{EventsDescriptor, NotifyBehaviour, RequestedEvent, StreamId, Value};
-use h248::package::{adid, g, hangterm, it};
+use h248::message::{
+    EventDigitMap, EventSpec, EventsDescriptor, NotifyBehaviour, PkgdName, RequestedEvent,
+    StreamId, Value,
+};
+use h248::package::{Item, adid, dd, g, hangterm, it, tonedet, xdd};
 
+use crate::digit_maps::{self, DigitMaps};
 use crate::error::{Result, about, error};
 use crate::profile::{Kind, Profile};
+use crate::signal::{self, Entry};
+use crate::tone::{Tone, Tones};
 
-/// An event asked for, as understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An Events descriptor as understood.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    /// As given, for audits and for its number.
+    pub descriptor: EventsDescriptor,
+    /// Each event that it asks for; a wildcard makes several.
+    pub all: Vec<Request>,
+}
+
+/// One event asked for, and what is to be done when it is detected.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// What it is called in notifications: without wildcards.
+    pub name: PkgdName,
+    pub stream: Option<StreamId>,
+    pub watch: Watch,
+    /// Signals go on.
+    pub keep_active: bool,
+    /// It is not to be notified.
+    pub is_silent: bool,
+    /// The descriptor begins anew.
+    pub resets: bool,
+    /// What becomes active then.
+    pub embedded: Option<Arc<Embedding>>,
+}
+
+/// Descriptors embedded in a requested event, as understood.
+#[derive(Clone, Debug)]
+pub(crate) struct Embedding {
+    pub signals: Option<Vec<Entry>>,
+    pub events: Option<Requests>,
+}
+
+/// What leads to an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// `adid/ipstop`: no packet passes for the time.
     IpStop {
-        stream: Option<StreamId>,
         time: Duration,
         direction: Direction,
         /// When it was notified last: once for each silence.
@@ -27,8 +67,36 @@ pub(crate) enum Watch {
     InactivityTimeout(Duration),
     /// `g/sc`: a signal ended.
     SignalCompletion,
-    /// What nothing at this gateway leads to, or is not to be notified.
+    /// `dd/d0` and its like: a tone begins.
+    Digit(Tone),
+    /// `std`: one of these tones begins.
+    ToneStart(Tones),
+    /// `etd`: one of these tones ends.
+    ToneEnd(Tones),
+    /// `ltd`: one of these tones lasts for the time.
+    ToneLasts(Tones, Duration),
+    /// `dd/ce`, `xdd/xce`: digits complete the map.
+    DigitMap(Arc<DigitMap>),
+    /// What nothing at this gateway leads to.
     Quiet,
+}
+
+impl Watch {
+    /// True for what comes of tones.
+    pub fn is_of_tones(&self) -> bool {
+        match self {
+            Self::Digit(_)
+            | Self::ToneStart(_)
+            | Self::ToneEnd(_)
+            | Self::ToneLasts(..)
+            | Self::DigitMap(_) => true,
+            Self::IpStop { .. }
+            | Self::Heartbeat(_)
+            | Self::InactivityTimeout(_)
+            | Self::SignalCompletion
+            | Self::Quiet => false,
+        }
+    }
 }
 
 /// Which way packets are to have stopped, seen from the termination.
@@ -39,68 +107,213 @@ pub(crate) enum Direction {
     Both,
 }
 
-/// Understands an Events descriptor of ROOT or of another termination.
-///
-/// # Errors
-/// The first event that cannot be detected.
-pub(crate) fn parse(
-    profile: &Profile,
-    descriptor: &EventsDescriptor,
-    is_root: bool,
-) -> Result<Vec<Watch>> {
-    if descriptor.events.len() > profile.events_max {
-        return Err(error(ErrorCode::INSUFFICIENT_RESOURCES));
-    }
-    let events = descriptor.events.iter();
-    events
-        .map(|event| parse_event(profile, event, is_root))
-        .collect()
+/// What Events descriptors are read by.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub profile: &'a Profile,
+    /// They are ROOT's.
+    pub is_root: bool,
+    /// Digit maps of the termination, then those of the gateway.
+    pub digit_maps: [&'a DigitMaps; 2],
 }
 
-fn parse_event(profile: &Profile, event: &RequestedEvent, is_root: bool) -> Result<Watch> {
-    let item = profile
-        .find(Kind::Event, &event.name)
-        .map_err(|code| about(code, &event.name))?;
-    let unequipped = || Err(about(ErrorCode::CANNOT_DETECT_EVENT, &event.name));
-    if event.embed.is_some() || event.digit_map.is_some() {
-        return unequipped();
+impl Reading<'_> {
+    /// Understands an Events descriptor.
+    ///
+    /// # Errors
+    /// The first event that cannot be detected.
+    pub fn events(&self, descriptor: &EventsDescriptor) -> Result<Requests> {
+        self.events_at(descriptor, false)
     }
-    for parameter in &event.parameters {
-        let Some(known) = item.parameter(parameter.name.as_str()) else {
-            return Err(about(ErrorCode::UNKNOWN_PARAMETER, &parameter.name));
-        };
-        let mut values = parameter.value.as_list().iter();
-        if !values.all(|value| known.domain.admits(value)) {
-            return Err(about(ErrorCode::UNKNOWN_VALUE, &parameter.name));
+
+    fn events_at(&self, descriptor: &EventsDescriptor, is_embedded: bool) -> Result<Requests> {
+        if descriptor.events.len() > self.profile.events_max {
+            return Err(error(ErrorCode::INSUFFICIENT_RESOURCES));
         }
+        let mut all = Vec::with_capacity(descriptor.events.len());
+        for event in &descriptor.events {
+            self.event(event, is_embedded, &mut all)?;
+        }
+        Ok(Requests {
+            descriptor: descriptor.clone(),
+            all,
+        })
     }
-    if (item == it::INACTIVITY_TIMEOUT) != is_root {
-        return unequipped();
-    }
-    let watch = match item {
-        adid::IP_STOP => Watch::IpStop {
-            stream: event.stream,
-            time: Duration::from_secs(number(event, adid::DETECTION_TIME.name, IP_STOP_S)?.max(1)),
-            direction: direction(event)?,
-            notified_at: None,
-        },
-        hangterm::HEARTBEAT => match number(event, hangterm::TIMER_X.name, 0)? {
-            0 => Watch::Quiet,
-            seconds => Watch::Heartbeat(Duration::from_secs(seconds)),
-        },
-        it::INACTIVITY_TIMEOUT => {
-            let name = it::MAXIMUM_INACTIVITY_TIME.name;
-            match number(event, name, 0)? {
-                0 => return Err(about(ErrorCode::MISSING_PARAMETER, name)),
-                hundredths => Watch::InactivityTimeout(Duration::from_millis(hundredths * 10)),
+
+    /// Understands an EventBuffer descriptor.
+    ///
+    /// # Errors
+    /// The first event that cannot be detected.
+    pub fn event_buffer(&self, events: &[EventSpec]) -> Result<()> {
+        if events.len() > self.profile.events_max {
+            return Err(error(ErrorCode::INSUFFICIENT_RESOURCES));
+        }
+        for event in events {
+            let items = self.items(&event.name)?;
+            let knows = |name| items.iter().any(|(_, item)| item.parameter(name).is_some());
+            let mut parameters = event.parameters.iter();
+            if let Some(unknown) = parameters.find(|parameter| !knows(parameter.name.as_str())) {
+                return Err(about(ErrorCode::UNKNOWN_PARAMETER, &unknown.name));
             }
         }
-        g::SIGNAL_COMPLETION => Watch::SignalCompletion,
-        _ => Watch::Quiet,
-    };
-    match event.notify {
-        Some(NotifyBehaviour::Never) => Ok(Watch::Quiet),
-        _ => Ok(watch),
+        Ok(())
+    }
+
+    /// The events that a name stands for, with their names, at least one.
+    fn items(&self, name: &PkgdName) -> Result<Vec<(PkgdName, Item)>> {
+        let is_wild = name.item() == "*";
+        let mut items = match is_wild {
+            true => self.profile.expand(Kind::Event, name.package()),
+            false => self
+                .profile
+                .find(Kind::Event, name)
+                .map(|item| vec![(name.clone(), item)]),
+        }
+        .map_err(|code| about(code, name))?;
+        items.retain(|(_, item)| (*item == it::INACTIVITY_TIMEOUT) == self.is_root);
+        match items.is_empty() {
+            true => Err(about(ErrorCode::CANNOT_DETECT_EVENT, name)),
+            false => Ok(items),
+        }
+    }
+
+    fn event(
+        &self,
+        event: &RequestedEvent,
+        is_embedded: bool,
+        all: &mut Vec<Request>,
+    ) -> Result<()> {
+        let items = self.items(&event.name)?;
+        for parameter in &event.parameters {
+            let mut known = items.iter();
+            let domain = known.find_map(|(_, item)| item.parameter(parameter.name.as_str()));
+            let Some(domain) = domain.map(|known| known.domain) else {
+                return Err(about(ErrorCode::UNKNOWN_PARAMETER, &parameter.name));
+            };
+            let mut values = parameter.value.as_list().iter();
+            // `*` stands for every tone.
+            if !values.all(|value| domain.admits(value) || value.is("*")) {
+                return Err(about(ErrorCode::UNKNOWN_VALUE, &parameter.name));
+            }
+        }
+        let takes_map = items.iter().any(|(_, item)| completes_map(*item));
+        if event.digit_map.is_some() && !takes_map {
+            return Err(about(ErrorCode::UNKNOWN_PARAMETER, "DigitMap"));
+        }
+        let embedded = self.embedded(event, is_embedded)?;
+        let is_wild = event.name.item() == "*";
+        // A package's own completion event counts, not those that it inherits.
+        let own = items.iter().find(|(_, item)| completes_map(*item));
+        let own = own.map(|(_, item)| *item);
+        for (name, item) in items {
+            let is_every = is_wild && event.name.package() == "*" && event.digit_map.is_none();
+            let is_passed_over = match item {
+                item if completes_map(item) => is_every || Some(item) != own,
+                tonedet::LONG => is_wild && event.parameter(tonedet::DURATION.name).is_none(),
+                _ => false,
+            };
+            if is_passed_over {
+                continue;
+            }
+            all.push(Request {
+                name,
+                stream: event.stream,
+                watch: self.watch(event, item)?,
+                keep_active: event.keep_active,
+                is_silent: event.notify == Some(NotifyBehaviour::Never),
+                resets: event.reset_events,
+                embedded: embedded.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn embedded(
+        &self,
+        event: &RequestedEvent,
+        is_embedded: bool,
+    ) -> Result<Option<Arc<Embedding>>> {
+        let Some(embedded) = &event.embed else {
+            return Ok(None);
+        };
+        let signals = embedded.signals.as_ref();
+        let signals = signals.map(|signals| signal::parse(self.profile, signals));
+        let events = match &embedded.events {
+            // One level is all there is.
+            Some(_) if is_embedded => return Err(about(ErrorCode::SYNTAX_IN_COMMAND, "Embed")),
+            Some(events) => Some(self.events_at(events, true)?),
+            None => None,
+        };
+        Ok(Some(Arc::new(Embedding {
+            signals: signals.transpose()?,
+            events,
+        })))
+    }
+
+    fn watch(&self, event: &RequestedEvent, item: Item) -> Result<Watch> {
+        Ok(match item {
+            adid::IP_STOP => Watch::IpStop {
+                time: Duration::from_secs(
+                    number(event, adid::DETECTION_TIME.name, IP_STOP_S)?.max(1),
+                ),
+                direction: direction(event)?,
+                notified_at: None,
+            },
+            hangterm::HEARTBEAT => match number(event, hangterm::TIMER_X.name, 0)? {
+                0 => Watch::Quiet,
+                seconds => Watch::Heartbeat(Duration::from_secs(seconds)),
+            },
+            it::INACTIVITY_TIMEOUT => {
+                let name = it::MAXIMUM_INACTIVITY_TIME.name;
+                match number(event, name, 0)? {
+                    0 => return Err(about(ErrorCode::MISSING_PARAMETER, name)),
+                    hundredths => Watch::InactivityTimeout(Duration::from_millis(hundredths * 10)),
+                }
+            }
+            g::SIGNAL_COMPLETION => Watch::SignalCompletion,
+            tonedet::START => Watch::ToneStart(tones(event)?),
+            tonedet::END => Watch::ToneEnd(tones(event)?),
+            tonedet::LONG => match number(event, tonedet::DURATION.name, 0)? {
+                0 => {
+                    let name = tonedet::DURATION.name;
+                    return Err(about(ErrorCode::MISSING_PARAMETER, name));
+                }
+                ms => Watch::ToneLasts(tones(event)?, Duration::from_millis(ms)),
+            },
+            item if completes_map(item) => Watch::DigitMap(self.digit_map(event)?),
+            item if item.package == dd::PACKAGE.name => match Tone::from_name(item.name) {
+                Some(tone) => Watch::Digit(tone),
+                None => Watch::Quiet,
+            },
+            _ => Watch::Quiet,
+        })
+    }
+
+    /// The digit map of a completion event, by name or in full.
+    fn digit_map(&self, event: &RequestedEvent) -> Result<Arc<DigitMap>> {
+        match &event.digit_map {
+            // 7.1.14.7.
+            None => Err(about(ErrorCode::MISSING_PARAMETER, "DigitMap")),
+            Some(EventDigitMap::Value(value)) => digit_maps::read(value),
+            Some(EventDigitMap::Name(name)) => {
+                let found = self.digit_maps.iter().find_map(|maps| maps.find(name));
+                let undefined = || about(ErrorCode::UNDEFINED_DIGIT_MAP, name);
+                found.cloned().ok_or_else(undefined)
+            }
+        }
+    }
+}
+
+/// True for events that report a completed digit map.
+fn completes_map(item: Item) -> bool {
+    [dd::DIGIT_MAP_COMPLETION, xdd::DIGIT_MAP_COMPLETION].contains(&item)
+}
+
+fn tones(event: &RequestedEvent) -> Result<Tones> {
+    let name = tonedet::TONE_LIST.name;
+    match event.parameter(name) {
+        None => Ok(Tones::ALL),
+        Some(value) => Tones::parse(value).ok_or_else(|| about(ErrorCode::UNKNOWN_VALUE, name)),
     }
 }
 
@@ -158,8 +371,14 @@ mod tests {
         parameters: &[(&str, &str)],
         root: bool,
     ) -> std::result::Result<Watch, u16> {
-        match parse(&TRGW, &events(name, parameters), root) {
-            Ok(watches) => Ok(watches[0]),
+        let maps = DigitMaps::default();
+        let reading = Reading {
+            profile: &TRGW,
+            is_root: root,
+            digit_maps: [&maps; 2],
+        };
+        match reading.events(&events(name, parameters)) {
+            Ok(requests) => Ok(requests.all[0].watch.clone()),
             Err(error) => Err(error.code.0),
         }
     }
@@ -167,14 +386,12 @@ mod tests {
     #[test]
     fn events_are_understood_with_their_defaults() {
         let both = Watch::IpStop {
-            stream: None,
             time: Duration::from_secs(5),
             direction: Direction::Both,
             notified_at: None,
         };
         assert_eq!(parsed("adid/ipstop", &[], false), Ok(both));
         let given = Watch::IpStop {
-            stream: None,
             time: Duration::from_secs(30),
             direction: Direction::In,
             notified_at: None,

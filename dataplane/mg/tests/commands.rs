@@ -343,8 +343,6 @@ fn properties_and_other_items_have_their_codes() {
         ),
         ("Modem = V18", 444),
         ("Mux = H221 { ip/1/1 }", 444),
-        ("DigitMap = dm1 { (0|1) }", 444),
-        ("EventBuffer { g/cause }", 444),
         ("Statistics { rtp/xyz }", 453),
         ("Audit { Statistics { rtp/xyz } }", 532),
     ] {
@@ -355,10 +353,37 @@ fn properties_and_other_items_have_their_codes() {
     let state = |state: &str| {
         format!("Context = $ {{ Add = $ {{ Media {{ TerminationState {{ {state} }} }} }} }}")
     };
-    refused(&mut rig, &state("Buffer = LockStep"), 449);
     refused(&mut rig, &state("ServiceStates = Test"), 449);
     refused(&mut rig, &state("gm/saf = ON"), 455);
     accepted(&mut rig, "Context = * { W-Subtract = * { Audit { } } }");
+    rig.assert_empty();
+}
+
+#[test]
+fn a_profile_without_digits_has_no_descriptors_for_them() {
+    let mut config = rig::config();
+    config.profile = &mg::IX;
+    let mut rig = Rig::with(config, 1, rig::PERFECT);
+    rig.start();
+    rig.pass(Duration::from_millis(1));
+    for (descriptor, code) in [
+        ("DigitMap = dm1 { (0|1) }", 444),
+        ("EventBuffer { g/cause }", 444),
+        ("Events = 1 { dd/ce { DigitMap = { (0|1) } } }", 440),
+        ("Events = 1 { tonedet/std }", 440),
+        ("Signals { dg/d1 }", 440),
+        ("Signals { tonegen/pt { tl = d1 } }", 440),
+        ("Media { TerminationState { Buffer = LockStep } }", 449),
+        ("Audit { DigitMap = dm1 }", 532),
+    ] {
+        let add = format!("Context = $ {{ Add = $ {{ {descriptor} }} }}");
+        refused(&mut rig, &add, code);
+    }
+    refused(
+        &mut rig,
+        "Context = - { Modify = ROOT { DigitMap = dm1 { (0|1) } } }",
+        444,
+    );
     rig.assert_empty();
 }
 

@@ -198,10 +198,14 @@ fn of_descriptors() -> Vec<Case> {
             "Context = $ { Add = $ { Media { Stream = 1 { Remote { v=0\nc=IN IP4 192.0.2.9\n\
              m=audio 4000 RTP/AVP 8\n } } } } }",
         ),
-        plain(
-            444,
-            "Context = {c} { Modify = ip/1/1 { EventBuffer { g/cause } } }",
-        ),
+        // Ix and Iq have no digits.
+        Case {
+            config: Some(|config| config.profile = &IQ),
+            ..plain(
+                444,
+                "Context = {c} { Modify = ip/1/1 { EventBuffer { g/cause } } }",
+            )
+        },
         plain(
             445,
             "Context = $ { Add = $ { Media { Stream = 1 { LocalControl { nt/jit = 40 } } } } }",
@@ -262,12 +266,18 @@ fn of_descriptors() -> Vec<Case> {
         ),
         plain(
             513,
-            "Context = {c} { Modify = ip/1/1 { Signals { SignalList = 1 { ipnapt/latch } } } }",
+            "Context = {c} { Modify = ip/1/1 { Signals { SignalList = 1 { ipnapt/latch { \
+             napt = LATCH } } } } }",
         ),
         plain(
             515,
             "Context = $ { Add = $ { Media { Stream = 1 { Local { v=0\nc=IN IP4 $\n\
              m=message $ TCP/MSRP *\n } } } } }",
+        ),
+        plain(519, long_map()),
+        plain(
+            520,
+            "Context = {c} { Modify = ip/1/1 { Events = 1 { dd/ce { DigitMap = x0001 } } } }",
         ),
         plain(
             534,
@@ -275,6 +285,13 @@ fn of_descriptors() -> Vec<Case> {
              root/maxNumberOfContexts = 5 } } } }",
         ),
     ]
+}
+
+/// More of a digit map than there is room for.
+fn long_map() -> &'static str {
+    let map = "0123456789".repeat(300);
+    let actions = format!("Context = - {{ Modify = ROOT {{ DigitMap = x0001 {{ {map} }} }} }}");
+    Box::leak(actions.into_boxed_str())
 }
 
 /// What depends on the state of the gateway.

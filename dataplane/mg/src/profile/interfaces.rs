@@ -13,7 +13,8 @@ use h248::package::{
 use super::{CommandKind, DescriptorKind, Profile, Support};
 
 /// The gateway of this crate: two terminations relayed to each other, with everything that Ix and
-/// Iq ask of it and Move, statistics and application data inactivity besides.
+/// Iq ask of it and besides Move, statistics, application data inactivity, and digits as telephone
+/// events, collected and sent.
 pub const TRGW: Profile = Profile {
     title: "TrGW and IMS-AGW",
     commands: &[
@@ -25,11 +26,11 @@ pub const TRGW: Profile = Profile {
         CommandKind::AuditCapability,
         CommandKind::ServiceChange,
     ],
-    descriptors: RELAY_DESCRIPTORS,
-    packages: RELAY_PACKAGES,
+    descriptors: DESCRIPTORS,
+    packages: TRGW_PACKAGES,
     terminations_per_context_max: 2,
     streams_max: 8,
-    events_max: 8,
+    events_max: 16,
     termination_prefix: "ip",
 };
 
@@ -37,14 +38,16 @@ pub const TRGW: Profile = Profile {
 pub const IX: Profile = Profile {
     title: "Ix (TS 29.238)",
     commands: COMMANDS,
+    descriptors: RELAY_DESCRIPTORS,
+    packages: RELAY_PACKAGES,
+    events_max: 8,
     ..TRGW
 };
 
 /// The IMS-AGW at the Iq interface, TS 29.334 5.
 pub const IQ: Profile = Profile {
     title: "Iq (TS 29.334)",
-    commands: COMMANDS,
-    ..TRGW
+    ..IX
 };
 
 /// The MRFP at the Mp interface, TS 29.333 5.
@@ -55,10 +58,10 @@ pub const MP: Profile = Profile {
     packages: &[
         Support::whole(&g::PACKAGE),
         ROOT,
-        Support::whole(&tonegen::PACKAGE),
-        Support::whole(&tonedet::PACKAGE),
-        Support::whole(&dg::PACKAGE),
-        Support::whole(&dd::PACKAGE),
+        TONEGEN,
+        TONEDET,
+        DG,
+        DD,
         Support::whole(&cg::PACKAGE),
         Support::whole(&nt::PACKAGE),
         Support::whole(&rtp::PACKAGE),
@@ -72,7 +75,7 @@ pub const MP: Profile = Profile {
         Support::whole(&conftn::PACKAGE),
         Support::whole(&it::PACKAGE),
         Support::whole(&ocp::PACKAGE),
-        Support::whole(&xdd::PACKAGE),
+        XDD,
         Support::whole(&hangterm::PACKAGE),
         Support::whole(&rtcph::PACKAGE),
     ],
@@ -90,10 +93,10 @@ pub const MN: Profile = Profile {
     packages: &[
         Support::whole(&g::PACKAGE),
         ROOT,
-        Support::whole(&tonegen::PACKAGE),
-        Support::whole(&tonedet::PACKAGE),
-        Support::whole(&dg::PACKAGE),
-        Support::whole(&dd::PACKAGE),
+        TONEGEN,
+        TONEDET,
+        DG,
+        DD,
         Support::whole(&cg::PACKAGE),
         Support::whole(&cd::PACKAGE),
         Support::whole(&ct::PACKAGE),
@@ -157,62 +160,83 @@ const ROOT: Support = Support {
 
 /// What a relay does of the packages that Ix and Iq name.
 const RELAY_PACKAGES: &[Support] = &[
-    Support {
-        events: &[g::CAUSE, g::SIGNAL_COMPLETION],
-        ..Support::of(&g::PACKAGE)
-    },
-    Support {
-        state_properties: root::PACKAGE.properties,
-        ..Support::of(&root::PACKAGE)
-    },
-    Support {
-        events: &[nt::NETWORK_FAILURE],
-        statistics: nt::PACKAGE.statistics,
-        ..Support::of(&nt::PACKAGE)
-    },
-    Support {
-        statistics: &[
-            rtp::PACKETS_SENT,
-            rtp::PACKETS_RECEIVED,
-            rtp::PACKET_LOSS,
-            rtp::JITTER,
-        ],
-        ..Support::of(&rtp::PACKAGE)
-    },
-    Support {
-        events: it::PACKAGE.events,
-        ..Support::of(&it::PACKAGE)
-    },
-    Support {
-        stream_properties: ds::PACKAGE.properties,
-        ..Support::of(&ds::PACKAGE)
-    },
-    Support {
-        stream_properties: gm::PACKAGE.properties,
-        ..Support::of(&gm::PACKAGE)
-    },
-    Support {
-        stream_properties: tman::PACKAGE.properties,
-        ..Support::of(&tman::PACKAGE)
-    },
-    Support {
-        events: hangterm::PACKAGE.events,
-        ..Support::of(&hangterm::PACKAGE)
-    },
-    Support {
-        signals: ipnapt::PACKAGE.signals,
-        ..Support::of(&ipnapt::PACKAGE)
-    },
-    Support {
-        events: adid::PACKAGE.events,
-        ..Support::of(&adid::PACKAGE)
-    },
-    Support {
-        stream_properties: ipdc::PACKAGE.properties,
-        ..Support::of(&ipdc::PACKAGE)
-    },
-    Support {
-        stream_properties: rtcph::PACKAGE.properties,
-        ..Support::of(&rtcph::PACKAGE)
-    },
+    G, ROOT, NETWORK, RTP, INACTIVITY, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA, DOMAIN, RTCP,
 ];
+
+/// The same, and digits.
+const TRGW_PACKAGES: &[Support] = &[
+    G, ROOT, NETWORK, RTP, INACTIVITY, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA, DOMAIN, RTCP,
+    TONEGEN, TONEDET, DG, DD, XDD,
+];
+
+const G: Support = Support {
+    events: &[g::CAUSE, g::SIGNAL_COMPLETION],
+    ..Support::of(&g::PACKAGE)
+};
+
+const NETWORK: Support = Support {
+    events: &[nt::NETWORK_FAILURE],
+    statistics: nt::PACKAGE.statistics,
+    ..Support::of(&nt::PACKAGE)
+};
+
+const RTP: Support = Support {
+    statistics: &[
+        rtp::PACKETS_SENT,
+        rtp::PACKETS_RECEIVED,
+        rtp::PACKET_LOSS,
+        rtp::JITTER,
+    ],
+    ..Support::of(&rtp::PACKAGE)
+};
+
+const INACTIVITY: Support = Support {
+    events: it::PACKAGE.events,
+    ..Support::of(&it::PACKAGE)
+};
+
+const DIFFSERV: Support = Support {
+    stream_properties: ds::PACKAGE.properties,
+    ..Support::of(&ds::PACKAGE)
+};
+
+const GATE: Support = Support {
+    stream_properties: gm::PACKAGE.properties,
+    ..Support::of(&gm::PACKAGE)
+};
+
+const TRAFFIC: Support = Support {
+    stream_properties: tman::PACKAGE.properties,
+    ..Support::of(&tman::PACKAGE)
+};
+
+const HANGING: Support = Support {
+    events: hangterm::PACKAGE.events,
+    ..Support::of(&hangterm::PACKAGE)
+};
+
+const NAPT: Support = Support {
+    signals: ipnapt::PACKAGE.signals,
+    ..Support::of(&ipnapt::PACKAGE)
+};
+
+const DATA: Support = Support {
+    events: adid::PACKAGE.events,
+    ..Support::of(&adid::PACKAGE)
+};
+
+const DOMAIN: Support = Support {
+    stream_properties: ipdc::PACKAGE.properties,
+    ..Support::of(&ipdc::PACKAGE)
+};
+
+const RTCP: Support = Support {
+    stream_properties: rtcph::PACKAGE.properties,
+    ..Support::of(&rtcph::PACKAGE)
+};
+
+const TONEGEN: Support = Support::whole(&tonegen::PACKAGE);
+const TONEDET: Support = Support::whole(&tonedet::PACKAGE);
+const DG: Support = Support::whole(&dg::PACKAGE);
+const DD: Support = Support::whole(&dd::PACKAGE);
+const XDD: Support = Support::whole(&xdd::PACKAGE);

@@ -43,10 +43,7 @@ fn alternative(reader: &mut Reader<'_>, parsed: &mut Parsed) -> Result<(), Fault
     let first = parsed.positions.len();
     let mut timing = None;
     let mut is_long = false;
-    loop {
-        let Some(octet) = reader.peek().filter(|octet| !b"|)".contains(octet)) else {
-            break;
-        };
+    while let Some(octet) = reader.peek().filter(|octet| !b"|)".contains(octet)) {
         let given = match octet.to_ascii_uppercase() {
             b'T' => Some(Timing::Start),
             b'S' => Some(Timing::Short),
