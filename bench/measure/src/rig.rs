@@ -22,8 +22,8 @@ pub const MGC: &str = "127.0.0.1:2944";
 
 /// The media process.
 const MEDIA: &str = "media --functions trgw --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 --io udp";
-/// Ports for some thousand calls a second: each rests for 5 s.
-const PORTS: &str = "--address 127.0.0.2,127.0.0.12 --ports 20000-49999";
+/// Ports for ten thousand calls a second: each rests for 5 s.
+const PORTS: &str = "--address 127.0.0.2,127.0.0.12,127.0.0.22,127.0.0.32 --ports 10000-59999";
 /// For as many set-ups as the process can do; each side of a call in a realm of its own.
 const GATEWAY: &str = r#"
 io = "udp"

@@ -354,6 +354,8 @@ impl Node {
         let mut counters = self.counters.by_name();
         let dns = self.stack.dns_totals().by_name();
         counters.extend(dns.map(|(name, value)| (name.to_owned(), value)));
+        let cut_short = self.stack.transactions_cut_short();
+        counters.insert("sip.transactions_cut_short".to_owned(), cut_short);
         Status {
             process: "control",
             version: env!("CARGO_PKG_VERSION"),

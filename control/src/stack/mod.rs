@@ -121,6 +121,11 @@ impl Stack {
         }
     }
 
+    /// Transactions that ended early, to make room for others, since the start.
+    pub fn transactions_cut_short(&self) -> u64 {
+        self.layer.counters().cut_short
+    }
+
     /// Requests of entities that wait for a final response.
     pub fn requests_pending(&self) -> usize {
         let states = transaction::ClientState::ALL.iter();

@@ -354,7 +354,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
         self.client_counts[next as usize] += 1;
         if !next.is_pending() {
-            self.lingering.add(now, wait, Owner::Client(id));
+            self.lingering_clients.add(now, wait, id);
         }
     }
 

@@ -27,7 +27,8 @@ pub struct Layer<H, U> {
     pub(super) keys: Keys,
     pub(super) index: Index,
     pub(super) timers: TimerQueue<(Owner, TimerKind)>,
-    pub(super) lingering: Lingering,
+    pub(super) lingering_clients: Lingering,
+    pub(super) lingering_servers: Lingering,
     pub(super) outputs: VecDeque<Output<H, U>>,
     pub(super) counters: Counters,
     pub(super) client_counts: [usize; ClientState::ALL.len()],
@@ -55,7 +56,8 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             keys: Keys::new(entropy),
             index: Index::default(),
             timers: TimerQueue::new(),
-            lingering: Lingering::default(),
+            lingering_clients: Lingering::default(),
+            lingering_servers: Lingering::default(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             client_counts: [0; ClientState::ALL.len()],
@@ -106,7 +108,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         client: ClientId,
         message: Message,
     ) -> Received<U> {
-        if self.servers.len() >= self.config.servers_max {
+        if !self.has_room_for_server(now) {
             self.counters.requests_refused += 1;
             self.client_event(now, client.0, client::Event::TransportError, None);
             let why = Refusal::Limit;
@@ -178,7 +180,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             Some(Method::Invite) => Kind::Invite,
             Some(_) => Kind::NonInvite,
         };
-        if self.clients.len() - self.cancels >= self.config.clients_max {
+        if !self.has_room_for_client(now) {
             self.counters.clients_refused += 1;
             return Err(Error::Limit);
         }
@@ -278,23 +280,27 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             match self.timers.pop_due(now) {
                 Some((Owner::Client(id), kind)) => self.client_timer(now, id, kind),
                 Some((Owner::Server(id), kind)) => self.server_timer(now, id, kind),
-                None => match self.lingering.pop_due(now) {
-                    Some(Owner::Client(id)) => self.client_lingered(now, id),
-                    Some(Owner::Server(id)) => self.server_lingered(now, id),
-                    None => return,
-                },
+                None => {
+                    if let Some(id) = self.lingering_servers.pop_due(now) {
+                        self.server_lingered(now, id);
+                    } else if let Some(id) = self.lingering_clients.pop_due(now) {
+                        self.client_lingered(now, id);
+                    } else {
+                        return;
+                    }
+                }
             }
         }
     }
 
     /// When to call [`Layer::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Instant> {
-        let lingering = self.lingering.next_timeout();
-        self.timers
-            .next_timeout()
-            .into_iter()
-            .chain(lingering)
-            .min()
+        let timeouts = [
+            self.timers.next_timeout(),
+            self.lingering_clients.next_timeout(),
+            self.lingering_servers.next_timeout(),
+        ];
+        timeouts.into_iter().flatten().min()
     }
 
     /// What is to be done next.
@@ -380,7 +386,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
 
     /// Timers that run.
     pub fn timers_len(&self) -> usize {
-        self.timers.len() + self.lingering.len()
+        self.timers.len() + self.lingering_clients.len() + self.lingering_servers.len()
     }
 
     /// Totals since the start.
@@ -408,7 +414,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         message.from()?;
         message.to()?;
         message.call_id()?;
-        if self.servers.len() >= self.config.servers_max {
+        if !self.has_room_for_server(now) {
             return Err(Refusal::Limit);
         }
         let invite = match method {
@@ -465,6 +471,30 @@ impl<H: Hop, U: Clone> Layer<H, U> {
             let sent = server.response.as_ref().and_then(Message::to_tag);
             !server.matched.is_2543() || sent == ack.to_tag()
         })
+    }
+
+    /// Where there is no more room, what lingers longest makes some: what it would have absorbed is
+    /// less than a request that is refused.
+    fn has_room_for_client(&mut self, now: Instant) -> bool {
+        while self.clients.len() - self.cancels >= self.config.clients_max {
+            let Some(id) = self.lingering_clients.pop_first() else {
+                return false;
+            };
+            self.counters.cut_short += 1;
+            self.client_lingered(now, id);
+        }
+        true
+    }
+
+    fn has_room_for_server(&mut self, now: Instant) -> bool {
+        while self.servers.len() >= self.config.servers_max {
+            let Some(id) = self.lingering_servers.pop_first() else {
+                return false;
+            };
+            self.counters.cut_short += 1;
+            self.server_lingered(now, id);
+        }
+        true
     }
 
     /// The transaction whose messages say the same.

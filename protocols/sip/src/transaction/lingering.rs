@@ -3,17 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use base::Instant;
+use base::{Instant, SlabId};
 
-use super::layer::Owner;
-
-/// Transactions whose one timer is D, I, J, K, L or M.
+/// Transactions of one side whose one timer is D, I, J, K, L or M.
 ///
 /// There are few such times in force, and each starts when it is set: those of one time end in the
 /// order they came, so a queue each does what a heap would do with more room.
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
-    queues: Vec<(Duration, VecDeque<(Instant, Owner)>)>,
+    queues: Vec<(Duration, VecDeque<(Instant, SlabId)>)>,
     len: usize,
 }
 
@@ -22,8 +20,8 @@ impl Lingering {
         self.len
     }
 
-    /// Lets `owner` end `wait` after `now`.
-    pub(super) fn add(&mut self, now: Instant, wait: Duration, owner: Owner) {
+    /// Lets `id` end `wait` after `now`.
+    pub(super) fn add(&mut self, now: Instant, wait: Duration, id: SlabId) {
         let at = match self.queues.iter().position(|(time, _)| *time == wait) {
             Some(at) => at,
             None => {
@@ -31,7 +29,7 @@ impl Lingering {
                 self.queues.len() - 1
             }
         };
-        self.queues[at].1.push_back((now + wait, owner));
+        self.queues[at].1.push_back((now + wait, id));
         self.len += 1;
     }
 
@@ -41,14 +39,19 @@ impl Lingering {
     }
 
     /// Takes the next one that ends, if it is due at `now`.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Owner> {
-        let (at, queue) = self.fronts().min()?;
-        if at > now {
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<SlabId> {
+        if self.next_timeout()? > now {
             return None;
         }
+        self.pop_first()
+    }
+
+    /// Takes the next one that ends, due or not.
+    pub(super) fn pop_first(&mut self) -> Option<SlabId> {
+        let (_, queue) = self.fronts().min()?;
+        let (_, id) = self.queues[queue].1.pop_front()?;
         self.len -= 1;
-        let (_, owner) = self.queues[queue].1.pop_front()?;
-        Some(owner)
+        Some(id)
     }
 
     /// When the first of each queue ends.
@@ -69,17 +72,17 @@ mod tests {
         let mut lingering = Lingering::default();
         let start = Instant::ZERO;
         let seconds = |n| Duration::from_secs(n);
-        let owners: Vec<Owner> = (0..4).map(|n| Owner::Server(slab.insert(n))).collect();
-        lingering.add(start, seconds(128), owners[0]);
-        lingering.add(start + seconds(1), seconds(32), owners[1]);
-        lingering.add(start + seconds(2), seconds(128), owners[2]);
-        lingering.add(start + seconds(2), seconds(32), owners[3]);
+        let ids: Vec<SlabId> = (0..4).map(|n| slab.insert(n)).collect();
+        lingering.add(start, seconds(128), ids[0]);
+        lingering.add(start + seconds(1), seconds(32), ids[1]);
+        lingering.add(start + seconds(2), seconds(128), ids[2]);
+        lingering.add(start + seconds(2), seconds(32), ids[3]);
         assert_eq!(lingering.len(), 4);
         assert_eq!(lingering.next_timeout(), Some(start + seconds(33)));
         assert!(lingering.pop_due(start + seconds(32)).is_none());
         let mut ended = Vec::new();
         for now in [33, 34, 128, 130] {
-            while let Some(Owner::Server(id)) = lingering.pop_due(start + seconds(now)) {
+            while let Some(id) = lingering.pop_due(start + seconds(now)) {
                 ended.push((now, slab.get(id).copied()));
             }
         }

@@ -70,8 +70,11 @@ impl Hop for Transport {
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Most client transactions, those of CANCEL not counted: there is at most one for each INVITE.
+    ///
+    /// Where one more is needed, the one nearest its end of those that only wait for it (Timers D,
+    /// K and M) ends early.
     pub clients_max: usize,
-    /// Most server transactions.
+    /// Most server transactions; likewise (Timers I, J and L).
     pub servers_max: usize,
     /// An INVITE not answered for so long gets a 100 (RFC 3261 17.2.1); `None` leaves it to the
     /// user.
@@ -339,6 +342,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Server transactions whose ACK never came.
     pub acks_missing: u64,
+    /// Transactions that ended early, to make room for others.
+    pub cut_short: u64,
     /// Failures that the transport reported.
     pub transport_errors: u64,
 }

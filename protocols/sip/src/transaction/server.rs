@@ -337,7 +337,7 @@ impl<H: Hop, U: Clone> Layer<H, U> {
         }
         if (server.kind, next) != (Kind::Invite, ServerState::Completed) {
             server.active = None;
-            return self.lingering.add(now, wait, Owner::Server(id));
+            return self.lingering_servers.add(now, wait, id);
         }
         if let Some(active) = &mut server.active {
             active.request = None;

@@ -524,6 +524,47 @@ fn the_same_branch_from_another_sender_is_another_transaction() {
 }
 
 #[test]
+fn at_the_limit_what_only_lingers_makes_room() {
+    let config = Config {
+        clients_max: 2,
+        servers_max: 2,
+        trying_after: None,
+    };
+    let mut rig = Rig::with(config, Transport::Udp);
+    let pending = rig.receive_request(&request("INVITE", 1));
+    for number in 2..=5 {
+        let answered = rig.receive_request(&request("OPTIONS", number));
+        let ok = message(&response("OPTIONS", number, 200));
+        rig.layer.respond(rig.now, answered, ok).unwrap();
+        assert_eq!(rig.layer.servers_len(), 2);
+    }
+    assert_eq!(rig.layer.counters().cut_short, 3);
+    assert_eq!(rig.layer.counters().requests_refused, 0);
+    assert_eq!(
+        rig.layer.server_state(pending),
+        Some(ServerState::Proceeding)
+    );
+    // What made room is a new request when it comes again, what lingers still is absorbed.
+    assert!(matches!(
+        rig.receive(&request("OPTIONS", 5)),
+        Received::Absorbed
+    ));
+    assert!(matches!(
+        rig.receive(&request("OPTIONS", 4)),
+        Received::Request { .. }
+    ));
+
+    let pending = rig.send(&request("INVITE", 1));
+    for number in 2..=5 {
+        rig.send(&request("OPTIONS", number));
+        rig.receive(&response("OPTIONS", number, 200));
+        assert_eq!(rig.layer.clients_len(), 2);
+    }
+    assert_eq!(rig.layer.counters().clients_refused, 0);
+    assert_eq!(rig.layer.client_state(pending), Some(ClientState::Calling));
+}
+
+#[test]
 fn limits_refuse_new_transactions_and_count() {
     let config = Config {
         clients_max: 1,
