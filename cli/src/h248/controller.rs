@@ -1,22 +1,29 @@
-//! A controller on one socket: the transaction engine of `h248` driven by the clock.
+//! A controller on one link: the transaction engine of `h248` driven by the clock.
 
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::h248::encoding::Encoding;
+use ::h248::binary::Naming;
+use ::h248::encoding::{Encoding, ParsedBody};
 use ::h248::error::ErrorCode;
 use ::h248::message::{
     ActionReply, ActionRequest, AuditReply, AuditReturn, Command, CommandReply, ErrorDescriptor,
     Mid, NotifyReply, ReplyBody, ServiceChangeMethod, ServiceChangeReply, ServiceChangeResult,
     Transaction, TransactionId, TransactionReply, VERSION,
 };
-use ::h248::text::{self, ParsedBody, Style};
+use ::h248::text::{self, Style};
 use ::h248::transaction::{Association, Config, Endpoint, Failure as NoReply, Fault, Output};
+use ::h248::transport::Protocol;
 use base::{Entropy, Instant};
+use mio::Waker;
 
+use super::capture::in_full;
+use super::link::{Link, News};
 use crate::failure::Failure;
 use crate::output;
+
+/// How long to wait for gateways at a time when nothing is asked of us.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A reply as text.
 #[derive(Debug, PartialEq)]
@@ -29,7 +36,7 @@ pub struct Answer {
 
 /// The controller.
 pub struct Controller {
-    socket: UdpSocket,
+    link: Link,
     endpoint: Endpoint<()>,
     started: std::time::Instant,
     verbose: bool,
@@ -38,17 +45,23 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Opens the socket.
+    /// Opens the socket, or listens for connections. Without an encoding messages are text as long
+    /// as the gateway has sent nothing in binary.
     ///
     /// # Errors
     /// The address cannot be used.
-    pub fn open(mid: SocketAddr, verbose: bool) -> Result<Self, Failure> {
-        let socket = UdpSocket::bind(mid).map_err(|fault| {
+    pub fn open(
+        encoding: Option<Encoding>,
+        protocol: Protocol,
+        mid: SocketAddr,
+        verbose: bool,
+    ) -> Result<Self, Failure> {
+        let link = Link::open(protocol, mid).map_err(|fault| {
             Failure::new(format!("cannot listen on {mid}"))
                 .because(fault)
                 .remedy("Another controller may have the address: choose one with --mid IP:PORT.")
         })?;
-        let mid = socket
+        let mid = link
             .local_addr()
             .map_err(|fault| Failure::new("the socket has no address").because(fault))?;
         // Numbers that an earlier run did not use: a gateway remembers those for half a minute.
@@ -58,12 +71,14 @@ impl Controller {
         let first_id = (since_epoch.as_millis() / 100 % 4_000_000_000) as u32;
         let mut config = Config::new(Mid::from(mid), TransactionId(first_id.max(1)));
         config.association = Association {
-            encoding: Encoding::Text(Style::Pretty),
+            encoding: encoding.unwrap_or(Encoding::Text(Style::Pretty)),
+            follow_peer: encoding.is_none(),
+            transport: protocol.transport(),
             ..Association::default()
         };
         let entropy = Entropy::from_u64(since_epoch.as_nanos() as u64);
         Ok(Controller {
-            socket,
+            link,
             endpoint: Endpoint::new(config, entropy),
             started: std::time::Instant::now(),
             verbose,
@@ -90,6 +105,41 @@ impl Controller {
         .remedy("Start one with --mgc set to our address, or name it with --mg IP:PORT."))
     }
 
+    /// Has [`Controller::serve`] look up when there is something else to do.
+    ///
+    /// # Errors
+    /// The system has no room for it.
+    pub fn waker(&self) -> Result<Waker, Failure> {
+        let waker = self.link.waker();
+        waker.map_err(|fault| Failure::new("cannot wait for input").because(fault))
+    }
+
+    /// Answers gateways until something else is to be done.
+    ///
+    /// # Errors
+    /// The link fails.
+    pub fn serve<T>(&mut self, mut other: impl FnMut() -> Option<T>) -> Result<T, Failure> {
+        loop {
+            if let Some(other) = other() {
+                return Ok(other);
+            }
+            let deadline = self.now() + IDLE;
+            self.turn(deadline)?;
+        }
+    }
+
+    /// Connects to a gateway, where messages go over connections and it has made none.
+    ///
+    /// # Errors
+    /// It does not accept it.
+    pub fn connect(&mut self, mg: SocketAddr, limit: Duration) -> Result<(), Failure> {
+        self.link.connect(mg, limit).map_err(|fault| {
+            Failure::new(format!("cannot connect to {mg}"))
+                .because(fault)
+                .remedy("Most gateways connect to their controller: wait for that with --wait.")
+        })
+    }
+
     /// Sends actions in a transaction and waits for its reply.
     ///
     /// # Errors
@@ -100,6 +150,7 @@ impl Controller {
         actions: Vec<ActionRequest>,
         limit: Duration,
     ) -> Result<Answer, Failure> {
+        self.connect(mg, limit)?;
         let now = self.now();
         self.endpoint
             .send_request(now, mg, actions, ())
@@ -126,50 +177,18 @@ impl Controller {
         bytes: &[u8],
         limit: Duration,
     ) -> Result<Answer, Failure> {
+        self.connect(mg, limit)?;
         self.transmit(mg, bytes)?;
         let deadline = self.now() + limit;
         while self.now() < deadline {
-            let Some((from, bytes)) = self.receive(deadline)? else {
-                continue;
-            };
-            if from != mg {
-                continue;
-            }
-            let is_pending = |each: &Result<Transaction, _>| {
-                matches!(
-                    each,
-                    Ok(Transaction::Pending(_) | Transaction::ResponseAck(_))
-                )
-            };
-            match text::parse(&bytes) {
-                Ok(parsed) => match &parsed.body {
-                    ParsedBody::Transactions(all) if all.iter().all(is_pending) => {}
-                    ParsedBody::Transactions(all) => {
-                        let is_error = all.iter().any(|each| match each {
-                            Ok(Transaction::Reply(reply)) => has_error(&reply.body),
-                            Ok(_) => false,
-                            Err(_) => true,
-                        });
-                        let text = String::from_utf8_lossy(&bytes).into_owned();
-                        return Ok(Answer {
-                            text: with_line_end(text),
-                            is_error,
-                        });
+            match self.receive(deadline)? {
+                Some(News::Message(from, bytes)) if from == mg => {
+                    if let Some(answer) = raw_answer(&bytes)? {
+                        return Ok(answer);
                     }
-                    ParsedBody::Error(_) => {
-                        let text = String::from_utf8_lossy(&bytes).into_owned();
-                        return Ok(Answer {
-                            text: with_line_end(text),
-                            is_error: true,
-                        });
-                    }
-                },
-                Err(fault) => {
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    return Err(
-                        Failure::new(format!("the reply cannot be read: {text}")).because(fault)
-                    );
                 }
+                Some(News::Closed(from)) if from == mg => return Err(connection_lost(mg)),
+                _ => {}
             }
         }
         Err(no_reply(mg, limit))
@@ -188,9 +207,18 @@ impl Controller {
             .endpoint
             .next_timeout()
             .map_or(deadline, |next| next.min(deadline));
-        if let Some((from, bytes)) = self.receive(until)? {
-            let now = self.now();
-            self.endpoint.handle_input(now, from, &bytes);
+        match self.receive(until)? {
+            Some(News::Message(from, bytes)) => {
+                let now = self.now();
+                self.endpoint.handle_input(now, from, &bytes);
+            }
+            Some(News::Connected(peer)) => self.endpoint.handle_connected(peer),
+            Some(News::Closed(peer)) => {
+                self.note(&format!("the connection of {peer} is gone"));
+                // Its requests fail: it may be long until there is another.
+                self.endpoint.disconnect(peer);
+            }
+            None => {}
         }
         let now = self.now();
         self.endpoint.handle_timeout(now);
@@ -230,9 +258,8 @@ impl Controller {
                 Output::Pending { .. } => self.note("the gateway is at work on it"),
                 Output::Failed { reason, .. } => {
                     return Err(match reason {
-                        NoReply::Timeout | NoReply::Disconnected => {
-                            Failure::new("no reply, and the request was given up")
-                        }
+                        NoReply::Timeout => Failure::new("no reply, and the request was given up"),
+                        NoReply::Disconnected => Failure::new("no reply: the connection is gone"),
                         NoReply::MalformedReply(fault) => {
                             Failure::new("the reply cannot be read").because(fault)
                         }
@@ -253,47 +280,78 @@ impl Controller {
         Ok(answer)
     }
 
-    fn transmit(&self, to: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
-        if self.verbose {
-            output::print(&format!(
-                "; to {to}\n{}\n",
-                String::from_utf8_lossy(bytes).trim_end()
-            ));
-        }
-        self.socket
-            .send_to(bytes, to)
-            .map(drop)
+    fn transmit(&mut self, to: SocketAddr, bytes: &[u8]) -> Result<(), Failure> {
+        self.show("to", to, bytes);
+        self.link
+            .send(to, bytes)
             .map_err(|fault| Failure::new(format!("cannot send to {to}")).because(fault))
     }
 
-    fn receive(&self, until: Instant) -> Result<Option<(SocketAddr, Vec<u8>)>, Failure> {
+    fn receive(&mut self, until: Instant) -> Result<Option<News>, Failure> {
         let wait = until.since(self.now()).max(Duration::from_millis(1));
-        let cannot = |fault: io::Error| Failure::new("cannot receive").because(fault);
-        self.socket.set_read_timeout(Some(wait)).map_err(cannot)?;
-        let mut buffer = vec![0; text::MESSAGE_LEN_MAX];
-        match self.socket.recv_from(&mut buffer) {
-            Ok((length, from)) => {
-                buffer.truncate(length);
-                if self.verbose {
-                    let text = String::from_utf8_lossy(&buffer);
-                    output::print(&format!("; from {from}\n{}\n", text.trim_end()));
-                }
-                Ok(Some((from, buffer)))
-            }
-            Err(fault) => match fault.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::Interrupted => Ok(None),
-                // An ICMP error for what was sent earlier: the next repetition may fare better.
-                io::ErrorKind::ConnectionRefused => Ok(None),
-                _ => Err(cannot(fault)),
-            },
+        self.link.wait(wait)?;
+        let news = self.link.poll_news();
+        if let Some(News::Message(from, bytes)) = &news {
+            self.show("from", *from, bytes);
         }
+        Ok(news)
+    }
+
+    fn show(&self, direction: &str, peer: SocketAddr, bytes: &[u8]) {
+        if !self.verbose {
+            return;
+        }
+        let text = if Encoding::is_binary(bytes) {
+            in_full(bytes, Encoding::parse(bytes, &Naming::default()).ok())
+        } else {
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        output::print(&format!("; {direction} {peer}\n{}\n", text.trim_end()));
     }
 
     fn note(&self, text: &str) {
         output::print(&format!("; {text}\n"));
     }
+}
+
+/// What came back for a message that was sent as it stands; `None` when more is to come.
+fn raw_answer(bytes: &[u8]) -> Result<Option<Answer>, Failure> {
+    let parsed = Encoding::parse(bytes, &Naming::default()).map_err(|fault| {
+        let text = String::from_utf8_lossy(bytes);
+        Failure::new(format!("the reply cannot be read: {text}")).because(fault)
+    })?;
+    let is_error = match &parsed.body {
+        ParsedBody::Transactions(all) => {
+            let comes_later = |each: &Result<Transaction, _>| {
+                matches!(
+                    each,
+                    Ok(Transaction::Pending(_) | Transaction::ResponseAck(_))
+                )
+            };
+            if all.iter().all(comes_later) {
+                return Ok(None);
+            }
+            all.iter().any(|each| match each {
+                Ok(Transaction::Reply(reply)) => has_error(&reply.body),
+                Ok(_) => false,
+                Err(_) => true,
+            })
+        }
+        ParsedBody::Error(_) => true,
+    };
+    let text = if Encoding::is_binary(bytes) {
+        in_full(bytes, Some(parsed))
+    } else {
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    Ok(Some(Answer {
+        text: with_line_end(text),
+        is_error,
+    }))
+}
+
+fn connection_lost(mg: SocketAddr) -> Failure {
+    Failure::new(format!("no reply: {mg} closed the connection"))
 }
 
 fn no_reply(mg: SocketAddr, limit: Duration) -> Failure {

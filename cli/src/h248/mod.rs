@@ -1,23 +1,31 @@
-//! `strowger h248`: a Media Gateway Controller by hand. Type a transaction, see the reply.
+//! `strowger h248`: a Media Gateway Controller by hand. Type a transaction, see the reply. And a
+//! reader of captures.
 
+mod capture;
 mod controller;
 mod input;
+mod link;
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use ::h248::transport::{Carriage, Protocol};
 use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output;
+use capture::Show;
 use controller::{Answer, Controller};
 use input::Statement;
 
 /// The longest file of transactions read.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Lines read ahead.
+const LINES_MAX: usize = 64;
 
 /// Flags of `h248`.
 #[derive(Debug, Args)]
@@ -26,7 +34,9 @@ A transaction is given as its actions (Context = 1 { … }), as one command for 
 (AuditValue = ROOT { … }), or as a whole message (MEGACO/3 …), which is sent as it stands.
 Without TRANSACTION and --file they are read from standard input; each ends where its braces close.
 
-  strowger h248 --wait 'AuditValue = ROOT { Audit { Packages } }'")]
+  strowger h248 --wait 'AuditValue = ROOT { Audit { Packages } }'
+  strowger h248 --mg 192.0.2.2:2945 --h248 ber --file calls.h248
+  strowger h248 --decode traffic.pcapng")]
 pub struct H248Args {
     /// What to send
     transaction: Option<String>,
@@ -44,18 +54,48 @@ pub struct H248Args {
     #[arg(long, value_name = "IP:PORT",
           default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2944))]
     mid: SocketAddr,
+    /// How we speak: compact, pretty or ber (as the gateway does), and udp or tcp
+    #[arg(long, value_name = "ENC,TRANSPORT", default_value = "udp")]
+    h248: Carriage,
     /// Seconds to wait for a gateway and for each reply
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     timeout: u64,
     /// Show every message sent and received
     #[arg(long)]
     verbose: bool,
+    /// Show the H.248 in a capture (pcap, pcapng) instead: UDP, TCP and SCTP, a line each
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["transaction", "file", "wait"])]
+    decode: Option<PathBuf>,
+    /// Show each message of the capture in full
+    #[arg(long, requires = "decode")]
+    full: bool,
+}
+
+impl H248Args {
+    /// The transport, of which there is one.
+    fn protocol(&self) -> Result<Protocol, Failure> {
+        match self.h248.protocols[..] {
+            [] => Ok(Protocol::Udp),
+            [protocol] => Ok(protocol),
+            _ => Err(Failure::new("--h248 names several transports")
+                .remedy("One is used at a time: udp or tcp.")),
+        }
+    }
 }
 
 /// Sends what is given; fails when a reply holds an error, or does not come.
 pub fn run(args: &H248Args, as_json: bool) -> Result<(), Failure> {
+    if let Some(path) = &args.decode {
+        let show = match (as_json, args.full) {
+            (true, _) => Show::Json,
+            (false, true) => Show::Whole,
+            (false, false) => Show::Lines,
+        };
+        return capture::show(path, show);
+    }
     let limit = Duration::from_secs(args.timeout.clamp(1, 3_600));
-    let mut controller = Controller::open(args.mid, args.verbose)?;
+    let mut controller =
+        Controller::open(args.h248.encoding, args.protocol()?, args.mid, args.verbose)?;
     let mg = if args.wait {
         controller.wait_for_gateway(limit)?
     } else {
@@ -123,9 +163,22 @@ impl Session {
                 output::print(if is_open { "  … " } else { "h248> " });
             }
         };
+        // Gateways are answered while somebody types.
+        let (sender, lines) = mpsc::sync_channel(LINES_MAX);
+        let waker = Arc::new(self.controller.waker()?);
+        // It must outlive the thread: what it has woken is forgotten with it.
+        let wake = Arc::clone(&waker);
+        std::thread::spawn(move || {
+            let lines = io::stdin().lock().lines().map(Some);
+            for line in lines.chain([None]) {
+                if sender.send(line).is_err() || wake.wake().is_err() {
+                    return;
+                }
+            }
+        });
         let mut reader = input::Reader::default();
         prompt(false);
-        for line in io::stdin().lock().lines() {
+        while let Some(line) = self.controller.serve(|| lines.try_recv().ok())? {
             let line =
                 line.map_err(|fault| Failure::new("cannot read standard input").because(fault))?;
             let outcome = match reader.push(&line) {

@@ -1,5 +1,6 @@
-//! Messages of Erlang/OTP with a word put into the place of another, or a bit turned: the transaction
-//! that it stands in is refused with a code of that place, and every other one is read as before.
+//! Messages of Erlang/OTP with a word put into the place of another, or a bit turned: the
+//! transaction that it stands in is refused with a code of that place, and every other one is read
+//! as before.
 
 #[path = "otp/corpus.rs"]
 mod corpus;

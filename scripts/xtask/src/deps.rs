@@ -49,6 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sdp",
             "rtp",
             "h248",
+            "inet",
             "codecs",
             "control",
             "dataplane",
