@@ -14,23 +14,27 @@ impl Sum {
     /// Adds bytes. Only the last piece of what is summed may be of odd length.
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> Self {
-        // Eight independent lanes, so that the compiler can use vector registers. 32 bits each
-        // cannot overflow 64 within 2^32 additions, and no packet is that long.
-        let mut lanes = [0_u64; 8];
-        let mut chunks = bytes.chunks_exact(32);
-        for chunk in &mut chunks {
-            for (lane, word) in lanes.iter_mut().zip(chunk.as_chunks::<4>().0) {
-                *lane += u64::from(u32::from_ne_bytes(*word));
-            }
+        // Two chains of eight octets each, with their carries: a processor adds both at once.
+        let (mut even, mut odd) = (0_u128, 0_u128);
+        let (pairs, rest) = bytes.as_chunks::<16>();
+        for pair in pairs {
+            let [a, b, c, d, e, f, g, h, high @ ..] = *pair;
+            even += u128::from(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+            odd += u128::from(u64::from_ne_bytes(high));
         }
-        let (words, rest) = chunks.remainder().as_chunks::<4>();
-        let mut sum: u64 = lanes.iter().sum();
+        let (words, mut rest) = rest.as_chunks::<4>();
         for word in words {
-            sum += u64::from(u32::from_ne_bytes(*word));
+            even += u128::from(u32::from_ne_bytes(*word));
         }
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        self.plus(sum + u64::from(u32::from_ne_bytes(last)))
+        if let Some((two, last)) = rest.split_first_chunk() {
+            even += u128::from(u16::from_ne_bytes(*two));
+            rest = last;
+        }
+        if let [last] = rest {
+            odd += u128::from(u16::from_ne_bytes([*last, 0]));
+        }
+        let sum = even + odd;
+        self.plus(sum as u64).plus((sum >> 64) as u64)
     }
 
     /// Adds a 16-bit field.

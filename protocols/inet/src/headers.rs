@@ -116,15 +116,20 @@ impl Headers {
         let start = payload_start.checked_sub(self.bytes())?;
         let end = payload_start.checked_add(payload_bytes)?;
         let packet = memory.get_mut(start..end)?;
-        let (ip, datagram) = packet.split_at_mut(self.ip_bytes());
-        let length = u16::try_from(datagram.len()).ok()?;
-        length.checked_add(ip.len() as u16)?;
-        ip.copy_from_slice(&self.ip[..ip.len()]);
-        if self.is_ipv4 {
+        let length = u16::try_from(packet.len() - self.ip_bytes()).ok()?;
+        length.checked_add(self.ip_bytes() as u16)?;
+        // Of a constant length each, so that no function is called for the copying.
+        let datagram = if self.is_ipv4 {
+            let (ip, datagram) = packet.split_first_chunk_mut::<{ ipv4::HEADER_BYTES }>()?;
+            ip.copy_from_slice(&self.ip[..ipv4::HEADER_BYTES]);
             ipv4::set_length(ip, self.ip_sum, length);
+            datagram
         } else {
+            let (ip, datagram) = packet.split_first_chunk_mut::<{ ipv6::HEADER_BYTES }>()?;
+            *ip = self.ip;
             ipv6::set_length(ip, length);
-        }
+            datagram
+        };
         let (source, destination) = (self.source_port, self.destination_port);
         udp::write_header(datagram, source, destination, self.pseudo).then_some(start)
     }

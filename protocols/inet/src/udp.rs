@@ -95,17 +95,19 @@ pub fn write_header(bytes: &mut [u8], source: u16, destination: u16, pseudo: Sum
     let Ok(length) = u16::try_from(bytes.len()) else {
         return false;
     };
-    if bytes.len() < HEADER_BYTES {
+    let Some((header, payload)) = bytes.split_first_chunk_mut::<HEADER_BYTES>() else {
         return false;
-    }
-    bytes[field::SOURCE].copy_from_slice(&source.to_be_bytes());
-    bytes[field::DESTINATION].copy_from_slice(&destination.to_be_bytes());
-    bytes[field::LENGTH].copy_from_slice(&length.to_be_bytes());
-    bytes[field::CHECKSUM].fill(0);
-    let checksum = pseudo.u16(length).bytes(bytes).checksum();
+    };
+    // The header's fields are summed before they are written: to read in one piece what was just
+    // written in several would make a processor wait. The length counts twice.
+    let fields = pseudo.u16(source).u16(destination).u16(length).u16(length);
+    let checksum = fields.bytes(payload).checksum();
     // RFC 768: a computed 0 is sent as ones, since 0 means that there is none.
     let checksum = if checksum == 0 { 0xffff } else { checksum };
-    bytes[field::CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+    let fields = [source, destination, length, checksum];
+    for (place, field) in header.as_chunks_mut().0.iter_mut().zip(fields) {
+        *place = field.to_be_bytes();
+    }
     true
 }
 
