@@ -5,7 +5,7 @@ use crate::path::{Compiled, Target};
 use crate::worker::Shared;
 use crate::{
     DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch, LocalAddresses, Path,
-    Reception, Remote, WorkerStats,
+    Reception, Refusal, Remote, WorkerStats,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer};
@@ -275,6 +275,7 @@ impl Control {
         let endpoint = self.endpoints.open(flow, local).map_err(Error::Io)?;
         // Nobody writes the counters of a closed flow.
         self.shared.received[flow.index()].reset();
+        self.shared.refused[flow.index()].reset();
         for worker in &self.shared.workers {
             worker.sent(flow).reset();
         }
@@ -411,11 +412,11 @@ impl Control {
             packets_sent: sum(|worker, flow| worker.sent(flow).packets.read()),
             octets_sent: sum(|worker, flow| worker.sent(flow).octets.read()),
             last_arrival: (last_arrival > 0).then(|| Instant::from_nanos(last_arrival)),
-            srtp_refused: received.srtp_refused.read(),
-            policed: received.policed.read(),
+            refused: Refusal::ALL.map(|refusal| self.shared.refused[flow.index()].of(refusal)),
             reception: Reception {
                 expected: received.expected.read(),
                 lost: received.lost.read(),
+                gaps: received.gaps.read(),
                 jitter_ticks: received.jitter_ticks.read() as u32,
             },
         }

@@ -1,6 +1,6 @@
 //! Counters with one writer each, read by anybody without locks.
 
-use crate::{DropCounts, DropReason, FlowId};
+use crate::{DropCounts, DropReason, FlowId, Refusal};
 use base::Instant;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +35,13 @@ impl Counter {
     }
 }
 
+/// So many counters, in memory that is quick to look things up in.
+pub(crate) fn table<T: Default>(flows: usize) -> Box<[T]> {
+    let table: Box<[T]> = (0..flows).map(|_| T::default()).collect();
+    memory::use_huge_pages(&table);
+    table
+}
+
 /// What a flow received, written by the worker that has claimed it; on a cache line of its own.
 #[derive(Default, Debug)]
 #[repr(align(64))]
@@ -45,9 +52,30 @@ pub(crate) struct ReceiveCounters {
     pub(crate) last_arrival: Counter,
     pub(crate) expected: Counter,
     pub(crate) lost: Counter,
+    pub(crate) gaps: Counter,
     pub(crate) jitter_ticks: Counter,
-    pub(crate) srtp_refused: Counter,
-    pub(crate) policed: Counter,
+}
+
+/// What came to a flow and did not pass, by [`Refusal`]; written by the worker that has it.
+#[derive(Default, Debug)]
+#[repr(align(64))]
+pub(crate) struct RefusalCounters([Counter; Refusal::ALL.len()]);
+
+impl RefusalCounters {
+    pub(crate) fn count(&self, refusal: Refusal) {
+        self.0[refusal as usize].add(1);
+    }
+
+    pub(crate) fn of(&self, refusal: Refusal) -> u64 {
+        self.0[refusal as usize].read()
+    }
+
+    /// Back to zero; only while nobody has the flow.
+    pub(crate) fn reset(&self) {
+        for counter in &self.0 {
+            counter.set(0);
+        }
+    }
 }
 
 impl ReceiveCounters {
@@ -59,16 +87,13 @@ impl ReceiveCounters {
             last_arrival,
             expected,
             lost,
+            gaps,
             jitter_ticks,
-            srtp_refused,
-            policed,
         } = self;
-        for counter in [packets, octets, last_arrival, expected, lost] {
+        for counter in [packets, octets, last_arrival, expected, lost, gaps] {
             counter.set(0);
         }
-        for counter in [jitter_ticks, srtp_refused, policed] {
-            counter.set(0);
-        }
+        jitter_ticks.set(0);
     }
 }
 
@@ -111,7 +136,7 @@ impl WorkerCounters {
             handed_over: Counter::default(),
             commands: Counter::default(),
             drops: std::array::from_fn(|_| Counter::default()),
-            sent: (0..flows).map(|_| SendCounters::default()).collect(),
+            sent: table(flows),
         }
     }
 
@@ -163,12 +188,17 @@ pub struct FlowStats {
     pub octets_sent: u64,
     /// When the last admitted packet came, whether the mode let it in or not.
     pub last_arrival: Option<Instant>,
-    /// Packets that SRTP refused: not authentic, replayed, or without a key.
-    pub srtp_refused: u64,
-    /// Packets beyond the rates that the flow is policed by.
-    pub policed: u64,
+    /// Packets that came and did not pass, in the order of [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
     /// Quality of reception.
     pub reception: Reception,
+}
+
+impl FlowStats {
+    /// Packets that came and did not pass for this.
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.refused[refusal as usize]
+    }
 }
 
 /// Reception of RTP as the media function sees it, RFC 3550 6.4.1.
@@ -178,6 +208,8 @@ pub struct Reception {
     pub expected: u64,
     /// Packets expected and not received; duplicates do not make it negative.
     pub lost: u64,
+    /// Runs of packets that were missing when the next came: with the losses, how they cluster.
+    pub gaps: u64,
     /// Interarrival jitter in timestamp units.
     pub jitter_ticks: u32,
 }

@@ -79,6 +79,55 @@ drop_reasons! {
     TxRefused => "tx_refused",
 }
 
+/// Why what comes to a flow does not pass: what the reasons mean to who hears nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Refusal {
+    /// It comes from elsewhere than it may.
+    Source,
+    /// It is not what the flow carries.
+    Format,
+    /// SRTP does not let it pass, on the way in or out.
+    Srtp,
+    /// It exceeds the rates.
+    Rate,
+    /// The stream mode does not let it in.
+    Mode,
+    /// There is nobody that it could be sent to.
+    Egress,
+}
+
+impl Refusal {
+    /// Every one, in the order of their counters.
+    pub const ALL: [Refusal; 6] = [
+        Refusal::Source,
+        Refusal::Format,
+        Refusal::Srtp,
+        Refusal::Rate,
+        Refusal::Mode,
+        Refusal::Egress,
+    ];
+}
+
+impl DropReason {
+    /// What it means to a flow; `None` for what is not about the flow.
+    pub fn refusal(self) -> Option<Refusal> {
+        Some(match self {
+            Self::SourceFiltered | Self::SourceMismatch => Refusal::Source,
+            Self::NotRtp | Self::NotRtcp => Refusal::Format,
+            Self::SrtpAuthentication
+            | Self::SrtpReplay
+            | Self::SrtpNoKey
+            | Self::SrtpKeyExpired
+            | Self::SrtpSource => Refusal::Srtp,
+            Self::Policed => Refusal::Rate,
+            Self::NotReceiving => Refusal::Mode,
+            Self::NoEgress | Self::NotLatched => Refusal::Egress,
+            _ => return None,
+        })
+    }
+}
+
 /// Tally of drops by reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DropCounts([u64; DropReason::ALL.len()]);

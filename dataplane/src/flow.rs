@@ -1,9 +1,9 @@
 //! The table of flows: what all workers share of it, and what each keeps.
 
 use crate::latch::LatchState;
-use crate::path::Compiled;
+use crate::path::{Compiled, Route};
 use crate::policer::Policer;
-use crate::{DropReason, FlowId};
+use crate::{DropReason, FlowId, Ingress};
 use base::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,24 +85,38 @@ const UNCLAIMED: u32 = 1;
 const FIRST_WORKER: u32 = 2;
 
 /// What one worker knows and keeps of one flow. Of the mutable part only the owner's is in use.
+///
+/// Four cache lines in one place, so that a packet of a path with one way out in the clear needs
+/// nothing else of its path.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct FlowEntry {
     pub(crate) path: Option<Arc<Compiled>>,
     pub(crate) generation: u32,
-    pub(crate) open: bool,
     pub(crate) owner: Owner,
+    pub(crate) open: bool,
     /// An admitted packet has come.
     pub(crate) active: bool,
     /// A report waits for room in the ring.
     pub(crate) unreported: Unreported,
-    pub(crate) latch: LatchState,
-    pub(crate) policer: Policer,
+    /// [`Ingress::policing`] is more than off.
+    pub(crate) is_policed: bool,
+    /// [`Compiled::srtp`] is more than off.
+    pub(crate) is_protected: bool,
     pub(crate) last_arrival: Instant,
+    pub(crate) policer: Policer,
+    /// That of the path.
+    pub(crate) ingress: Option<Ingress>,
+    /// [`Compiled::only`] of the path.
+    pub(crate) only: Option<Route>,
+    pub(crate) latch: LatchState,
     /// Since when silence counts: the path that asked for it was set then.
     pub(crate) watched_from: Instant,
     /// The beginning of the silence that was reported last.
     pub(crate) silence: Option<Instant>,
 }
+
+const _: () = assert!(size_of::<FlowEntry>() <= 256);
 
 /// What a worker could not report yet; tried again with each packet.
 #[derive(Clone, Copy, Default, Debug)]
@@ -116,13 +130,17 @@ impl FlowEntry {
         Self {
             path: None,
             generation: 0,
-            open: false,
             owner: Owner::Closed,
+            open: false,
             active: false,
             unreported: Unreported::default(),
-            latch: LatchState::default(),
-            policer: Policer::default(),
+            is_policed: false,
+            is_protected: false,
             last_arrival: Instant::ZERO,
+            policer: Policer::default(),
+            ingress: None,
+            only: None,
+            latch: LatchState::default(),
             watched_from: Instant::ZERO,
             silence: None,
         }
@@ -153,6 +171,20 @@ impl FlowEntry {
             owner: Owner::Unclaimed,
             ..Self::closed()
         }
+    }
+
+    /// What the path admits; `None` without one.
+    pub(crate) fn ingress(&self) -> Option<&Ingress> {
+        self.ingress.as_ref()
+    }
+
+    /// Sets the path, and returns the one before.
+    pub(crate) fn set_path(&mut self, path: Arc<Compiled>) -> Option<Arc<Compiled>> {
+        self.is_policed = path.ingress.policing.is_on();
+        self.is_protected = path.is_protected;
+        self.ingress = Some(path.ingress);
+        self.only = path.only();
+        self.path.replace(path)
     }
 
     /// When the silence that now is began.

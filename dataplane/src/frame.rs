@@ -29,6 +29,7 @@ impl Frame {
     /// system.
     pub fn pool(frames: usize) -> Vec<Frame> {
         let memory = Box::leak(vec![0; frames * FRAME_BYTES].into_boxed_slice());
+        memory::use_huge_pages(memory);
         memory
             .chunks_exact_mut(FRAME_BYTES)
             .map(Frame::new)

@@ -22,6 +22,12 @@ pub trait Function: Send {
         verdicts: &mut [Verdict],
     );
 
+    /// Called before a burst is handled: what is kept about its flows can be read ahead
+    /// ([`memory::prefetch`]).
+    fn prefetch(&self, burst: &[Datagram]) {
+        let _ = burst;
+    }
+
     /// A new use of the flow's port begins: what was kept about the former one no longer holds.
     fn handle_open(&mut self, flow: FlowId) {
         let _ = flow;
@@ -57,7 +63,7 @@ impl Context<'_> {
 
     /// What the path of a flow of the burst admits; `None` for flows without a path.
     pub fn ingress(&self, flow: FlowId) -> Option<&Ingress> {
-        Some(&self.flows.get(flow.index())?.path.as_ref()?.ingress)
+        self.flows.get(flow.index())?.ingress()
     }
 
     /// Opens a packet of RTP, if its flow carries SRTP, and makes sure that it comes from who has
@@ -79,19 +85,15 @@ impl Context<'_> {
 
     fn open(&mut self, datagram: &mut Datagram, kind: Kind) -> Result<(), DropReason> {
         let entry = self.flows.get(datagram.flow.index());
-        let path = entry.and_then(|entry| entry.path.as_deref());
-        let path = path.ok_or(DropReason::NoPath)?;
-        if !path.is_protected {
+        let entry = entry.ok_or(DropReason::UnknownFlow)?;
+        if !entry.is_protected {
             return Ok(());
         }
+        let path = entry.path.as_deref().ok_or(DropReason::NoPath)?;
         if !path.ingress.filter.admits(datagram.source) {
             return Err(DropReason::SourceFiltered);
         }
-        let opened = path.srtp.open(&mut datagram.frame, kind);
-        if opened.is_err() {
-            self.counters(datagram.flow).srtp_refused.add(1);
-        }
-        opened
+        path.srtp.open(&mut datagram.frame, kind)
     }
 
     /// Judges a packet that is known to be valid by where it comes from, source filter, then latch,
@@ -106,14 +108,14 @@ impl Context<'_> {
             .flows
             .get_mut(flow.index())
             .ok_or(DropReason::UnknownFlow)?;
-        let path = entry.path.as_deref().ok_or(DropReason::NoPath)?;
-        if !path.ingress.filter.admits(datagram.source) {
+        let ingress = entry.ingress.as_ref().ok_or(DropReason::NoPath)?;
+        if !ingress.filter.admits(datagram.source) {
             return Err(DropReason::SourceFiltered);
         }
-        let admission = entry.latch.admit(path.ingress.latch, datagram.source)?;
+        let admission = entry.latch.admit(ingress.latch, datagram.source)?;
         if !entry.active {
             entry.active = true;
-            entry.unreported.first_packet = path.ingress.report_first_packet;
+            entry.unreported.first_packet = ingress.report_first_packet;
         }
         if admission == Admission::Latched {
             entry.unreported.latched = true;
@@ -122,16 +124,15 @@ impl Context<'_> {
         let counters = &self.shared.received[flow.index()];
         counters.last_arrival.set(datagram.arrival.as_nanos());
         let mut conforms = true;
-        if path.is_policed {
+        if entry.is_policed {
             let octets = ip_octets(datagram.payload().len(), datagram.source);
-            let policing = &path.ingress.policing;
+            let policing = &ingress.policing;
             conforms = entry.policer.conforms(policing, datagram.arrival, octets);
         }
         if entry.unreported.first_packet || entry.unreported.latched {
             self.reports.report_admission(flow, entry, datagram.source);
         }
         if !conforms {
-            counters.policed.add(1);
             return Err(DropReason::Policed);
         }
         Ok(())
@@ -149,6 +150,7 @@ impl Context<'_> {
         let counters = self.counters(flow);
         counters.expected.set(reception.expected);
         counters.lost.set(reception.lost);
+        counters.gaps.set(reception.gaps);
         counters.jitter_ticks.set(u64::from(reception.jitter_ticks));
     }
 

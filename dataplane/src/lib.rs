@@ -76,7 +76,7 @@ pub use clock::Clock;
 pub use control::{Control, Error, Event};
 pub use counters::{FlowStats, Reception, WorkerStats};
 pub use datagram::{BURST_MAX, Burst, Datagram};
-pub use drop_reason::{DropCounts, DropReason};
+pub use drop_reason::{DropCounts, DropReason, Refusal};
 pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
 pub use function::{Context, Function, Verdict};
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};

@@ -315,21 +315,18 @@ impl PartialEq for Egresses {
 
 impl Eq for Egresses {}
 
-/// A path with every remote side resolved, as the runtime publishes it: what a packet needs first
-/// is first.
+/// A path with every remote side resolved, as the runtime publishes it. What most packets need of
+/// it each worker copies to the entry of the flow.
 #[derive(Debug)]
-#[repr(C, align(64))]
 pub(crate) struct Compiled {
     pub(crate) ingress: Ingress,
-    /// [`Ingress::policing`] is more than off.
-    pub(crate) is_policed: bool,
     media: u8,
     rtcp: u8,
     /// [`Compiled::srtp`] is more than off.
     pub(crate) is_protected: bool,
     /// Those for media, then those for RTCP.
     routes: [Route; 2 * EGRESSES_MAX],
-    /// How what comes is protected; like what follows, beyond what packets in the clear touch.
+    /// How what comes is protected.
     pub(crate) srtp: Srtp<Receiver>,
     /// How the routes protect, in their order.
     senders: [Srtp<Sender>; 2 * EGRESSES_MAX],
@@ -385,7 +382,6 @@ impl Compiled {
         };
         let mut compiled = Self {
             ingress: path.ingress,
-            is_policed: path.ingress.policing.is_on(),
             media: path.media.count,
             rtcp: path.rtcp.count,
             is_protected: path.srtp != Srtp::Off,
@@ -405,6 +401,14 @@ impl Compiled {
             *sender = egress.srtp.clone();
         }
         compiled
+    }
+
+    /// The way out for media, when there is one and it does not protect.
+    pub(crate) fn only(&self) -> Option<Route> {
+        match self.media().routes {
+            [route] if !route.is_protected => Some(*route),
+            _ => None,
+        }
     }
 
     /// The ways out for media.

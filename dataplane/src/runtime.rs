@@ -1,7 +1,7 @@
 //! Putting the parts together.
 
 use crate::control::{Control, Error, WorkerHandle};
-use crate::counters::{ReceiveCounters, WorkerCounters};
+use crate::counters::{self, WorkerCounters};
 use crate::flow::Claims;
 use crate::handoff::{HANDOFF_MAX, Parcel};
 use crate::worker::{Peers, Shared, Sleeper, Worker};
@@ -66,7 +66,8 @@ pub fn runtime(
     let flows = backend.addresses.flows();
     let shared = Arc::new(Shared {
         claims: Claims::new(flows),
-        received: (0..flows).map(|_| ReceiveCounters::default()).collect(),
+        received: counters::table(flows),
+        refused: counters::table(flows),
         workers: (0..workers).map(|_| WorkerCounters::new(flows)).collect(),
         sleepers: backend
             .ios

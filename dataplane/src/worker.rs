@@ -1,7 +1,7 @@
 //! The loop of a pinned thread.
 
 use crate::control::{Command, Report};
-use crate::counters::{ReceiveCounters, WorkerCounters};
+use crate::counters::{ReceiveCounters, RefusalCounters, WorkerCounters};
 use crate::flow::{Claims, FlowEntry, Owner};
 use crate::handoff::{self, Parcel};
 use crate::io::{Endpoint, Outgoing, Waker};
@@ -16,7 +16,6 @@ use base::Instant;
 use rtrb::{Consumer, Producer};
 use srtp::Sender;
 use std::collections::VecDeque;
-use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -50,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) addresses: LocalAddresses,
     pub(crate) claims: Claims,
     pub(crate) received: Box<[ReceiveCounters]>,
+    pub(crate) refused: Box<[RefusalCounters]>,
     pub(crate) workers: Box<[WorkerCounters]>,
     pub(crate) sleepers: Box<[Sleeper]>,
     /// Signalled when a worker has reported something.
@@ -180,7 +180,7 @@ impl Worker {
                 commands,
                 reports: Reports::new(reports),
                 peers,
-                flows: (0..flows).map(|_| FlowEntry::closed()).collect(),
+                flows: table(flows),
                 wheel: TimerWheel::new(flows),
                 out: Out {
                     worker: index,
@@ -343,7 +343,10 @@ impl Worker {
         if self.core.out.spare.len() >= SPARE_MAX / 2 {
             self.io.free(&mut self.core.out.spare);
         }
+        self.core.prefetch(&self.burst);
+        self.function.prefetch(&self.burst);
         self.core.keep_own(&mut self.burst);
+        self.core.prefetch_egresses(&self.burst);
         let verdicts = &mut self.verdicts[..self.burst.len()];
         verdicts.fill(Verdict::Forward);
         let mut context = Context {
@@ -375,7 +378,7 @@ impl Core {
             return;
         }
         let inactivity = path.ingress.inactivity;
-        let before = entry.path.replace(path);
+        let before = entry.set_path(path);
         let inactivity_before = before.as_ref().and_then(|path| path.ingress.inactivity);
         if let Some(before) = before {
             self.reports.give_back(before);
@@ -404,7 +407,7 @@ impl Core {
     /// nobody's and it is the one that stands in.
     fn watch(&mut self, flow: FlowId) {
         let entry = &self.flows[flow.index()];
-        let inactivity = entry.path.as_ref().and_then(|path| path.ingress.inactivity);
+        let inactivity = entry.ingress().and_then(|ingress| ingress.inactivity);
         let stands_in = flow.index() % self.shared.workers.len() == usize::from(self.index);
         let mine = match entry.owner {
             Owner::Mine => true,
@@ -432,7 +435,7 @@ impl Core {
 
     fn handle_silence(&mut self, now: Instant, flow: FlowId) {
         let entry = &mut self.flows[flow.index()];
-        let Some(inactivity) = entry.path.as_ref().and_then(|path| path.ingress.inactivity) else {
+        let Some(inactivity) = entry.ingress().and_then(|ingress| ingress.inactivity) else {
             return;
         };
         // Another worker has the flow by now, and has a timer of its own.
@@ -484,31 +487,39 @@ impl Core {
         })
     }
 
-    /// Reads one word of whatever the datagrams of a burst will need, so that the memory's
-    /// latencies overlap instead of adding up.
-    fn touch(&self, burst: &Burst) {
-        for datagram in burst.iter() {
+    /// Has whatever the datagrams of a burst will need read ahead, so that the memory's latencies
+    /// overlap instead of adding up.
+    fn prefetch(&self, burst: &[Datagram]) {
+        for datagram in burst {
             let flow = datagram.flow.index();
-            black_box(self.flows[flow].open);
-            black_box(self.shared.received[flow].packets.read());
-            black_box(datagram.payload().first());
+            memory::prefetch(&self.flows[flow]);
+            memory::prefetch(&self.shared.received[flow]);
+            memory::prefetch_lines(datagram.payload(), 1);
         }
-        for datagram in burst.iter() {
-            let path = &self.flows[datagram.flow.index()].path;
-            black_box(path.as_ref().map(|path| path.ingress.media));
+    }
+
+    /// The same of what is found by the ways out.
+    fn prefetch_egresses(&self, burst: &[Datagram]) {
+        let counters = &self.shared.workers[usize::from(self.index)];
+        for datagram in burst {
+            if let Some(route) = &self.flows[datagram.flow.index()].only {
+                memory::prefetch(counters.sent(route.local));
+                memory::prefetch_lines(&self.out.open[route.local.index()..], 1);
+            }
         }
     }
 
     /// Keeps the datagrams of this worker's own flows that have a path, in their order. The others
     /// are handed to the worker whose they are, or dropped.
     fn keep_own(&mut self, burst: &mut Burst) {
-        self.touch(burst);
         let mut kept = 0;
         for index in 0..burst.len() {
             let datagram = &burst[index];
             match self.owner(datagram.flow) {
                 Ok(Owner::Mine) => {
-                    burst.swap(kept, index);
+                    if kept != index {
+                        burst.swap(kept, index);
+                    }
                     kept += 1;
                 }
                 Ok(Owner::Other(worker)) => self.hand_over(worker, datagram),
@@ -559,11 +570,18 @@ impl Core {
 
     /// Does what the function said.
     fn execute(&mut self, mut datagram: Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
-        let path = self.flows[datagram.flow.index()].path.as_deref();
+        let entry = &self.flows[datagram.flow.index()];
+        if let (Verdict::Forward, Some(route)) = (verdict, &entry.only) {
+            datagram.hops = datagram.hops.saturating_add(1);
+            return self
+                .out
+                .send(&self.shared, (route, None), datagram, Kind::Rtp);
+        }
+        let path = entry.path.as_deref();
         let (routes, kind) = match (verdict, path) {
             (Verdict::Forward, Some(path)) => (path.media(), Kind::Rtp),
             (Verdict::ForwardRtcp, Some(path)) => (path.rtcp(), Kind::Rtcp),
-            (Verdict::Drop(reason), _) => return self.out.drop(datagram.frame, reason),
+            (Verdict::Drop(reason), _) => return self.out.refuse(&self.shared, datagram, reason),
             (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame),
             (_, None) => return self.out.drop(datagram.frame, DropReason::NoPath),
         };
@@ -575,7 +593,9 @@ impl Core {
             }
         }
         let Some(last) = routes.next() else {
-            return self.out.drop(datagram.frame, DropReason::NoEgress);
+            return self
+                .out
+                .refuse(&self.shared, datagram, DropReason::NoEgress);
         };
         datagram.hops = datagram.hops.saturating_add(1);
         self.out.send(&self.shared, last, datagram, kind);
@@ -603,6 +623,12 @@ impl Core {
     }
 }
 
+fn table(flows: usize) -> Box<[FlowEntry]> {
+    let table: Box<[FlowEntry]> = (0..flows).map(|_| FlowEntry::closed()).collect();
+    memory::use_huge_pages(&table);
+    table
+}
+
 /// What leaves a worker's hands: to the network, to our own flows, back to the pool.
 struct Out {
     worker: u16,
@@ -620,6 +646,15 @@ impl Out {
     fn drop(&mut self, frame: Frame, reason: DropReason) {
         self.drops.count(reason);
         self.spare.push(frame);
+    }
+
+    /// The same for what came to a flow of this worker.
+    #[cold]
+    fn refuse(&mut self, shared: &Shared, datagram: Datagram, reason: DropReason) {
+        if let Some(refusal) = reason.refusal() {
+            shared.refused[datagram.flow.index()].count(refusal);
+        }
+        self.drop(datagram.frame, reason);
     }
 
     fn take_frame(&mut self, io: &mut dyn PacketIo) -> Option<Frame> {
@@ -655,7 +690,7 @@ impl Out {
     ) {
         let local = route.local;
         if !self.open.get(local.index()).is_some_and(|open| *open) {
-            return self.drop(datagram.frame, DropReason::NoEgress);
+            return self.refuse(shared, datagram, DropReason::NoEgress);
         }
         let passed = match route.target {
             Target::Nowhere(reason) => Err(reason),
@@ -668,11 +703,11 @@ impl Out {
             }
         };
         if let Err(reason) = passed {
-            return self.drop(datagram.frame, reason);
+            return self.refuse(shared, datagram, reason);
         }
         let octets = datagram.payload().len();
         match route.target {
-            Target::Nowhere(reason) => return self.drop(datagram.frame, reason),
+            Target::Nowhere(reason) => return self.refuse(shared, datagram, reason),
             Target::Network(destination) => {
                 self.outgoing.push(Outgoing {
                     frame: datagram.frame,

@@ -4,7 +4,7 @@ mod context;
 
 use base::Entropy;
 use context::{RTCP, Rig, V4, V6, at, next, rtp_packet};
-use dataplane::{DropReason, Event, Latch, Marking, Policing, SourceFilter};
+use dataplane::{DropReason, Event, Latch, Marking, Policing, Refusal, SourceFilter};
 use h248::message::StreamMode;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -379,7 +379,10 @@ fn what_exceeds_the_rate_is_dropped_and_takes_nothing_from_what_conforms() {
     assert_eq!(passed, [10_300 / 200, 10_300 / 220]);
     let (policed, stats) = (rig.drops(DropReason::Policed), rig.stats(legs[0].flow));
     assert_eq!(policed, 200 - passed.iter().sum::<usize>() as u64);
-    assert_eq!((stats.packets_received, stats.policed), (51, 49));
+    assert_eq!(
+        (stats.packets_received, stats.refused(Refusal::Rate)),
+        (51, 49)
+    );
     // What is policed comes from the right source, but does not count as received.
     let silent = stats.last_arrival.map(|last| rig.now.since(last));
     assert_eq!(silent, Some(Duration::from_millis(10)));

@@ -4,7 +4,7 @@ mod context;
 
 use base::Entropy;
 use context::{RTCP, Rig, V4, V6, at, next, rtp_packet};
-use dataplane::{DropReason, Latch, Srtp};
+use dataplane::{DropReason, Latch, Refusal, Srtp};
 use srtp::{MasterKey, Receiver, Sender, Suite};
 use std::sync::Arc;
 use trgw::{Leg, Rtcp};
@@ -174,7 +174,7 @@ fn nothing_but_an_authentic_packet_latches_counts_or_passes() {
     // RTCP too short for any tag is none.
     assert_eq!(rig.drops(DropReason::NotRtcp), 1);
     assert_eq!(rig.stats(legs[0].flow).packets_received, 0);
-    assert_eq!(rig.stats(legs[0].flow).srtp_refused, 2);
+    assert_eq!(rig.stats(legs[0].flow).refused(Refusal::Srtp), 2);
 
     assert_eq!(rig.through(nat, port, &protected)[0].payload, media);
     assert_eq!(rig.events().len(), 1);

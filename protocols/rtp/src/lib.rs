@@ -33,4 +33,4 @@ pub use error::Error;
 pub use event::Event;
 pub use ntp::{NtpTime, round_trip};
 pub use packet::{HEADER_BYTES, Header, Packet};
-pub use receive::{Arrival, MIN_SEQUENTIAL, ReceiverStats, Reception};
+pub use receive::{Arrival, MIN_SEQUENTIAL, RECEIVER_LINES, ReceiverStats, Reception, Totals};

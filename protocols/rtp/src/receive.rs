@@ -92,19 +92,38 @@ impl Reception {
     }
 }
 
+/// Of a [`Reception`], what loss and its burstiness follow from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Packets there should have been.
+    pub expected: u64,
+    /// Packets, each counted once.
+    pub received: u64,
+    /// Gaps: runs of missing packets when they were noticed.
+    pub gaps: u64,
+}
+
 /// Statistics of one received stream: what RTCP reports and what quality is judged by.
 ///
-/// O(1) per packet, nothing allocated.
+/// O(1) per packet, nothing allocated. What every packet touches is in the first two cache lines.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct ReceiverStats {
-    clock_hz: u32,
-    min_sequential: u8,
     source: Option<Source>,
-    candidate: Option<Candidate>,
-    /// Of earlier sources and sequences, and what is counted whatever the source.
-    past: Reception,
+    clock_hz: u32,
     jitter_max: u32,
+    /// Of earlier sources and sequences.
+    past_totals: Totals,
+    min_sequential: u8,
+    candidate: Option<Candidate>,
+    sender_report: Option<(u32, Instant)>,
+    /// All else of earlier sources and sequences, and what is counted whatever the source.
+    past: Reception,
 }
+
+/// Lines of [`ReceiverStats`] that a packet in sequence touches.
+pub const RECEIVER_LINES: usize = 2;
+const _: () = assert!(std::mem::offset_of!(ReceiverStats, min_sequential) <= RECEIVER_LINES * 64);
 
 /// A source on probation, RFC 3550 A.1. The one before it goes on until it is believed.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +146,7 @@ struct Source {
     received: u64,
     reordered: u64,
     gaps: u64,
+    octets: u64,
     /// With duplicates, as RFC 3550 A.3 counts.
     arrived: u32,
     expected_prior: u32,
@@ -134,7 +154,6 @@ struct Source {
     transit: Option<u32>,
     /// In ticks times 16, RFC 3550 A.8.
     jitter: u32,
-    sender_report: Option<(u32, Instant)>,
 }
 
 impl ReceiverStats {
@@ -145,6 +164,8 @@ impl ReceiverStats {
             min_sequential: 0,
             source: None,
             candidate: None,
+            past_totals: Totals::default(),
+            sender_report: None,
             past: Reception::default(),
             jitter_max: 0,
         }
@@ -166,7 +187,7 @@ impl ReceiverStats {
             (Arrival::Probation | Arrival::Stray, _) | (_, None) => self.past.ignored += 1,
             (Arrival::Duplicate, _) => self.past.duplicates += 1,
             (_, Some(source)) => {
-                self.past.octets += payload_len as u64;
+                source.octets += payload_len as u64;
                 source.received += 1;
                 source.update_jitter(now, header.timestamp, self.clock_hz);
                 self.jitter_max = self.jitter_max.max(source.jitter);
@@ -177,8 +198,12 @@ impl ReceiverStats {
 
     /// Takes note of a sender report of the stream, for LSR and DLSR.
     pub fn receive_sender_report(&mut self, now: Instant, ssrc: u32, ntp: NtpTime) {
-        if let Some(source) = self.source.as_mut().filter(|source| source.ssrc == ssrc) {
-            source.sender_report = Some((ntp.middle(), now));
+        if self
+            .source
+            .as_ref()
+            .is_some_and(|source| source.ssrc == ssrc)
+        {
+            self.sender_report = Some((ntp.middle(), now));
         }
     }
 
@@ -197,23 +222,33 @@ impl ReceiverStats {
         self.source.as_ref().map_or(0, |source| source.jitter >> 4)
     }
 
-    /// Packets there should have been and packets received, each counted once: of
-    /// [`ReceiverStats::reception`] what a relay wants for every packet, at the price of two
+    /// Of [`ReceiverStats::reception`] what a relay wants for every packet, at the price of three
     /// additions.
-    pub fn totals(&self) -> (u64, u64) {
-        let (expected, received) = (self.past.expected, self.past.received);
-        match &self.source {
-            Some(source) => (
-                expected + u64::from(source.expected()),
-                received + source.received,
-            ),
-            None => (expected, received),
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.past_totals;
+        if let Some(source) = &self.source {
+            totals.add(source);
+        }
+        totals
+    }
+
+    /// Goes on with another clock: jitter begins anew, counts go on.
+    pub fn set_clock(&mut self, clock_hz: u32) {
+        let clock_hz = clock_hz.max(1);
+        if clock_hz == self.clock_hz {
+            return;
+        }
+        self.clock_hz = clock_hz;
+        if let Some(source) = self.source.take() {
+            self.leave(&source);
         }
     }
 
     /// What was received so far.
     pub fn reception(&self) -> Reception {
         let mut sum = self.past;
+        let totals = self.totals();
+        (sum.expected, sum.received, sum.gaps) = (totals.expected, totals.received, totals.gaps);
         if let Some(source) = &self.source {
             sum.add(source);
         }
@@ -238,7 +273,7 @@ impl ReceiverStats {
             expected => ((lost_interval << 8) / i64::from(expected)).min(255) as u8,
         };
         let lost = i64::from(expected) - i64::from(source.arrived);
-        let (last_sender_report, delay_since) = match source.sender_report {
+        let (last_sender_report, delay_since) = match self.sender_report {
             Some((middle, at)) => (middle, duration_to_fixed(now.since(at))),
             None => (0, 0),
         };
@@ -302,22 +337,36 @@ impl ReceiverStats {
         }
     }
 
+    /// Puts a source that is over to the past.
+    fn leave(&mut self, source: &Source) {
+        self.past_totals.add(source);
+        self.past.add(source);
+        self.sender_report = None;
+    }
+
     /// Puts the old source to the past and begins with this packet.
     fn restart(&mut self, header: &Header) {
         if let Some(source) = self.source.take() {
-            self.past.add(&source);
+            self.leave(&source);
             self.past.restarts += 1;
         }
         self.source = Some(Source::new(header.ssrc, header.sequence));
     }
 }
 
-impl Reception {
+impl Totals {
     fn add(&mut self, source: &Source) {
-        self.received += source.received;
         self.expected += u64::from(source.expected());
-        self.reordered += source.reordered;
+        self.received += source.received;
         self.gaps += source.gaps;
+    }
+}
+
+impl Reception {
+    /// All but the totals.
+    fn add(&mut self, source: &Source) {
+        self.reordered += source.reordered;
+        self.octets += source.octets;
     }
 }
 
@@ -332,12 +381,12 @@ impl Source {
             received: 0,
             reordered: 0,
             gaps: 0,
+            octets: 0,
             arrived: 1,
             expected_prior: 0,
             arrived_prior: 0,
             transit: None,
             jitter: 0,
-            sender_report: None,
         }
     }
 
@@ -374,8 +423,7 @@ impl Source {
     }
 
     fn update_jitter(&mut self, now: Instant, timestamp: u32, clock_hz: u32) {
-        let ticks = u128::from(now.as_nanos()) * u128::from(clock_hz) / 1_000_000_000;
-        let transit = (ticks as u32).wrapping_sub(timestamp);
+        let transit = ticks_at(now, clock_hz).wrapping_sub(timestamp);
         if let Some(before) = self.transit.replace(transit) {
             let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
             // A difference this large is a jump of the sender's timestamps, not of the network.
@@ -385,6 +433,18 @@ impl Source {
         }
     }
 }
+
+/// A clock of so many ticks per second, modulo 2^32.
+fn ticks_at(now: Instant, clock_hz: u32) -> u32 {
+    // Whole seconds apart, so that 64 bits do, and the divisor is a constant.
+    let (seconds, nanos) = (now.as_nanos() / NANOS, now.as_nanos() % NANOS);
+    let ticks = nanos * u64::from(clock_hz) / NANOS;
+    (seconds as u32)
+        .wrapping_mul(clock_hz)
+        .wrapping_add(ticks as u32)
+}
+
+const NANOS: u64 = 1_000_000_000;
 
 fn ticks_to_duration(ticks: u32, clock_hz: u32) -> Duration {
     Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / u64::from(clock_hz))
@@ -406,16 +466,33 @@ mod tests {
     }
 
     #[test]
+    fn ticks_are_those_of_the_whole_division() {
+        for clock_hz in [0, 1, 8_000, 48_000, 90_000, u32::MAX] {
+            for nanos in [0, 1, 999_999_999, 1_800_000_000_123_456_789, u64::MAX] {
+                let whole = u128::from(nanos) * u128::from(clock_hz) / 1_000_000_000;
+                assert_eq!(ticks_at(Instant::from_nanos(nanos), clock_hz), whole as u32);
+            }
+        }
+    }
+
+    #[test]
     fn totals_are_those_of_the_reception() {
         let mut stats = ReceiverStats::new(8000);
-        assert_eq!(stats.totals(), (0, 0));
+        assert_eq!(stats.totals(), Totals::default());
         receive(
             &mut stats,
             &[10, 11, 13, 13, 12, 16, 40_000, 40_001, 40_003],
         );
         let reception = stats.reception();
         assert!(reception.restarts > 0);
-        assert_eq!(stats.totals(), (reception.expected, reception.received));
+        let totals = Totals {
+            expected: reception.expected,
+            received: reception.received,
+            gaps: reception.gaps,
+        };
+        assert_eq!(stats.totals(), totals);
+        stats.set_clock(16_000);
+        assert_eq!((stats.totals(), stats.jitter_ticks()), (totals, 0));
     }
 
     /// Receives packets of these numbers 20 ms apart.

@@ -49,6 +49,7 @@ pub(super) struct Egresses {
 
 /// Where one flow sends to.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct Way {
     destination: SocketAddr,
     traffic_class: u8,
@@ -77,8 +78,10 @@ impl Egresses {
         };
         let mut hops = vec![Hop::Kernel; HOPS_MAX];
         hops[usize::from(HopId::UNREACHABLE.0)] = Hop::Unreachable;
+        let ways: Box<[Way]> = vec![unknown; flows].into();
+        memory::use_huge_pages(&ways);
         Self {
-            ways: vec![unknown; flows].into(),
+            ways,
             hops: hops.into(),
             version: FIRST_VERSION,
             valid_from: FIRST_VERSION,
@@ -133,6 +136,13 @@ impl Egresses {
         };
         let hop = self.hops.get_mut(usize::from(hop.0))?;
         way.headers.as_ref().map(|headers| (headers, hop))
+    }
+
+    /// Has what is known of a flow's way read ahead.
+    pub(super) fn prefetch(&self, flow: FlowId) {
+        if let Some(way) = self.ways.get(flow.index()) {
+            memory::prefetch(way);
+        }
     }
 
     /// True once after something has been asked.

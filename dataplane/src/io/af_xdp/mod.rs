@@ -29,7 +29,6 @@ use base::Instant;
 use egress::Egresses;
 use hops::Hop;
 use inet::{Headers, UdpFrame};
-use std::hint::black_box;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -133,11 +132,8 @@ impl AfXdpIo {
         while batch.len() < burst.room()
             && let Some(received) = self.ports[port].socket.receive()
         {
-            // Read a word of each line that headers and speech are in, so that the memory's
-            // latencies overlap instead of adding up.
-            let Received { chunk, start, .. } = &received;
-            for line in 0..LINES_READ_AHEAD {
-                black_box(chunk.get(*start + line * CACHE_LINE_BYTES));
+            if let Some(frame) = received.chunk.get(received.start..) {
+                memory::prefetch_lines(frame, LINES_READ_AHEAD);
             }
             batch.push(received);
         }
@@ -333,6 +329,9 @@ impl PacketIo for AfXdpIo {
     }
 
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts) {
+        for each in outgoing.iter() {
+            self.egresses.prefetch(each.local);
+        }
         self.reclaim();
         for each in outgoing.drain(..) {
             self.send(each, drops);
@@ -376,9 +375,6 @@ impl PacketIo for AfXdpIo {
         Waker::new(Arc::clone(&self.wakeup))
     }
 }
-
-/// What memory is read by.
-const CACHE_LINE_BYTES: usize = 64;
 
 /// Lines of a frame of 20 ms of G.711.
 const LINES_READ_AHEAD: usize = 4;
