@@ -22,6 +22,11 @@ const GOODPUT_MIN: f64 = 0.9;
 const NORMAL: f64 = 0.99;
 /// Within so many seconds after the load all must be normal.
 const RECOVERY_MAX: u64 = 5;
+/// How often the highest load is offered again, for memory to come to its height: what lingers of a
+/// transaction stays for 128 s, or until there are too many.
+const ROUNDS: u32 = 9;
+/// Between the last two of these, memory of control may grow by so much, in percent.
+const GROWTH_MAX: f64 = 2.0;
 /// For what is under way when a load ends.
 const REST: Duration = Duration::from_secs(1);
 
@@ -54,7 +59,8 @@ struct Spell {
     seconds: Vec<f64>,
 }
 
-/// Finds the maximum, then offers once, twice and three times as much, and then half.
+/// Finds the maximum, then offers once, twice and three times as much, the latter until memory has
+/// come to its height, and then half.
 pub fn run(args: &OverloadArgs) -> ExitCode {
     let rig = Rig::start(Plan {
         layout: args.layout,
@@ -102,6 +108,21 @@ pub fn run(args: &OverloadArgs) -> ExitCode {
                 figure(name(&format!("memory of {}", sample.name)), mib, "MiB");
             }
         }
+        let mut heights = Vec::new();
+        for round in 1..=ROUNDS {
+            load.offer(most * 3.0, args.seconds);
+            let usage = rig.usage();
+            let control = usage.iter().filter(|sample| sample.name != "media");
+            let mib = control.map(|sample| sample.usage.rss_kib).sum::<u64>() as f64 / 1024.0;
+            heights.push(mib);
+            let what = format!("3 x, time {}: memory of control", round + 1);
+            figure(what, mib, "MiB");
+        }
+        if let [.., before, last] = heights[..] {
+            let growth = (last / before - 1.0) * 100.0;
+            figure("memory of control, last growth".to_owned(), growth, "%");
+            is_good &= growth <= GROWTH_MAX;
+        }
         let spell = load.offer(most / 2.0, RECOVERY_MAX);
         let normal = spell.seconds.iter().position(|&part| part >= NORMAL);
         is_good &= normal.is_some();
@@ -127,6 +148,7 @@ fn print_counters(status: &Value) {
         "sip.refused.full",
         "sip.absorbed",
         "sip.dropped.full",
+        "sip.transactions_cut_short",
     ] {
         println!("{name:50} {:10}", status::counter(status, name));
     }
