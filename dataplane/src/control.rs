@@ -4,8 +4,8 @@ use crate::counters::WorkerCounters;
 use crate::path::{Compiled, Target};
 use crate::worker::Shared;
 use crate::{
-    DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch, LocalAddresses, Path,
-    Reception, Refusal, Remote, WorkerStats,
+    DetectedTone, DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch,
+    LocalAddresses, Path, Reception, Refusal, Remote, WorkerStats,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer};
@@ -57,6 +57,13 @@ pub enum Event {
         flow: FlowId,
         /// The remote address from now on.
         source: SocketAddr,
+    },
+    /// A telephone event began or ended; asked for by [`crate::Tones::detects`].
+    Tone {
+        /// The flow.
+        flow: FlowId,
+        /// Which, and how long it lasted.
+        tone: DetectedTone,
     },
     /// No packet was admitted for the time asked for by [`crate::Ingress::inactivity`]. Reported
     /// once per silence.
@@ -151,6 +158,11 @@ pub(crate) enum Report {
         generation: u32,
         request: u32,
         source: SocketAddr,
+    },
+    Tone {
+        flow: FlowId,
+        generation: u32,
+        tone: DetectedTone,
     },
     Inactive {
         flow: FlowId,
@@ -499,6 +511,15 @@ impl Control {
                     self.flows[flow.index()].latched = Some(source);
                     self.outdate_feeders(flow);
                     self.events.push_back(Event::Latched { flow, source });
+                }
+            }
+            Report::Tone {
+                flow,
+                generation,
+                tone,
+            } => {
+                if self.is_current(flow, generation) {
+                    self.events.push_back(Event::Tone { flow, tone });
                 }
             }
             Report::Inactive {

@@ -52,6 +52,11 @@ impl Datagram {
     pub fn payload_mut(&mut self) -> &mut [u8] {
         self.frame.payload_mut()
     }
+
+    /// Puts another payload in its place; false, and none is left, when it is too long.
+    pub fn replace_payload(&mut self, payload: &[u8]) -> bool {
+        self.frame.fill(payload)
+    }
 }
 
 /// At most [`BURST_MAX`] datagrams. Its memory is allocated once, by `new`.

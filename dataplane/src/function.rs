@@ -1,12 +1,13 @@
 //! What a media function is to the runtime.
 
+use crate::control::Report;
 use crate::counters::ReceiveCounters;
 use crate::flow::FlowEntry;
 use crate::latch::Admission;
 use crate::policer::ip_octets;
 use crate::protection::Kind;
 use crate::worker::Shared;
-use crate::{Datagram, DropReason, FlowId, Ingress, Reception};
+use crate::{Datagram, DetectedTone, DropReason, FlowId, Ingress, Reception, Tones};
 use base::Instant;
 
 /// A media function on one worker: it judges datagrams, the runtime moves them.
@@ -136,6 +137,30 @@ impl Context<'_> {
             return Err(DropReason::Policed);
         }
         Ok(())
+    }
+
+    /// The telephone events that the path of a flow of the burst detects or sends.
+    pub fn tones(&self, flow: FlowId) -> Tones {
+        let entry = self.flows.get(flow.index());
+        let path = entry.and_then(|entry| entry.path.as_deref());
+        match path {
+            Some(path) if path.has_tones => path.tones,
+            _ => Tones::NONE,
+        }
+    }
+
+    /// Reports a telephone event on a flow of the burst; false when there is no room: try again
+    /// with the next packet.
+    pub fn report_tone(&mut self, flow: FlowId, tone: DetectedTone) -> bool {
+        let Some(entry) = self.flows.get(flow.index()) else {
+            return true;
+        };
+        let generation = entry.generation;
+        self.reports.push(Report::Tone {
+            flow,
+            generation,
+            tone,
+        })
     }
 
     /// Counts a packet that the stream mode lets in.

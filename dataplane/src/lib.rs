@@ -69,6 +69,7 @@ mod policer;
 mod protection;
 mod runtime;
 mod timer;
+mod tones;
 mod worker;
 
 pub use address::{ADDRESSES_MAX, AddressIndex, FlowId, LocalAddress, LocalAddresses};
@@ -84,4 +85,5 @@ pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remot
 pub use policer::Policing;
 pub use protection::Srtp;
 pub use runtime::{Config, Idle, WORKERS_MAX, runtime};
+pub use tones::{DetectedTone, EventFormat, PlayedTone, Tones};
 pub use worker::{Turn, Worker};

@@ -1,6 +1,6 @@
 //! What the mg thread compiled for a flow.
 
-use crate::{DropReason, FlowId, Policing, Srtp};
+use crate::{DropReason, FlowId, Policing, Srtp, Tones};
 use srtp::{Receiver, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -16,6 +16,8 @@ pub struct Path {
     pub ingress: Ingress,
     /// How what comes is protected.
     pub srtp: Srtp<Receiver>,
+    /// Telephone events that are detected or sent.
+    pub tones: Tones,
     media: Egresses,
     rtcp: Egresses,
 }
@@ -232,6 +234,7 @@ impl Path {
         Self {
             ingress,
             srtp: Srtp::Off,
+            tones: Tones::NONE,
             media: Egresses::EMPTY,
             rtcp: Egresses::EMPTY,
         }
@@ -324,10 +327,13 @@ pub(crate) struct Compiled {
     rtcp: u8,
     /// [`Compiled::srtp`] is more than off.
     pub(crate) is_protected: bool,
+    /// [`Compiled::tones`] is more than none.
+    pub(crate) has_tones: bool,
     /// Those for media, then those for RTCP.
     routes: [Route; 2 * EGRESSES_MAX],
     /// How what comes is protected.
     pub(crate) srtp: Srtp<Receiver>,
+    pub(crate) tones: Tones,
     /// How the routes protect, in their order.
     senders: [Srtp<Sender>; 2 * EGRESSES_MAX],
 }
@@ -387,6 +393,8 @@ impl Compiled {
             is_protected: path.srtp != Srtp::Off,
             routes: [unused; 2 * EGRESSES_MAX],
             srtp: path.srtp.clone(),
+            has_tones: path.tones != Tones::NONE,
+            tones: path.tones,
             senders: [const { Srtp::Off }; 2 * EGRESSES_MAX],
         };
         let egresses = path.egresses().iter().chain(path.rtcp_egresses());

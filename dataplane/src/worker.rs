@@ -99,7 +99,7 @@ impl Reports {
     }
 
     /// Tells the mg thread; false when the ring is full.
-    fn push(&mut self, report: Report) -> bool {
+    pub(crate) fn push(&mut self, report: Report) -> bool {
         let pushed = self.ring.push(report).is_ok();
         self.pushed |= pushed;
         pushed

@@ -1,7 +1,8 @@
 //! From the streams of a context to the paths of its flows.
 
 use dataplane::{
-    Egress, FlowId, Ingress, Latch, Marking, Media, Path, Policing, Remote, SourceFilter, Srtp,
+    Egress, EventFormat, FlowId, Ingress, Latch, Marking, Media, Path, PlayedTone, Policing,
+    Remote, SourceFilter, Srtp,
 };
 use h248::message::StreamMode;
 use srtp::{Receiver, Sender};
@@ -41,6 +42,21 @@ pub struct Leg {
     pub inactivity: Option<Duration>,
     /// Report the first packet of the media.
     pub report_first_packet: bool,
+    /// Telephone events.
+    pub tones: LegTones,
+}
+
+/// Telephone events of a stream, RFC 4733.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LegTones {
+    /// Those received as this are reported.
+    pub detects: Option<EventFormat>,
+    /// How the remote side takes them.
+    pub sends: Option<EventFormat>,
+    /// Number and event of the tone played to the remote side.
+    pub outward: Option<(u64, u8)>,
+    /// Of the tone played to the other legs.
+    pub inward: Option<(u64, u8)>,
 }
 
 /// What a stream carries.
@@ -83,6 +99,7 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
         let loops = leg.mode == StreamMode::Loopback;
         let mut path = Path::new(leg.ingress());
         let mut rtcp_path = Path::new(leg.rtcp_ingress());
+        path.tones.detects = leg.tones.detects;
         path.srtp = leg.receives.clone();
         rtcp_path.srtp = leg.receives.clone();
         for (other_index, other) in legs.iter().enumerate() {
@@ -96,9 +113,15 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
             }
             if (loops || other.mode.sends())
                 && let Some(egress) = other.egress()
-                && !path.push(egress)
             {
-                return None;
+                // What is put in the place of a packet goes out by every egress of it.
+                path.tones.plays = match path.egresses().is_empty() {
+                    true => tone_between(leg, other),
+                    false => None,
+                };
+                if !path.push(egress) {
+                    return None;
+                }
             }
             if let Some(egress) = other.rtcp_egress()
                 && !(path.push_rtcp(egress.clone()) && rtcp_path.push_rtcp(egress))
@@ -112,6 +135,16 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
         }
     }
     Some(paths)
+}
+
+/// The tone that takes the place of what passes from one leg to another.
+fn tone_between(from: &Leg, to: &Leg) -> Option<PlayedTone> {
+    let (number, code) = to.tones.outward.or(from.tones.inward)?;
+    Some(PlayedTone {
+        number,
+        code,
+        format: to.tones.sends?,
+    })
 }
 
 impl Leg {

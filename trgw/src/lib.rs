@@ -7,8 +7,9 @@
 mod compile;
 mod keys;
 mod relay;
+mod tones;
 mod trgw;
 
-pub use compile::{Leg, LegMedia, Rtcp, compile};
+pub use compile::{Leg, LegMedia, LegTones, Rtcp, compile};
 pub use relay::Relay;
 pub use trgw::Trgw;

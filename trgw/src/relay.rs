@@ -1,7 +1,11 @@
 //! The relay: each packet judged by the path of its flow, and passed on in place.
 
-use dataplane::{Context, Datagram, DropReason, FlowId, Function, Media, Reception, Verdict};
+use dataplane::{
+    Context, Datagram, DropReason, FlowId, Function, Media, PlayedTone, Reception, Verdict,
+};
 use rtp::{DatagramKind, Header, RECEIVER_LINES, ReceiverStats, datagram_kind};
+
+use crate::tones::{Detector, TonePlayer};
 
 /// RTP, RTCP and UDP relay (TS 23.334 5.2), on one worker.
 ///
@@ -12,8 +16,22 @@ use rtp::{DatagramKind, Header, RECEIVER_LINES, ReceiverStats, datagram_kind};
 ///
 /// RTP is counted and its reception judged; RTCP passes whatever the mode (RFC 3264 5.1) and is not
 /// counted. Encrypted payloads of a flow without keys of ours pass as they are.
+///
+/// Telephone events are detected before the mode is asked, since that is not about events (H.248.1
+/// 7.1.7), and sent in the place of packets that pass.
 pub struct Relay {
     streams: Box<[ReceiverStats]>,
+    /// Of the same flows: what few packets need.
+    tones: Box<[FlowTones]>,
+    /// Flows on which a telephone event is being sent, or its end.
+    playing: usize,
+}
+
+/// Telephone events of one flow.
+#[derive(Default)]
+struct FlowTones {
+    detector: Detector,
+    player: TonePlayer,
 }
 
 impl Relay {
@@ -21,7 +39,11 @@ impl Relay {
     pub fn new(flows: usize) -> Self {
         let streams: Box<[ReceiverStats]> = (0..flows).map(|_| ReceiverStats::new(0)).collect();
         memory::use_huge_pages(&streams);
-        Self { streams }
+        Self {
+            streams,
+            tones: (0..flows).map(|_| FlowTones::default()).collect(),
+            playing: 0,
+        }
     }
 
     fn judge(
@@ -38,6 +60,13 @@ impl Relay {
             Packet::Udp => {}
         }
         context.admit(datagram)?;
+        let tones = context.tones(datagram.flow);
+        if let (Packet::Rtp(header), Some(format)) = (&packet, tones.detects) {
+            let flow = datagram.flow;
+            let detector = &mut self.tones[flow.0 as usize].detector;
+            let report = |tone| context.report_tone(flow, tone);
+            detector.receive(datagram.arrival, header, datagram.payload(), format, report);
+        }
         match packet {
             Packet::Rtcp => Ok(Verdict::ForwardRtcp),
             Packet::Rtp(_) | Packet::Udp if !receiving => Err(DropReason::NotReceiving),
@@ -47,6 +76,9 @@ impl Relay {
                 stream.set_clock(clock_hz);
                 stream.receive(datagram.arrival, &header, datagram.payload().len());
                 context.publish_reception(datagram.flow, reception(stream, clock_hz));
+                if self.playing > 0 || tones.plays.is_some() {
+                    self.play(tones.plays, &header, datagram);
+                }
                 Ok(Verdict::Forward)
             }
             Packet::Udp => {
@@ -54,6 +86,14 @@ impl Relay {
                 Ok(Verdict::Forward)
             }
         }
+    }
+
+    fn play(&mut self, tone: Option<PlayedTone>, header: &Header, datagram: &mut Datagram) {
+        let player = &mut self.tones[datagram.flow.0 as usize].player;
+        let was_playing = player.is_playing();
+        player.replace(tone, header, datagram);
+        self.playing += usize::from(player.is_playing());
+        self.playing -= usize::from(was_playing);
     }
 }
 
@@ -81,6 +121,9 @@ impl Function for Relay {
 
     fn handle_open(&mut self, flow: FlowId) {
         self.streams[flow.0 as usize] = ReceiverStats::new(0);
+        let tones = &mut self.tones[flow.0 as usize];
+        self.playing -= usize::from(tones.player.is_playing());
+        *tones = FlowTones::default();
     }
 }
 

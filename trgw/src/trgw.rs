@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use dataplane::{
-    Control, Error, Event, FlowId, Ingress, Latch, Marking, Path, Policing, SourceFilter,
+    Control, Error, Event, EventFormat, FlowId, Ingress, Latch, Marking, Path, Policing,
+    SourceFilter,
 };
 use mg::{
-    LegFilter, LegLatch, LegMarking, LegMedia as Carries, LegPolicing, LegRtcp, MediaEvent,
-    MediaPlane, OpenError, Statistics,
+    LegEvents, LegFilter, LegLatch, LegMarking, LegMedia as Carries, LegPolicing, LegRtcp,
+    MediaEvent, MediaPlane, OpenError, Statistics,
 };
 
 use crate::keys::Keys;
-use crate::{Leg, LegMedia, Rtcp, compile};
+use crate::{Leg, LegMedia, LegTones, Rtcp, compile};
 
 /// Executes what media gateways decide, by flows and paths of the runtime. Owned by the mg thread.
 ///
@@ -100,6 +101,7 @@ impl Trgw {
         let (flow, closed_until) = match event {
             Event::FirstPacket { flow, .. }
             | Event::Latched { flow, .. }
+            | Event::Tone { flow, .. }
             | Event::Inactive { flow, .. } => (flow, None),
             Event::Closed { flow, free_at } => (flow, Some(free_at)),
         };
@@ -127,6 +129,17 @@ impl Trgw {
         match event {
             Event::Latched { source, .. } if is_rtp => Some(MediaEvent::Latched { local, source }),
             Event::Inactive { .. } if is_rtp => Some(MediaEvent::Inactive { local }),
+            Event::Tone { tone, .. } if is_rtp => Some(match tone.lasted {
+                None => MediaEvent::ToneStarted {
+                    local,
+                    code: tone.code,
+                },
+                Some(duration) => MediaEvent::ToneEnded {
+                    local,
+                    code: tone.code,
+                    duration,
+                },
+            }),
             _ => None,
         }
     }
@@ -207,6 +220,12 @@ impl Trgw {
             },
             inactivity: leg.inactivity,
             report_first_packet: false,
+            tones: LegTones {
+                detects: leg.detects.map(format),
+                sends: leg.sends_events.map(format),
+                outward: leg.plays_outward.map(|tone| (tone.number, tone.code)),
+                inward: leg.plays_inward.map(|tone| (tone.number, tone.code)),
+            },
         })
     }
 }
@@ -296,6 +315,13 @@ fn closed_path() -> Path {
         media: dataplane::Media::Rtcp,
         ..Ingress::default()
     })
+}
+
+fn format(events: LegEvents) -> EventFormat {
+    EventFormat {
+        payload_type: events.payload_type,
+        clock_hz: events.clock_hz,
+    }
 }
 
 fn filter(filter: &LegFilter, ports: Option<(u16, u16)>) -> SourceFilter {

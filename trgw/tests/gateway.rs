@@ -736,3 +736,104 @@ fn rates_are_policed_and_packets_marked_as_local_control_says() {
     rig.subtract(context);
     rig.assert_empty();
 }
+
+/// Local and Remote with telephone events of this payload type.
+fn with_events(of: &str, payload_type: u8) -> String {
+    let (address, events) = (at(of), format!("RTP/AVP 8 {payload_type}"));
+    let map = format!("a=rtpmap:{payload_type} telephone-event/8000");
+    format!(
+        "Media {{ Stream = 1 {{ Local {{ v=0\nc=IN IP4 $\nm=audio $ {events}\n{map}\n }}, \
+         Remote {{ v=0\nc=IN IP4 {}\nm=audio {} {events}\n{map}\n }} }} }}",
+        address.ip(),
+        address.port()
+    )
+}
+
+/// A packet of a telephone event.
+fn event_packet(sequence: u16, timestamp: u32, event: rtp::Event) -> Vec<u8> {
+    let header = rtp::Header {
+        marker: false,
+        payload_type: 101,
+        sequence,
+        timestamp,
+        ssrc: 7,
+    };
+    let mut packet = vec![0; rtp::HEADER_BYTES];
+    header.write_to(&mut packet).expect("there is room");
+    packet.extend_from_slice(&event.to_bytes());
+    packet
+}
+
+#[test]
+fn digits_that_pass_as_telephone_events_are_collected() {
+    for workers in [1, 2] {
+        let mut rig = Rig::new(workers, 1024);
+        let (context, alice, _) = rig.call("IP4", ALICE, BOB);
+        rig.modify(context, &with_events(ALICE, 101));
+        // Events are detected whatever the mode.
+        rig.modify(
+            context,
+            "Media { Stream = 1 { LocalControl { Mode = SendOnly } } }, Events = 7 { dd/ce { \
+             DigitMap = { S:2, (12|12x) } } }",
+        );
+        let mut sequence = 0;
+        for (index, code) in [1, 2].into_iter().enumerate() {
+            let timestamp = 1000 + 2000 * index as u32;
+            for (duration, end) in [(160, false), (320, false), (480, true), (480, true)] {
+                sequence += 1;
+                let event = rtp::Event {
+                    code,
+                    end,
+                    volume: 10,
+                    duration,
+                };
+                let packet = event_packet(sequence, timestamp, event);
+                assert!(rig.through(ALICE, alice, &packet).is_empty());
+                rig.pass(Duration::from_millis(20));
+            }
+        }
+        assert!(rig.notified.is_empty());
+        rig.pass(Duration::from_secs(3));
+        let observed = rig.notified[0].observed.as_ref().expect("an event");
+        let event = &observed.events[0];
+        let parameter = |name| event.parameter(name).and_then(|value| value.as_single());
+        assert_eq!((observed.request_id.0, event.name.as_str()), (7, "dd/ce"));
+        assert_eq!(parameter("ds").expect("digits").as_str(), "12");
+        assert_eq!(parameter("Meth").expect("a method").as_str(), "FM");
+        rig.subtract(context);
+        rig.assert_empty();
+    }
+}
+
+#[test]
+fn a_digit_is_sent_in_the_place_of_audio() {
+    let mut rig = Rig::new(1, 1024);
+    let (context, alice, bob) = rig.call("IP4", ALICE, BOB);
+    rig.modify(context, &with_events(ALICE, 101));
+    let play = "Signals { dg/d5 { NotifyCompletion = { TimeOut } } }, Events = 3 { g/sc }";
+    rig.modify(context, play);
+    let mut sent = Vec::new();
+    for sequence in 1..=10 {
+        let packet = rig.through(BOB, bob, &rtp_packet(sequence)).remove(0);
+        assert_eq!(packet.destination, at(ALICE));
+        let packet = rtp::Packet::new(packet.payload).expect("it is RTP");
+        assert_eq!(packet.sequence(), sequence);
+        sent.push(match packet.payload_type() {
+            101 => rtp::Event::parse(packet.payload()).ok(),
+            _ => None,
+        });
+        // The other way nothing is different.
+        let packet = rtp_packet(sequence);
+        assert_eq!(rig.through(ALICE, alice, &packet)[0].payload, packet);
+        rig.pass(Duration::from_millis(20));
+    }
+    let events: Vec<_> = sent.iter().flatten().collect();
+    assert_eq!(events.len(), 8, "{sent:?}");
+    assert!(events.iter().all(|event| event.code == 5));
+    assert_eq!(events.iter().filter(|event| event.end).count(), 3);
+    assert_eq!((sent[8], sent[9]), (None, None));
+    let observed = rig.notified[0].observed.as_ref().expect("an event");
+    assert_eq!(observed.events[0].name.as_str(), "g/sc");
+    rig.subtract(context);
+    rig.assert_empty();
+}

@@ -62,6 +62,16 @@ fn turns_on_the_simulated_network_allocate_nothing() {
     legs[0].report_first_packet = true;
     legs[0].policing = Policing::OFF.with_sustained(20_000, 1000);
     legs[1].marking = Marking::Keep;
+    let events = EventFormat {
+        payload_type: 101,
+        clock_hz: 8000,
+    };
+    legs[0].tones = LegTones {
+        detects: Some(events),
+        sends: Some(events),
+        outward: Some((1, 5)),
+        inward: None,
+    };
     let inner = [
         rig.leg(at(V4, 10_002), at(V4, 10_004)),
         rig.leg(at(V4, 10_004), at(V4, 10_002)),
@@ -75,10 +85,12 @@ fn turns_on_the_simulated_network_allocate_nothing() {
     settle(&mut rig);
     for round in 0..300_u16 {
         let media = rtp_packet(round, u32::from(round) * 160);
-        // Both workers, both directions, RTCP, spoofed, invalid, to ourselves, too long, to nobody.
+        let digit = event_packet(round, u32::from(round) * 160);
+        let spoken = if round % 2 == 0 { &media } else { &digit };
+        // Both workers, both directions, digits, RTCP, spoofed, invalid, to ourselves, too long, to nobody.
         for worker in 0..2 {
             let network = &mut rig.network;
-            network.send(worker, at(ALICE, 4000), at(V4, 10_000), &media);
+            network.send(worker, at(ALICE, 4000), at(V4, 10_000), spoken);
             network.send(worker, at(ALICE, 4000), at(V4, 10_001), &RTCP);
             network.send(worker, at(BOB, 5000), at(V6, 10_000), &media);
             network.send(worker, at(ALICE, 6666), at(V4, 10_000), &media);

@@ -140,7 +140,7 @@ pub struct LegEvents {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegTone {
     /// Another number is another tone.
-    pub number: u32,
+    pub number: u64,
     /// The telephone event, 0 to 15 (RFC 4733 3.2).
     pub code: u8,
 }

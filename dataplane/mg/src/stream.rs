@@ -384,17 +384,29 @@ impl Far {
     }
 }
 
-/// Telephone events that a description offers; of several clocks, the one that comes first.
+/// Telephone events that a description offers: of several clocks that of the media, else the one
+/// that comes first. What is protected end to end has none that could be read.
 fn telephone_events(group: &Group) -> Option<LegEvents> {
     let media = group.media.first().filter(|media| media.is_rtp())?;
-    media.head.formats.iter().find_map(|format| {
+    let is_protected = sdp::crypto::unprotected(&media.head.protocol).is_some();
+    if is_protected && !media.lines.has("crypto") {
+        return None;
+    }
+    let maps = media.head.formats.iter().filter_map(|format| {
         let map = media.lines.rtpmap(format.parse().ok()?)?;
         let is_it = map.encoding.eq_ignore_ascii_case("telephone-event");
         is_it.then_some(LegEvents {
             payload_type: map.payload_type,
             clock_hz: map.clock_hz,
         })
-    })
+    });
+    let all: Vec<LegEvents> = maps.collect();
+    let clock_hz = match all.len() {
+        0 | 1 => 0,
+        _ => clock_hz(media),
+    };
+    let fitting = all.iter().find(|events| events.clock_hz == clock_hz);
+    fitting.or(all.first()).copied()
 }
 
 fn is_muxed(group: &Group) -> bool {

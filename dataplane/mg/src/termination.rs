@@ -480,7 +480,8 @@ impl Termination {
         let tone = |is_outward| {
             let (number, tone) = self.player.tone(id, is_outward)?;
             Some(LegTone {
-                number,
+                // Also of another termination.
+                number: u64::from(self.key.0) << 32 | u64::from(number),
                 code: tone.code(),
             })
         };

@@ -10,7 +10,7 @@ use dataplane::{
 use h248::message::StreamMode;
 use std::net::SocketAddr;
 use std::time::Duration;
-use trgw::{Leg, LegMedia, Relay, Rtcp, compile};
+use trgw::{Leg, LegMedia, LegTones, Relay, Rtcp, compile};
 
 pub struct Rig {
     pub now: Instant,
@@ -65,6 +65,7 @@ impl Rig {
             marking: Marking::default(),
             inactivity: None,
             report_first_packet: false,
+            tones: LegTones::default(),
         }
     }
 
@@ -156,6 +157,21 @@ pub fn rtp_packet(sequence: u16, timestamp: u32) -> Vec<u8> {
         ssrc: 0xfeed_beef,
     };
     header.write_to(&mut packet).unwrap();
+    packet
+}
+
+/// The whole of a telephone event in one packet, RFC 4733.
+pub fn event_packet(sequence: u16, timestamp: u32) -> Vec<u8> {
+    let mut packet = vec![0; rtp::HEADER_BYTES];
+    let header = rtp::Header {
+        marker: true,
+        payload_type: 101,
+        sequence,
+        timestamp,
+        ssrc: 0xfeed_beef,
+    };
+    header.write_to(&mut packet).unwrap();
+    packet.extend_from_slice(&[5, 0x8a, 0, 160]);
     packet
 }
 
