@@ -4,15 +4,15 @@
 mod context;
 
 use base::Instant;
-use context::{RTCP, Rig, V4, V6, at, rtp_packet};
+use context::{RTCP, Rig, V4, V6, at, event_packet, rtp_packet};
 use dataplane::io::udp;
 use dataplane::{
-    Config, DropReason, Function, Latch, LocalAddress, LocalAddresses, Marking, Path, Policing,
+    Config, DropReason, EventFormat, Function, Latch, LocalAddress, LocalAddresses, Marking, Path, Policing,
     Turn, Worker, runtime,
 };
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
-use trgw::Relay;
+use trgw::{LegTones, Relay};
 
 const ALICE: &str = "203.0.113.1";
 const BOB: &str = "2001:db8:b0b::1";
