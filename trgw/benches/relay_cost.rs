@@ -258,6 +258,7 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         marking: Marking::Dscp(46),
         inactivity: Some(Duration::from_secs(10)),
         report_first_packet: false,
+        tones: trgw::LegTones::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use base::Instant;
 use context::{RTCP, Rig, V4, V6, at, event_packet, rtp_packet};
 use dataplane::io::udp;
 use dataplane::{
-    Config, DropReason, EventFormat, Function, Latch, LocalAddress, LocalAddresses, Marking, Path, Policing,
-    Turn, Worker, runtime,
+    Config, DropReason, EventFormat, Function, Latch, LocalAddress, LocalAddresses, Marking, Path,
+    Policing, Turn, Worker, runtime,
 };
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
