@@ -3,7 +3,7 @@
 use crate::latch::LatchState;
 use crate::path::{Compiled, Route};
 use crate::policer::Policer;
-use crate::{DropReason, FlowId, Ingress};
+use crate::{DropReason, FlowId, Ingress, Tones};
 use base::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -103,6 +103,8 @@ pub(crate) struct FlowEntry {
     pub(crate) is_policed: bool,
     /// [`Compiled::srtp`] is more than off.
     pub(crate) is_protected: bool,
+    /// [`Compiled::tones`] is more than none.
+    pub(crate) has_tones: bool,
     pub(crate) last_arrival: Instant,
     pub(crate) policer: Policer,
     /// That of the path.
@@ -136,6 +138,7 @@ impl FlowEntry {
             unreported: Unreported::default(),
             is_policed: false,
             is_protected: false,
+            has_tones: false,
             last_arrival: Instant::ZERO,
             policer: Policer::default(),
             ingress: None,
@@ -182,6 +185,7 @@ impl FlowEntry {
     pub(crate) fn set_path(&mut self, path: Arc<Compiled>) -> Option<Arc<Compiled>> {
         self.is_policed = path.ingress.policing.is_on();
         self.is_protected = path.is_protected;
+        self.has_tones = path.tones != Tones::NONE;
         self.ingress = Some(path.ingress);
         self.only = path.only();
         self.path.replace(path)

@@ -142,10 +142,9 @@ impl Context<'_> {
     /// The telephone events that the path of a flow of the burst detects or sends.
     pub fn tones(&self, flow: FlowId) -> Tones {
         let entry = self.flows.get(flow.index());
-        let path = entry.and_then(|entry| entry.path.as_deref());
-        match path {
-            Some(path) if path.has_tones => path.tones,
-            _ => Tones::NONE,
+        match entry.filter(|entry| entry.has_tones) {
+            Some(entry) => entry.path.as_ref().map_or(Tones::NONE, |path| path.tones),
+            None => Tones::NONE,
         }
     }
 

@@ -327,8 +327,6 @@ pub(crate) struct Compiled {
     rtcp: u8,
     /// [`Compiled::srtp`] is more than off.
     pub(crate) is_protected: bool,
-    /// [`Compiled::tones`] is more than none.
-    pub(crate) has_tones: bool,
     /// Those for media, then those for RTCP.
     routes: [Route; 2 * EGRESSES_MAX],
     /// How what comes is protected.
@@ -393,7 +391,6 @@ impl Compiled {
             is_protected: path.srtp != Srtp::Off,
             routes: [unused; 2 * EGRESSES_MAX],
             srtp: path.srtp.clone(),
-            has_tones: path.tones != Tones::NONE,
             tones: path.tones,
             senders: [const { Srtp::Off }; 2 * EGRESSES_MAX],
         };

@@ -7,9 +7,11 @@
 mod compile;
 mod keys;
 mod relay;
+mod report;
 mod tones;
 mod trgw;
 
 pub use compile::{Leg, LegMedia, LegTones, Rtcp, compile};
 pub use relay::Relay;
+pub use report::{LegCounts, LegReport, Silence};
 pub use trgw::Trgw;

@@ -15,7 +15,7 @@ use mg::{
 };
 
 use crate::keys::Keys;
-use crate::{Leg, LegMedia, LegTones, Rtcp, compile};
+use crate::{Leg, LegCounts, LegMedia, LegReport, LegTones, Rtcp, compile};
 
 /// Executes what media gateways decide, by flows and paths of the runtime. Owned by the mg thread.
 ///
@@ -28,12 +28,17 @@ pub struct Trgw {
     pairs_len: usize,
     /// What workers had no room for, in order.
     behind: VecDeque<Late>,
+    /// Of legs that have ended; at most [`REPORTS_MAX`].
+    reports: VecDeque<LegReport>,
+    ended: LegCounts,
 }
 
 /// A pair of open ports.
 #[derive(Debug)]
 struct Pair {
     keys: Keys,
+    /// Of the media, as connected last; `None` before.
+    clock_hz: Option<u32>,
     /// Flows of it that are closed, and when the later of them can be opened again.
     closed: u8,
     free_at: Instant,
@@ -55,6 +60,8 @@ impl Trgw {
             pairs: (0..pairs).map(|_| None).collect(),
             pairs_len: 0,
             behind: VecDeque::new(),
+            reports: VecDeque::new(),
+            ended: LegCounts::default(),
         }
     }
 
@@ -122,8 +129,12 @@ impl Trgw {
             if pair.closed < 2 {
                 return None;
             }
+            let clock_hz = pair.clock_hz;
             *place = None;
             self.pairs_len -= 1;
+            if let Some(clock_hz) = clock_hz {
+                self.report(FlowId(rtp), local, clock_hz);
+            }
             return Some(MediaEvent::Closed { local, free_at });
         }
         match event {
@@ -141,6 +152,29 @@ impl Trgw {
                 },
             }),
             _ => None,
+        }
+    }
+
+    /// What became of a leg that has ended, once for each that was connected. Those that are not
+    /// taken in time are only counted.
+    pub fn poll_report(&mut self) -> Option<LegReport> {
+        self.reports.pop_front()
+    }
+
+    /// The legs that have ended so far.
+    pub fn ended(&self) -> LegCounts {
+        self.ended
+    }
+
+    fn report(&mut self, rtp: FlowId, local: SocketAddr, clock_hz: u32) {
+        let report = LegReport {
+            local,
+            stats: self.control.stats(rtp),
+            clock_hz,
+        };
+        self.ended.count(&report);
+        if self.reports.len() < REPORTS_MAX {
+            self.reports.push_back(report);
         }
     }
 
@@ -188,6 +222,10 @@ impl Trgw {
     fn leg(&mut self, leg: &mg::Leg) -> Option<Leg> {
         let rtp = self.rtp_of(leg.local)?;
         let pair = self.pairs.get_mut(rtp.0 as usize / 2)?.as_mut()?;
+        pair.clock_hz = Some(match leg.media {
+            Carries::Rtp { clock_hz } => clock_hz,
+            Carries::Udp => 0,
+        });
         Some(Leg {
             flow: rtp,
             media: match leg.media {
@@ -244,6 +282,7 @@ impl MediaPlane for Trgw {
             self.pairs_len += 1;
             *place = Some(Pair {
                 keys: Keys::default(),
+                clock_hz: None,
                 closed: 0,
                 free_at: now,
                 is_closing: false,
@@ -302,6 +341,9 @@ impl MediaPlane for Trgw {
         }
     }
 }
+
+/// Reports that wait to be taken.
+const REPORTS_MAX: usize = 4096;
 
 /// The flow of RTCP: the next port's.
 fn rtcp_of(rtp: FlowId) -> FlowId {

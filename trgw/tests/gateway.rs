@@ -14,7 +14,7 @@ use h248::message::{
 use h248::text;
 use h248::transaction::{self, Endpoint, Output as Out};
 use mg::{GatewayConfig, MediaGateway, Output, RealmAddress};
-use trgw::{Relay, Trgw};
+use trgw::{Relay, Silence, Trgw};
 
 const MG: &str = "192.0.2.1:2944";
 const MGC: &str = "192.0.2.2:2944";
@@ -836,4 +836,37 @@ fn a_digit_is_sent_in_the_place_of_audio() {
     assert_eq!(observed.events[0].name.as_str(), "g/sc");
     rig.subtract(context);
     rig.assert_empty();
+}
+
+#[test]
+fn a_leg_that_ends_tells_what_came_or_why_nothing_was_heard() {
+    let mut rig = Rig::new(1, 1024);
+    let (context, alice, bob) = rig.call("IP4", ALICE, BOB);
+    rig.modify(
+        context,
+        "Media { Stream = 1 { LocalControl { gm/saf = ON, gm/spf = ON } } }",
+    );
+    for number in 0..50 {
+        assert!(
+            rig.through("192.0.2.77:4000", alice, &rtp_packet(number))
+                .is_empty()
+        );
+        if number != 20 {
+            assert_eq!(rig.reaches(BOB, bob, &rtp_packet(number)), Some(at(ALICE)));
+        }
+        rig.pass(Duration::from_millis(20));
+    }
+    rig.subtract(context);
+    rig.assert_empty();
+    let mut reports: Vec<_> = std::iter::from_fn(|| rig.trgw.poll_report()).collect();
+    reports.sort_by_key(|report| report.local != alice);
+    let [alice_report, bob_report] = &reports[..] else {
+        panic!("{reports:?}");
+    };
+    assert_eq!((alice_report.local, bob_report.local), (alice, bob));
+    assert_eq!(alice_report.silence(), Some(Silence::WrongSource));
+    assert_eq!((bob_report.silence(), bob_report.loss()), (None, 0.02));
+    assert!(bob_report.mos().is_some_and(|mos| mos > 3.6));
+    let ended = rig.trgw.ended();
+    assert_eq!((ended.ended, ended.silent.iter().sum()), (2, 1));
 }

@@ -21,7 +21,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use serde_json::{Value, json};
 use tracing::{info, warn};
-use trgw::{Relay, Trgw};
+use trgw::{LegReport, Relay, Silence, Trgw};
 use udp_batch::Socket;
 
 use super::config::{Function, GATEWAYS_MAX, GatewayConfig, MediaConfig};
@@ -255,6 +255,14 @@ impl EventLoop {
 
     /// Takes what the workers reported; true when there may be more.
     fn take_events(&mut self, now: Instant) -> bool {
+        let may_be_more = self.handle_events(now);
+        while let Some(report) = self.trgw.poll_report() {
+            log_leg(&report);
+        }
+        may_be_more
+    }
+
+    fn handle_events(&mut self, now: Instant) -> bool {
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = self.trgw.poll_event(now) else {
                 return false;
@@ -303,6 +311,7 @@ impl EventLoop {
             (self.trgw.pairs() * 2, self.trgw.control().endpoints_kept()),
             self.gateways.iter().map(|gateway| &gateway.mg),
             self.trgw.control().worker_stats(),
+            &self.trgw.ended(),
         );
         serde_json::to_value(status).unwrap_or_default()
     }
@@ -317,6 +326,20 @@ impl EventLoop {
         }
         info!("media process ends");
     }
+}
+
+/// What became of a leg: so much came, of this quality, or why nothing was heard.
+fn log_leg(report: &LegReport) {
+    info!(
+        local = %report.local,
+        received = report.stats.packets_received,
+        sent = report.stats.packets_sent,
+        loss = report.loss(),
+        jitter_ms = report.jitter().as_secs_f64() * 1e3,
+        mos = report.mos(),
+        silent = report.silence().map(Silence::name),
+        "leg ends"
+    );
 }
 
 impl Gateway {

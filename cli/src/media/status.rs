@@ -6,6 +6,7 @@ use std::time::Duration;
 use dataplane::{DropReason, WorkerStats};
 use mg::MediaGateway;
 use serde::Serialize;
+use trgw::{LegCounts, Silence};
 
 use super::io::IoStatus;
 
@@ -69,6 +70,7 @@ impl Status {
         (flows, sockets_kept): (usize, usize),
         gateways: impl Iterator<Item = &'a MediaGateway>,
         workers: impl Iterator<Item = WorkerStats>,
+        legs: &LegCounts,
     ) -> Self {
         let mut status = Self {
             process: "media",
@@ -91,6 +93,11 @@ impl Status {
         }
         for (index, stats) in workers.enumerate() {
             status.add_worker(index, &stats);
+        }
+        status.count("legs.ended".into(), legs.ended);
+        status.count("legs.poor".into(), legs.poor);
+        for (silence, legs) in Silence::ALL.into_iter().zip(legs.silent) {
+            status.count(format!("legs.silent.{}", silence.name()), legs);
         }
         status
     }

@@ -1,0 +1,219 @@
+//! What became of the media of a leg.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dataplane::{FlowStats, Refusal};
+use rtp::quality::{Conditions, Impairment};
+
+/// The media that a leg received, told when it has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegReport {
+    /// Where it received.
+    pub local: SocketAddr,
+    /// What was counted there.
+    pub stats: FlowStats,
+    /// Timestamp units per second; 0 for what is no RTP, or has several clocks.
+    pub clock_hz: u32,
+}
+
+/// Why the other side heard nothing of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Silence {
+    /// Nothing came at all.
+    NothingReceived,
+    /// All came from elsewhere than it may (H.248.43, H.248.37).
+    WrongSource,
+    /// It was no RTP.
+    NotMedia,
+    /// SRTP let nothing pass: not authentic, replayed, or no key.
+    Srtp,
+    /// It exceeded the rates (H.248.53).
+    Policed,
+    /// The stream mode let nothing in (H.248.1 7.1.7).
+    NotReceiving,
+    /// There was nobody to send it to: no remote address, or a mode that does not send.
+    NobodyToHear,
+}
+
+impl Silence {
+    /// Each reason.
+    pub const ALL: [Silence; 7] = [
+        Silence::NothingReceived,
+        Silence::WrongSource,
+        Silence::NotMedia,
+        Silence::Srtp,
+        Silence::Policed,
+        Silence::NotReceiving,
+        Silence::NobodyToHear,
+    ];
+
+    /// The name of its counter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Silence::NothingReceived => "nothing_received",
+            Silence::WrongSource => "wrong_source",
+            Silence::NotMedia => "not_media",
+            Silence::Srtp => "srtp",
+            Silence::Policed => "policed",
+            Silence::NotReceiving => "not_receiving",
+            Silence::NobodyToHear => "nobody_to_hear",
+        }
+    }
+
+    fn of(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Source => Silence::WrongSource,
+            Refusal::Format => Silence::NotMedia,
+            Refusal::Srtp => Silence::Srtp,
+            Refusal::Rate => Silence::Policed,
+            Refusal::Mode => Silence::NotReceiving,
+            Refusal::Egress => Silence::NobodyToHear,
+        }
+    }
+}
+
+impl LegReport {
+    /// Why nothing of the leg was heard; `None` when something was.
+    pub fn silence(&self) -> Option<Silence> {
+        let unheard = self.stats.refused(Refusal::Egress);
+        if self.stats.packets_received > unheard {
+            return None;
+        }
+        let refused = |refusal: &Refusal| self.stats.refused(*refusal);
+        let most = Refusal::ALL.into_iter().max_by_key(refused);
+        let most = most.filter(|most| refused(most) > 0);
+        Some(most.map_or(Silence::NothingReceived, Silence::of))
+    }
+
+    /// Share of packets lost before they came here, 0 to 1.
+    pub fn loss(&self) -> f64 {
+        self.reception().loss()
+    }
+
+    /// Interarrival jitter (RFC 3550 6.4.1) when the last packet came.
+    pub fn jitter(&self) -> Duration {
+        let ticks = u64::from(self.stats.reception.jitter_ticks);
+        let nanos = (ticks * 1_000_000_000).checked_div(self.clock_hz.into());
+        Duration::from_nanos(nanos.unwrap_or(0))
+    }
+
+    /// Estimated mean opinion score (G.107 annex B) of what came here: by loss, its burstiness and
+    /// the delay of a playout buffer for the jitter, as if it were G.711. `None` for what is no
+    /// RTP, or where nothing came.
+    pub fn mos(&self) -> Option<f64> {
+        if self.clock_hz == 0 || self.stats.reception.expected == 0 {
+            return None;
+        }
+        let reception = self.reception();
+        let conditions = Conditions {
+            impairment: Impairment::G711,
+            delay: PACKETISATION + 2 * self.jitter(),
+            loss: reception.loss(),
+            burst_ratio: reception.burst_ratio(),
+        };
+        Some(conditions.mos())
+    }
+
+    fn reception(&self) -> rtp::Reception {
+        let counted = self.stats.reception;
+        rtp::Reception {
+            expected: counted.expected,
+            received: counted.expected - counted.lost.min(counted.expected),
+            gaps: counted.gaps,
+            ..rtp::Reception::default()
+        }
+    }
+}
+
+/// Legs that have ended, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegCounts {
+    /// All.
+    pub ended: u64,
+    /// Those of which nothing was heard, in the order of [`Silence::ALL`].
+    pub silent: [u64; Silence::ALL.len()],
+    /// Those with an estimated score below 3.6, with which many users are dissatisfied (G.107 annex
+    /// B).
+    pub poor: u64,
+}
+
+impl LegCounts {
+    pub(crate) fn count(&mut self, report: &LegReport) {
+        self.ended += 1;
+        let silence = report.silence();
+        for (count, each) in self.silent.iter_mut().zip(Silence::ALL) {
+            *count += u64::from(silence == Some(each));
+        }
+        self.poor += u64::from(report.mos().is_some_and(|mos| mos < MOS_DISSATISFIED));
+    }
+}
+
+/// What a packet of speech waits for until it is whole, as a rule.
+const PACKETISATION: Duration = Duration::from_millis(20);
+
+/// R = 70, G.107 annex B.
+const MOS_DISSATISFIED: f64 = 3.6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dataplane::Reception;
+
+    fn report(received: u64, refused: &[(Refusal, u64)]) -> LegReport {
+        let mut stats = FlowStats {
+            packets_received: received,
+            ..FlowStats::default()
+        };
+        for (refusal, packets) in refused {
+            stats.refused[*refusal as usize] = *packets;
+        }
+        LegReport {
+            local: "192.0.2.1:10000".parse().unwrap(),
+            stats,
+            clock_hz: 8000,
+        }
+    }
+
+    #[test]
+    fn a_silent_leg_has_the_reason_that_most_packets_had() {
+        assert_eq!(report(1, &[(Refusal::Srtp, 5)]).silence(), None);
+        let silent = |refused: &[_]| report(0, refused).silence();
+        assert_eq!(silent(&[]), Some(Silence::NothingReceived));
+        let both = [(Refusal::Source, 2), (Refusal::Srtp, 3)];
+        assert_eq!(silent(&both), Some(Silence::Srtp));
+        for (refusal, silence) in Refusal::ALL.into_iter().zip(&Silence::ALL[1..]) {
+            assert_eq!(silent(&[(refusal, 1)]), Some(*silence));
+        }
+        let unheard = report(9, &[(Refusal::Egress, 9)]);
+        assert_eq!(unheard.silence(), Some(Silence::NobodyToHear));
+    }
+
+    #[test]
+    fn the_score_falls_with_loss_and_more_so_when_it_comes_in_bursts() {
+        let with = |lost, gaps, jitter_ticks| {
+            let mut report = report(1000, &[]);
+            report.stats.reception = Reception {
+                expected: 1000,
+                lost,
+                gaps,
+                jitter_ticks,
+            };
+            report
+        };
+        let clean = with(0, 0, 8);
+        assert_eq!(clean.jitter(), Duration::from_millis(1));
+        let scores = [&clean, &with(0, 0, 800), &with(50, 50, 8), &with(50, 5, 8)];
+        let scores = scores.map(|report| report.mos().unwrap());
+        assert!(scores[0] > 4.3, "{scores:?}");
+        assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
+        let nothing = report(0, &[]);
+        assert_eq!(nothing.mos(), None);
+        let mut counts = LegCounts::default();
+        for each in [&clean, &with(300, 10, 8), &nothing] {
+            counts.count(each);
+        }
+        assert_eq!((counts.ended, counts.poor), (3, 1));
+        assert_eq!(counts.silent, [1, 0, 0, 0, 0, 0, 0]);
+    }
+}
