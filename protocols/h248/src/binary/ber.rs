@@ -406,8 +406,6 @@ pub(super) fn integer(octets: &[u8]) -> Option<i64> {
 /// The fields of a SEQUENCE with automatic tags, asked for in their order.
 pub(super) struct Fields<'a> {
     contents: Contents<'a>,
-    /// The next one, when it was looked at and not taken.
-    next: Option<Element<'a>>,
     /// The greatest tag asked for.
     asked: u8,
 }
@@ -417,30 +415,24 @@ impl<'a> Fields<'a> {
     pub(super) fn of(element: &Element<'a>) -> Read<Self> {
         Ok(Self {
             contents: element.contents()?,
-            next: None,
             asked: 0,
         })
-    }
-
-    #[inline]
-    fn peek(&mut self) -> Read<Option<Element<'a>>> {
-        if self.next.is_none() {
-            self.next = self.contents.next()?;
-        }
-        Ok(self.next)
     }
 
     /// Takes the field with tag `number`, if it is there.
     #[inline]
     pub(super) fn take(&mut self, number: u8) -> Read<Option<Element<'a>>> {
         self.asked = number;
-        match self.peek()? {
-            Some(element) if element.number() == Some(number) => Ok(self.next.take()),
+        match self.contents.octets.first() {
+            Some(identifier) if identifier & !CONSTRUCTED == CONTEXT | number => {
+                self.contents.next()
+            }
             _ => Ok(None),
         }
     }
 
     /// Reads the field with tag `number`, if it is there.
+    #[inline]
     pub(super) fn optional<T>(
         &mut self,
         number: u8,
@@ -453,6 +445,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads the field with tag `number`, which must be there.
+    #[inline]
     pub(super) fn required<T>(
         &mut self,
         number: u8,
@@ -461,25 +454,41 @@ impl<'a> Fields<'a> {
     ) -> Read<T> {
         match self.take(number)? {
             Some(element) => read(element),
-            None => match &self.next {
-                Some(next) => next.fault(expected),
-                None => self.contents.fault(expected),
-            },
+            None => self.missing(expected),
+        }
+    }
+
+    #[cold]
+    fn missing<T>(&mut self, expected: &'static str) -> Read<T> {
+        match self.contents.next()? {
+            Some(other) => other.fault(expected),
+            None => self.contents.fault(expected),
         }
     }
 
     /// True when the field with tag `number` is there.
+    #[inline]
     pub(super) fn flag(&mut self, number: u8) -> Read<bool> {
-        Ok(self.optional(number, |element| element.null())?.is_some())
+        match self.take(number)? {
+            Some(element) => element.null().map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Skips extensions; a field that was asked for does not stand among them.
-    pub(super) fn end(mut self) -> Read<()> {
-        while let Some(element) = self.peek()? {
+    #[inline]
+    pub(super) fn end(self) -> Read<()> {
+        if self.contents.is_empty() {
+            return Ok(());
+        }
+        self.extensions()
+    }
+
+    fn extensions(mut self) -> Read<()> {
+        while let Some(element) = self.contents.next()? {
             if element.number().is_some_and(|number| number <= self.asked) {
                 return element.fault("each field once and in its order");
             }
-            self.next = None;
         }
         Ok(())
     }
@@ -496,10 +505,10 @@ pub(super) fn primitive(tag: u8, octets: &[u8], out: &mut Vec<u8>) {
 
 /// An INTEGER or ENUMERATED.
 pub(super) fn write_integer(tag: u8, value: i64, out: &mut Vec<u8>) {
-    let octets = value.to_be_bytes();
-    let is_excess = |pair: &[u8]| matches!((pair[0], pair[1] & 0x80), (0, 0) | (0xff, 0x80));
-    let excess = octets.windows(2).take_while(|pair| is_excess(pair)).count();
-    primitive(tag, &octets[excess..], out);
+    // One bit beside those that are not all alike is the sign.
+    let alike = (if value < 0 { !value } else { value }).leading_zeros() as usize;
+    let excess = (alike - 1) / 8;
+    primitive(tag, &value.to_be_bytes()[excess..], out);
 }
 
 /// A BOOLEAN.

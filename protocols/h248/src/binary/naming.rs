@@ -363,13 +363,14 @@ pub(super) fn decode_package(number: u16) -> Name {
 
 /// Numbers of a package and an item, and what is known of the item.
 pub(super) fn encode_item(kind: Kind, name: &PkgdName) -> Option<([u8; 4], Option<&'static Item>)> {
-    let known = package::find(name.package());
+    let (package_name, item_name) = name.parts();
+    let known = package::find(package_name);
     let package = match known {
         Some(package) => package.id,
-        None => package_number(name.package())?,
+        None => package_number(package_name)?,
     };
-    let item = known.and_then(|package| package.item(kind, name.item()));
-    let number = match (item, name.item()) {
+    let item = known.and_then(|package| package.item(kind, item_name));
+    let number = match (item, item_name) {
         (Some(item), _) => item.binary_id(),
         (None, "*") => ALL,
         (None, text) => number_from_name(text)?,

@@ -136,12 +136,18 @@ impl PkgdName {
 
     /// The package's name, or `*`.
     pub fn package(&self) -> &str {
-        &self.as_str()[..usize::from(self.slash)]
+        self.parts().0
     }
 
     /// The name of the property, event, signal or statistic, or `*`.
     pub fn item(&self) -> &str {
-        &self.as_str()[usize::from(self.slash) + 1..]
+        self.parts().1
+    }
+
+    /// Both at once, which costs no more than one.
+    pub(crate) fn parts(&self) -> (&str, &str) {
+        let (text, slash) = (self.as_str(), usize::from(self.slash));
+        (&text[..slash], &text[slash + 1..])
     }
 
     /// The whole as `package/item`.
@@ -434,9 +440,16 @@ impl OctetString {
         if octets.contains(&0) {
             octets.retain(|&octet| octet != 0);
         }
+        Self::from_lines(octets)
+    }
+
+    /// `octets`, of which none is 0, less the surrounding white space.
+    pub(crate) fn from_lines(mut octets: Vec<u8>) -> Self {
         let inner = inner(&octets);
         octets.truncate(inner.end);
-        octets.drain(..inner.start);
+        if inner.start > 0 {
+            octets.drain(..inner.start);
+        }
         Self(octets)
     }
 

@@ -180,18 +180,18 @@ pub(super) fn service_state(element: &Element<'_>) -> Read<ServiceState> {
 /// LocalRemoteDescriptor: a line for each value of each property.
 fn session(element: &Element<'_>) -> Read<OctetString> {
     let mut fields = Fields::of(element)?;
-    let text = fields.required(0, "property groups", |groups| {
+    let session = fields.required(0, "property groups", |groups| {
         match short_lines(groups.contents()?)? {
             Some(text) => Ok(text),
-            None => session_lines(groups.contents()?),
+            None => session_lines(groups.contents()?).map(OctetString::new),
         }
     })?;
     fields.end()?;
-    Ok(OctetString::new(text))
+    Ok(session)
 }
 
 /// The lines of groups when all are short, as nearly always.
-fn short_lines(mut groups: Contents<'_>) -> Read<Option<Vec<u8>>> {
+fn short_lines(mut groups: Contents<'_>) -> Read<Option<OctetString>> {
     let mut text = Vec::with_capacity(groups.len());
     while let Some(group) = groups.next()? {
         if !group.is_universal(universal::SEQUENCE) {
@@ -206,7 +206,7 @@ fn short_lines(mut groups: Contents<'_>) -> Read<Option<Vec<u8>>> {
             }
         }
     }
-    Ok(Some(text))
+    Ok(Some(OctetString::from_lines(text)))
 }
 
 fn session_lines(mut groups: Contents<'_>) -> Read<Vec<u8>> {
