@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use dataplane::io::af_xdp::AfXdpConfig;
 use h248::encoding::Encoding;
+use h248::message::NAME_LEN_MAX;
 use h248::text::Style;
 use h248::transport::{Carriage, Protocol, UnknownCarriage};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub const GATEWAYS_MAX: usize = 64;
 const CORES_MAX: usize = 64;
 /// MGCs that one virtual MG may be given.
 const MGCS_MAX: usize = 8;
+/// Profiles that one virtual MG may offer.
+const PROFILE_NAMES_MAX: usize = 8;
 /// Addresses that one virtual MG may be given.
 const ADDRESSES_MAX: usize = 64;
 /// Fewest ports of a quota: RTP and RTCP on both sides of one call.
@@ -59,6 +62,56 @@ impl FromStr for Function {
             .into_iter()
             .find(|function| function.name() == text)
             .ok_or_else(|| format!("{text:?} is not a media function; the one there is is trgw"))
+    }
+}
+
+/// What a virtual MG supports: everything that it can do, or what an interface of 3GPP asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// All that the function offers.
+    #[default]
+    Whole,
+    /// Ix, TS 29.238.
+    Ix,
+    /// Iq, TS 29.334.
+    Iq,
+    /// Mp, TS 29.333.
+    Mp,
+    /// Mn, TS 29.332.
+    Mn,
+}
+
+impl Profile {
+    /// The name in flags and files, and what it stands for.
+    const ALL: [(&str, Profile); 5] = [
+        ("whole", Profile::Whole),
+        ("ix", Profile::Ix),
+        ("iq", Profile::Iq),
+        ("mp", Profile::Mp),
+        ("mn", Profile::Mn),
+    ];
+
+    /// The profile as data.
+    pub const fn of(self, function: Function) -> &'static mg::Profile {
+        match (self, function) {
+            (Profile::Whole, Function::Trgw) => &mg::TRGW,
+            (Profile::Ix, _) => &mg::IX,
+            (Profile::Iq, _) => &mg::IQ,
+            (Profile::Mp, _) => &mg::MP,
+            (Profile::Mn, _) => &mg::MN,
+        }
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Profile::ALL.into_iter().find(|(name, _)| *name == text);
+        found
+            .map(|(_, profile)| profile)
+            .ok_or_else(|| format!("{text:?} is not a profile; there are whole, ix, iq, mp and mn"))
     }
 }
 
@@ -174,6 +227,10 @@ pub struct MediaFile {
 pub struct GatewayFile {
     /// What it does.
     pub function: Option<Function>,
+    /// What it supports of that.
+    pub profile: Option<Profile>,
+    /// Profiles that it offers by ServiceChange, as `NAME/VERSION`, the preferred one first.
+    pub profile_names: Option<Vec<String>>,
     /// Its MID, and where it sends and receives H.248 over UDP; over TCP it connects from there.
     pub mid: Option<SocketAddr>,
     /// Encoding and transport of H.248: `compact,udp`.
@@ -214,6 +271,10 @@ pub struct MediaConfig {
 pub struct GatewayConfig {
     /// What it does.
     pub function: Function,
+    /// What it supports of that.
+    pub profile: Profile,
+    /// Profiles that it offers, by name and version.
+    pub profile_names: Vec<(String, u8)>,
     /// MID and H.248 address.
     pub mid: SocketAddr,
     /// Encoding of H.248, until the MGC has chosen text or binary.
@@ -303,7 +364,7 @@ impl MediaFile {
                     "mg",
                     format!("{} tables", gateways.len()),
                     "flags describe one virtual MG: change the file, or leave out --functions, \
-                     --mid, --mgc, --h248, --address and --ports",
+                     --profile, --mid, --mgc, --h248, --address and --ports",
                 ));
             }
             let file = gateways.pop().unwrap_or_default();
@@ -398,6 +459,8 @@ impl GatewayFile {
         };
         GatewayFile {
             function: over.function.or(self.function),
+            profile: over.profile.or(self.profile),
+            profile_names: over.profile_names.or(self.profile_names),
             mid: over.mid.or(self.mid),
             h248: over.h248.or(self.h248),
             mgc: over.mgc.or(self.mgc),
@@ -441,6 +504,8 @@ impl GatewayFile {
         }
         Ok(GatewayConfig {
             function: self.function.unwrap_or(Function::Trgw),
+            profile: self.profile.unwrap_or_default(),
+            profile_names: profile_names(&key("profile_names"), self.profile_names)?,
             mid,
             encoding,
             protocol,
@@ -450,6 +515,31 @@ impl GatewayFile {
             contexts_max,
         })
     }
+}
+
+/// Names and versions as ServiceChangeProfile has them, H.248.1 7.2.8.
+fn profile_names(key: &str, listed: Option<Vec<String>>) -> Result<Vec<(String, u8)>, ConfigError> {
+    let listed = listed.unwrap_or_default();
+    if listed.len() > PROFILE_NAMES_MAX {
+        let remedy = format!("at most {PROFILE_NAMES_MAX} names");
+        return Err(error(key, listed.len(), remedy));
+    }
+    let read = |text: &String| {
+        let (name, version) = text.rsplit_once('/')?;
+        let version = version
+            .parse()
+            .ok()
+            .filter(|version| (1..=99).contains(version))?;
+        let is_name = (1..=NAME_LEN_MAX).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then(|| (name.to_owned(), version))
+    };
+    let each = listed.iter().map(|text| {
+        let remedy = "write NAME/VERSION: letters, digits and _, and 1 to 99";
+        read(text).ok_or_else(|| error(key, format!("{text:?}"), remedy))
+    });
+    each.collect()
 }
 
 fn carriage(key: &str, text: Option<String>) -> Result<(Encoding, Protocol), ConfigError> {
@@ -599,6 +689,25 @@ mod tests {
         assert_eq!(config.gateways.len(), 1);
         assert_eq!(config.gateways[0].function, Function::Trgw);
         assert!(config.cores.is_empty());
+    }
+
+    #[test]
+    fn a_profile_and_its_names_are_chosen_or_the_value_is_named() {
+        let text = "[[mg]]\nprofile = \"mn\"\nprofile_names = [\"mine/2\", \"other_1/99\"]";
+        let config = MediaFile::parse(text).and_then(MediaFile::validate);
+        let gateway = &config.expect("valid").gateways[0];
+        let data = gateway.profile.of(gateway.function);
+        assert_eq!(data.title, mg::MN.title);
+        let names = [("mine".to_owned(), 2), ("other_1".to_owned(), 99)];
+        assert_eq!(gateway.profile_names, names);
+        for wrong in ["mine", "mine/0", "mine/100", "/1", "1st/1", "a b/1"] {
+            let fault = rejected(&format!("[[mg]]\nprofile_names = [\"{wrong}\"]"));
+            assert_eq!(fault.key, "mg[0].profile_names");
+            assert!(fault.value.contains(wrong), "{fault}");
+        }
+        let many = format!("[[mg]]\nprofile_names = [{}]", "\"a/1\",".repeat(9));
+        assert_eq!(rejected(&many).key, "mg[0].profile_names");
+        assert!(MediaFile::parse("[[mg]]\nprofile = \"mq\"").is_err());
     }
 
     #[test]

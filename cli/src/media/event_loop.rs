@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base::{Entropy, Instant};
 use dataplane::{Clock, LocalAddress, LocalAddresses, runtime};
+use h248::message::{Name, Profile};
 use h248::transport::Protocol;
 use mg::{
     AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 use trgw::{LegReport, Relay, Silence, Trgw};
 use udp_batch::Socket;
 
-use super::config::{Function, GATEWAYS_MAX, GatewayConfig, MediaConfig};
+use super::config::{GATEWAYS_MAX, GatewayConfig, MediaConfig};
 use super::datagrams::{BATCH, Batch, bind};
 use super::io::{self as backend, IoStatus};
 use super::links::{Links, News};
@@ -518,11 +519,14 @@ fn check_cores(cores: &[usize]) -> Result<(), Failure> {
 }
 
 fn mg_config(config: &GatewayConfig) -> MgConfig {
-    let profile = match config.function {
-        Function::Trgw => &mg::TRGW,
-    };
-    let mut built = MgConfig::new(config.mid, profile);
+    let mut built = MgConfig::new(config.mid, config.profile.of(config.function));
     built.association.mgcs.clone_from(&config.mgc);
+    let names = config.profile_names.iter();
+    let named = names.map(|(name, version)| Profile {
+        name: Name::new(name),
+        version: *version,
+    });
+    built.association.profiles = named.collect();
     built.encoding = config.encoding;
     built.transport = config.protocol.transport();
     built.addresses = config

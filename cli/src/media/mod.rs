@@ -41,6 +41,9 @@ pub struct MediaArgs {
     /// Addresses for media
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     address: Option<Vec<IpAddr>>,
+    /// What the gateway supports: whole, or what an interface asks for (ix, iq, mp, mn)
+    #[arg(long, value_name = "NAME")]
+    profile: Option<config::Profile>,
     /// UDP ports for media
     #[arg(long, value_name = "LOW-HIGH")]
     ports: Option<String>,
@@ -86,6 +89,7 @@ impl MediaArgs {
             },
             gateway: GatewayFile {
                 function: self.functions,
+                profile: self.profile,
                 mid: self.mid,
                 mgc: self.mgc.clone(),
                 h248: self.h248.clone(),
@@ -152,7 +156,7 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_configuration() {
-        let line = "media --functions trgw --mgc 127.0.0.1:2950,127.0.0.1:2951 \
+        let line = "media --functions trgw --profile iq --mgc 127.0.0.1:2950,127.0.0.1:2951 \
                     --mid 127.0.0.1:2960 --h248 ber,tcp --address 127.0.0.2,::1 \
                     --ports 3000-3999 --io udp --cores 0,2-3 --admin 127.0.0.1:9999 --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
@@ -163,6 +167,7 @@ mod tests {
         assert_eq!(config.admin.port(), 9999);
         assert_eq!(config.drain.as_secs(), 7);
         let gateway = &config.gateways[0];
+        assert_eq!(gateway.profile, config::Profile::Iq);
         assert_eq!(gateway.mgc.len(), 2);
         assert_eq!(gateway.mid.port(), 2960);
         assert_eq!(gateway.encoding, ::h248::encoding::Encoding::Binary);
@@ -172,7 +177,8 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_none_is_refused() {
+    fn a_function_or_profile_that_is_none_is_refused() {
         assert!(Line::try_parse_from(["media", "--functions", "mixer"]).is_err());
+        assert!(Line::try_parse_from(["media", "--profile", "mq"]).is_err());
     }
 }

@@ -78,3 +78,74 @@ fn a_gateway_over_tcp_goes_to_the_second_controller() {
 fn a_gateway_over_udp_goes_to_the_second_controller() {
     a_gateway_goes_to_the_second_controller("compact,udp", "megaco");
 }
+
+/// Contexts of the gateway.
+fn contexts(namespace: &Namespace, folder: &Folder) -> Option<u64> {
+    strowger::status(namespace, folder, MEDIA)?["gateways"][0]["contexts"].as_u64()
+}
+
+/// A controller by hand makes a context and says `last`; then it is gone, and the gateway belongs
+/// to the second one, which knows of no context.
+fn a_context_of_the_first_controller_is_gone_with_it(last: &str, method: &str) {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    let add = "Add = $ { Media { Stream = 1 { LocalControl { Mode = SendReceive }, \
+               Local {\nv=0\nc=IN IP4 $\nm=audio $ RTP/AVP 8\n} } } }";
+    let said = format!("Context = $ {{ {add}, {add} }}\n{last}\n");
+    let script = folder.write("first.h248", said);
+    let script = script.to_str().expect("the path is text");
+    let mid = format!("{FIRST}:2944");
+    let arguments = [
+        "h248",
+        "--wait",
+        "--mid",
+        &mid,
+        "--timeout",
+        "30",
+        "--file",
+        script,
+    ];
+    let mut command = strowger::command(&namespace, &arguments);
+    let first = Process::start("first", &mut command, folder.path());
+    let line = format!(
+        "media --functions trgw --mgc {FIRST}:2944,{SECOND}:2944 --mid 127.0.0.2:2944 \
+         --address 127.0.0.2 --ports 20000-20099 --io udp"
+    );
+    let arguments: Vec<&str> = line.split_whitespace().collect();
+    let _media = strowger::start(&namespace, &folder, "media", MEDIA, &arguments);
+    let first = first.wait(PATIENCE);
+    first.expect_success("first");
+    assert_eq!(contexts(&namespace, &folder), Some(1), "{}", first.output);
+
+    let capture = Capture::start(&namespace, &folder);
+    let _second = start_control(&namespace, &folder, SECOND);
+    strowger::wait_until(PATIENCE, "the second controls the gateway", || {
+        serves(&namespace, &folder, SECOND) && believes(&namespace, &folder, SECOND)
+    });
+    assert_eq!(contexts(&namespace, &folder), Some(0));
+    let status = strowger::status(&namespace, &folder, MEDIA);
+    assert_eq!(status.expect("it answers")["gateways"][0]["ports_used"], 0);
+    let file = folder.file("capture.pcapng");
+    let file = file.to_str().expect("the path is text");
+    let announced = format!("ServiceChange ROOT {method}");
+    strowger::wait_until(PATIENCE, "the method is captured", || {
+        let arguments = ["h248", "--decode", file];
+        let shown = strowger::run(&namespace, &folder, "decode", &arguments);
+        shown.output.contains(&announced)
+    });
+    capture.stop().assert_clean(&["megaco"]);
+}
+
+#[test]
+fn a_context_of_a_controller_that_is_gone_is_subtracted_by_the_next() {
+    let nothing = "AuditValue = ROOT { Audit { } }";
+    a_context_of_the_first_controller_is_gone_with_it(nothing, "Failover");
+}
+
+#[test]
+fn a_gateway_that_is_handed_over_goes_to_the_next_at_once() {
+    let hand_off = format!(
+        "ServiceChange = ROOT {{ Services {{ Method = HandOff, Reason = \"903 MGC directed \
+         change\", MgcIdToTry = [{SECOND}]:2944 }} }}"
+    );
+    a_context_of_the_first_controller_is_gone_with_it(&hand_off, "HandOff 903");
+}

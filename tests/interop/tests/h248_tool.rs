@@ -140,6 +140,34 @@ fn the_tool_speaks_binary_over_tcp_with_otp() {
 }
 
 #[test]
+fn a_gateway_of_a_profile_refuses_what_is_beyond_it_and_says_which_it_is() {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    let file = format!(
+        "[[mg]]\nprofile = \"iq\"\nprofile_names = [\"ours/3\"]\nmgc = [\"{MGC}\"]\n\
+         mid = \"{MG}\"\naddresses = [\"{MEDIA}\"]\n"
+    );
+    let file = folder.write("media.toml", file);
+    let file = file.to_str().expect("the path is text");
+    let line = [
+        "h248",
+        "--wait",
+        "--mid",
+        MGC,
+        "--timeout",
+        "30",
+        "--verbose",
+    ];
+    let line = [&line[..], &["Context = $ { Move = ip/1/1 }"]].concat();
+    let mut command = strowger::command(&namespace, &line);
+    let tool = Process::start("h248", &mut command, folder.path());
+    let arguments = ["media", "--config", file];
+    let _media = strowger::start(&namespace, &folder, "media", "127.0.0.2:9081", &arguments);
+    let said = tool.wait(LIMIT).output;
+    assert!(said.contains("Error = 443"), "{said}");
+    assert!(said.contains("PF=ours/3"), "{said}");
+}
+
+#[test]
 fn a_gateway_that_accepts_no_connection_is_named_with_what_to_do() {
     let (namespace, folder) = (Namespace::new(), Folder::new());
     let line =
