@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::process::{self, Order};
+use crate::sctp::SctpArgs;
 
 /// Flags of the control process; each wins over the key of the same name in the file.
 #[derive(Debug, Args)]
@@ -27,7 +28,7 @@ pub struct ControlArgs {
     /// Address of the MGC, where media gateways register
     #[arg(long, value_name = "IP:PORT")]
     mgc: Option<SocketAddr>,
-    /// Encoding and transports of H.248: compact, pretty or ber; udp, tcp or both
+    /// Encoding and transports of H.248: compact, pretty or ber; any of udp, tcp and sctp
     #[arg(long, value_name = "ENCODING,TRANSPORT")]
     h248: Option<String>,
     /// Address where the HSS accepts Diameter peers
@@ -52,6 +53,8 @@ pub struct ControlArgs {
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<SocketAddr>,
     #[command(flatten)]
+    sctp: SctpArgs,
+    #[command(flatten)]
     process: process::ProcessArgs,
 }
 
@@ -72,6 +75,7 @@ impl ControlArgs {
             realm: self.realm.clone(),
             mgc: self.mgc,
             h248: self.h248.clone(),
+            sctp: self.sctp.file(),
             diameter: self.diameter,
             hss: self.hss.clone(),
             icscf: self.icscf,
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_configuration() {
         let line = "control --roles pcscf,icscf,scscf,hss --sip 127.0.0.1:5070,[::1]:5070 \
-                    --realm a.test --mgc 127.0.0.1:2950 --h248 ber,tcp --hss local \
+                    --realm a.test --mgc 127.0.0.1:2950 --h248 ber,tcp,sctp --sctp-udp 9899 --hss local \
                     --diameter 127.0.0.1:3870 --icscf 127.0.0.1:5071 --store s.redb \
                     --state st --admin 127.0.0.1:9999 --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
@@ -141,7 +145,15 @@ mod tests {
         assert_eq!(config.realm, "a.test");
         assert_eq!(config.mgc.map(|mgc| mgc.port()), Some(2950));
         assert_eq!(config.h248.encoding, ::h248::encoding::Encoding::Binary);
-        assert_eq!(config.h248.protocols, [::h248::transport::Protocol::Tcp]);
+        use ::h248::transport::Protocol::{Sctp, Tcp};
+        assert_eq!(config.h248.protocols, [Tcp, Sctp]);
+        let (addresses, sctp) = config.h248.sctp.expect("over SCTP");
+        assert_eq!(addresses, [std::net::IpAddr::from([127, 0, 0, 1])]);
+        let carrier = usrsctp::Carrier::Udp {
+            local: 9899,
+            peer: 9899,
+        };
+        assert_eq!(sctp.carrier, carrier);
         assert_eq!(config.diameter.map(|diameter| diameter.port()), Some(3870));
         assert_eq!(config.icscf.map(|icscf| icscf.port()), Some(5071));
         assert_eq!(config.store, Path::new("s.redb"));

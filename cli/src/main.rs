@@ -9,6 +9,7 @@ mod http;
 mod media;
 mod output;
 mod process;
+mod sctp;
 mod status;
 mod subscriber;
 mod up;

@@ -4,6 +4,8 @@
 //! Unknown keys, bad values and combinations that cannot work are errors that name the key, the
 //! value and the remedy. Everything has a default, so an empty file is a whole IMS on loopback.
 
+mod sctp;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +18,7 @@ use h248::transport::{Carriage, Protocol, UnknownCarriage};
 use serde::{Deserialize, Serialize};
 
 use crate::dns::SERVERS_MAX;
+pub use sctp::{SctpFile, SctpPolicy, addresses as sctp_addresses};
 
 /// Seconds that calls may go on when the process is told to end.
 const DRAIN_S: u32 = 30;
@@ -75,8 +78,12 @@ pub struct ControlFile {
     pub sip: Option<Vec<SocketAddr>>,
     /// Address of the MGC for H.248.
     pub mgc: Option<SocketAddr>,
-    /// Encoding and transports of H.248: `pretty,udp,tcp`.
+    /// Its further addresses over SCTP.
+    pub mgc_addresses: Option<Vec<IpAddr>>,
+    /// Encoding and transports of H.248: `pretty,udp,tcp,sctp`.
     pub h248: Option<String>,
+    /// What carries H.248 over SCTP.
+    pub sctp: Option<SctpFile>,
     /// Address on which the HSS accepts Diameter peers.
     pub diameter: Option<SocketAddr>,
     /// `local`, or the Diameter address of the HSS.
@@ -276,6 +283,9 @@ pub struct H248Policy {
     pub encoding: Encoding,
     /// Over which transports gateways come.
     pub protocols: Vec<Protocol>,
+    /// The addresses of the MGC over SCTP, with all else of it; `None` where gateways do not come
+    /// so.
+    pub sctp: Option<(Vec<IpAddr>, SctpPolicy)>,
 }
 
 /// Where the HSS is.
@@ -408,7 +418,9 @@ impl ControlFile {
             realm: over.realm.or(self.realm),
             sip: over.sip.or(self.sip),
             mgc: over.mgc.or(self.mgc),
+            mgc_addresses: over.mgc_addresses.or(self.mgc_addresses),
             h248: over.h248.or(self.h248),
+            sctp: SctpFile::merge(self.sctp, over.sctp),
             diameter: over.diameter.or(self.diameter),
             hss: over.hss.or(self.hss),
             hss_host: over.hss_host.or(self.hss_host),
@@ -481,7 +493,12 @@ impl ControlFile {
             realm,
             sip: if speaks_sip { sip } else { Vec::new() },
             mgc,
-            h248: h248(self.h248.as_deref())?,
+            h248: h248(
+                self.h248.as_deref(),
+                mgc,
+                self.mgc_addresses,
+                self.sctp.as_ref(),
+            )?,
             hss,
             icscf: self.icscf,
             scscf,
@@ -604,7 +621,12 @@ fn check_realm(realm: &str) -> Result<(), ConfigError> {
     ))
 }
 
-fn h248(text: Option<&str>) -> Result<H248Policy, ConfigError> {
+fn h248(
+    text: Option<&str>,
+    mgc: Option<SocketAddr>,
+    mgc_addresses: Option<Vec<IpAddr>>,
+    file: Option<&SctpFile>,
+) -> Result<H248Policy, ConfigError> {
     let carriage = text.map_or(Ok(Carriage::default()), str::parse);
     let value = format!("{:?}", text.unwrap_or_default());
     let remedy = |fault: UnknownCarriage| error("h248", value, fault.to_string());
@@ -613,11 +635,29 @@ fn h248(text: Option<&str>) -> Result<H248Policy, ConfigError> {
         mut protocols,
     } = carriage.map_err(remedy)?;
     if protocols.is_empty() {
-        protocols = Protocol::ALL.to_vec();
+        // SCTP wants a privilege, or a port that peers must know.
+        protocols = vec![Protocol::Udp, Protocol::Tcp];
     }
+    let has_sctp = protocols.contains(&Protocol::Sctp);
+    let remedy = "is for SCTP: add sctp to h248, as in h248 = \"pretty,sctp\", or leave it out";
+    if let (false, Some(addresses)) = (has_sctp, &mgc_addresses) {
+        return Err(error("mgc_addresses", format!("{addresses:?}"), remedy));
+    }
+    if let (false, Some(_)) = (has_sctp, file) {
+        return Err(error("sctp", "{…}", remedy));
+    }
+    let sctp = match mgc.filter(|_| has_sctp) {
+        Some(mgc) => {
+            let more = mgc_addresses.unwrap_or_default();
+            let all = sctp_addresses("mgc_addresses", mgc.ip(), &more)?;
+            Some((all, file.cloned().unwrap_or_default().validate()?))
+        }
+        None => None,
+    };
     Ok(H248Policy {
         encoding: encoding.unwrap_or_default(),
         protocols,
+        sctp,
     })
 }
 
@@ -892,6 +932,26 @@ mod tests {
     }
 
     #[test]
+    fn gateways_come_over_sctp_where_it_is_named() {
+        let policy = |text: &str| {
+            let config = ControlFile::parse(text).and_then(ControlFile::validate);
+            config.expect("valid").h248
+        };
+        let default = policy("");
+        assert_eq!(default.protocols, [Protocol::Udp, Protocol::Tcp]);
+        assert_eq!(default.sctp, None);
+        let text = "mgc = \"192.0.2.1:2944\"\nmgc_addresses = [\"198.51.100.1\"]\n\
+                    h248 = \"ber,sctp\"\n[sctp]\nudp_port = 9899";
+        let (addresses, sctp) = policy(text).sctp.expect("it is named");
+        assert_eq!(addresses.len(), 2);
+        let carrier = usrsctp::Carrier::Udp {
+            local: 9899,
+            peer: 9899,
+        };
+        assert_eq!(sctp.carrier, carrier);
+    }
+
+    #[test]
     fn the_core_has_the_family_of_the_first_sip_address_unless_it_is_given() {
         let family = |text: &str| {
             let config = ControlFile::parse(text).and_then(ControlFile::validate);
@@ -910,6 +970,13 @@ mod tests {
             ("roles = []", "roles"),
             ("realm = \"192.0.2.1\"", "realm"),
             ("realm = \"\"", "realm"),
+            ("mgc_addresses = [\"192.0.2.2\"]", "mgc_addresses"),
+            ("[sctp]\nudp_port = 9899", "sctp"),
+            (
+                "h248 = \"sctp\"\nmgc_addresses = [\"127.0.0.1\"]",
+                "mgc_addresses",
+            ),
+            ("h248 = \"sctp\"\n[sctp]\nudp_port = 0", "sctp.udp_port"),
             ("sip = []", "sip"),
             ("sip = [\"0.0.0.0:5060\"]", "sip"),
             ("sip = [\"127.0.0.1:0\"]", "sip"),

@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
-use h248::transport::Protocol;
-use mio::Poll;
+use h248::transport::{Protocol, sctp};
+use mio::{Poll, Waker};
 use tracing::{error, info};
+use usrsctp::Endpoint;
 
 use crate::admin;
 use crate::clock::Clock;
@@ -68,7 +69,11 @@ impl Process {
         let (log, mut replay) = open_journal(&config.state)?;
         node.restore(clock.now(), &mut replay);
         let of_journal = waker.clone();
+        let associations = associate(config, waker.clone())?;
         let mut event_loop = EventLoop::new(poll, waker, clock, node, sockets, store, incoming)?;
+        if let Some(endpoint) = associations {
+            event_loop.set_sctp(endpoint);
+        }
         let place = journal_path(&config.state).display().to_string();
         let wake = Box::new(move || drop(of_journal.wake()));
         event_loop.set_journal(JournalThread::spawn(log, place, wake)?);
@@ -119,6 +124,8 @@ fn bind(config: &ControlConfig) -> io::Result<Sockets> {
             match protocol {
                 Protocol::Udp => sockets.bind_udp(Socket::H248, address)?,
                 Protocol::Tcp => sockets.bind_tcp(Service::H248, address)?,
+                // Opened later: it wakes the loop.
+                Protocol::Sctp => {}
             }
         }
     }
@@ -133,6 +140,32 @@ fn bind(config: &ControlConfig) -> io::Result<Sockets> {
         }
     }
     Ok(sockets)
+}
+
+/// Opens the MGC's endpoint of SCTP, where it has one.
+fn associate(config: &ControlConfig, waker: Arc<Waker>) -> io::Result<Option<Endpoint>> {
+    let (Some(mgc), Some((addresses, policy))) = (config.mgc, &config.h248.sctp) else {
+        return Ok(None);
+    };
+    let endpoint = usrsctp::Config {
+        addresses: addresses.clone(),
+        port: mgc.port(),
+        carrier: policy.carrier,
+        listens: true,
+        streams: sctp::STREAMS,
+        message_len_max: sctp::MESSAGE_LEN_MAX,
+        timing: policy.timing,
+    };
+    // A failed wake means that the loop has ended, and nobody waits any more.
+    let opened = Endpoint::open(&endpoint, move || drop(waker.wake()));
+    let explain = |fault: io::Error| {
+        let text = format!(
+            "cannot receive SCTP at {mgc}: {fault}; {}",
+            usrsctp::remedy(&endpoint, &fault)
+        );
+        io::Error::new(fault.kind(), text)
+    };
+    opened.map(Some).map_err(explain)
 }
 
 /// The name servers of the system, in address families that it has; none where it names none.

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use control::config::{SctpFile, SctpPolicy, sctp_addresses};
 use dataplane::io::af_xdp::AfXdpConfig;
 use h248::encoding::Encoding;
 use h248::message::NAME_LEN_MAX;
@@ -217,6 +218,8 @@ pub struct MediaFile {
     pub show_identities: Option<bool>,
     /// What the back-end `af_xdp` is told.
     pub af_xdp: Option<AfXdpFile>,
+    /// What carries H.248 over SCTP.
+    pub sctp: Option<SctpFile>,
     /// The virtual MGs.
     pub mg: Option<Vec<GatewayFile>>,
 }
@@ -231,12 +234,16 @@ pub struct GatewayFile {
     pub profile: Option<Profile>,
     /// Profiles that it offers by ServiceChange, as `NAME/VERSION`, the preferred one first.
     pub profile_names: Option<Vec<String>>,
-    /// Its MID, and where it sends and receives H.248 over UDP; over TCP it connects from there.
+    /// Its MID, and where it sends and receives H.248; over TCP it connects from there.
     pub mid: Option<SocketAddr>,
+    /// Its further addresses over SCTP.
+    pub mid_addresses: Option<Vec<IpAddr>>,
     /// Encoding and transport of H.248: `compact,udp`.
     pub h248: Option<String>,
     /// Its MGCs, the primary first.
     pub mgc: Option<Vec<SocketAddr>>,
+    /// Further addresses of these over SCTP, at which they are sought too.
+    pub mgc_addresses: Option<BTreeMap<SocketAddr, Vec<IpAddr>>>,
     /// Addresses for media, good for every realm.
     pub addresses: Option<Vec<IpAddr>>,
     /// Addresses for media by IP realm (`ipdc/realm`), in place of `addresses`.
@@ -281,6 +288,8 @@ pub struct GatewayConfig {
     pub encoding: Encoding,
     /// Transport of H.248.
     pub protocol: Protocol,
+    /// All else of SCTP, if that is the transport.
+    pub sctp: Option<SctpConfig>,
     /// MGCs in order of preference, at least one, all of the family of `mid`.
     pub mgc: Vec<SocketAddr>,
     /// Addresses for media, with the realm they belong to; no realm means every realm.
@@ -289,6 +298,17 @@ pub struct GatewayConfig {
     pub ports: Ports,
     /// Contexts held at once; beyond: error 412.
     pub contexts_max: usize,
+}
+
+/// How one virtual MG uses SCTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SctpConfig {
+    /// Its addresses, the MID's first.
+    pub addresses: Vec<IpAddr>,
+    /// All addresses of the MGCs that have several.
+    pub peers: BTreeMap<SocketAddr, Vec<SocketAddr>>,
+    /// What carries packets, and when.
+    pub policy: SctpPolicy,
 }
 
 /// A local address for media.
@@ -378,6 +398,7 @@ impl MediaFile {
             drain_s: over.drain_s.or(self.drain_s),
             show_identities: over.show_identities.or(self.show_identities),
             af_xdp: over.af_xdp.or(self.af_xdp),
+            sctp: SctpFile::merge(self.sctp, over.sctp),
             mg: Some(gateways),
         })
     }
@@ -398,12 +419,23 @@ impl MediaFile {
                 format!("at most {GATEWAYS_MAX} tables"),
             ));
         }
+        let has_sctp = self.sctp.is_some();
+        let sctp = self
+            .sctp
+            .unwrap_or_default()
+            .validate()
+            .map_err(of_control)?;
         let gateways = files
             .into_iter()
             .enumerate()
-            .map(|(index, file)| file.validate(&format!("mg[{index}]")))
+            .map(|(index, file)| file.validate(&format!("mg[{index}]"), sctp))
             .collect::<Result<Vec<_>, _>>()?;
         check_apart(&gateways)?;
+        if has_sctp && gateways.iter().all(|gateway| gateway.sctp.is_none()) {
+            let remedy =
+                "no virtual MG uses it: give one h248 = \"compact,sctp\", or leave this out";
+            return Err(error("sctp", "{…}", remedy));
+        }
         let (io, cores) = (self.io.unwrap_or(Io::Udp), cores(self.cores)?);
         let af_xdp = match (io, self.af_xdp) {
             (Io::AfXdp, file) => Some(file.unwrap_or_default().validate(cores.len().max(1))?),
@@ -462,8 +494,10 @@ impl GatewayFile {
             profile: over.profile.or(self.profile),
             profile_names: over.profile_names.or(self.profile_names),
             mid: over.mid.or(self.mid),
+            mid_addresses: over.mid_addresses.or(self.mid_addresses),
             h248: over.h248.or(self.h248),
             mgc: over.mgc.or(self.mgc),
+            mgc_addresses: over.mgc_addresses.or(self.mgc_addresses),
             addresses,
             realms,
             ports: over.ports.or(self.ports),
@@ -471,7 +505,7 @@ impl GatewayFile {
         }
     }
 
-    fn validate(self, at: &str) -> Result<GatewayConfig, ConfigError> {
+    fn validate(self, at: &str, policy: SctpPolicy) -> Result<GatewayConfig, ConfigError> {
         let key = |name: &str| format!("{at}.{name}");
         let mid = self
             .mid
@@ -498,6 +532,22 @@ impl GatewayFile {
         }
 
         let (encoding, protocol) = carriage(&key("h248"), self.h248)?;
+        let more = (self.mid_addresses, self.mgc_addresses);
+        let sctp = match protocol {
+            Protocol::Sctp => {
+                let own = more.0.unwrap_or_default();
+                let theirs = more.1.unwrap_or_default();
+                Some(sctp(at, (mid, &own), (&mgc, theirs), policy)?)
+            }
+            Protocol::Udp | Protocol::Tcp => {
+                let given = more.0.map(|_| "mid_addresses");
+                if let Some(name) = given.or(more.1.map(|_| "mgc_addresses")) {
+                    let remedy = format!("is for SCTP: set {at}.h248 to that, or leave it out");
+                    return Err(error(&key(name), "…", remedy));
+                }
+                None
+            }
+        };
         let contexts_max = self.contexts_max.unwrap_or(65_536);
         if contexts_max == 0 {
             return Err(error(&key("contexts_max"), 0, "give 1 or more"));
@@ -509,6 +559,7 @@ impl GatewayFile {
             mid,
             encoding,
             protocol,
+            sctp,
             mgc,
             addresses: addresses(at, self.addresses, self.realms)?,
             ports: ports(&key("ports"), self.ports)?,
@@ -540,6 +591,41 @@ fn profile_names(key: &str, listed: Option<Vec<String>>) -> Result<Vec<(String, 
         read(text).ok_or_else(|| error(key, format!("{text:?}"), remedy))
     });
     each.collect()
+}
+
+/// How a virtual MG uses SCTP, with the further addresses of its own and of its MGCs.
+fn sctp(
+    at: &str,
+    (mid, own): (SocketAddr, &[IpAddr]),
+    (mgcs, theirs): (&[SocketAddr], BTreeMap<SocketAddr, Vec<IpAddr>>),
+    policy: SctpPolicy,
+) -> Result<SctpConfig, ConfigError> {
+    let key = |name: &str| format!("{at}.{name}");
+    let addresses = sctp_addresses(&key("mid_addresses"), mid.ip(), own).map_err(of_control)?;
+    let mut peers = BTreeMap::new();
+    for (mgc, more) in theirs {
+        if !mgcs.contains(&mgc) {
+            let remedy = format!("is none of {}", key("mgc"));
+            return Err(error(&key("mgc_addresses"), mgc, remedy));
+        }
+        let all = sctp_addresses(&key("mgc_addresses"), mgc.ip(), &more).map_err(of_control)?;
+        let all = all.into_iter().map(|ip| SocketAddr::new(ip, mgc.port()));
+        peers.insert(mgc, all.collect());
+    }
+    Ok(SctpConfig {
+        addresses,
+        peers,
+        policy,
+    })
+}
+
+/// The same error as one of this process.
+fn of_control(fault: control::ConfigError) -> ConfigError {
+    ConfigError {
+        key: fault.key,
+        value: fault.value,
+        remedy: fault.remedy,
+    }
 }
 
 fn carriage(key: &str, text: Option<String>) -> Result<(Encoding, Protocol), ConfigError> {
@@ -652,6 +738,14 @@ fn check_apart(gateways: &[GatewayConfig]) -> Result<(), ConfigError> {
         for (other_index, other) in gateways.iter().enumerate().take(index) {
             if one.mid == other.mid {
                 let remedy = format!("mg[{other_index}] has it already");
+                return Err(error(&format!("mg[{index}].mid"), one.mid, remedy));
+            }
+            let both_sctp = one.sctp.is_some() && other.sctp.is_some();
+            if both_sctp && one.mid.port() == other.mid.port() {
+                let remedy = format!(
+                    "mg[{other_index}] has the port too: over SCTP each virtual MG of a process \
+                     needs its own"
+                );
                 return Err(error(&format!("mg[{index}].mid"), one.mid, remedy));
             }
             let overlap = one.ports.low <= other.ports.high && other.ports.low <= one.ports.high;
@@ -793,6 +887,25 @@ mod tests {
             ("[[mg]]\nports = \"80-90\"", "mg[0].ports"),
             ("[[mg]]\nh248 = \"xml\"", "mg[0].h248"),
             ("[[mg]]\nh248 = \"ber,udp,tcp\"", "mg[0].h248"),
+            (
+                "[[mg]]\nmid_addresses = [\"192.0.2.1\"]",
+                "mg[0].mid_addresses",
+            ),
+            (
+                "[[mg]]\nh248 = \"sctp\"\nmid_addresses = [\"127.0.0.1\"]",
+                "mg[0].mid_addresses",
+            ),
+            (
+                "[[mg]]\nh248 = \"sctp\"\nmgc_addresses = { \"192.0.2.1:1\" = [] }",
+                "mg[0].mgc_addresses",
+            ),
+            ("[sctp]\nudp_port = 9899", "sctp"),
+            (
+                "[[mg]]\nh248 = \"sctp\"\nmid = \"127.0.0.2:2945\"\n\
+                 [[mg]]\nh248 = \"sctp\"\nmid = \"127.0.0.3:2945\"",
+                "mg[1].mid",
+            ),
+            ("[sctp]\nudp_port = 0", "sctp.udp_port"),
             ("[[mg]]\ncontexts_max = 0", "mg[0].contexts_max"),
             ("[[mg]]\n[[mg]]", "mg[1].mid"),
             ("[[mg]]\n[[mg]]\nmid = \"127.0.0.1:2947\"", "mg[1].ports"),

@@ -11,9 +11,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use control::admin::H248PathStatus;
 use dataplane::{Clock, LocalAddress, LocalAddresses, runtime};
 use h248::message::{Name, Profile};
-use h248::transport::Protocol;
+use h248::transport::{Protocol, sctp};
 use mg::{
     AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
 };
@@ -24,8 +25,10 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 use trgw::{LegReport, Relay, Silence, Trgw};
 use udp_batch::Socket;
+use usrsctp::{Endpoint, POLL_AFTER};
 
-use super::config::{GATEWAYS_MAX, GatewayConfig, MediaConfig};
+use super::associations::Associations;
+use super::config::{GATEWAYS_MAX, GatewayConfig, MediaConfig, SctpConfig};
 use super::datagrams::{BATCH, Batch, bind};
 use super::io::{self as backend, IoStatus};
 use super::links::{Links, News};
@@ -88,6 +91,7 @@ enum Carrier {
         is_readable: bool,
     },
     Tcp(Links),
+    Sctp(Associations),
 }
 
 /// What other threads do with the loop.
@@ -142,7 +146,7 @@ impl EventLoop {
         let mut entropy = entropy().map_err(|fault| cannot("read /dev/urandom").because(fault))?;
         let mut gateways = Vec::new();
         for (index, gateway) in config.gateways.iter().enumerate() {
-            let carrier = open_carrier(poll.registry(), index, gateway)?;
+            let carrier = open_carrier(poll.registry(), &waker, index, gateway)?;
             let seed = Entropy::from_seed(entropy.bytes());
             gateways.push(Gateway {
                 mid: gateway.mid,
@@ -289,6 +293,10 @@ impl EventLoop {
             timeout = Some(timeout.map_or(BEHIND, |timeout| timeout.min(BEHIND)));
         }
         let mut gateways = self.gateways.iter();
+        let is_sctp = |gateway: &Gateway| matches!(gateway.carrier, Carrier::Sctp(_));
+        if self.gateways.iter().any(is_sctp) {
+            timeout = Some(timeout.map_or(POLL_AFTER, |timeout| timeout.min(POLL_AFTER)));
+        }
         if self.has_news || gateways.any(|gateway| gateway.carrier.is_ready()) {
             timeout = Some(Duration::ZERO);
         }
@@ -311,6 +319,7 @@ impl EventLoop {
             self.io.clone(),
             (self.trgw.pairs() * 2, self.trgw.control().endpoints_kept()),
             self.gateways.iter().map(|gateway| &gateway.mg),
+            self.gateways.iter().flat_map(Gateway::paths).collect(),
             self.trgw.control().worker_stats(),
             &self.trgw.ended(),
         );
@@ -319,6 +328,11 @@ impl EventLoop {
 
     /// Ends the workers and waits for them.
     fn end(self) {
+        for gateway in self.gateways {
+            if let Carrier::Sctp(associations) = gateway.carrier {
+                associations.end();
+            }
+        }
         drop(self.trgw);
         for worker in self.workers {
             if worker.join().is_err() {
@@ -344,11 +358,23 @@ fn log_leg(report: &LegReport) {
 }
 
 impl Gateway {
+    /// Paths to its MGCs.
+    fn paths(&self) -> Vec<H248PathStatus> {
+        match &self.carrier {
+            Carrier::Sctp(associations) => associations.paths(),
+            Carrier::Udp { .. } | Carrier::Tcp(_) => Vec::new(),
+        }
+    }
+
     fn read(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
         match self.carrier {
             Carrier::Udp { .. } => self.read_datagrams(now, trgw, batch),
             Carrier::Tcp(ref mut links) => {
                 links.read(batch.buffer());
+                self.take_news(now, trgw, batch);
+            }
+            Carrier::Sctp(ref mut associations) => {
+                associations.read();
                 self.take_news(now, trgw, batch);
             }
         }
@@ -376,10 +402,12 @@ impl Gateway {
     /// Tells the gateway what became of its connections, until nothing follows from it.
     fn take_news(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
         for _ in 0..NEWS_PER_TURN_MAX {
-            let Carrier::Tcp(links) = &mut self.carrier else {
-                return;
+            let news = match &mut self.carrier {
+                Carrier::Udp { .. } => None,
+                Carrier::Tcp(links) => links.poll_news(),
+                Carrier::Sctp(associations) => associations.poll_news(),
             };
-            let Some(news) = links.poll_news() else {
+            let Some(news) = news else {
                 return;
             };
             match news {
@@ -401,8 +429,17 @@ impl Gateway {
                         links.connect(to);
                     }
                 }
+                (Output::Transmit { to, bytes }, Carrier::Sctp(associations)) => {
+                    if !associations.send(to, &bytes) {
+                        associations.connect(to);
+                    }
+                }
                 (Output::Connect { to }, Carrier::Tcp(links)) => links.connect(to),
+                (Output::Connect { to }, Carrier::Sctp(associations)) => associations.connect(to),
                 (Output::Disconnect { from }, Carrier::Tcp(links)) => links.close(from),
+                (Output::Disconnect { from }, Carrier::Sctp(associations)) => {
+                    associations.close(from);
+                }
                 (Output::Connect { .. } | Output::Disconnect { .. }, Carrier::Udp { .. }) => {}
                 (Output::Association(event), _) => log(self.mid, &event),
             }
@@ -418,6 +455,8 @@ impl Carrier {
         match self {
             Carrier::Udp { is_readable, .. } => *is_readable = true,
             Carrier::Tcp(links) => links.handle_event(event),
+            // It wakes the loop by itself.
+            Carrier::Sctp(_) => {}
         }
     }
 
@@ -426,6 +465,7 @@ impl Carrier {
         match self {
             Carrier::Udp { is_readable, .. } => *is_readable,
             Carrier::Tcp(links) => links.has_news(),
+            Carrier::Sctp(associations) => associations.has_news(),
         }
     }
 }
@@ -434,6 +474,7 @@ impl Carrier {
 /// congruent.
 fn open_carrier(
     registry: &Registry,
+    waker: &Arc<Waker>,
     index: usize,
     gateway: &GatewayConfig,
 ) -> Result<Carrier, Failure> {
@@ -457,7 +498,40 @@ fn open_carrier(
             let tokens = (token..).step_by(GATEWAYS_MAX);
             Ok(Carrier::Tcp(Links::new(gateway.mid.ip(), registry, tokens)))
         }
+        Protocol::Sctp => {
+            let Some(sctp) = &gateway.sctp else {
+                return Err(cannot("start").because("SCTP without its configuration"));
+            };
+            let waker = waker.clone();
+            Ok(Carrier::Sctp(associate(gateway.mid, sctp, waker)?))
+        }
     }
+}
+
+/// Opens the endpoint of a gateway that speaks SCTP.
+fn associate(
+    mid: SocketAddr,
+    config: &SctpConfig,
+    waker: Arc<Waker>,
+) -> Result<Associations, Failure> {
+    let endpoint = usrsctp::Config {
+        addresses: config.addresses.clone(),
+        port: mid.port(),
+        carrier: config.policy.carrier,
+        listens: false,
+        streams: sctp::STREAMS,
+        message_len_max: sctp::MESSAGE_LEN_MAX,
+        timing: config.policy.timing,
+    };
+    // A failed wake means that the loop has ended, and nobody waits any more.
+    let opened = Endpoint::open(&endpoint, move || drop(waker.wake()));
+    let opened = opened.map_err(|fault| {
+        let remedy = usrsctp::remedy(&endpoint, &fault);
+        Failure::new(format!("cannot speak SCTP at {mid}"))
+            .because(fault)
+            .remedy(remedy)
+    })?;
+    Ok(Associations::new(opened, config.peers.clone()))
 }
 
 /// Tells at the start that connections cannot come from the MID's address.

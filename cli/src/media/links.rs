@@ -14,7 +14,7 @@ use tracing::debug;
 
 /// Connections at once: one to each MGC that a gateway may be given, and more where these name
 /// others.
-const LINKS_MAX: usize = 16;
+pub const LINKS_MAX: usize = 16;
 /// Reads from one connection before the others have their turn.
 const READS_PER_TURN_MAX: usize = 16;
 
@@ -198,7 +198,8 @@ impl Links {
 }
 
 impl News {
-    fn mgc(&self) -> SocketAddr {
+    /// The MGC at the other end.
+    pub fn mgc(&self) -> SocketAddr {
         match self {
             News::Connected(mgc) | News::Message(mgc, _) | News::Closed(mgc) => *mgc,
         }

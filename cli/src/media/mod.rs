@@ -1,6 +1,7 @@
 //! `strowger media`: the media process.
 
 mod admin;
+mod associations;
 pub mod config;
 mod datagrams;
 mod event_loop;
@@ -15,6 +16,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::process::{self, Order};
+use crate::sctp::SctpArgs;
 use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
 use event_loop::EventLoop;
 use io::{AfXdpFile, InterfaceFile};
@@ -35,7 +37,7 @@ pub struct MediaArgs {
     /// Its own address for H.248, which is its MID
     #[arg(long, value_name = "IP:PORT")]
     mid: Option<SocketAddr>,
-    /// Encoding and transport of H.248: compact, pretty or ber; udp or tcp
+    /// Encoding and transport of H.248: compact, pretty or ber; udp, tcp or sctp
     #[arg(long, value_name = "ENCODING,TRANSPORT")]
     h248: Option<String>,
     /// Addresses for media
@@ -59,6 +61,8 @@ pub struct MediaArgs {
     /// Address of the admin interface
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    sctp: SctpArgs,
     #[command(flatten)]
     process: process::ProcessArgs,
 }
@@ -85,6 +89,7 @@ impl MediaArgs {
                 drain_s: self.process.drain,
                 show_identities: self.process.show_identities.then_some(true),
                 af_xdp: self.interface.as_deref().map(af_xdp),
+                sctp: self.sctp.file(),
                 mg: None,
             },
             gateway: GatewayFile {
@@ -157,7 +162,8 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_configuration() {
         let line = "media --functions trgw --profile iq --mgc 127.0.0.1:2950,127.0.0.1:2951 \
-                    --mid 127.0.0.1:2960 --h248 ber,tcp --address 127.0.0.2,::1 \
+                    --mid 127.0.0.1:2960 --h248 ber,sctp --sctp-udp 9900,9899 \
+                    --address 127.0.0.2,::1 \
                     --ports 3000-3999 --io udp --cores 0,2-3 --admin 127.0.0.1:9999 --drain 7";
         let args = Line::try_parse_from(line.split_whitespace())
             .expect("valid")
@@ -171,7 +177,13 @@ mod tests {
         assert_eq!(gateway.mgc.len(), 2);
         assert_eq!(gateway.mid.port(), 2960);
         assert_eq!(gateway.encoding, ::h248::encoding::Encoding::Binary);
-        assert_eq!(gateway.protocol, ::h248::transport::Protocol::Tcp);
+        assert_eq!(gateway.protocol, ::h248::transport::Protocol::Sctp);
+        let sctp = gateway.sctp.as_ref().expect("over SCTP");
+        let carrier = usrsctp::Carrier::Udp {
+            local: 9900,
+            peer: 9899,
+        };
+        assert_eq!(sctp.policy.carrier, carrier);
         assert_eq!(gateway.addresses.len(), 2);
         assert_eq!((gateway.ports.low, gateway.ports.high), (3000, 3999));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use control::admin::H248PathStatus;
 use dataplane::{DropReason, WorkerStats};
 use mg::MediaGateway;
 use serde::Serialize;
@@ -31,6 +32,9 @@ pub struct Status {
     sockets_kept: usize,
     /// Virtual MGs.
     gateways: Vec<Gateway>,
+    /// Paths to MGCs, where H.248 goes over SCTP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    h248_paths: Vec<H248PathStatus>,
     /// Threads that move packets.
     workers: Vec<Worker>,
     /// Everything counted since start, by name.
@@ -69,6 +73,7 @@ impl Status {
         io: IoStatus,
         (flows, sockets_kept): (usize, usize),
         gateways: impl Iterator<Item = &'a MediaGateway>,
+        h248_paths: Vec<H248PathStatus>,
         workers: impl Iterator<Item = WorkerStats>,
         legs: &LegCounts,
     ) -> Self {
@@ -82,6 +87,7 @@ impl Status {
             flows,
             sockets_kept,
             gateways: Vec::new(),
+            h248_paths,
             workers: Vec::new(),
             counters: BTreeMap::new(),
         };

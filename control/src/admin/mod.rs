@@ -19,7 +19,9 @@ mod status;
 use tokio::sync::oneshot;
 
 pub use http::{Server, bind};
-pub use status::{AdmissionStatus, MediaGatewayStatus, PeerStatus, Status, TransactionStatus};
+pub use status::{
+    AdmissionStatus, H248PathStatus, MediaGatewayStatus, PeerStatus, Status, TransactionStatus,
+};
 
 use crate::store::{Operation, Outcome};
 

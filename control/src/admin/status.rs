@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
+use usrsctp::PathStatus;
 
 use crate::journal::JournalStatus;
 
@@ -45,6 +46,9 @@ pub struct Status {
     pub timers: usize,
     /// Media gateways registered.
     pub media_gateways: Vec<MediaGatewayStatus>,
+    /// Paths to media gateways, where H.248 goes over SCTP.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub h248_paths: Vec<H248PathStatus>,
     /// Diameter peers.
     pub diameter_peers: Vec<PeerStatus>,
     /// The journal, where there is one.
@@ -88,6 +92,19 @@ pub struct MediaGatewayStatus {
     pub contexts: usize,
 }
 
+/// One path of an SCTP association for H.248 (RFC 9260 5.4).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct H248PathStatus {
+    /// The peer: its first address.
+    pub peer: String,
+    /// The address that the path leads to.
+    pub address: String,
+    /// `reachable`, `unreachable`, or `unconfirmed` while nothing has come from there.
+    pub state: &'static str,
+    /// Round trip time, milliseconds.
+    pub rtt_ms: u64,
+}
+
 /// One Diameter peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct PeerStatus {
@@ -95,6 +112,18 @@ pub struct PeerStatus {
     pub host: String,
     /// State of RFC 6733 5.6.
     pub state: String,
+}
+
+impl H248PathStatus {
+    /// A path of the association with this peer.
+    pub fn new(peer: &str, path: PathStatus) -> Self {
+        Self {
+            peer: peer.to_owned(),
+            address: path.peer.to_string(),
+            state: path.state.name(),
+            rtt_ms: u64::try_from(path.rtt.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 impl Status {

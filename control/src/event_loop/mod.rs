@@ -14,6 +14,7 @@
 //! read.
 
 mod ready;
+mod sctp;
 mod stop;
 mod stream;
 
@@ -26,9 +27,11 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use base::Instant;
+use h248::transport::sctp::is_h248;
 use mio::net::{TcpListener, UdpSocket};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use tracing::{info, warn};
+use usrsctp::{Endpoint, Event, POLL_AFTER};
 
 use crate::admin;
 use crate::clock::Clock;
@@ -36,6 +39,7 @@ use crate::journal::JournalThread;
 use crate::node::{Input, Node, Output, Payload, Service, Socket, StreamId};
 use crate::store::{Outcome, Refusal, StoreThread};
 use ready::Ready;
+use sctp::Associations;
 use stop::Ending;
 pub use stop::StopHandle;
 pub use stream::Stream;
@@ -173,6 +177,7 @@ pub struct EventLoop {
     buffer: Box<[u8]>,
     store: Option<StoreThread>,
     journal: Option<JournalThread>,
+    sctp: Option<Associations>,
     admin: Receiver<admin::Envelope>,
     admin_replies: HashMap<u64, admin::ReplySender>,
     admin_next: u64,
@@ -233,6 +238,7 @@ impl EventLoop {
             buffer: vec![0; READ_BYTES_MAX].into(),
             store,
             journal: None,
+            sctp: None,
             admin,
             admin_replies: HashMap::new(),
             admin_next: 0,
@@ -244,6 +250,11 @@ impl EventLoop {
     pub fn set_journal(&mut self, journal: JournalThread) {
         self.journal = Some(journal);
         self.perform_outputs();
+    }
+
+    /// Has gateways associated at this endpoint, which wakes the loop.
+    pub fn set_sctp(&mut self, endpoint: Endpoint) {
+        self.sctp = Some(Associations::new(endpoint));
     }
 
     /// The token under which the waker of the other threads is registered.
@@ -278,6 +289,7 @@ impl EventLoop {
                 }
             }
             self.take_messages()?;
+            self.take_associations();
             for _ in 0..self.readable.len() {
                 let Some(token) = self.readable.pop() else {
                     break;
@@ -295,6 +307,9 @@ impl EventLoop {
         }
         self.perform_outputs();
         self.hand_over();
+        if let Some(sctp) = self.sctp.take() {
+            sctp.end();
+        }
         info!("control stopped");
         Ok(())
     }
@@ -325,12 +340,15 @@ impl EventLoop {
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let is_idle = self.readable.is_empty() && !self.node.has_waiting();
+        let has_news = self.sctp.as_ref().is_some_and(Associations::has_news);
+        let is_idle = self.readable.is_empty() && !self.node.has_waiting() && !has_news;
         let timeout = if is_idle && !self.has_messages {
             let closing = self.closing.front().map(|&(at, _)| at);
             let other = closing.into_iter().chain(self.ending.next_timeout());
             let next = self.node.next_timeout().into_iter().chain(other).min();
-            next.map(|at| at - self.clock.now())
+            let next = next.map(|at| at - self.clock.now());
+            let poll = self.sctp.as_ref().map(|_| POLL_AFTER);
+            next.into_iter().chain(poll).min()
         } else {
             Some(Duration::ZERO)
         };
@@ -350,6 +368,69 @@ impl EventLoop {
         }
         self.has_messages = self.take_outcomes()? | self.take_requests();
         Ok(())
+    }
+
+    /// Takes what came over SCTP.
+    fn take_associations(&mut self) {
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            let Some(sctp) = &mut self.sctp else {
+                return;
+            };
+            let Some(event) = sctp.poll_event() else {
+                return;
+            };
+            self.handle_association(event);
+            self.perform_outputs();
+        }
+    }
+
+    fn handle_association(&mut self, event: Event) {
+        let Some(sctp) = &mut self.sctp else {
+            return;
+        };
+        let now = self.clock.now();
+        match event {
+            Event::Up {
+                association, peers, ..
+            } => {
+                let peer = peers.first().map(ToString::to_string).unwrap_or_default();
+                info!(peer, paths = peers.len(), "SCTP association");
+                let stream = self.node.handle_associated(now, peers);
+                sctp.name(association, stream, peer);
+            }
+            // The gateway knows nothing of what was under way: it is as if it had gone.
+            Event::Restarted { association, peers } => {
+                let peer = peers.first().map(ToString::to_string).unwrap_or_default();
+                info!(peer, "SCTP association restarted");
+                let stream = self.node.handle_associated(now, peers);
+                if let Some(before) = sctp.name(association, stream, peer) {
+                    self.node.offer(now, Input::Closed(before));
+                }
+            }
+            Event::Message {
+                association,
+                ppid,
+                message,
+                ..
+            } => match sctp.stream(association) {
+                Some(stream) if is_h248(ppid) => {
+                    let bytes = &message;
+                    self.node.offer(now, Input::Received { stream, bytes });
+                }
+                _ => self.node.count_foreign_payload(),
+            },
+            // Logged where it came from.
+            Event::Path { .. } => {}
+            Event::Down {
+                association,
+                reason,
+            } => {
+                if let Some((stream, peer)) = sctp.remove(association) {
+                    info!(peer, %reason, "SCTP association gone");
+                    self.node.offer(now, Input::Closed(stream));
+                }
+            }
+        }
     }
 
     /// True when more may be waiting.
@@ -623,6 +704,8 @@ impl EventLoop {
                 Output::Admin { id, mut reply } => {
                     if let admin::Reply::Status(status) = &mut reply {
                         status.journal = self.journal.as_ref().map(JournalThread::status);
+                        let sctp = self.sctp.as_ref();
+                        status.h248_paths = sctp.map(Associations::paths).unwrap_or_default();
                     }
                     if let Some(sender) = self.admin_replies.remove(&id) {
                         // The asker may have gone away meanwhile.
@@ -654,6 +737,11 @@ impl EventLoop {
     }
 
     fn send_on_stream(&mut self, id: StreamId, bytes: Payload) {
+        if let Some(sctp) = &mut self.sctp
+            && sctp.send(id, bytes.as_ref())
+        {
+            return;
+        }
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
@@ -692,6 +780,11 @@ impl EventLoop {
     }
 
     fn close(&mut self, id: StreamId) {
+        if let Some(sctp) = &mut self.sctp
+            && sctp.close(id)
+        {
+            return;
+        }
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };

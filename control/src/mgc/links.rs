@@ -1,4 +1,4 @@
-//! Connections of gateways: H.248 over TCP, H.248.1 Annex D.2.
+//! Connections of gateways: H.248 over TCP (H.248.1 Annex D.2) and SCTP (H.248.4).
 //!
 //! Gateways connect, the controller never does. A gateway is known by an address that outlives its
 //! connections: that of its MID, where it connects from the same host, and else the one from which
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use h248::encoding::{Encoding, Parsed};
 use h248::message::Mid;
-use h248::transport::tpkt::Framer;
+use h248::transport::tpkt::{self, Framer};
 use h248::transport::{BINARY_PORT, TEXT_PORT};
 
 use crate::node::StreamId;
@@ -18,12 +18,23 @@ use crate::node::StreamId;
 /// One connection.
 #[derive(Debug)]
 struct Link {
+    framing: Framing,
     framer: Framer,
-    /// Where it comes from.
-    source: SocketAddr,
-    /// By what address its gateway is known: `source` until a message has named the gateway.
+    /// Where it comes from: one address or, over SCTP, all that the gateway has.
+    sources: Vec<SocketAddr>,
+    /// By what address its gateway is known: the first of `sources` until a message has named the
+    /// gateway.
     peer: SocketAddr,
     is_named: bool,
+}
+
+/// How a connection carries messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// As a stream of TPKTs: TCP.
+    Tpkt,
+    /// As they are: SCTP.
+    Message,
 }
 
 /// All connections.
@@ -38,16 +49,29 @@ impl Links {
         self.by_stream.len()
     }
 
-    /// Takes a connection up; returns an earlier one from there, which is over.
-    pub fn insert(&mut self, stream: StreamId, source: SocketAddr) -> Option<StreamId> {
+    /// Takes a connection up from these addresses of a gateway; returns an earlier one from the
+    /// first of them, which is over.
+    pub fn insert(
+        &mut self,
+        stream: StreamId,
+        framing: Framing,
+        sources: Vec<SocketAddr>,
+    ) -> Option<StreamId> {
+        let peer = *sources.first()?;
         let link = Link {
+            framing,
             framer: Framer::default(),
-            source,
-            peer: source,
+            sources,
+            peer,
             is_named: false,
         };
         self.by_stream.insert(stream, link);
-        self.displace(stream, source)
+        self.displace(stream, peer)
+    }
+
+    /// How a connection carries messages.
+    pub fn framing(&self, stream: StreamId) -> Option<Framing> {
+        self.by_stream.get(&stream).map(|link| link.framing)
     }
 
     /// Takes out what cuts a stream into messages, to be given back by [`Links::restore`].
@@ -63,10 +87,18 @@ impl Links {
         }
     }
 
+    /// A message as the connection carries it; `None` when it is too long, or there is none.
+    pub fn frame(&self, stream: StreamId, message: Vec<u8>) -> Option<Vec<u8>> {
+        match self.framing(stream)? {
+            Framing::Tpkt => tpkt::frame(&message),
+            Framing::Message => Some(message),
+        }
+    }
+
     /// Where a connection comes from, if no message has named its gateway yet.
-    pub fn unnamed(&self, stream: StreamId) -> Option<SocketAddr> {
+    pub fn unnamed(&self, stream: StreamId) -> Option<&[SocketAddr]> {
         let link = self.by_stream.get(&stream)?;
-        (!link.is_named).then_some(link.source)
+        (!link.is_named).then_some(&link.sources)
     }
 
     /// By what address the gateway of a connection is known.
@@ -108,8 +140,8 @@ impl Links {
     }
 }
 
-/// The MID in a message, and the address that it names on the host that sent it.
-pub(super) fn sender(message: &[u8], source: SocketAddr) -> Option<(Mid, Option<SocketAddr>)> {
+/// The MID in a message, and the address that it names on the host that sent it, which has these.
+pub(super) fn sender(message: &[u8], sources: &[SocketAddr]) -> Option<(Mid, Option<SocketAddr>)> {
     let parsed = Encoding::parse(message, &h248::binary::Naming::default());
     let Parsed { mid, .. } = parsed.ok()?;
     let default_port = match Encoding::is_binary(message) {
@@ -122,5 +154,6 @@ pub(super) fn sender(message: &[u8], source: SocketAddr) -> Option<(Mid, Option<
         Mid::Domain(..) | Mid::Device(_) | Mid::Mtp(_) => return Some((mid, None)),
     };
     let address = SocketAddr::new(ip, port.unwrap_or(default_port));
-    Some((mid, (source.ip() == ip).then_some(address)))
+    let is_own = sources.iter().any(|source| source.ip() == ip);
+    Some((mid, is_own.then_some(address)))
 }

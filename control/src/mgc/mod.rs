@@ -45,7 +45,7 @@ use anchor::{Anchor, Anchors, State};
 use compile::Heartbeat;
 use gateway::{Gateway, GatewayId, Gateways};
 use kept::{Ledger, Verdict};
-use links::Links;
+use links::{Framing, Links};
 use replies::Configured;
 use requests::Asker;
 
@@ -105,7 +105,7 @@ pub enum MgcOutput {
     Send {
         /// The connection.
         stream: StreamId,
-        /// A message in its TPKT.
+        /// A message, over TCP in its TPKT.
         bytes: Vec<u8>,
     },
     /// Close a gateway's connection; nothing more is heard of it.
@@ -295,16 +295,25 @@ impl Mgc {
         self.handle_message(now, counters, source, bytes);
     }
 
-    /// A gateway connected.
+    /// A gateway connected over TCP.
     pub fn handle_accepted(&mut self, stream: StreamId, source: SocketAddr) {
+        self.handle_link(stream, Framing::Tpkt, vec![source]);
+    }
+
+    /// A gateway that has these addresses, at least one, is associated over SCTP.
+    pub fn handle_associated(&mut self, stream: StreamId, sources: Vec<SocketAddr>) {
+        self.handle_link(stream, Framing::Message, sources);
+    }
+
+    fn handle_link(&mut self, stream: StreamId, framing: Framing, sources: Vec<SocketAddr>) {
         if self.links.len() >= LINKS_MAX {
             self.outputs.push_back(MgcOutput::Close(stream));
-        } else if let Some(earlier) = self.links.insert(stream, source) {
+        } else if let Some(earlier) = self.links.insert(stream, framing, sources) {
             self.outputs.push_back(MgcOutput::Close(earlier));
         }
     }
 
-    /// Octets came on a gateway's connection.
+    /// Octets came on a gateway's connection: over TCP any, over SCTP a message.
     pub fn handle_received(
         &mut self,
         now: Instant,
@@ -312,18 +321,16 @@ impl Mgc {
         stream: StreamId,
         bytes: &[u8],
     ) {
+        if self.links.framing(stream) == Some(Framing::Message) {
+            return self.handle_linked(now, counters, stream, bytes);
+        }
         let Some(mut framer) = self.links.take_framer(stream) else {
             return;
         };
         framer.push(bytes);
         loop {
             match framer.next_message() {
-                Ok(Some(message)) => {
-                    self.name_link(stream, message);
-                    if let Some(peer) = self.links.peer_of(stream) {
-                        self.handle_message(now, counters, peer, message);
-                    }
-                }
+                Ok(Some(message)) => self.handle_linked(now, counters, stream, message),
                 Ok(None) => break,
                 Err(tpkt::NotTpkt) => {
                     counters.count(Counter::H248Malformed);
@@ -335,6 +342,20 @@ impl Mgc {
         }
         self.links.restore(stream, framer);
         self.drain(now, counters);
+    }
+
+    /// A message came on a gateway's connection.
+    fn handle_linked(
+        &mut self,
+        now: Instant,
+        counters: &mut Counters,
+        stream: StreamId,
+        message: &[u8],
+    ) {
+        self.name_link(stream, message);
+        if let Some(peer) = self.links.peer_of(stream) {
+            self.handle_message(now, counters, peer, message);
+        }
     }
 
     /// A gateway's connection is gone. The gateway makes another, or is missed in time.
@@ -357,16 +378,19 @@ impl Mgc {
     /// Learns from the first message whose a connection is. What its gateway was asked on an
     /// earlier one it is asked again.
     fn name_link(&mut self, stream: StreamId, message: &[u8]) {
-        let Some(source) = self.links.unnamed(stream) else {
+        let Some(sources) = self.links.unnamed(stream) else {
             return;
         };
-        let Some((mid, own)) = links::sender(message, source) else {
+        let Some((mid, own)) = links::sender(message, sources) else {
             return;
         };
         let gateway = self.gateways.with_mid(&mid).map(|id| &self.gateways[id]);
-        let is_same = |it: &&Gateway| it.is_connected && it.address.ip() == source.ip();
+        let has = |ip| sources.iter().any(|source| source.ip() == ip);
+        let is_same = |it: &&Gateway| it.is_connected && has(it.address.ip());
         let known = gateway.filter(is_same).map(|gateway| gateway.address);
-        let peer = known.or(own).unwrap_or(source);
+        let Some(peer) = known.or(own).or(sources.first().copied()) else {
+            return;
+        };
         if let Some(earlier) = self.links.set_peer(stream, peer) {
             self.outputs.push_back(MgcOutput::Close(earlier));
         }
@@ -404,7 +428,10 @@ impl Mgc {
     /// a connection it goes again when it has.
     fn transmit(&mut self, to: SocketAddr, bytes: Vec<u8>) {
         let output = match self.links.to(to) {
-            Some(stream) => tpkt::frame(&bytes).map(|bytes| MgcOutput::Send { stream, bytes }),
+            Some(stream) => {
+                let framed = self.links.frame(stream, bytes);
+                framed.map(|bytes| MgcOutput::Send { stream, bytes })
+            }
             None => {
                 let gateway = self.gateways.at_address(to).map(|id| &self.gateways[id]);
                 let is_connected = gateway.is_some_and(|gateway| gateway.is_connected);

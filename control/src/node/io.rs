@@ -24,7 +24,7 @@ pub enum Socket {
 pub enum Service {
     /// SIP over TCP on the n-th configured address.
     Sip(u16),
-    /// H.248 over TCP; only ever opened by gateways.
+    /// H.248 over TCP or SCTP; only ever opened by gateways.
     H248,
     /// Diameter over TCP.
     Diameter,
@@ -79,7 +79,7 @@ pub enum Input<'a> {
     Received {
         /// The stream.
         stream: StreamId,
-        /// The bytes, any number of them.
+        /// The bytes, any number of them; over SCTP a message.
         bytes: &'a [u8],
     },
     /// A stream is gone: refused, reset or closed. Nothing more will come of it.

@@ -284,6 +284,24 @@ impl Node {
         stream
     }
 
+    /// A media gateway that has these addresses, at least one, is associated with us over SCTP;
+    /// this is the association's name from now on.
+    pub fn handle_associated(&mut self, now: Instant, peers: Vec<SocketAddr>) -> StreamId {
+        self.streams_accepted += 1;
+        let stream = StreamId::accepted(self.streams_accepted);
+        self.services.insert(stream, Service::H248);
+        if let Some(mgc) = &mut self.mgc {
+            mgc.handle_associated(stream, peers);
+        }
+        self.settle(now);
+        stream
+    }
+
+    /// A message came over SCTP that is none of H.248.
+    pub fn count_foreign_payload(&mut self) {
+        self.counters.count(Counter::H248Foreign);
+    }
+
     /// What runs over a stream.
     pub fn service_of(&self, stream: StreamId) -> Option<Service> {
         self.services.get(&stream).copied()
@@ -374,6 +392,8 @@ impl Node {
             terminations: 2 * contexts,
             timers: self.timers.len() + self.stack.transactions().timers,
             media_gateways: self.mgc.as_ref().map(Mgc::gateways).unwrap_or_default(),
+            // The event loop has the associations.
+            h248_paths: Vec::new(),
             diameter_peers: self
                 .diameter
                 .as_ref()

@@ -1,5 +1,6 @@
 //! What carries messages: UDP and TCP (Annex D of H.248.1), SCTP (H.248.4).
 
+pub mod sctp;
 pub mod tpkt;
 
 use std::fmt;
@@ -22,17 +23,20 @@ pub enum Protocol {
     Udp,
     /// Messages in TPKTs, Annex D.2.
     Tcp,
+    /// One message a message, H.248.4.
+    Sctp,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Protocol; 2] = [Protocol::Udp, Protocol::Tcp];
+    pub const ALL: [Protocol; 3] = [Protocol::Udp, Protocol::Tcp, Protocol::Sctp];
 
     /// The name in flags and files.
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::Udp => "udp",
             Protocol::Tcp => "tcp",
+            Protocol::Sctp => "sctp",
         }
     }
 
@@ -40,7 +44,7 @@ impl Protocol {
     pub const fn transport(self) -> Transport {
         match self {
             Protocol::Udp => Transport::Datagram,
-            Protocol::Tcp => Transport::Reliable,
+            Protocol::Tcp | Protocol::Sctp => Transport::Reliable,
         }
     }
 }
@@ -97,7 +101,7 @@ impl fmt::Display for UnknownCarriage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?}: give one of compact, pretty and ber, and transports of udp and tcp, as in \
+            "{:?}: give one of compact, pretty and ber, and transports of udp, tcp and sctp, as in \
              \"compact,tcp\"",
             self.0
         )
@@ -121,6 +125,7 @@ mod tests {
             ("tcp,ber", Some(Encoding::Binary), vec![Protocol::Tcp]),
             ("pretty", Some(Encoding::Text(Style::Pretty)), vec![]),
             ("udp, tcp", None, vec![Protocol::Udp, Protocol::Tcp]),
+            ("sctp,ber", Some(Encoding::Binary), vec![Protocol::Sctp]),
         ] {
             let carriage = Carriage {
                 encoding,

@@ -25,8 +25,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("h248", &["base"]),
     ("diameter", &["base"]),
     ("codecs", &[]),
+    ("usrsctp", &[]),
     // Control knows signalling and no media.
-    ("control", &["base", "sip", "sdp", "h248", "diameter"]),
+    (
+        "control",
+        &["base", "sip", "sdp", "h248", "diameter", "usrsctp"],
+    ),
     // Media: the runtime knows packets and no protocol, the gateway knows H.248 and no packets.
     ("udp_batch", &[]),
     ("af_xdp", &[]),
@@ -66,6 +70,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mg",
             "trgw",
             "udp_batch",
+            "usrsctp",
             "load",
         ],
     ),
@@ -134,7 +139,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
 
 /// The leaf crates that may contain `unsafe`, besides every `*-sys`. Each has its own lint table,
 /// depends on no crate of ours and refuses undocumented blocks.
-const UNSAFE_LEAVES: &[&str] = &["udp_batch", "af_xdp", "memory", "simd"];
+const UNSAFE_LEAVES: &[&str] = &["udp_batch", "af_xdp", "memory", "simd", "usrsctp"];
 
 struct Crate {
     name: String,

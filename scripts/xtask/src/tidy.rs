@@ -187,7 +187,7 @@ fn check_rust(path: &str, text: &str, findings: &mut Vec<Finding>) {
 enum Role {
     /// A protocol engine or entity: no I/O, no clock.
     SansIo,
-    /// Runs on its own clock: event loops, the command line.
+    /// Runs on its own clock: event loops, the command line, SCTP.
     Loop,
     /// Everything else that ships.
     Code,
@@ -211,7 +211,7 @@ impl Role {
             "codecs/",
         ]) {
             Role::SansIo
-        } else if starts(&["cli/", "bench/"]) || is_clock(path) {
+        } else if starts(&["cli/", "bench/", "usrsctp/"]) || is_clock(path) {
             Role::Loop
         } else {
             Role::Code

@@ -147,6 +147,48 @@ fn a_stranger_is_answered_on_its_connection() {
 }
 
 #[test]
+fn over_sctp_messages_go_as_they_are_and_a_gateway_has_all_its_addresses() {
+    let mut world = World::strangers(0);
+    let (stream, mut counters) = (StreamId::accepted(78), Counters::default());
+    let mgc = &mut world.mgc;
+    // It calls itself by the second.
+    let sources = ["192.0.2.50:2944", "198.51.100.50:2944"].map(address);
+    mgc.handle_associated(stream, sources.to_vec());
+    let text = "!/3 [198.51.100.50]:2944 T=1{C=-{SC=ROOT{SV{MT=RS,RE=\"901 Cold Boot\"}}}}";
+    mgc.handle_received(world.now, &mut counters, stream, text.as_bytes());
+    let mut replies = Vec::new();
+    while let Some(output) = mgc.poll_output() {
+        let MgcOutput::Send { stream: on, bytes } = output else {
+            panic!("on its association: {output:?}");
+        };
+        assert_eq!(on, stream);
+        replies.push(String::from_utf8(bytes).expect("text, and no TPKT"));
+    }
+    assert!(replies[0].contains("P=1{"), "{replies:?}");
+    assert_eq!(world.states().len(), 1);
+    let mgc = &mut world.mgc;
+    // Nor does a datagram speak for it, from wherever it calls itself.
+    mgc.handle_datagram(world.now, &mut counters, sources[1], text.as_bytes());
+    assert_eq!(counters.value(Counter::H248Foreign), 1);
+    // A new association of the gateway's takes the place of the old one.
+    let again = StreamId::accepted(79);
+    mgc.handle_associated(again, sources.to_vec());
+    mgc.handle_received(world.now, &mut counters, again, text.as_bytes());
+    let outputs: Vec<MgcOutput> = std::iter::from_fn(|| mgc.poll_output()).collect();
+    let is_close = |output: &MgcOutput| matches!(output, MgcOutput::Close(old) if *old == stream);
+    assert!(outputs.iter().any(is_close), "{outputs:?}");
+    // One without an address is none.
+    mgc.handle_associated(StreamId::accepted(80), Vec::new());
+    mgc.handle_received(
+        world.now,
+        &mut counters,
+        StreamId::accepted(80),
+        text.as_bytes(),
+    );
+    assert!(mgc.poll_output().is_none());
+}
+
+#[test]
 fn datagrams_do_not_speak_for_a_gateway_that_is_connected() {
     let mut world = connected();
     let text = "!/3 [192.0.2.10]:2944 T=77{C=-{SC=ROOT{SV{MT=FO,RE=\"908 Failure\"}}}}";
