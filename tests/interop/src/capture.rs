@@ -80,9 +80,14 @@ impl Analysis {
 
     /// How many packets a display filter shows.
     pub fn count(&self, filter: &str) -> usize {
-        self.tshark(&["-Y", filter, "-T", "fields", "-e", "frame.number"])
-            .lines()
-            .count()
+        self.count_with(&[], filter)
+    }
+
+    /// The same with further arguments for tshark.
+    pub fn count_with(&self, arguments: &[&str], filter: &str) -> usize {
+        let fields = ["-Y", filter, "-T", "fields", "-e", "frame.number"];
+        let all = [arguments, &fields].concat();
+        self.tshark(&all).lines().count()
     }
 
     /// What tshark cannot read, one line a packet; empty when all is well.

@@ -13,7 +13,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const COMMAND_LIMIT: Duration = Duration::from_secs(20);
 
 /// Folders that the binary is built from, from the root of the checkout.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "bench",
     "cli",
     "codecs",
@@ -21,6 +21,7 @@ const SOURCES: [&str; 7] = [
     "dataplane",
     "protocols",
     "trgw",
+    "usrsctp",
 ];
 
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
