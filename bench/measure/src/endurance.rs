@@ -49,6 +49,9 @@ pub struct LoadArgs {
     /// Seconds from the last BYE until nothing may be left over
     #[arg(long, default_value_t = 150)]
     settle: u64,
+    /// Only whether all calls succeed is judged; what grew or is left over is shown
+    #[arg(long)]
+    cost_only: bool,
     /// What the processes log
     #[arg(long, default_value = "warn")]
     log: String,
@@ -181,6 +184,8 @@ fn report(rig: Rig, args: &LoadArgs, outcome: &Outcome) -> ExitCode {
     println!(
         "process    RSS before, half, last, after (KiB)      growth  CPU µs/call  descriptors"
     );
+    // Of others it is only shown.
+    let is_judged = outcome.layout != Layout::Kamailio && !args.cost_only;
     let mut faults = Vec::new();
     for process in &outcome.processes {
         let [before, half, last, after] = process.rss_kib;
@@ -193,21 +198,15 @@ fn report(rig: Rig, args: &LoadArgs, outcome: &Outcome) -> ExitCode {
             process.descriptors[0],
             process.descriptors[1],
         );
-        // Of others it is only shown.
-        let is_ours = outcome.layout != Layout::Kamailio;
-        if is_ours && growth > GROWTH_MAX && last > half + args.slack_kib {
+        if is_judged && growth > GROWTH_MAX && last > half + args.slack_kib {
             faults.push(format!("{} grew by {:.2} %", process.name, growth * 100.0));
         }
     }
     if outcome.succeeded != u64::from(args.warm_up + args.calls) || outcome.failed > 0 {
         faults.push(format!("{} calls failed", outcome.failed));
     }
-    faults.extend(
-        outcome
-            .left_over
-            .iter()
-            .map(|what| format!("left over: {what}")),
-    );
+    let left_over = outcome.left_over.iter().filter(|_| is_judged);
+    faults.extend(left_over.map(|what| format!("left over: {what}")));
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(outcome).expect("it is plain data");
         if let Err(fault) = fs::write(path, text + "\n") {
@@ -215,7 +214,7 @@ fn report(rig: Rig, args: &LoadArgs, outcome: &Outcome) -> ExitCode {
         }
     }
     if faults.is_empty() {
-        if outcome.layout != Layout::Kamailio {
+        if is_judged {
             println!("nothing left over, nothing grew");
         }
         rig.stop();
