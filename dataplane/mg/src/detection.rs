@@ -99,9 +99,7 @@ impl ConnectionModel {
         let context = termination.context;
         let is_changed = termination.tones() != before.0;
         let beats_otherwise = heartbeat(termination) != before.1;
-        for observed in observed {
-            self.notify(key, observed);
-        }
+        self.notify(key, observed);
         if is_changed {
             self.change(context);
         }
@@ -212,21 +210,38 @@ impl ConnectionModel {
         }
     }
 
-    /// Puts an event in the queue of notices.
-    fn notify(&mut self, key: TerminationKey, observed: Observed) {
+    /// Puts what was observed in the queue of notices: what belongs to one request in one, since
+    /// notices may overtake each other.
+    fn notify(&mut self, key: TerminationKey, observed: Vec<Observed>) {
         let Some(termination) = self.terminations.get(&key) else {
             return;
         };
-        let notice = Notice {
-            context: ContextId::Id(termination.context),
-            termination: termination.name.clone(),
-            observed: ObservedEventsDescriptor {
-                request_id: observed.request_id,
-                events: vec![observed.event],
-            },
-            is_after_loss: observed.is_after_loss,
-        };
-        self.queue(notice);
+        let (context, name) = (ContextId::Id(termination.context), termination.name.clone());
+        let mut notices: Vec<Notice> = Vec::new();
+        for Observed {
+            request_id,
+            event,
+            is_after_loss,
+        } in observed
+        {
+            match notices.last_mut() {
+                Some(last) if last.observed.request_id == request_id && !is_after_loss => {
+                    last.observed.events.push(event);
+                }
+                _ => notices.push(Notice {
+                    context,
+                    termination: name.clone(),
+                    observed: ObservedEventsDescriptor {
+                        request_id,
+                        events: vec![event],
+                    },
+                    is_after_loss,
+                }),
+            }
+        }
+        for notice in notices {
+            self.queue(notice);
+        }
     }
 
     /// Puts events in the queue of notices.

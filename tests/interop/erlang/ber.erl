@@ -25,7 +25,7 @@ decode_mini_message(_, Version, Octets) ->
 %% Values are encoded by their type (comments in A.2), and OTP leaves them so: they become text.
 values([22, Length | Octets]) when length(Octets) =:= Length ->
     Octets;
-values([2, Length | Octets]) when length(Octets) =:= Length ->
+values([Tag, Length | Octets]) when Tag =:= 2 orelse Tag =:= 10, length(Octets) =:= Length ->
     <<Number:Length/signed-unit:8>> = list_to_binary(Octets),
     integer_to_list(Number);
 values([Head | Tail]) -> [values(Head) | values_of(Tail)];
@@ -36,6 +36,9 @@ values_of(Terms) -> [values(Term) || Term <- Terms].
 
 %% What OTP's encoder calls for each name.
 
+encode_name(_, dialplan, [$x | Digits]) ->
+    Number = list_to_integer(Digits, 16),
+    [Number bsr 8, Number band 255];
 encode_name(Levels, Scope, Name) -> ?NAMES:encode_name(Levels, Scope, Name).
 
 decode_name(Levels, Scope, Octets) ->

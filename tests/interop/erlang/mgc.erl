@@ -1,13 +1,16 @@
 %% OTP's megaco as Media Gateway Controller: waits for a gateway's ServiceChange Restart, drives
 %% one context through its life, and says step by step what it saw.
 %%
-%%   erl -noshell -pa DIR -run mgc main IP PORT ENCODER CARRIER MEDIA_IP
+%%   erl -noshell -pa DIR -run mgc main IP PORT ENCODER CARRIER MEDIA_IP STORY
 %%
 %% ENCODER is pretty, compact or ber, CARRIER udp or tcp. With a MEDIA_IP other than `none` RTP is
-%% sent through the context both ways and counted. Every line of output is `ok STEP …`,
+%% sent through the context both ways and counted. STORY is `life`, or `digits` for what is in the
+%% module of that name. Every line of output is `ok STEP …`,
 %% `fail STEP …` or `info …`; the last is `done`.
 -module(mgc).
 -export([main/1]).
+-export([step/3, refused/3, descriptors/1, local/1, host/1, media_port/1, flatten/1, counters/1]).
+-export([socket/1, port_of/1]).
 -export([
     handle_connect/2,
     handle_disconnect/3,
@@ -26,7 +29,7 @@
 -define(WAIT_FOR_GATEWAY_MS, 30000).
 -define(RTP_PACKETS, 50).
 
-main([Ip, Port, Encoder, Carrier, MediaIp]) ->
+main([Ip, Port, Encoder, Carrier, MediaIp, Story]) ->
     register(driver, self()),
     {ok, Address} = inet:parse_address(Ip),
     Mid = mid(Address, list_to_integer(Port)),
@@ -43,7 +46,10 @@ main([Ip, Port, Encoder, Carrier, MediaIp]) ->
     log("info listening ~s ~s", [Ip, Port]),
     receive
         {gateway, Connection} ->
-            drive(Connection, MediaIp),
+            case Story of
+                "life" -> drive(Connection, MediaIp);
+                "digits" -> digits:drive(Connection, MediaIp)
+            end,
             log("done", []),
             halt(0)
     after ?WAIT_FOR_GATEWAY_MS ->
@@ -292,6 +298,7 @@ command(Connection, 0, {serviceChangeReq, {'ServiceChangeRequest', Ids, Paramete
     text:replies(["Context = - { ServiceChange = ", Name, " { Services { Version = 3 } } }"]);
 command(_, Context, {notifyReq, {'NotifyRequest', Ids, Observed, _}}) ->
     log("info notify ~0p", [Observed]),
+    driver ! {notify, Observed},
     text:replies([
         "Context = ", context(Context), " { Notify = ", text:term_id(Ids), " }"
     ]);

@@ -53,14 +53,33 @@ impl Carrier {
     }
 }
 
-/// Starts a controller on `address` that waits for a gateway, drives one context through it and
-/// ends. With `media`, an address of the test's own side, it sends RTP through the context too.
+/// What OTP's controller does with a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    /// One context through its life.
+    Life,
+    /// Digits collected, notified, buffered and sent.
+    Digits,
+}
+
+impl Story {
+    fn name(self) -> &'static str {
+        match self {
+            Story::Life => "life",
+            Story::Digits => "digits",
+        }
+    }
+}
+
+/// Starts a controller on `address` that waits for a gateway, tells its story and ends. With
+/// `media`, an address of the test's own side, it sends RTP through the context too.
 pub fn start_mgc(
     namespace: &Namespace,
     folder: &Folder,
     address: SocketAddr,
     (encoder, carrier): (Encoder, Carrier),
     media: Option<&str>,
+    story: Story,
 ) -> Process {
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
     let arguments = [
@@ -69,6 +88,7 @@ pub fn start_mgc(
         encoder.name(),
         carrier.name(),
         media.unwrap_or("none"),
+        story.name(),
     ];
     start(namespace, folder, "mgc", &arguments)
 }
@@ -114,7 +134,10 @@ fn compile(folder: &Folder) {
     let run = Command::new("erlc")
         .arg("-o")
         .arg(folder.path())
-        .args(["text.erl", "ber.erl", "mgc.erl", "mg.erl"].map(|source| sources.join(source)))
+        .args(
+            ["text.erl", "ber.erl", "mgc.erl", "digits.erl", "mg.erl"]
+                .map(|source| sources.join(source)),
+        )
         .stdin(Stdio::null())
         .output();
     let run = run.unwrap_or_else(|fault| {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use interop::erlang::{self, Carrier, Encoder};
+use interop::erlang::{self, Carrier, Encoder, Story};
 use interop::sipp::{self, Credentials, Transport, Ue};
 use interop::{Capture, Folder, Namespace};
 
@@ -16,7 +16,8 @@ fn megaco_agrees_with_itself(encoder: Encoder, carrier: Carrier) {
     let capture = Capture::start(&namespace, &folder);
     let mgc_address = address("127.0.0.1:2944");
     let media = Some("127.0.0.3");
-    let mgc = erlang::start_mgc(&namespace, &folder, mgc_address, (encoder, carrier), media);
+    let ways = (encoder, carrier);
+    let mgc = erlang::start_mgc(&namespace, &folder, mgc_address, ways, media, Story::Life);
     let mg_address = address("127.0.0.2:2944");
     let life = Duration::from_secs(6);
     let mg = erlang::start_mg(

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use interop::erlang::{self, Carrier, Encoder};
+use interop::erlang::{self, Carrier, Encoder, Story};
 use interop::network::{CONTROL, Family, Layout, Network, Ues};
-use interop::{Analysis, Capture, Folder, Namespace, Process, sipp, strowger};
+use interop::{Analysis, Capture, Folder, Namespace, Process, Run, sipp, strowger};
 
 const MGC: &str = "127.0.0.1:2944";
 const MG: &str = "127.0.0.2:2944";
@@ -180,12 +180,19 @@ fn assert_clean(analysis: &Analysis, encoder: Encoder, ours: &str) {
     assert!(streams.iter().all(|stream| stream.lost == 0));
 }
 
-/// Their controller takes one context of our gateway through its life, with RTP through it.
-fn their_controller_drives_our_gateway(encoder: Encoder, carrier: Carrier) {
+/// Their controller tells a story to our gateway, with RTP through it; returns what it saw.
+fn their_controller_tells(story: Story, encoder: Encoder, carrier: Carrier) -> Run {
     let (namespace, folder) = (Namespace::new(), Folder::new());
     let capture = Capture::start(&namespace, &folder);
     let media = Some("127.0.0.3");
-    let mgc = erlang::start_mgc(&namespace, &folder, address(MGC), (encoder, carrier), media);
+    let mgc = erlang::start_mgc(
+        &namespace,
+        &folder,
+        address(MGC),
+        (encoder, carrier),
+        media,
+        story,
+    );
     let line = format!(
         "media --functions trgw --mgc {MGC} --mid {MG} --h248 {},{} --address {MEDIA} \
          --ports 20000-20099 --io udp",
@@ -195,6 +202,14 @@ fn their_controller_drives_our_gateway(encoder: Encoder, carrier: Carrier) {
     let arguments: Vec<&str> = line.split_whitespace().collect();
     let mut ours = strowger::start(&namespace, &folder, "media", "127.0.0.2:9081", &arguments);
     let mgc = mgc.wait(LIMIT);
+    assert!(ours.is_running());
+    assert_clean(&capture.stop(), encoder, "127.0.0.2");
+    mgc
+}
+
+/// Their controller takes one context of our gateway through its life.
+fn their_controller_drives_our_gateway(encoder: Encoder, carrier: Carrier) {
+    let mgc = their_controller_tells(Story::Life, encoder, carrier);
     erlang::assert_steps(
         &mgc,
         &[
@@ -223,8 +238,67 @@ fn their_controller_drives_our_gateway(encoder: Encoder, carrier: Carrier) {
             mgc.output
         );
     }
-    assert!(ours.is_running());
-    assert_clean(&capture.stop(), encoder, "127.0.0.2");
+}
+
+/// Their controller has digits collected from telephone events, and sends some.
+fn their_controller_has_digits_collected(encoder: Encoder, carrier: Carrier) {
+    let mgc = their_controller_tells(Story::Digits, encoder, carrier);
+    erlang::assert_steps(
+        &mgc,
+        &[
+            "unambiguous",
+            "relayed 21",
+            "full",
+            "partial",
+            "partial_by_digit",
+            "digit",
+            "tone_ended",
+            "locked",
+            "buffered",
+            "played",
+            "heard [8]",
+            "requests [19]",
+            "without_map 457",
+            "undefined_map 520",
+            "no_map 442",
+            "foreign_event 440",
+            "undetected 512",
+            "foreign_signal 440",
+            "two_tones 513",
+            "cumulative",
+            "subtract_again 411",
+        ],
+    );
+}
+
+#[test]
+fn their_controller_has_digits_collected_with_long_tokens() {
+    their_controller_has_digits_collected(Encoder::Pretty, Carrier::Udp);
+}
+
+#[test]
+fn their_controller_has_digits_collected_with_short_tokens() {
+    their_controller_has_digits_collected(Encoder::Compact, Carrier::Udp);
+}
+
+#[test]
+fn their_controller_has_digits_collected_in_binary() {
+    their_controller_has_digits_collected(Encoder::Ber, Carrier::Udp);
+}
+
+#[test]
+fn their_controller_has_digits_collected_with_long_tokens_over_tcp() {
+    their_controller_has_digits_collected(Encoder::Pretty, Carrier::Tcp);
+}
+
+#[test]
+fn their_controller_has_digits_collected_with_short_tokens_over_tcp() {
+    their_controller_has_digits_collected(Encoder::Compact, Carrier::Tcp);
+}
+
+#[test]
+fn their_controller_has_digits_collected_in_binary_over_tcp() {
+    their_controller_has_digits_collected(Encoder::Ber, Carrier::Tcp);
 }
 
 #[test]
