@@ -87,7 +87,8 @@ fn turns_on_the_simulated_network_allocate_nothing() {
         let media = rtp_packet(round, u32::from(round) * 160);
         let digit = event_packet(round, u32::from(round) * 160);
         let spoken = if round % 2 == 0 { &media } else { &digit };
-        // Both workers, both directions, digits, RTCP, spoofed, invalid, to ourselves, too long, to nobody.
+        // Both workers, both directions, digits, RTCP, spoofed, invalid, to ourselves, too long, to
+        // nobody.
         for worker in 0..2 {
             let network = &mut rig.network;
             network.send(worker, at(ALICE, 4000), at(V4, 10_000), spoken);

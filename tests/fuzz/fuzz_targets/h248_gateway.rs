@@ -116,6 +116,25 @@ impl World {
         assert_eq!(status.ports_used, self.plane.open.len());
     }
 
+    /// Digits come where something is open, each for a while: the octets say which and how long.
+    fn dial(&mut self, digits: &[u8]) {
+        for octet in digits.iter().take(32) {
+            let Some(&local) = self.plane.open.iter().nth(usize::from(octet >> 6)) else {
+                return;
+            };
+            let (code, duration) = (octet & 15, Duration::from_millis(100 << (octet >> 4 & 3) * 2));
+            let events = [
+                MediaEvent::ToneStarted { local, code },
+                MediaEvent::ToneEnded { local, code, duration },
+            ];
+            for event in events {
+                self.mg.handle_event(self.now, &mut self.plane, &event);
+                self.drain();
+                self.pass(duration / 2);
+            }
+        }
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.mg.handle_timeout(self.now, &mut self.plane);
@@ -188,6 +207,7 @@ fuzz_target!(|data: &[u8]| {
             0..=3 => world.say(rest),
             4 => world.hear(MGC, rest),
             5 => world.hear(STRANGER, rest),
+            6 => world.dial(rest),
             _ => world.pass(Duration::from_millis(100 << (rest.len() % 12))),
         }
     }

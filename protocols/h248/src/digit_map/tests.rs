@@ -338,7 +338,8 @@ proptest::proptest! {
                 if collection.digit(symbol, is_long) != Step::Pending {
                     break;
                 }
-                proptest::prop_assert!(collection.candidates.len() <= collection.map.positions.len());
+                let positions = collection.map.positions.len();
+                proptest::prop_assert!(collection.candidates.len() <= positions);
             }
             proptest::prop_assert!(collection.dialled().len() <= 2 * DIGITS_MAX);
         }
