@@ -123,7 +123,7 @@ impl SourceFilter {
     }
 }
 
-fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+pub(crate) fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     match (address, network) {
         (IpAddr::V4(address), IpAddr::V4(network)) => {
             let differing = u32::from(address) ^ u32::from(network);

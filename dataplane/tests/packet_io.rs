@@ -3,6 +3,8 @@
 mod conformance;
 mod namespace;
 
+#[cfg(feature = "dpdk")]
+use conformance::dpdk_rig;
 use conformance::{PROPERTIES, Rig, af_xdp_rig, sim_rig, udp_rig};
 use dataplane::io::af_xdp::Mode;
 use dataplane::io::udp;
@@ -62,4 +64,18 @@ fn af_xdp_conforms_over_ipv6() {
 fn af_xdp_conforms_in_skb_mode() {
     let pair = Pair::new(1);
     conforms(|| af_xdp_rig(&pair, Way::V4, Mode::Skb));
+}
+
+#[test]
+#[cfg(feature = "dpdk")]
+fn dpdk_conforms_over_ipv4() {
+    let pair = Pair::without_near_host(1);
+    conforms(|| dpdk_rig(&pair, Way::V4));
+}
+
+#[test]
+#[cfg(feature = "dpdk")]
+fn dpdk_conforms_over_ipv6() {
+    let pair = Pair::without_near_host(1);
+    conforms(|| dpdk_rig(&pair, Way::V6));
 }

@@ -1,6 +1,9 @@
 //! Packet back-ends: where datagrams come from and go to.
 
 pub mod af_xdp;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
+mod hop;
 pub mod sim;
 pub mod udp;
 
@@ -29,7 +32,8 @@ pub trait PacketIo: Send {
     fn alloc(&mut self, frames: &mut Vec<Frame>, count: usize);
 
     /// Sends all of `outgoing` in order, and leaves it empty. What the network does not take is
-    /// counted and freed.
+    /// counted and freed. What a neighbour is to be found for leaves in one of the next calls of
+    /// `rx_burst`.
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts);
 
     /// Takes frames back, and leaves `frames` empty.

@@ -68,6 +68,17 @@ impl Pair {
         pair
     }
 
+    /// The same without addresses on the near end, so that the kernel is no host there: somebody
+    /// else is to be.
+    pub fn without_near_host(queues: u32) -> Self {
+        let pair = Self::new(queues);
+        pair.ip_near("addr flush dev near");
+        pair.ip_near("link set near arp off");
+        // What the kernel said of the near end is forgotten.
+        pair.ip_far("neigh flush all");
+        pair
+    }
+
     /// Waits until both ends speak both families: a link takes a while to come up, and neighbours
     /// have to be found.
     fn settle(&self) {

@@ -35,9 +35,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("udp_batch", &[]),
     ("af_xdp", &[]),
     ("memory", &[]),
+    ("dpdk-sys", &[]),
     (
         "dataplane",
-        &["base", "inet", "srtp", "udp_batch", "af_xdp", "memory"],
+        &[
+            "base",
+            "inet",
+            "srtp",
+            "udp_batch",
+            "af_xdp",
+            "dpdk-sys",
+            "memory",
+        ],
     ),
     ("mg", &["base", "h248", "sdp"]),
     (

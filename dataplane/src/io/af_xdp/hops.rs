@@ -1,41 +1,11 @@
-//! The table of next hops: what is known of each, and what a worker is to do with its packets.
+//! The table of next hops that the kernel knows: what of each, and what a worker is to do with its
+//! packets.
 
+use super::super::hop::{HOPS_MAX, Hop, HopId};
 use super::netlink::{Link, Neighbour, Route, state};
 use inet::MacAddress;
 use std::collections::HashMap;
 use std::net::IpAddr;
-
-/// The number of a next hop, the same for all workers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct HopId(pub(super) u16);
-
-impl HopId {
-    /// Packets that the kernel is to send itself.
-    pub(super) const KERNEL: HopId = HopId(0);
-    /// Packets to which no way leads.
-    pub(super) const UNREACHABLE: HopId = HopId(1);
-    const FIRST: usize = 2;
-}
-
-/// What a worker does with packets for a next hop.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Hop {
-    /// The kernel is to send them: it finds the neighbour out, or their way leads over an
-    /// interface that is not ours.
-    Kernel,
-    /// The kernel could not find the neighbour.
-    Unreachable,
-    /// They go out with this header.
-    Direct {
-        /// Which of our interfaces.
-        interface: u16,
-        /// Longest IP packet.
-        mtu: u16,
-        link: inet::Link,
-        /// The next one is the kernel's all the same, so that it makes sure of the neighbour.
-        confirm: bool,
-    },
-}
 
 /// Next hops in use, by interface and address.
 #[derive(Debug)]
@@ -101,7 +71,7 @@ impl Hops {
         self.records.push(Record {
             interface: key.0,
             known: Known::Nothing,
-            told: Hop::Kernel,
+            told: Hop::Slow,
         });
         self.by_key.insert(key, id);
         Some(id)
@@ -195,19 +165,19 @@ impl Hops {
 
     fn hop(&self, record: &Record) -> Hop {
         let (mac, is_stale) = match record.known {
-            Known::Nothing => return Hop::Kernel,
+            Known::Nothing => return Hop::Slow,
             Known::Failed => return Hop::Unreachable,
             Known::At { mac, is_stale } => (mac, is_stale),
         };
         let Some((place, vlan)) = self.place(record.interface) else {
-            return Hop::Kernel;
+            return Hop::Slow;
         };
         let is_up = |index| self.links.get(&index).is_some_and(|link| link.is_up);
         let Some(link) = self.links.get(&record.interface) else {
-            return Hop::Kernel;
+            return Hop::Slow;
         };
         let (true, true, Some(own)) = (link.is_up, is_up(self.interfaces[place]), link.mac) else {
-            return Hop::Kernel;
+            return Hop::Slow;
         };
         Hop::Direct {
             interface: place as u16,
@@ -227,10 +197,6 @@ impl Hops {
         find(parent).map(|place| (place, Some(vlan)))
     }
 }
-
-/// Next hops of one process: routers, and hosts on its links. Beyond, all are forgotten and found
-/// again.
-pub(super) const HOPS_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -318,12 +284,12 @@ mod tests {
             assert_eq!(hops.changes(), expected, "state {state:x}");
         }
         assert!(hops.has_failed() && hops.retry_failed() && !hops.has_failed());
-        assert_eq!(hops.changes(), [(id, Hop::Kernel)]);
+        assert_eq!(hops.changes(), [(id, Hop::Slow)]);
         assert!(!hops.handle_neighbour(&neighbour(7, 2, ROUTER)));
         hops.handle_neighbour(&neighbour(5, 0x80, ROUTER));
         hops.changes();
         assert!(hops.handle_neighbour_gone(5, ROUTER_IP));
-        assert_eq!(hops.changes(), [(id, Hop::Kernel)]);
+        assert_eq!(hops.changes(), [(id, Hop::Slow)]);
     }
 
     #[test]
@@ -337,12 +303,12 @@ mod tests {
             let mut down = link(index, vlan_of);
             down.is_up = false;
             assert!(hops.handle_link(down));
-            assert_eq!(hops.changes(), [(id, Hop::Kernel)]);
+            assert_eq!(hops.changes(), [(id, Hop::Slow)]);
             assert!(hops.handle_link(link(index, vlan_of)));
             assert_eq!(hops.changes(), [(id, tagged)]);
         }
         assert!(hops.handle_link_gone(6) && !hops.handle_link_gone(6));
-        assert_eq!(hops.changes(), [(id, Hop::Kernel)]);
+        assert_eq!(hops.changes(), [(id, Hop::Slow)]);
     }
 
     #[test]

@@ -13,12 +13,12 @@
 //! Needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and, for a UMEM beyond RLIMIT_MEMLOCK, CAP_IPC_LOCK
 //! while it is opened, and nothing afterwards: descriptors that are open stay as they are.
 
-mod egress;
 mod hops;
 mod netlink;
 mod resolver;
 mod setup;
 
+use super::hop::{Egresses, Hop};
 use super::{Endpoint, Endpoints, Outgoing, PacketIo, Waker};
 use crate::{
     BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses,
@@ -26,8 +26,6 @@ use crate::{
 };
 use ::af_xdp::{RawSocket, Received, Socket, Statistics};
 use base::Instant;
-use egress::Egresses;
-use hops::Hop;
 use inet::{Headers, UdpFrame};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -1,13 +1,11 @@
 //! The thread that asks the kernel, as router, for the workers, and follows its changes.
 
-use super::egress::{ANSWERS_MAX, Answer, Egresses, FIRST_VERSION, REQUESTS_MAX, Request};
-use super::hops::{HOPS_MAX, Hop, HopId, Hops};
+use super::super::hop::{Egresses, FIRST_VERSION, HopId, Request, Teller};
+use super::hops::Hops;
 use super::netlink::{self, News};
 use crate::Clock;
 use ::af_xdp::{Groups, RouteSocket};
 use base::Instant;
-use rtrb::{Consumer, Producer, RingBuffer};
-use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +19,7 @@ pub(super) struct Resolver {
     questions: RouteSocket,
     news: RouteSocket,
     hops: Hops,
-    workers: Vec<WorkerEnd>,
+    workers: Vec<Teller>,
     version: u64,
     /// Of the last question.
     sequence: u32,
@@ -31,17 +29,6 @@ pub(super) struct Resolver {
     wake: Arc<EventFd>,
     stop: Arc<AtomicBool>,
     buffer: Box<[u8]>,
-}
-
-/// The rings to one worker, and what does not fit in them yet. All of it is bounded: a worker that
-/// sleeps takes nothing for as long as it likes.
-struct WorkerEnd {
-    requests: Consumer<Request>,
-    answers: Producer<Answer>,
-    tables: Option<Answer>,
-    hops: BTreeSet<u16>,
-    /// Answers to requests, of which no more are taken before these are gone.
-    ways: VecDeque<Answer>,
 }
 
 /// Ends the thread when dropped.
@@ -109,16 +96,9 @@ impl Resolver {
 
     /// Adds a worker, and returns its end.
     pub(super) fn add_worker(&mut self, flows: usize) -> Egresses {
-        let (request, requests) = RingBuffer::new(REQUESTS_MAX);
-        let (answers, answer) = RingBuffer::new(ANSWERS_MAX);
-        self.workers.push(WorkerEnd {
-            requests,
-            answers,
-            tables: None,
-            hops: BTreeSet::new(),
-            ways: VecDeque::new(),
-        });
-        Egresses::new(flows, request, answer)
+        let (teller, egresses) = Teller::new(flows);
+        self.workers.push(teller);
+        egresses
     }
 
     /// What a worker signals after it has asked.
@@ -166,14 +146,14 @@ impl Resolver {
             self.handle_requests();
             self.tell_hops();
             for worker in &mut self.workers {
-                worker.flush(&self.hops);
+                worker.flush(|hop| self.hops.told(hop));
             }
         }
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let until = |since: Option<Instant>, wait| Some((since? + wait).since(now));
-        let is_behind = self.workers.iter().any(WorkerEnd::is_behind);
+        let is_behind = self.workers.iter().any(Teller::is_behind);
         let behind = is_behind.then_some(BEHIND);
         let changed = until(self.changed_at, CHANGES_TOGETHER);
         let failed = until(self.failed_at, RETRY_AFTER);
@@ -237,12 +217,7 @@ impl Resolver {
             self.version += 1;
             let version = self.version;
             for worker in &mut self.workers {
-                // What is not told yet and weighs more stays.
-                let tables = match worker.tables {
-                    Some(Answer::Forgotten { .. }) => Answer::Forgotten { version },
-                    _ => Answer::Changed { version },
-                };
-                worker.tables = Some(tables);
+                worker.tables_changed(version);
             }
         }
         if self.failed_at.is_some_and(|at| at + RETRY_AFTER <= now) {
@@ -257,19 +232,11 @@ impl Resolver {
     fn handle_requests(&mut self) {
         for index in 0..self.workers.len() {
             for _ in 0..REQUESTS_PER_TURN_MAX {
-                if self.workers[index].ways.len() >= WAYS_MAX {
-                    break;
-                }
-                let Ok(request) = self.workers[index].requests.pop() else {
+                let Some(request) = self.workers[index].next_request() else {
                     break;
                 };
                 let hop = self.resolve(&request);
-                self.workers[index].ways.push_back(Answer::Way {
-                    flow: request.flow,
-                    destination: request.destination,
-                    version: request.version,
-                    hop,
-                });
+                self.workers[index].answer(&request, hop);
             }
         }
     }
@@ -284,10 +251,10 @@ impl Resolver {
         let route = match self.ask_one(question) {
             Some(News::Route(route)) => route,
             Some(News::Error(code)) if is_unreachable(-code) => return HopId::UNREACHABLE,
-            _ => return HopId::KERNEL,
+            _ => return HopId::SLOW,
         };
         let Some(key) = self.hops.key(&route, destination) else {
-            return HopId::KERNEL;
+            return HopId::SLOW;
         };
         if let Some(hop) = self.hops.find(key) {
             return hop;
@@ -300,7 +267,7 @@ impl Resolver {
             }
         };
         self.ask_neighbour(key);
-        hop.unwrap_or(HopId::KERNEL)
+        hop.unwrap_or(HopId::SLOW)
     }
 
     /// Makes room in the table of next hops.
@@ -308,11 +275,7 @@ impl Resolver {
         self.hops.clear();
         self.version += 1;
         for worker in &mut self.workers {
-            worker.tables = Some(Answer::Forgotten {
-                version: self.version,
-            });
-            worker.hops.clear();
-            worker.ways.clear();
+            worker.forget(self.version);
         }
     }
 
@@ -331,7 +294,7 @@ impl Resolver {
     fn tell_hops(&mut self) {
         for (id, _) in self.hops.changes() {
             for worker in &mut self.workers {
-                worker.hops.insert(id.0);
+                worker.hop_changed(id);
             }
         }
     }
@@ -380,43 +343,6 @@ impl Resolver {
     }
 }
 
-impl WorkerEnd {
-    fn is_behind(&self) -> bool {
-        let full = self.answers.slots() == 0;
-        let waits = self.tables.is_some() || !self.hops.is_empty() || !self.ways.is_empty();
-        (waits && !full) || (!self.requests.is_empty() && self.ways.len() < WAYS_MAX)
-    }
-
-    /// Tells as much as there is room for: tables, then next hops, then ways that lead to these.
-    fn flush(&mut self, hops: &Hops) {
-        if let Some(tables) = self.tables
-            && self.answers.push(tables).is_ok()
-        {
-            self.tables = None;
-        }
-        if self.tables.is_some() {
-            return;
-        }
-        while let Some(id) = self.hops.first().copied() {
-            let hop = hops.told(HopId(id)).unwrap_or(Hop::Kernel);
-            if self
-                .answers
-                .push(Answer::Hop { id: HopId(id), hop })
-                .is_err()
-            {
-                return;
-            }
-            self.hops.pop_first();
-        }
-        while let Some(way) = self.ways.pop_front() {
-            if self.answers.push(way).is_err() {
-                self.ways.push_front(way);
-                return;
-            }
-        }
-    }
-}
-
 /// No way leads there: ENETUNREACH, EHOSTUNREACH, EACCES (prohibited), EINVAL (black hole).
 fn is_unreachable(errno: i32) -> bool {
     const UNREACHABLE: [i32; 4] = [101, 113, 13, 22];
@@ -441,122 +367,15 @@ const NEWS_PER_TURN_MAX: usize = 256;
 /// Requests of one worker handled before the others have their turn.
 const REQUESTS_PER_TURN_MAX: usize = 64;
 
-/// Answers to requests that one worker has not taken.
-const WAYS_MAX: usize = 64;
-
 /// Parts of the longest answer: all addresses of a large host.
 const ANSWER_PARTS_MAX: usize = 65_536;
 
 /// What the kernel puts into one message at most.
 const BUFFER_BYTES: usize = 32 << 10;
 
-const _: () = assert!(HOPS_MAX <= u16::MAX as usize);
-
 #[cfg(test)]
 mod tests {
-    use super::super::netlink::{Link, Neighbour, Route};
     use super::*;
-    use crate::FlowId;
-    use inet::MacAddress;
-
-    const KEY: (u32, IpAddr) = (5, IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9)));
-
-    fn hops() -> (Hops, HopId) {
-        let mut hops = Hops::new(vec![KEY.0]);
-        hops.handle_link(Link {
-            index: KEY.0,
-            is_up: true,
-            mac: Some(MacAddress([2; 6])),
-            mtu: 1500,
-            vlan_of: None,
-        });
-        let route = Route {
-            is_unicast: true,
-            interface: Some(KEY.0),
-            gateway: Some(KEY.1),
-        };
-        assert_eq!(hops.key(&route, [198, 51, 100, 7].into()), Some(KEY));
-        let id = hops.add(KEY).unwrap();
-        (hops, id)
-    }
-
-    fn worker(room: usize) -> (WorkerEnd, Consumer<Answer>, Producer<Request>) {
-        let (request, requests) = RingBuffer::new(4);
-        let (answers, answer) = RingBuffer::new(room);
-        let end = WorkerEnd {
-            requests,
-            answers,
-            tables: None,
-            hops: BTreeSet::new(),
-            ways: VecDeque::new(),
-        };
-        (end, answer, request)
-    }
-
-    fn way(flow: u32, hop: HopId) -> Answer {
-        Answer::Way {
-            flow: FlowId(flow),
-            destination: "198.51.100.7:4000".parse().unwrap(),
-            version: 1,
-            hop,
-        }
-    }
-
-    #[test]
-    fn a_worker_that_sleeps_is_told_the_latest_when_it_wakes() {
-        let (mut hops, id) = hops();
-        let (mut end, mut answers, _requests) = worker(1);
-        for last in 0..100 {
-            hops.handle_neighbour(&Neighbour {
-                interface: KEY.0,
-                address: KEY.1,
-                state: 0x02,
-                mac: Some(MacAddress([2, 0, 0, 0, 0, last])),
-            });
-            for (changed, _) in hops.changes() {
-                end.hops.insert(changed.0);
-            }
-            end.tables = Some(Answer::Changed {
-                version: u64::from(last),
-            });
-            end.flush(&hops);
-        }
-        assert!(end.is_behind() || end.answers.is_full());
-        assert_eq!(end.hops.len(), 1);
-        let mut last = None;
-        while let Ok(answer) = answers.pop() {
-            last = Some(answer);
-            end.flush(&hops);
-        }
-        assert_eq!(
-            last,
-            Some(Answer::Hop {
-                id,
-                hop: hops.told(id).unwrap()
-            })
-        );
-        assert!(!end.is_behind());
-    }
-
-    #[test]
-    fn a_way_is_told_after_the_hop_that_it_leads_to() {
-        let (hops, id) = hops();
-        let (mut end, mut answers, _requests) = worker(8);
-        end.ways.push_back(way(1, id));
-        end.hops.insert(id.0);
-        end.tables = Some(Answer::Forgotten { version: 2 });
-        end.flush(&hops);
-        let told: Vec<Answer> = std::iter::from_fn(|| answers.pop().ok()).collect();
-        let hop = Hop::Kernel;
-        assert_eq!(
-            told,
-            [
-                Answer::Forgotten { version: 2 },
-                Answer::Hop { id, hop },
-                way(1, id)
-            ]
-        );
-    }
 
     #[test]
     fn only_what_means_no_way_is_unreachable() {

@@ -1,6 +1,6 @@
 //! What one worker knows of the ways out.
 
-use super::hops::{HOPS_MAX, Hop, HopId};
+use super::{HOPS_MAX, Hop, HopId};
 use crate::FlowId;
 use inet::Headers;
 use rtrb::{Consumer, Producer};
@@ -8,16 +8,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A worker wants to know the way of a flow's packets.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub(super) flow: FlowId,
-    pub(super) source: IpAddr,
-    pub(super) destination: SocketAddr,
-    pub(super) version: u64,
+pub(in crate::io) struct Request {
+    pub(in crate::io) flow: FlowId,
+    pub(in crate::io) source: IpAddr,
+    pub(in crate::io) destination: SocketAddr,
+    pub(in crate::io) version: u64,
 }
 
 /// What a worker is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(in crate::io) enum Answer {
     /// Packets of this flow to this destination go to this next hop.
     Way {
         flow: FlowId,
@@ -35,10 +35,10 @@ pub(super) enum Answer {
 
 /// The ways of one worker's flows: found by the number of the flow, which nearly always sends to
 /// one destination only.
-pub(super) struct Egresses {
+pub(in crate::io) struct Egresses {
     ways: Box<[Way]>,
     hops: Box<[Hop]>,
-    /// Of the kernel's tables, as last told.
+    /// Of the tables of routes, as last told.
     version: u64,
     /// Ways found before this version are worth nothing.
     valid_from: u64,
@@ -63,7 +63,7 @@ struct Way {
 
 impl Egresses {
     /// No way is known yet.
-    pub(super) fn new(
+    pub(in crate::io) fn new(
         flows: usize,
         requests: Producer<Request>,
         answers: Consumer<Answer>,
@@ -72,11 +72,11 @@ impl Egresses {
             destination: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             traffic_class: 0,
             headers: None,
-            hop: HopId::KERNEL,
+            hop: HopId::SLOW,
             found: 0,
             asked: 0,
         };
-        let mut hops = vec![Hop::Kernel; HOPS_MAX];
+        let mut hops = vec![Hop::Slow; HOPS_MAX];
         hops[usize::from(HopId::UNREACHABLE.0)] = Hop::Unreachable;
         let ways: Box<[Way]> = vec![unknown; flows].into();
         memory::use_huge_pages(&ways);
@@ -92,9 +92,9 @@ impl Egresses {
     }
 
     /// The headers of a flow's packets to `destination`, and what to do with them; `None` when
-    /// there cannot be any. Asks for the way when it is not known, which goes by the kernel
-    /// meanwhile.
-    pub(super) fn find(
+    /// there cannot be any. Asks for the way when it is not known; meanwhile packets go the slow
+    /// way.
+    pub(in crate::io) fn find(
         &mut self,
         flow: FlowId,
         local: SocketAddr,
@@ -107,7 +107,7 @@ impl Egresses {
                 destination,
                 traffic_class,
                 headers: Headers::with_traffic_class(local, destination, traffic_class),
-                hop: HopId::KERNEL,
+                hop: HopId::SLOW,
                 found: 0,
                 asked: 0,
             };
@@ -132,26 +132,26 @@ impl Egresses {
         let hop = if way.found >= self.valid_from {
             way.hop
         } else {
-            HopId::KERNEL
+            HopId::SLOW
         };
         let hop = self.hops.get_mut(usize::from(hop.0))?;
         way.headers.as_ref().map(|headers| (headers, hop))
     }
 
     /// Has what is known of a flow's way read ahead.
-    pub(super) fn prefetch(&self, flow: FlowId) {
+    pub(in crate::io) fn prefetch(&self, flow: FlowId) {
         if let Some(way) = self.ways.get(flow.index()) {
             memory::prefetch(way);
         }
     }
 
     /// True once after something has been asked.
-    pub(super) fn take_asked(&mut self) -> bool {
+    pub(in crate::io) fn take_asked(&mut self) -> bool {
         std::mem::take(&mut self.asked)
     }
 
     /// Takes what has been answered.
-    pub(super) fn handle_answers(&mut self) {
+    pub(in crate::io) fn handle_answers(&mut self) {
         for _ in 0..ANSWERS_PER_TURN_MAX {
             let Ok(answer) = self.answers.pop() else {
                 return;
@@ -184,12 +184,8 @@ impl Egresses {
             Answer::Changed { version } => self.version = version,
             Answer::Forgotten { version } => {
                 (self.version, self.valid_from) = (version, version);
-                for hop in self
-                    .hops
-                    .iter_mut()
-                    .skip(usize::from(HopId::UNREACHABLE.0) + 1)
-                {
-                    *hop = Hop::Kernel;
+                for hop in self.hops.iter_mut().skip(HopId::FIRST) {
+                    *hop = Hop::Slow;
                 }
             }
         }
@@ -197,13 +193,13 @@ impl Egresses {
 }
 
 /// The version of the tables before anything is told.
-pub(super) const FIRST_VERSION: u64 = 1;
+pub(in crate::io) const FIRST_VERSION: u64 = 1;
 
-/// Requests that may wait; beyond, the kernel sends and it is asked again.
-pub(super) const REQUESTS_MAX: usize = 1024;
+/// Requests that may wait; beyond, packets go the slow way and it is asked again.
+pub(in crate::io) const REQUESTS_MAX: usize = 1024;
 
-/// Answers that may wait; beyond, the resolver keeps them.
-pub(super) const ANSWERS_MAX: usize = 4096;
+/// Answers that may wait; beyond, the teller keeps them.
+pub(in crate::io) const ANSWERS_MAX: usize = 4096;
 
 /// Answers taken per turn.
 const ANSWERS_PER_TURN_MAX: usize = 64;
@@ -275,11 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn a_way_is_asked_for_once_and_the_kernel_sends_meanwhile() {
+    fn a_way_is_asked_for_once_and_packets_go_the_slow_way_meanwhile() {
         let mut rig = rig();
-        assert_eq!(rig.find(host(1)), Some(Hop::Kernel));
+        assert_eq!(rig.find(host(1)), Some(Hop::Slow));
         assert!(rig.egresses.take_asked());
-        assert_eq!(rig.find(host(1)), Some(Hop::Kernel));
+        assert_eq!(rig.find(host(1)), Some(Hop::Slow));
         assert!(!rig.egresses.take_asked());
         rig.tell(&[Answer::Hop {
             id: HopId(2),
@@ -301,7 +297,7 @@ mod tests {
         rig.find(host(2));
         // The answer for the first comes too late.
         rig.answer(HopId(2));
-        assert_eq!(rig.find(host(2)), Some(Hop::Kernel));
+        assert_eq!(rig.find(host(2)), Some(Hop::Slow));
         rig.answer(HopId::UNREACHABLE);
         assert_eq!(rig.find(host(2)), Some(Hop::Unreachable));
     }
@@ -323,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn forgotten_ways_go_by_the_kernel() {
+    fn forgotten_ways_are_slow() {
         let mut rig = rig();
         rig.find(host(1));
         rig.tell(&[Answer::Hop {
@@ -332,7 +328,7 @@ mod tests {
         }]);
         rig.answer(HopId(2));
         rig.tell(&[Answer::Forgotten { version: 2 }]);
-        assert_eq!(rig.find(host(1)), Some(Hop::Kernel));
+        assert_eq!(rig.find(host(1)), Some(Hop::Slow));
         rig.answer(HopId::UNREACHABLE);
         assert_eq!(rig.find(host(1)), Some(Hop::Unreachable));
     }
@@ -344,8 +340,8 @@ mod tests {
             rig.find(host(last));
         }
         assert_eq!(rig.requests.slots(), 2);
-        rig.answer(HopId::KERNEL);
-        rig.answer(HopId::KERNEL);
+        rig.answer(HopId::SLOW);
+        rig.answer(HopId::SLOW);
         rig.find(host(3));
         rig.answer(HopId::UNREACHABLE);
         assert_eq!(rig.find(host(3)), Some(Hop::Unreachable));
