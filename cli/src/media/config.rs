@@ -18,6 +18,7 @@ use h248::text::Style;
 use h248::transport::{Carriage, Protocol, UnknownCarriage};
 use serde::{Deserialize, Serialize};
 
+use super::dpdk::{DpdkConfig, DpdkFile};
 use super::io::AfXdpFile;
 
 /// Seconds that contexts may go on when the process is told to end.
@@ -124,6 +125,8 @@ pub enum Io {
     Udp,
     /// Queues of interfaces, past the kernel's network stack.
     AfXdp,
+    /// Devices of DPDK, without the kernel.
+    Dpdk,
 }
 
 impl Io {
@@ -132,6 +135,7 @@ impl Io {
         match self {
             Io::Udp => "udp",
             Io::AfXdp => "af_xdp",
+            Io::Dpdk => "dpdk",
         }
     }
 }
@@ -143,8 +147,9 @@ impl FromStr for Io {
         match text {
             "udp" => Ok(Io::Udp),
             "af_xdp" => Ok(Io::AfXdp),
+            "dpdk" => Ok(Io::Dpdk),
             _ => Err(format!(
-                "{text:?} is not a packet back-end; there are udp and af_xdp"
+                "{text:?} is not a packet back-end; there are udp, af_xdp and dpdk"
             )),
         }
     }
@@ -218,6 +223,8 @@ pub struct MediaFile {
     pub show_identities: Option<bool>,
     /// What the back-end `af_xdp` is told.
     pub af_xdp: Option<AfXdpFile>,
+    /// What the back-end `dpdk` is told.
+    pub dpdk: Option<DpdkFile>,
     /// What carries H.248 over SCTP.
     pub sctp: Option<SctpFile>,
     /// The virtual MGs.
@@ -269,6 +276,8 @@ pub struct MediaConfig {
     pub show_identities: bool,
     /// What the back-end `af_xdp` is told, if it is the one.
     pub af_xdp: Option<AfXdpConfig>,
+    /// What the back-end `dpdk` is told, if it is the one.
+    pub dpdk: Option<DpdkConfig>,
     /// The virtual MGs, at least one.
     pub gateways: Vec<GatewayConfig>,
 }
@@ -398,6 +407,10 @@ impl MediaFile {
             drain_s: over.drain_s.or(self.drain_s),
             show_identities: over.show_identities.or(self.show_identities),
             af_xdp: over.af_xdp.or(self.af_xdp),
+            dpdk: match self.dpdk {
+                Some(dpdk) => Some(dpdk.overridden_by(over.dpdk)),
+                None => over.dpdk,
+            },
             sctp: SctpFile::merge(self.sctp, over.sctp),
             mg: Some(gateways),
         })
@@ -437,18 +450,22 @@ impl MediaFile {
             return Err(error("sctp", "{…}", remedy));
         }
         let (io, cores) = (self.io.unwrap_or(Io::Udp), cores(self.cores)?);
+        let workers = cores.len().max(1);
         let af_xdp = match (io, self.af_xdp) {
-            (Io::AfXdp, file) => Some(file.unwrap_or_default().validate(cores.len().max(1))?),
-            (Io::Udp, Some(_)) => {
-                let remedy = "is only for io = \"af_xdp\": set that, or leave this out";
-                return Err(error("af_xdp", "{…}", remedy));
-            }
-            (Io::Udp, None) => None,
+            (Io::AfXdp, file) => Some(file.unwrap_or_default().validate(workers)?),
+            (_, Some(_)) => return Err(only_for(Io::AfXdp)),
+            (_, None) => None,
+        };
+        let dpdk = match (io, self.dpdk) {
+            (Io::Dpdk, file) => Some(file.unwrap_or_default().validate(workers)?),
+            (_, Some(_)) => return Err(only_for(Io::Dpdk)),
+            (_, None) => None,
         };
         Ok(MediaConfig {
             io,
             cores,
             af_xdp,
+            dpdk,
             admin: self
                 .admin
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
@@ -457,6 +474,13 @@ impl MediaFile {
             gateways,
         })
     }
+}
+
+/// A table for a back-end that is not the one.
+fn only_for(io: Io) -> ConfigError {
+    let name = io.name();
+    let remedy = format!("is only for io = \"{name}\": set that, or leave this out");
+    error(name, "{…}", remedy)
 }
 
 fn cores(text: Option<String>) -> Result<Vec<usize>, ConfigError> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::{Entropy, Instant};
 use control::admin::H248PathStatus;
-use dataplane::{Clock, LocalAddress, LocalAddresses, runtime};
+use dataplane::{Clock, Idle, LocalAddress, LocalAddresses, runtime};
 use h248::message::{Name, Profile};
 use h248::transport::{Protocol, sctp};
 use mg::{
@@ -139,7 +139,10 @@ impl EventLoop {
         let poll = Poll::new().map_err(|fault| cannot("start").because(fault))?;
         let waker = Waker::new(poll.registry(), WAKER);
         let waker = Arc::new(waker.map_err(|fault| cannot("start").because(fault))?);
-        check_addresses(config)?;
+        if config.dpdk.is_none() {
+            // The kernel of this host knows nothing of addresses on DPDK's devices.
+            check_addresses(config)?;
+        }
         check_cores(&config.cores)?;
         let clock = Clock::start();
         let started = clock.now();
@@ -650,7 +653,7 @@ fn start_workers(
     let addresses = local_addresses(config)?;
     let (backend, io) = backend::open(config, &addresses)?;
     let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
-    let (control, workers) = runtime(&dataplane::Config::default(), backend, relay)
+    let (control, workers) = runtime(&runtime_config(config), backend, relay)
         .map_err(|fault| no_workers().because(fault))?;
     let cores = config
         .cores
@@ -666,6 +669,20 @@ fn start_workers(
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
     Ok((Trgw::new(control), threads, io))
+}
+
+/// What the runtime is told: workers that poll devices of DPDK on cores of their own go on polling.
+fn runtime_config(config: &MediaConfig) -> dataplane::Config {
+    let defaults = dataplane::Config::default();
+    let is_polling = config.dpdk.is_some() && !config.cores.is_empty();
+    dataplane::Config {
+        idle: if is_polling {
+            Idle::Spin
+        } else {
+            defaults.idle
+        },
+        ..defaults
+    }
 }
 
 fn entropy() -> io::Result<Entropy> {

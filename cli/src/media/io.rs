@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::config::{ConfigError, Io, MediaConfig, error};
+use super::dpdk::DpdkConfig;
 use crate::failure::Failure;
 
 /// Interfaces of one process at most.
@@ -144,6 +145,19 @@ pub struct IoStatus {
     /// None for back-ends that know no interfaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     interfaces: Vec<Interface>,
+    /// Those of DPDK.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<Device>,
+}
+
+impl IoStatus {
+    fn of(io: Io) -> Self {
+        Self {
+            io: io.name(),
+            interfaces: Vec::new(),
+            devices: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -154,6 +168,15 @@ struct Interface {
     /// True when every queue does without copies.
     zero_copy: bool,
     queues: Vec<u32>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Device {
+    name: String,
+    driver: String,
+    mac: String,
+    mtu: u16,
+    queues: usize,
 }
 
 impl From<InterfaceStatus> for Interface {
@@ -183,8 +206,11 @@ pub fn open(
     config: &MediaConfig,
     addresses: &LocalAddresses,
 ) -> Result<(Backend, IoStatus), Failure> {
-    let io = config.io.name();
-    let none = Vec::new();
+    let mut status = IoStatus::of(config.io);
+    if let Some(dpdk) = &config.dpdk {
+        let backend = open_dpdk(dpdk, addresses, &mut status)?;
+        return Ok((backend, status));
+    }
     let Some(af_xdp) = &config.af_xdp else {
         let udp = udp::UdpConfig {
             workers: config.cores.len().max(1),
@@ -192,18 +218,65 @@ pub fn open(
             ..udp::UdpConfig::default()
         };
         let opened = udp::backend(addresses, &udp).map_err(|fault| cannot(Io::Udp, fault))?;
-        let interfaces = none;
-        return Ok((opened, IoStatus { io, interfaces }));
+        return Ok((opened, status));
     };
     let opened = af_xdp::open(addresses, af_xdp).map_err(|fault| refused(&fault))?;
-    let interfaces: Vec<Interface> = opened.interfaces.into_iter().map(Into::into).collect();
-    for each in &interfaces {
+    status.interfaces = opened.interfaces.into_iter().map(Into::into).collect();
+    for each in &status.interfaces {
         let queues = each.queues.len();
         let (name, mode, zero_copy) = (&each.name, each.mode, each.zero_copy);
         info!(interface = %name, mode, zero_copy, queues, "interface is in use");
     }
     info!("capabilities are dropped");
-    Ok((opened.backend, IoStatus { io, interfaces }))
+    Ok((opened.backend, status))
+}
+
+#[cfg(feature = "dpdk")]
+fn open_dpdk(
+    config: &DpdkConfig,
+    addresses: &LocalAddresses,
+    status: &mut IoStatus,
+) -> Result<Backend, Failure> {
+    use dataplane::io::dpdk::{self, SetupError};
+    let opened = dpdk::open(addresses, config).map_err(|fault| {
+        let remedy = match &fault {
+            SetupError::NoAddress(_) => {
+                "Name it with --network, or as one of networks of a [[dpdk.device]]."
+            }
+            SetupError::Start(_) => {
+                "Reserve hugepages, or add --no-huge -m 1024; a second process needs a \
+                 --file-prefix of its own."
+            }
+            SetupError::Memory(_) => "Give DPDK more memory: -m, or more hugepages.",
+            SetupError::Device(..) => {
+                "dpdk-devbind.py --status shows the devices that DPDK can have."
+            }
+            _ => "--io udp works everywhere.",
+        };
+        cannot(Io::Dpdk, fault).remedy(remedy)
+    })?;
+    for each in opened.devices {
+        let (name, driver, mac) = (each.name, each.driver, each.mac.to_string());
+        let (mtu, queues) = (each.mtu, each.queues);
+        info!(device = %name, %driver, %mac, mtu, queues, "device is in use");
+        status.devices.push(Device {
+            name,
+            driver,
+            mac,
+            mtu,
+            queues,
+        });
+    }
+    Ok(opened.backend)
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn open_dpdk(
+    config: &DpdkConfig,
+    _: &LocalAddresses,
+    _: &mut IoStatus,
+) -> Result<Backend, Failure> {
+    match *config {}
 }
 
 fn cannot(io: Io, fault: impl Display) -> Failure {

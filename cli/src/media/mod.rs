@@ -4,6 +4,7 @@ mod admin;
 mod associations;
 pub mod config;
 mod datagrams;
+mod dpdk;
 mod event_loop;
 mod io;
 mod links;
@@ -18,6 +19,7 @@ use crate::failure::Failure;
 use crate::process::{self, Order};
 use crate::sctp::SctpArgs;
 use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
+use dpdk::DpdkFile;
 use event_loop::EventLoop;
 use io::{AfXdpFile, InterfaceFile};
 
@@ -49,12 +51,21 @@ pub struct MediaArgs {
     /// UDP ports for media
     #[arg(long, value_name = "LOW-HIGH")]
     ports: Option<String>,
-    /// Packet back-end: udp or af_xdp
+    /// Packet back-end: udp, af_xdp or dpdk
     #[arg(long, value_name = "NAME")]
     io: Option<Io>,
     /// Interfaces for af_xdp, with all their queues
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     interface: Option<Vec<String>>,
+    /// Device for dpdk, with its driver's options
+    #[arg(long, value_name = "NAME,OPTIONS")]
+    device: Option<String>,
+    /// An address on that device, and what is reached from it: "192.0.2.1/24 via 192.0.2.254"
+    #[arg(long, value_name = "ADDRESS/BITS via ROUTER vlan ID")]
+    network: Option<Vec<String>>,
+    /// Arguments for DPDK itself: "--no-huge -m 1024"
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    eal: Option<String>,
     /// Cores for workers, one pinned to each: 2,4-7
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
@@ -89,6 +100,11 @@ impl MediaArgs {
                 drain_s: self.process.drain,
                 show_identities: self.process.show_identities.then_some(true),
                 af_xdp: self.interface.as_deref().map(af_xdp),
+                dpdk: DpdkFile::from_flags(
+                    self.eal.clone(),
+                    self.device.clone(),
+                    self.network.clone(),
+                ),
                 sctp: self.sctp.file(),
                 mg: None,
             },

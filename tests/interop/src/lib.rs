@@ -13,6 +13,7 @@ mod capture;
 pub mod erlang;
 mod folder;
 pub mod garbage;
+pub mod hosts;
 mod namespace;
 pub mod network;
 pub mod peer;

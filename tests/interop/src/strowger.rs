@@ -90,6 +90,9 @@ fn newest(folder: &Path) -> Option<SystemTime> {
 fn build(profile: &Path) {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     cargo.args(["build", "--quiet", "--package", "strowger"]);
+    if cfg!(feature = "dpdk") {
+        cargo.args(["--features", "strowger/dpdk"]);
+    }
     cargo
         .arg("--target-dir")
         .arg(profile.parent().expect("a target folder has a parent"));
