@@ -6,8 +6,9 @@ mod namespace;
 #[cfg(feature = "dpdk")]
 use conformance::dpdk_rig;
 use conformance::{PROPERTIES, Rig, af_xdp_rig, sim_rig, udp_rig};
+use dataplane::FlowId;
 use dataplane::io::af_xdp::Mode;
-use dataplane::io::udp;
+use dataplane::io::{tap, udp};
 use namespace::{Pair, Way};
 
 fn conforms(rig: impl Fn() -> Rig) {
@@ -46,6 +47,26 @@ fn udp_conforms_over_ipv6() {
 #[test]
 fn udp_conforms_without_room_for_kept_sockets() {
     conforms(|| udp_rig([127, 8, 7, 2].into(), 0));
+}
+
+/// The rig with a tap on all of its flows.
+fn tapped(mut rig: Rig) -> Rig {
+    let flows = rig.backend.addresses.flows() as u32;
+    let (backend, tap) = tap::wrap(rig.backend);
+    (0..flows).for_each(|flow| tap.set(FlowId(flow), true));
+    rig.backend = backend;
+    rig
+}
+
+#[test]
+fn a_back_end_with_a_tap_conforms() {
+    conforms(|| {
+        tapped(sim_rig(
+            [192, 0, 2, 1].into(),
+            "203.0.113.9:5000".parse().unwrap(),
+        ))
+    });
+    conforms(|| tapped(udp_rig([127, 8, 7, 3].into(), udp::KEPT_MAX)));
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod af_xdp;
 pub mod dpdk;
 mod hop;
 pub mod sim;
+pub mod tap;
 pub mod udp;
 
 use crate::{Burst, DropCounts, FlowId, Frame, LocalAddresses};
