@@ -575,6 +575,18 @@ fn transmitted(outputs: &[Output<u32>]) -> Vec<Vec<u8>> {
     bytes.collect()
 }
 
+/// What a request is answered with: one in five with more than goes into a message.
+fn answer(id: TransactionId) -> ReplyBody {
+    if !id.0.is_multiple_of(5) {
+        return done("ROOT");
+    }
+    let replies = (0..150).map(|number| {
+        let reply = AmmsReply::new(format!("ip/1/{number}").as_str(), Vec::new());
+        CommandReply::AuditValue(crate::message::AuditReply::Terminations(reply))
+    });
+    ReplyBody::Actions(vec![ActionReply::new(ContextId::Null, replies.collect())])
+}
+
 /// Two entities and a network between them that loses, repeats and reorders.
 struct World {
     now: Instant,
@@ -600,6 +612,7 @@ impl World {
         let end = |own, entropy| {
             let mut config = Config::new(Mid::from(address(own)), TransactionId(1));
             config.association.encoding = encodings[usize::from(own == MGC)];
+            config.association.message_len_max = 700;
             Endpoint::new(config, Entropy::from_u64(entropy))
         };
         Self {
@@ -627,7 +640,10 @@ impl World {
                     self.work
                         .insert((self.now + Duration::from_millis(millis), handle), end);
                 }
-                Output::Reply { token, .. } => {
+                Output::Reply {
+                    token, id, body, ..
+                } => {
+                    assert_eq!(body, answer(id));
                     let outcome = self.outcomes[end].entry(token).or_default();
                     (outcome.0, outcome.1) = (outcome.0 + 1, true);
                 }
@@ -670,7 +686,7 @@ impl World {
         } else if work == Some(next) {
             let ((_, handle), end) = self.work.pop_first().unwrap();
             self.ends[end]
-                .reply(self.now, handle, done("ROOT"))
+                .reply(self.now, handle, answer(handle.id))
                 .unwrap();
         } else {
             self.ends
