@@ -620,3 +620,68 @@ fn collected_digits_are_lost_with_a_new_descriptor_and_with_the_termination() {
     call.rig.assert_empty();
     assert_eq!(call.rig.mg.next_timeout(), None);
 }
+
+/// What a controller may say, in any order.
+const SAID: &[&str] = &[
+    "Events = 1 { dd/ce { DigitMap = { T:1, S:1, L:2, (1x|2S3|9x.) } }, dd/do }",
+    "Events = 2 { dd/* { DigitMap = { Z:3, (Z12|1x|Z[3-5].) } }, g/sc { KeepActive } }",
+    "Events = 3 { dd/d1 { ResetEventsDescriptor, NeverNotify }, dd/ltd { dur = 100 } }",
+    "Events = 4 { dd/ce { DigitMap = plan, Embed { Events = 5 { dd/ce { DigitMap = { x.F } }, \
+     dd/d2 { Embed { Signals { dg/d2 } } } }, Signals { dg/d3 { SignalType = OnOff } } } } }",
+    "Events = 6 { xdd/xce { DigitMap = { x. }, ResetEventsDescriptor }, dd/ce { DigitMap = { 12 } } }",
+    "Events = 7 { g/sc { Embed { Signals { dg/d4 { NotifyCompletion = { TimeOut, IntBySigDescr } \
+     } } } }, tonedet/std, tonedet/etd }",
+    "Events",
+    "EventBuffer { dd/*, g/sc }",
+    "EventBuffer { dd/d1, tonedet/etd }",
+    "EventBuffer",
+    "Media { TerminationState { Buffer = LockStep } }",
+    "Media { TerminationState { Buffer = OFF } }",
+    "Media { Stream = 1 { LocalControl { Mode = ReceiveOnly } } }",
+    "DigitMap = plan { (1|12|123) }",
+    "DigitMap = plan",
+    "Signals { dg/d1 { NotifyCompletion = { TimeOut, IntByEvent, IntBySigDescr } } }",
+    "Signals { SignalList = 1 { dg/d5 { NotifyCompletion = { TimeOut } }, dg/d6, dg/d7 { \
+     SignalType = OnOff } } }",
+    "Signals { tonegen/pt { SignalType = TimeOut, Duration = 60, tl = [d1, ds], KeepActive } }",
+    "Signals",
+    "Audit { Events, Signals, DigitMap, EventBuffer, ObservedEvents, Media, Statistics }",
+];
+
+#[test]
+fn whatever_is_said_and_dialled_leaves_nothing_behind() {
+    for seed in 0..200 {
+        let mut entropy = base::Entropy::from_u64(seed);
+        let mut call = Call::new();
+        for _ in 0..60 {
+            let digit = || "0123456789*#ABCD".chars();
+            match entropy.below(4) {
+                0 => {
+                    let said = SAID[entropy.below(SAID.len() as u64) as usize];
+                    let reply = call.modify(said);
+                    let is_fine = !reply.contains("Error") || reply.contains("Error = 520");
+                    assert!(is_fine, "seed {seed}: {said}\n{reply}");
+                }
+                1 => call.pass(entropy.below(3000)),
+                kind => {
+                    let digit = digit().nth(entropy.below(16) as usize).expect("a digit");
+                    match kind {
+                        2 => call.hold(digit, 50 + entropy.below(600)),
+                        // Its end is lost.
+                        _ => call.begin(digit),
+                    }
+                }
+            }
+        }
+        let heard = call.heard();
+        assert!(heard.iter().all(|event| event.contains('/')), "seed {seed}");
+        let context = call.context;
+        call.rig.say(&format!(
+            "Context = {context} {{ Subtract = * {{ Audit {{ }} }} }}"
+        ));
+        call.pass(100_000);
+        assert_eq!(call.heard(), NOTHING, "seed {seed}");
+        call.rig.assert_empty();
+        assert_eq!(call.rig.mg.next_timeout(), None, "seed {seed}");
+    }
+}
