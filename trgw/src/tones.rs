@@ -122,9 +122,10 @@ impl Detector {
             return;
         };
         let ahead = header.timestamp.wrapping_sub(last.timestamp);
-        let slack = SLACK_MS * format.clock_hz / 1000;
-        let told = u32::from(last.ticks).saturating_add(slack);
-        if last.ssrc == header.ssrc && ahead > told && ahead < u32::MAX / 2 {
+        let slack = SLACK_MS * u64::from(format.clock_hz) / 1000;
+        let told = u64::from(last.ticks) + slack;
+        let is_after = u64::from(ahead) > told && ahead < u32::MAX / 2;
+        if last.ssrc == header.ssrc && is_after {
             last.finish(format, report);
         }
     }
@@ -157,7 +158,7 @@ const SEGMENT_TICKS: u32 = 0xffff;
 const TONE_MIN: Duration = Duration::from_millis(10);
 
 /// Audio may run beside an event (RFC 4733 2.6), and is ahead of it by a packet.
-const SLACK_MS: u32 = 100;
+const SLACK_MS: u64 = 100;
 
 /// What is sent in the place of the packets that a flow receives.
 ///
@@ -214,15 +215,16 @@ impl TonePlayer {
             playing.timestamp = header.timestamp;
             elapsed = packet_ticks;
         }
-        while elapsed > SEGMENT_TICKS && playing.ending.is_none() {
-            playing.timestamp = playing.timestamp.wrapping_add(SEGMENT_TICKS);
-            elapsed -= SEGMENT_TICKS;
+        if playing.ending.is_none() {
+            let segments = elapsed.saturating_sub(1) / SEGMENT_TICKS * SEGMENT_TICKS;
+            playing.timestamp = playing.timestamp.wrapping_add(segments);
+            elapsed -= segments;
         }
         let ends = tone.is_none_or(|tone| tone.number != self.number);
         if ends && playing.ending.is_none() {
             // Another that follows at once tells the end of this one too.
             let times = if next.is_some() { 1 } else { ENDS };
-            let elapsed = elapsed - packet_ticks;
+            let elapsed = elapsed.saturating_sub(packet_ticks);
             playing.ending = Some((u16::try_from(elapsed).unwrap_or(u16::MAX), times));
         }
         let event = Event {
@@ -283,6 +285,16 @@ mod tests {
 
     impl Flow {
         fn packet(&mut self, payload_type: u8, timestamp: u32, payload: &[u8]) {
+            self.packet_as(FORMAT, payload_type, timestamp, payload);
+        }
+
+        fn packet_as(
+            &mut self,
+            format: EventFormat,
+            payload_type: u8,
+            timestamp: u32,
+            payload: &[u8],
+        ) {
             self.at_ms += 20;
             let header = Header {
                 marker: false,
@@ -304,7 +316,7 @@ mod tests {
                 !is_full
             };
             self.detector
-                .receive(arrival, &header, &packet, FORMAT, report);
+                .receive(arrival, &header, &packet, format, report);
         }
 
         fn event(&mut self, code: u8, timestamp: u32, duration: u16, end: bool) {
@@ -416,13 +428,24 @@ mod tests {
     /// What a flow of audio packets every 20 ms becomes: marker, payload type, timestamp, and the
     /// event.
     fn played(tones: &[Option<(u64, u8)>]) -> Vec<(bool, u8, u32, Option<Event>)> {
+        let timestamps = (1..).map(|count| 160 * count);
+        played_at(timestamps, FORMAT, tones)
+    }
+
+    /// The same with other timestamps and another clock.
+    fn played_at(
+        timestamps: impl Iterator<Item = u32>,
+        format: EventFormat,
+        tones: &[Option<(u64, u8)>],
+    ) -> Vec<(bool, u8, u32, Option<Event>)> {
         let mut player = TonePlayer::default();
-        let packets = tones.iter().zip(1..).map(|(tone, count)| {
+        let packets = tones.iter().zip(timestamps).zip(1_u16..);
+        let packets = packets.map(|((tone, timestamp), count)| {
             let header = Header {
                 marker: false,
                 payload_type: 8,
-                sequence: count as u16,
-                timestamp: 160 * count,
+                sequence: count,
+                timestamp,
                 ssrc: 7,
             };
             let mut frame = dataplane::Frame::pool(1).remove(0);
@@ -434,12 +457,12 @@ mod tests {
             let tone = tone.map(|(number, code)| PlayedTone {
                 number,
                 code,
-                format: FORMAT,
+                format,
             });
             player.replace(tone, &header, &mut datagram);
             let packet = rtp::Packet::new(datagram.payload()).unwrap();
             let sent = packet.header();
-            assert_eq!((sent.sequence, sent.ssrc), (count as u16, 7));
+            assert_eq!((sent.sequence, sent.ssrc), (count, 7));
             let is_event = sent.payload_type == 101;
             let event = is_event.then(|| Event::parse(packet.payload()).unwrap());
             (sent.marker, sent.payload_type, sent.timestamp, event)
@@ -496,6 +519,30 @@ mod tests {
         assert_eq!((marker, timestamp), (false, 160 + 0xffff));
         assert_eq!(last, event(3, false, (500 * 160 - 0xffff) as u16));
         assert_eq!(packets.iter().filter(|packet| packet.0).count(), 1);
+    }
+
+    #[test]
+    fn timestamps_and_clocks_may_be_anything() {
+        let tones: Vec<_> = [Some((1, 1)), Some((1, 1)), None, Some((2, 2)), None]
+            .into_iter()
+            .cycle()
+            .take(60)
+            .collect();
+        for clock_hz in [0, 1, 8000, u32::MAX] {
+            let format = EventFormat {
+                payload_type: 101,
+                clock_hz,
+            };
+            for step in [1, 159, 0x7fff_ffff, 0x8000_0001, u32::MAX - 100, u32::MAX] {
+                let timestamps = (0..).map(|count: u32| count.wrapping_mul(step));
+                let sent = played_at(timestamps, format, &tones);
+                let mut flow = Flow::default();
+                for (_, payload_type, timestamp, event) in sent {
+                    let payload = event.map_or(vec![0; 160], |event| event.to_bytes().to_vec());
+                    flow.packet_as(format, payload_type, timestamp, &payload);
+                }
+            }
+        }
     }
 
     #[test]
