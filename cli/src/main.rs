@@ -12,6 +12,7 @@ mod process;
 mod sctp;
 mod status;
 mod subscriber;
+mod tap;
 mod up;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Add, list, show, remove and import subscribers
     Subscriber(Box<subscriber::SubscriberArgs>),
+    /// Capture what passes at addresses of a media process that was started with --tap
+    Tap(tap::TapArgs),
     /// Send H.248 transactions to a media gateway and show its replies
     H248(h248::H248Args),
 }
@@ -76,6 +79,7 @@ fn run(line: &Line) -> Result<ExitCode, Failure> {
         Command::Check(args) => check::run(args, line.json)?,
         Command::Status(args) => status::run(args, line.json)?,
         Command::Subscriber(args) => subscriber::run(args, line.json)?,
+        Command::Tap(args) => tap::run(args)?,
         Command::H248(args) => h248::run(args, line.json)?,
     }
     Ok(ExitCode::SUCCESS)

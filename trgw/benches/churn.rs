@@ -1,12 +1,13 @@
 //! Contexts come, change and go while packets pass: `cargo bench -p trgw --bench churn [--
 //! CONTEXTS RATE]`.
 //!
-//! One thread is the worker, as in a media process; the other the mg thread, which executes H.248 as
-//! fast as it can. Contexts of two terminations on several addresses are added, modified, audited
-//! and subtracted, but for the first thousand, through which RTP passes all the while at `RATE`
-//! packets a second. Packets come in a ring of 4 096: what finds it full is lost, as on a NIC. There
-//! must be no drop, and no loss where both threads have a core of their own; how long the worker
-//! had to wait for one is said. The network itself and the sockets of H.248 are not there.
+//! One thread is the worker, as in a media process; the other the mg thread, which executes H.248
+//! as fast as it can. Contexts of two terminations on several addresses are added, modified,
+//! audited and subtracted, but for the first thousand, through which RTP passes all the while at
+//! `RATE` packets a second. Packets come in a ring of 4 096: what finds it full is lost, as on a
+//! NIC. There must be no drop, and no loss where both threads have a core of their own; how long
+//! the worker had to wait for one is said. The network itself and the sockets of H.248 are not
+//! there.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::collections::VecDeque;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /status` | the state of the process as JSON |
 //! | `GET /metrics` | its figures in Prometheus' text form |
+//! | `GET /tap?local=IP:PORT,…&seconds=N` | what passes there meanwhile, as pcapng |
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::tapping::Tapping;
 use crate::failure::Failure;
 
 /// How long a client may take over its request; others wait meanwhile.
@@ -27,6 +29,7 @@ const HEAD_BYTES_MAX: u64 = 16 << 10;
 pub fn serve(
     address: SocketAddr,
     status: impl Fn() -> Value + Clone + Send + 'static,
+    tapping: Tapping,
 ) -> Result<(), Failure> {
     let cannot = |fault| {
         Failure::new(format!("cannot listen on the admin address {address}"))
@@ -37,7 +40,7 @@ pub fn serve(
     let accept = move || {
         for client in listener.incoming().flatten() {
             // A client that breaks off has had its answer, or does not want it.
-            let _ = answer(&client, &status);
+            let _ = answer(client, &status, &tapping);
         }
     };
     thread::Builder::new()
@@ -47,18 +50,37 @@ pub fn serve(
         .map_err(cannot)
 }
 
-/// Answers one request and closes, so that no client keeps the others waiting.
-fn answer(client: &TcpStream, status: &impl Fn() -> Value) -> io::Result<()> {
+/// Answers one request and closes, so that no client keeps the others waiting. A capture has a
+/// thread of its own.
+fn answer(client: TcpStream, status: &impl Fn() -> Value, tapping: &Tapping) -> io::Result<()> {
     client.set_read_timeout(Some(CLIENT_TIMEOUT))?;
     client.set_write_timeout(Some(CLIENT_TIMEOUT))?;
-    let line = read_head(&mut BufReader::new(client))?;
+    let line = read_head(&mut BufReader::new(&client))?;
+    if let Some(rest) = line.strip_prefix("GET /tap?") {
+        let query = rest.split(' ').next().unwrap_or_default().to_owned();
+        let tapping = tapping.clone();
+        let capture = move || {
+            let refuse = |(code, word)| {
+                let body = json!({ "error": word }).to_string();
+                send(&client, code, JSON, &body)
+            };
+            // Its end by the client's leave is the usual one.
+            let _ = tapping.serve(&query, &client, refuse);
+        };
+        let thread = thread::Builder::new().name("tap".into());
+        return thread.spawn(capture).map(drop);
+    }
     let (code, kind, body) = respond(&line, status);
+    send(&client, code, kind, &body)
+}
+
+fn send(mut client: &TcpStream, code: &str, kind: &str, body: &str) -> io::Result<()> {
     let head = format!(
         "HTTP/1.1 {code}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n",
         body.len()
     );
-    (&mut &*client).write_all(&[head.as_bytes(), body.as_bytes()].concat())
+    client.write_all(&[head.as_bytes(), body.as_bytes()].concat())
 }
 
 /// Reads to the end of the head and returns the request line.
@@ -79,7 +101,6 @@ fn read_head(from: &mut impl BufRead) -> io::Result<String> {
 }
 
 fn respond(line: &str, status: &impl Fn() -> Value) -> (&'static str, &'static str, String) {
-    const JSON: &str = "application/json";
     let mut words = line.split(' ');
     let (method, path) = (
         words.next().unwrap_or_default(),
@@ -99,11 +120,13 @@ fn respond(line: &str, status: &impl Fn() -> Value) -> (&'static str, &'static s
             json!({ "error": "use GET" }).to_string(),
         ),
         _ => {
-            let error = "there are /status and /metrics";
+            let error = "there are /status, /metrics and /tap";
             ("404 Not Found", JSON, json!({ "error": error }).to_string())
         }
     }
 }
+
+const JSON: &str = "application/json";
 
 /// Numbers of a status as Prometheus figures: those under `counters` count, the others are gauges.
 fn to_prometheus(status: &Value) -> String {
@@ -147,12 +170,13 @@ mod tests {
     fn our_client_reads_our_server() {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let address = free.expect("a free port");
-        serve(address, status).expect("the port is free");
+        serve(address, status, Tapping::new(None)).expect("the port is free");
         let mut client = Client::new(address);
         for _ in 0..2 {
             assert_eq!(client.get("/status").expect("an answer").body, status());
         }
         assert_eq!(client.get("/nothing").expect("an answer").status, 404);
+        assert_eq!(client.get("/tap?local=").expect("an answer").status, 403);
         let answer = client
             .request("DELETE", "/status", None, None)
             .expect("an answer");

@@ -217,6 +217,8 @@ pub struct MediaFile {
     pub cores: Option<String>,
     /// Address of the admin interface (HTTP).
     pub admin: Option<SocketAddr>,
+    /// Its clients may capture media.
+    pub tap: Option<bool>,
     /// Seconds that contexts may go on when the process is told to end.
     pub drain_s: Option<u32>,
     /// Show identities in logs in the clear.
@@ -270,6 +272,8 @@ pub struct MediaConfig {
     pub cores: Vec<usize>,
     /// Admin interface.
     pub admin: SocketAddr,
+    /// Clients of it may capture media.
+    pub tap: bool,
     /// How long contexts may go on when the process is told to end.
     pub drain: Duration,
     /// Identities in logs.
@@ -404,6 +408,7 @@ impl MediaFile {
             io: over.io.or(self.io),
             cores: over.cores.or(self.cores),
             admin: over.admin.or(self.admin),
+            tap: over.tap.or(self.tap),
             drain_s: over.drain_s.or(self.drain_s),
             show_identities: over.show_identities.or(self.show_identities),
             af_xdp: over.af_xdp.or(self.af_xdp),
@@ -469,6 +474,7 @@ impl MediaFile {
             admin: self
                 .admin
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
+            tap: self.tap.unwrap_or(false),
             drain: Duration::from_secs(self.drain_s.unwrap_or(DRAIN_S).into()),
             show_identities: self.show_identities.unwrap_or(false),
             gateways,

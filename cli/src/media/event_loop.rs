@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use base::{Entropy, Instant};
 use control::admin::H248PathStatus;
+use dataplane::io::tap::{self, Tap};
 use dataplane::{Clock, Idle, LocalAddress, LocalAddresses, runtime};
 use h248::message::{Name, Profile};
 use h248::transport::{Protocol, sctp};
@@ -33,6 +34,7 @@ use super::datagrams::{BATCH, Batch, bind};
 use super::io::{self as backend, IoStatus};
 use super::links::{Links, News};
 use super::status::Status;
+use super::tapping::Tapping;
 use crate::failure::Failure;
 
 /// Batches of datagrams read from one socket before the others have their turn.
@@ -135,7 +137,7 @@ impl EventLoop {
     ///
     /// # Errors
     /// What cannot be had, with the address and what to do.
-    pub fn open(config: &MediaConfig) -> Result<Self, Failure> {
+    pub fn open(config: &MediaConfig) -> Result<(Self, Tapping), Failure> {
         let poll = Poll::new().map_err(|fault| cannot("start").because(fault))?;
         let waker = Waker::new(poll.registry(), WAKER);
         let waker = Arc::new(waker.map_err(|fault| cannot("start").because(fault))?);
@@ -157,7 +159,12 @@ impl EventLoop {
                 mg: MediaGateway::new(mg_config(gateway), started, seed),
             });
         }
-        let (mut trgw, workers, io) = start_workers(config, clock)?;
+        let Plane {
+            mut trgw,
+            workers,
+            io,
+            tap,
+        } = start_workers(config, clock)?;
         trgw.defer_wakes();
         info!(
             io = config.io.name(),
@@ -170,7 +177,7 @@ impl EventLoop {
             .register(&mut SourceFd(&news), WORKERS, Interest::READABLE);
         watched.map_err(|fault| cannot("start").because(fault))?;
         let (sender, requests) = sync_channel(REQUESTS_MAX);
-        Ok(Self {
+        let media = Self {
             poll,
             clock,
             started,
@@ -187,7 +194,8 @@ impl EventLoop {
             },
             batch: Batch::new(),
             has_news: true,
-        })
+        };
+        Ok((media, Tapping::new(tap)))
     }
 
     /// What other threads do with the loop.
@@ -645,13 +653,25 @@ fn local_addresses(config: &MediaConfig) -> Result<LocalAddresses, Failure> {
     })
 }
 
-fn start_workers(
-    config: &MediaConfig,
-    clock: Clock,
-) -> Result<(Trgw, Vec<JoinHandle<()>>, IoStatus), Failure> {
+/// What moves packets, as it has started.
+struct Plane {
+    trgw: Trgw,
+    workers: Vec<JoinHandle<()>>,
+    io: IoStatus,
+    tap: Option<Tap>,
+}
+
+fn start_workers(config: &MediaConfig, clock: Clock) -> Result<Plane, Failure> {
     let no_workers = || cannot("start its workers");
     let addresses = local_addresses(config)?;
     let (backend, io) = backend::open(config, &addresses)?;
+    let (backend, tap) = match config.tap {
+        true => {
+            let (backend, tap) = tap::wrap(backend);
+            (backend, Some(tap))
+        }
+        false => (backend, None),
+    };
     let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
     let (control, workers) = runtime(&runtime_config(config), backend, relay)
         .map_err(|fault| no_workers().because(fault))?;
@@ -668,7 +688,12 @@ fn start_workers(
             .spawn(move || worker.run(clock, core));
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
-    Ok((Trgw::new(control), threads, io))
+    Ok(Plane {
+        trgw: Trgw::new(control),
+        workers: threads,
+        io,
+        tap,
+    })
 }
 
 /// What the runtime is told: workers that poll devices of DPDK on cores of their own go on polling.

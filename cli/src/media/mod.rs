@@ -9,6 +9,7 @@ mod event_loop;
 mod io;
 mod links;
 mod status;
+mod tapping;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -72,6 +73,9 @@ pub struct MediaArgs {
     /// Address of the admin interface
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<SocketAddr>,
+    /// Let clients of the admin interface capture media (`strowger tap`)
+    #[arg(long)]
+    tap: bool,
     #[command(flatten)]
     sctp: SctpArgs,
     #[command(flatten)]
@@ -97,6 +101,7 @@ impl MediaArgs {
                 io: self.io,
                 cores: self.cores.clone(),
                 admin: self.admin,
+                tap: self.tap.then_some(true),
                 drain_s: self.process.drain,
                 show_identities: self.process.show_identities.then_some(true),
                 af_xdp: self.interface.as_deref().map(af_xdp),
@@ -151,9 +156,9 @@ pub fn run(args: &MediaArgs) -> Result<(), Failure> {
     let config = args.config()?;
     process::start_log(&args.process)?;
     base::set_pii_visible(config.show_identities);
-    let media = EventLoop::open(&config)?;
+    let (media, tapping) = EventLoop::open(&config)?;
     let handle = media.handle();
-    admin::serve(config.admin, move || handle.status())?;
+    admin::serve(config.admin, move || handle.status(), tapping)?;
     let handle = media.handle();
     process::on_order(&args.process, move |order| match order {
         // The controller decides over calls.

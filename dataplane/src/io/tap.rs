@@ -60,6 +60,11 @@ struct Shared {
 }
 
 impl Tap {
+    /// The flow of a local address and port.
+    pub fn flow(&self, local: SocketAddr) -> Option<FlowId> {
+        self.addresses.find(local)
+    }
+
     /// Taps a flow from now on, or no more.
     pub fn set(&self, flow: FlowId, is_tapped: bool) {
         let Some(flag) = self.shared.tapped.get(flow.index()) else {
@@ -174,6 +179,14 @@ impl<W: Write> Capture<W> {
     /// Packets written, and those that there was no room for.
     pub fn packets(&self) -> (u64, u64) {
         (self.packets, self.refused)
+    }
+
+    /// Flushes the writer.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 
     /// The writer back.
