@@ -196,7 +196,8 @@ impl Layout {
             if used == total {
                 break;
             }
-            let rest = total - used;
+            // The level before was wider than what was left.
+            let rest = total.checked_sub(used)?;
             if !text.is_empty() {
                 text.push(b'/');
             }
@@ -474,6 +475,20 @@ mod tests {
 
     fn otp() -> Layout {
         Layout::new(&[Level::new(8, Form::Digits); 3])
+    }
+
+    #[test]
+    fn a_wildcard_of_a_level_wider_than_the_identity_is_none() {
+        let layout = &Naming::default().terminations;
+        for place in 0..=wildcard::PLACE {
+            for len in 1..=8 {
+                for flags in [0, wildcard::IS_ALL, wildcard::AND_BELOW] {
+                    layout.decode(&[place | flags], &[1; 8][..len]);
+                    layout.decode(&[place | flags, 0], &[1; 8][..len]);
+                }
+            }
+        }
+        assert_eq!(layout.decode(&[7], &[1]), None);
     }
 
     fn assert_both_ways(layout: &Layout, text: &str, wildcards: &[u8], octets: &[u8]) {
