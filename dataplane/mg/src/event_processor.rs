@@ -598,7 +598,11 @@ impl EventProcessor {
         if !request.keep_active {
             effects.push(Effect::StopSignals);
         }
-        self.is_suspended = self.control == EventBufferControl::LockStep;
+        if self.control == EventBufferControl::LockStep {
+            self.is_suspended = true;
+            // The next descriptor begins with empty dial strings.
+            self.collecting.clear();
+        }
         if let Some(signals) = embedded
             .as_ref()
             .and_then(|embedded| embedded.signals.as_ref())

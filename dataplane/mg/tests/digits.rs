@@ -412,6 +412,21 @@ fn in_lock_step_events_wait_for_the_next_descriptor() {
 }
 
 #[test]
+fn in_lock_step_no_digit_map_completes_while_a_descriptor_is_waited_for() {
+    let mut call = Call::new();
+    call.accepted(
+        "Media { TerminationState { Buffer = LockStep } }, EventBuffer { dd/* }, \
+         Events = 1 { dd/d5, dd/ce { DigitMap = { 159 } } }",
+    );
+    call.dial("159");
+    call.pass(60_000);
+    assert_eq!(call.heard(), ["1 dd/d5"]);
+    call.accepted("Events = 2 { dd/ce { DigitMap = { 91 } } }");
+    call.dial("1");
+    assert_eq!(call.heard(), ["2 dd/ce ds=\"91\" Meth=UM"]);
+}
+
+#[test]
 fn buffered_digits_go_into_the_next_digit_map() {
     let mut call = Call::new();
     call.accepted(
