@@ -8,7 +8,8 @@ mod corpus;
 use std::ops::Range;
 
 use base::Entropy;
-use h248::encoding::{Encoding, ParsedBody};
+use h248::binary::Naming;
+use h248::encoding::{Encoding, Parsed, ParsedBody};
 use h248::message::Transaction;
 
 const SEED: u64 = 2026;
@@ -232,4 +233,25 @@ fn a_damaged_transaction_in_binary_disturbs_no_other() {
         }
     }
     assert!(refused > 500, "{refused}");
+}
+
+#[test]
+fn a_bit_turned_anywhere_does_no_harm_whatever_names_are_provisioned() {
+    println!("seed {SEED}");
+    let mut entropy = Entropy::from_u64(SEED);
+    let namings = [corpus::naming(), Naming::default()];
+    for form in forms().into_iter().filter(|form| Encoding::is_binary(form)) {
+        for at in (0..form.len()).step_by(3) {
+            let mut damaged = form.to_vec();
+            damaged[at] ^= 1 << entropy.below(8);
+            for naming in &namings {
+                if let Ok(message) =
+                    Encoding::parse(&damaged, naming).and_then(Parsed::into_message)
+                {
+                    // What has no room is refused, and nothing else happens.
+                    let _ = Encoding::Binary.to_vec(&message, naming);
+                }
+            }
+        }
+    }
 }
