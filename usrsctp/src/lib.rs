@@ -31,6 +31,11 @@
 //! ([`kernel_has_sctp`]), it answers raw packets with ABORT before the library has seen them;
 //! encapsulation is then the way. Raw, packets for which there is no association are not answered:
 //! a raw socket sees those of every process of the host, and the others' are none of our business.
+//!
+//! An INIT with no streams, which RFC 9260 3.3.2 forbids, makes libusrsctp 0.9.5 end an association
+//! if it comes from the peer's address and port, though anybody may have forged these. Networks for
+//! signalling have to keep forged addresses out.
+//!
 //! Extensions of which H.248 has no use are off: AUTH, ASCONF, RE-CONFIG, NR-SACK, packet drop
 //! reports.
 

@@ -308,6 +308,76 @@ fn both_families_are_paths_of_one_association() {
     }
 }
 
+/// CRC-32C of an SCTP packet whose checksum is 0, RFC 9260 6.8.
+fn checksum(packet: &[u8]) -> [u8; 4] {
+    let mut crc = !0_u32;
+    for octet in packet {
+        crc ^= u32::from(*octet);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+        }
+    }
+    (!crc).to_le_bytes()
+}
+
+fn packet(from: u16, to: u16, tag: u32, chunk: &[u8]) -> Vec<u8> {
+    let mut packet = [from.to_be_bytes(), to.to_be_bytes()].concat();
+    packet.extend(tag.to_be_bytes());
+    packet.extend([0; 4]);
+    packet.extend(chunk);
+    packet
+}
+
+/// Whatever a stranger sends in UDP, with a good checksum, is survived, and associations go on.
+#[test]
+fn damaged_packets_do_no_harm() {
+    let (mut server, mut client, _, of_client) = pair();
+    let Carrier::Udp { local, .. } = carrier() else {
+        panic!("in UDP");
+    };
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (from, to) = (next_port(), server.port);
+    // INIT with an IPv4 and an IPv6 address, cookie preservative and a type nobody knows.
+    let mut init = vec![
+        1, 0, 0, 60, 1, 2, 3, 4, 0, 1, 0, 0, 0, 10, 0, 10, 0, 0, 0, 1,
+    ];
+    init.extend([0, 5, 0, 8, 127, 0, 0, 1]);
+    init.extend([0, 6, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    init.extend([0, 9, 0, 8, 0, 0, 0, 9]);
+    init.extend([0xc1, 0xff, 0, 4]);
+    let data = [
+        0, 3, 0, 20, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, b'a', b'b', b'c', b'd',
+    ];
+    let sack = [3, 0, 0, 20, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 9];
+    let cookie = [10, 0, 0, 12, 1, 2, 3, 4, 5, 6, 7, 8];
+    let asconf = [
+        0xc1, 0, 0, 20, 0, 0, 0, 1, 0, 5, 0, 8, 127, 0, 0, 1, 0, 0, 0, 0,
+    ];
+    let reset = [
+        130, 0, 0, 20, 0, 13, 0, 16, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1,
+    ];
+    let chunks: [&[u8]; 6] = [&init, &data, &sack, &cookie, &asconf, &reset];
+    for chunk in chunks {
+        let good = packet(from, to, 0, chunk);
+        let cuts = (0..good.len()).map(|length| good[..length].to_vec());
+        let flips = (0..good.len() * 8).map(|bit| {
+            let mut flipped = good.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            flipped
+        });
+        for mut bad in cuts.chain(flips).chain([good.clone()]) {
+            if bad.len() >= 12 {
+                bad[8..12].fill(0);
+                let sum = checksum(&bad);
+                bad[8..12].copy_from_slice(&sum);
+            }
+            stranger.send_to(&bad, ("127.0.0.1", local)).unwrap();
+        }
+        client.endpoint.send(of_client, 0, PPID, b"still").unwrap();
+        assert_eq!(server.message().2, b"still");
+    }
+}
+
 #[test]
 fn configurations_that_cannot_be_are_refused() {
     let good = Config {

@@ -15,6 +15,7 @@ use ::h248::text::{self, Style};
 use ::h248::transaction::{Association, Config, Endpoint, Failure as NoReply, Fault, Output};
 use ::h248::transport::Protocol;
 use base::{Entropy, Instant};
+use control::config::SctpPolicy;
 use mio::Waker;
 
 use super::capture::in_full;
@@ -52,11 +53,11 @@ impl Controller {
     /// The address cannot be used.
     pub fn open(
         encoding: Option<Encoding>,
-        protocol: Protocol,
+        (protocol, sctp): (Protocol, SctpPolicy),
         mid: SocketAddr,
         verbose: bool,
     ) -> Result<Self, Failure> {
-        let link = Link::open(protocol, mid).map_err(|fault| {
+        let link = Link::open(protocol, mid, sctp).map_err(|fault| {
             Failure::new(format!("cannot listen on {mid}"))
                 .because(fault)
                 .remedy("Another controller may have the address: choose one with --mid IP:PORT.")

@@ -1,4 +1,4 @@
-//! What carries a controller's messages: a UDP socket, or connections with TPKTs.
+//! What carries a controller's messages: a UDP socket, connections with TPKTs, or associations.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use ::h248::transport::Protocol;
 use ::h248::transport::tpkt::{self, Framer};
+use control::config::SctpPolicy;
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::associations::Associations;
 use crate::failure::Failure;
 
 /// Connections at once.
@@ -18,6 +20,9 @@ const CONNECTIONS_MAX: usize = 64;
 const READ_BYTES: usize = 65_536;
 /// How long a peer may take to make room for a message.
 const SEND_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often associations are asked whether something came.
+const ASSOCIATIONS_POLL: Duration = Duration::from_millis(10);
 
 const OWN: Token = Token(0);
 const WAKE: Token = Token(1);
@@ -40,6 +45,7 @@ pub struct Link {
     poll: Poll,
     events: Events,
     own: Own,
+    local: SocketAddr,
     connections: Vec<Connection>,
     next_token: usize,
     news: VecDeque<News>,
@@ -49,6 +55,7 @@ pub struct Link {
 enum Own {
     Udp(UdpSocket),
     Tcp(TcpListener),
+    Sctp(Associations),
 }
 
 struct Connection {
@@ -63,22 +70,25 @@ impl Link {
     ///
     /// # Errors
     /// The address cannot be used.
-    pub fn open(protocol: Protocol, local: SocketAddr) -> io::Result<Self> {
+    pub fn open(protocol: Protocol, local: SocketAddr, policy: SctpPolicy) -> io::Result<Self> {
         let poll = Poll::new()?;
         let registry = poll.registry();
-        let own = if protocol == Protocol::Udp {
-            let mut socket = UdpSocket::bind(local)?;
-            registry.register(&mut socket, OWN, Interest::READABLE)?;
-            Own::Udp(socket)
-        } else if protocol == Protocol::Tcp {
-            let mut listener = TcpListener::bind(local)?;
-            registry.register(&mut listener, OWN, Interest::READABLE)?;
-            Own::Tcp(listener)
-        } else {
-            return Err(io::ErrorKind::Unsupported.into());
+        let own = match protocol {
+            Protocol::Udp => {
+                let mut socket = UdpSocket::bind(local)?;
+                registry.register(&mut socket, OWN, Interest::READABLE)?;
+                Own::Udp(socket)
+            }
+            Protocol::Tcp => {
+                let mut listener = TcpListener::bind(local)?;
+                registry.register(&mut listener, OWN, Interest::READABLE)?;
+                Own::Tcp(listener)
+            }
+            Protocol::Sctp => Own::Sctp(Associations::open(local, policy)?),
         };
         Ok(Self {
             poll,
+            local,
             events: Events::with_capacity(64),
             own,
             connections: Vec::new(),
@@ -93,6 +103,7 @@ impl Link {
         match &self.own {
             Own::Udp(socket) => socket.local_addr(),
             Own::Tcp(listener) => listener.local_addr(),
+            Own::Sctp(_) => Ok(self.local),
         }
     }
 
@@ -110,8 +121,11 @@ impl Link {
     /// The peer does not accept it in this time.
     pub fn connect(&mut self, peer: SocketAddr, limit: Duration) -> io::Result<()> {
         let is_there = self.connections.iter().any(|it| it.peer == peer);
-        if is_there || matches!(self.own, Own::Udp(_)) {
-            return Ok(());
+        match &mut self.own {
+            Own::Udp(_) => return Ok(()),
+            Own::Sctp(associations) => return associations.connect(peer, limit, &mut self.news),
+            Own::Tcp(_) if is_there => return Ok(()),
+            Own::Tcp(_) => {}
         }
         let stream = net::TcpStream::connect_timeout(&peer, limit)?;
         stream.set_nonblocking(true)?;
@@ -143,8 +157,9 @@ impl Link {
     /// # Errors
     /// There is no connection, or the system refuses.
     pub fn send(&mut self, to: SocketAddr, message: &[u8]) -> io::Result<()> {
-        match &self.own {
+        match &mut self.own {
             Own::Udp(socket) => socket.send_to(message, to).map(drop),
+            Own::Sctp(associations) => associations.send(to, message),
             Own::Tcp(_) => {
                 let connection = self.connections.iter_mut().find(|it| it.peer == to);
                 let connection = connection.ok_or(io::ErrorKind::NotConnected)?;
@@ -158,7 +173,12 @@ impl Link {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn wait(&mut self, time: Duration) -> Result<(), Failure> {
+    pub fn wait(&mut self, mut time: Duration) -> Result<(), Failure> {
+        if let Own::Sctp(associations) = &mut self.own {
+            self.news
+                .extend(std::iter::from_fn(|| associations.poll_news()));
+            time = time.min(ASSOCIATIONS_POLL);
+        }
         if !self.news.is_empty() {
             return Ok(());
         }
@@ -195,6 +215,8 @@ impl Link {
                     Ok((stream, peer)) => self.add(stream, peer).or(Ok(())),
                     Err(fault) => Err(fault),
                 },
+                // They have no token.
+                Own::Sctp(_) => return Ok(()),
             };
             match outcome.map_err(|fault| (fault.kind(), fault)) {
                 Ok(()) | Err((io::ErrorKind::Interrupted, _)) => {}

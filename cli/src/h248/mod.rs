@@ -1,6 +1,7 @@
 //! `strowger h248`: a Media Gateway Controller by hand. Type a transaction, see the reply. And a
 //! reader of captures.
 
+mod associations;
 mod capture;
 mod controller;
 mod input;
@@ -14,10 +15,12 @@ use std::time::Duration;
 
 use ::h248::transport::{Carriage, Protocol};
 use clap::Args;
+use control::config::SctpPolicy;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output;
+use crate::sctp::SctpArgs;
 use capture::Show;
 use controller::{Answer, Controller};
 use input::Statement;
@@ -54,9 +57,11 @@ pub struct H248Args {
     #[arg(long, value_name = "IP:PORT",
           default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2944))]
     mid: SocketAddr,
-    /// How we speak: compact, pretty or ber (as the gateway does), and udp or tcp
+    /// How we speak: compact, pretty or ber (as the gateway does), and udp, tcp or sctp
     #[arg(long, value_name = "ENC,TRANSPORT", default_value = "udp")]
     h248: Carriage,
+    #[command(flatten)]
+    sctp: SctpArgs,
     /// Seconds to wait for a gateway and for each reply
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     timeout: u64,
@@ -72,13 +77,20 @@ pub struct H248Args {
 }
 
 impl H248Args {
+    /// What carries SCTP, if that is the transport.
+    fn sctp(&self) -> Result<SctpPolicy, Failure> {
+        let file = self.sctp.file().unwrap_or_default();
+        let checked = file.validate();
+        checked.map_err(|fault| Failure::new("--sctp-udp cannot be used").because(fault))
+    }
+
     /// The transport, of which there is one.
     fn protocol(&self) -> Result<Protocol, Failure> {
         match self.h248.protocols[..] {
             [] => Ok(Protocol::Udp),
             [protocol] => Ok(protocol),
             _ => Err(Failure::new("--h248 names several transports")
-                .remedy("One is used at a time: udp or tcp.")),
+                .remedy("One is used at a time: udp, tcp or sctp.")),
         }
     }
 }
@@ -94,8 +106,12 @@ pub fn run(args: &H248Args, as_json: bool) -> Result<(), Failure> {
         return capture::show(path, show);
     }
     let limit = Duration::from_secs(args.timeout.clamp(1, 3_600));
-    let mut controller =
-        Controller::open(args.h248.encoding, args.protocol()?, args.mid, args.verbose)?;
+    let mut controller = Controller::open(
+        args.h248.encoding,
+        (args.protocol()?, args.sctp()?),
+        args.mid,
+        args.verbose,
+    )?;
     let mg = if args.wait {
         controller.wait_for_gateway(limit)?
     } else {

@@ -10,11 +10,11 @@ const MEDIA: &str = "127.0.0.2:9081";
 /// Longer than a silence, the request that it provokes and a pause after it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn start_control(namespace: &Namespace, folder: &Folder, ip: &str) -> Process {
+fn start_control(namespace: &Namespace, folder: &Folder, ip: &str, h248: &str) -> Process {
     let name = format!("control-{ip}");
     let line = format!(
         "control --roles pcscf --realm ims.test --icscf 127.0.0.9:5060 --sip {ip}:5060 \
-         --mgc {ip}:2944 --state {name}"
+         --mgc {ip}:2944 --h248 {h248} --state {name}"
     );
     let arguments: Vec<&str> = line.split_whitespace().collect();
     strowger::start(namespace, folder, &name, &format!("{ip}:9080"), &arguments)
@@ -38,9 +38,14 @@ fn believes(namespace: &Namespace, folder: &Folder, ip: &str) -> bool {
 
 fn a_gateway_goes_to_the_second_controller(h248: &str, protocol: &str) {
     let (namespace, folder) = (Namespace::new(), Folder::new());
+    // SCTP wants addresses that an interface has.
+    for address in ["127.0.0.2/32", "127.0.0.3/32"] {
+        namespace.add_address(address);
+    }
+    let start_control = |ip: &str| start_control(&namespace, &folder, ip, "pretty,udp,tcp,sctp");
     let capture = Capture::start(&namespace, &folder);
-    let first = start_control(&namespace, &folder, FIRST);
-    let mut second = start_control(&namespace, &folder, SECOND);
+    let first = start_control(FIRST);
+    let mut second = start_control(SECOND);
     let line = format!(
         "media --functions trgw --mgc {FIRST}:2944,{SECOND}:2944 --mid 127.0.0.2:2944 \
          --h248 {h248} --address 127.0.0.2 --ports 20000-20099 --io udp"
@@ -57,14 +62,15 @@ fn a_gateway_goes_to_the_second_controller(h248: &str, protocol: &str) {
     drop(first);
     wait_for(SECOND);
     // The first one is back and not in control, until the second one is gone.
-    let first = start_control(&namespace, &folder, FIRST);
+    let first = start_control(FIRST);
     assert!(believes(&namespace, &folder, SECOND));
     assert!(second.is_running() && media.is_running());
     drop(second);
     wait_for(FIRST);
     drop(first);
     // Of the admin interface's ports tshark makes what it likes.
-    let (analysis, port) = (capture.stop(), "(tcp.port == 2944 || udp.port == 2944)");
+    let port = "(tcp.port == 2944 || udp.port == 2944 || sctp.port == 2944)";
+    let analysis = capture.stop();
     assert!(analysis.count(protocol) > 0);
     assert_eq!(analysis.count(&format!("{port} && _ws.malformed")), 0);
 }
@@ -72,6 +78,12 @@ fn a_gateway_goes_to_the_second_controller(h248: &str, protocol: &str) {
 #[test]
 fn a_gateway_over_tcp_goes_to_the_second_controller() {
     a_gateway_goes_to_the_second_controller("ber,tcp", "tpkt");
+}
+
+/// Three processes on one host, none of which minds the others' packets.
+#[test]
+fn a_gateway_over_raw_sctp_goes_to_the_second_controller() {
+    a_gateway_goes_to_the_second_controller("compact,sctp", "sctp");
 }
 
 #[test]
@@ -117,7 +129,7 @@ fn a_context_of_the_first_controller_is_gone_with_it(last: &str, method: &str) {
     assert_eq!(contexts(&namespace, &folder), Some(1), "{}", first.output);
 
     let capture = Capture::start(&namespace, &folder);
-    let _second = start_control(&namespace, &folder, SECOND);
+    let _second = start_control(&namespace, &folder, SECOND, "pretty,udp,tcp");
     strowger::wait_until(PATIENCE, "the second controls the gateway", || {
         serves(&namespace, &folder, SECOND) && believes(&namespace, &folder, SECOND)
     });

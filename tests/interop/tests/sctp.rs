@@ -384,6 +384,37 @@ fn a_restart_of_media_is_seen_over_sctp_in_udp() {
     media_dies(Carrier::Udp);
 }
 
+/// `strowger h248` is the controller, on the host of the gateway.
+fn a_controller_by_hand(encoding: &str, udp: [&str; 2]) {
+    let (namespace, folder) = (Namespace::new(), Folder::new());
+    namespace.add_address("127.0.0.2/32");
+    let [own, theirs] = udp;
+    let media = format!(
+        "media --mid 127.0.0.2:2944 --mgc 127.0.0.1:2944 --h248 {encoding},sctp \
+         --address 127.0.0.2 --ports 20000-20099 {theirs}"
+    );
+    let media: Vec<&str> = media.split_whitespace().collect();
+    let _media = strowger::start(&namespace, &folder, "media", "127.0.0.2:9081", &media);
+    let tool =
+        format!("h248 --wait --timeout 15 --mid 127.0.0.1:2944 --h248 {encoding},sctp {own}");
+    let mut tool: Vec<&str> = tool.split_whitespace().collect();
+    tool.push("AuditValue = ROOT { Audit { Packages } }");
+    let run = strowger::run(&namespace, &folder, "h248", &tool);
+    run.expect_success("h248");
+    assert!(run.output.contains("Packages"), "{}", run.output);
+}
+
+#[test]
+fn a_controller_by_hand_speaks_raw_sctp() {
+    a_controller_by_hand("pretty", ["", ""]);
+}
+
+#[test]
+fn a_controller_by_hand_speaks_sctp_in_udp() {
+    // On one host each has a port of its own.
+    a_controller_by_hand("ber", ["--sctp-udp 9899", "--sctp-udp 9900,9899"]);
+}
+
 fn ip(arguments: &str) {
     let run = Command::new("ip")
         .args(arguments.split_whitespace())
