@@ -116,10 +116,13 @@ statistics(Connection, Context, {Name, _, _}) ->
 action(Context, Command, Name, Descriptors) ->
     ["Context = ", integer_to_list(Context), " { ", Command, " = ", Name, " { ", Descriptors, " } }"].
 
-%% Waits for a notification of a request, with these events and their parameters.
-expect(Step, Request, Expected) ->
+%% Waits for a notification of a request, with these events and their parameters. Notifications may
+%% overtake each other on their way here.
+expect(Step, Request, [{First, _} | _] = Expected) ->
     receive
-        {notify, {'ObservedEventsDescriptor', Request, Events}} ->
+        {notify, {'ObservedEventsDescriptor', Request, [Head | _] = Events}} when
+            element(2, Head) =:= First
+        ->
             Found = [{element(2, Event), parameters(Event)} || Event <- Events],
             case length(Found) =:= length(Expected) andalso all_agree(Expected, Found) of
                 true -> log("ok ~s ~0p", [Step, [Name || {Name, _} <- Found]]);
