@@ -149,6 +149,28 @@ impl Pool {
         Ok(unsafe { Mbuf::from_raw(mbuf) })
     }
 
+    /// Makes a packet of this pool one of these bytes, behind the headroom. False, and the packet
+    /// as it was, when they do not fit or it is not one of this pool in one piece.
+    pub fn write(&self, packet: &mut Mbuf, bytes: &[u8]) -> bool {
+        // SAFETY: both are allocated, and the packet is the caller's.
+        let is_plain = unsafe { bindings::shim_is_plain(packet.as_ptr(), self.as_ptr()) } != 0;
+        if !is_plain || bytes.len() > MEMORY_BYTES - PRIVATE_BYTES - HEADROOM_BYTES {
+            return false;
+        }
+        // SAFETY: the packet is allocated, and only its owner changes it.
+        let buffer = unsafe { (*packet.as_ptr()).buf_addr };
+        // SAFETY: the buffer is longer than its headroom.
+        let start = unsafe { buffer.cast::<u8>().add(HEADROOM_BYTES) };
+        // SAFETY: as many bytes fit behind the headroom of a buffer of this pool, and what is
+        // borrowed is no part of a packet that is borrowed alone.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len()) };
+        // SAFETY: the packet is allocated, and offset and length are within its buffer.
+        unsafe {
+            bindings::shim_prepare(packet.as_ptr(), HEADROOM_BYTES as u16, bytes.len() as u16);
+        }
+        true
+    }
+
     /// True for the memory of a buffer of this pool, and all of it.
     fn is_buffer(&self, memory: &[u8]) -> bool {
         let Some(offset) = memory.as_ptr().addr().checked_sub(self.first) else {

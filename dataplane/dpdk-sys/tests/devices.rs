@@ -35,10 +35,9 @@ fn free(pool: &Pool) -> usize {
 fn packet(pool: &Pool, bytes: &[u8]) -> Mbuf {
     let mut packets = Vec::new();
     assert!(pool.allocate(&mut packets, 1));
-    let (memory, start, length) = pool.open(packets.pop().unwrap()).unwrap();
-    assert_eq!((start, length), (PRIVATE_BYTES + HEADROOM_BYTES, 0));
-    memory[start..start + bytes.len()].copy_from_slice(bytes);
-    pool.close(memory, start, bytes.len()).unwrap()
+    let mut packet = packets.pop().unwrap();
+    assert!(pool.write(&mut packet, bytes));
+    packet
 }
 
 #[test]
@@ -56,6 +55,7 @@ fn a_packet_and_its_memory_are_exchanged() {
     assert_eq!(packet.bytes(), b"hello");
     assert!(!packet.is_chained());
     let (memory, start, length) = pool.open(packet).unwrap();
+    assert_eq!((start, length), (PRIVATE_BYTES + HEADROOM_BYTES, 5));
     assert_eq!(&memory[start..start + length], b"hello");
     // What was before it can become part of it.
     memory[start - 3..start].copy_from_slice(b"oh ");
@@ -92,8 +92,10 @@ fn what_is_no_buffer_of_a_pool_is_refused() {
     assert!(pool.close(part, PRIVATE_BYTES, 1).is_err());
     let heap = Box::leak(vec![0; MEMORY_BYTES].into_boxed_slice());
     assert!(pool.close(heap, PRIVATE_BYTES, 1).is_err());
-    let packet = other.open(packet(&pool, b"x")).unwrap_err();
+    let mut packet = other.open(packet(&pool, b"x")).unwrap_err();
+    assert!(!other.write(&mut packet, b"y") && !pool.write(&mut packet, &[0; 2049]));
     assert_eq!(packet.bytes(), b"x");
+    assert!(pool.write(&mut packet, &[1; 2048]));
     drop(packet);
     // The one whose memory was cut is lost.
     assert_eq!(free(&pool), 7);

@@ -294,8 +294,8 @@ impl DpdkIo {
                     return;
                 };
                 if pool.allocate(spare, 1)
-                    && let Some(packet) = spare.pop()
-                    && let Some(packet) = filled(pool, packet, parcel.bytes())
+                    && let Some(mut packet) = spare.pop()
+                    && pool.write(&mut packet, parcel.bytes())
                 {
                     port.outbox.push(packet);
                 }
@@ -345,18 +345,6 @@ impl DpdkIo {
 /// True for frames that are not for us alone.
 fn is_for_group(frame: &[u8]) -> bool {
     inet::ethernet::Frame::new(frame).is_ok_and(|frame| frame.destination().is_group())
-}
-
-/// A packet of these bytes; `None` when they do not fit.
-fn filled(pool: &Pool, packet: Mbuf, bytes: &[u8]) -> Option<Mbuf> {
-    let (memory, start, _) = pool.open(packet).ok()?;
-    let fits = memory.get_mut(start..start + bytes.len());
-    let length = fits.map_or(0, |room| {
-        room.copy_from_slice(bytes);
-        bytes.len()
-    });
-    let packet = pool.close(memory, start, length).ok()?;
-    (length == bytes.len()).then_some(packet)
 }
 
 impl PacketIo for DpdkIo {
