@@ -4,6 +4,9 @@
 %%   erl -noshell -pa DIR -run mg main IP PORT MGC_IP MGC_PORT ENCODER CARRIER MEDIA_IP SECONDS
 %%
 %% Every line of output is `ok COMMAND …`, `fail …` or `info …`; the last, after SECONDS, is `done`.
+%%
+%% Where a Modify asks for dd/ce, 433 was dialled: that is told, and until it is acknowledged no
+%% Subtract is answered.
 -module(mg).
 -export([main/1]).
 -export([
@@ -102,7 +105,8 @@ mid(Address, Port) ->
 
 %% Commands, answered in text.
 
-handle_trans_request(_, _, Actions) ->
+handle_trans_request(Connection, _, Actions) ->
+    ets:insert(state, {connection, Connection}),
     Text = lists:join(",\n", [action(Action) || Action <- Actions]),
     {discard_ack, text:replies(Text)}.
 
@@ -143,9 +147,15 @@ command(Context, {modReq, {'AmmRequest', Id, Descriptors}}) ->
             [["Modify = ", Name, " { Error = 430 { \"unknown termination\" } }"]];
         [{_, Socket, _, _, _}] ->
             {ok, Port} = inet:port(Socket),
+            [
+                dialled(Context, Name, element(2, Events))
+             || {eventsDescriptor, Events} <- Descriptors,
+                lists:any(fun(Event) -> element(2, Event) =:= "dd/ce" end, element(3, Events))
+            ],
             [["Modify = ", Name, streams(Context, Name, Port, Descriptors)]]
     end;
 command(Context, {subtractReq, {'SubtractRequest', Id, _}}) ->
+    await_notified(50),
     Gone = named(Context, text:term_id(Id)),
     log("ok subtract ~p ~p", [Context, length(Gone)]),
     [subtract(Each) || Each <- Gone];
@@ -167,6 +177,31 @@ command(Context, {serviceChangeReq, {'ServiceChangeRequest', Ids, Parameters}}) 
 command(Context, Other) ->
     log("fail command ~p ~0p", [Context, Other]),
     ["Error = 443 { \"unsupported or unknown command\" }"].
+
+%% Without Meth: OTP reads text in small letters and knows it in binary by a capital one only.
+dialled(Context, Name, Request) ->
+    Notify = text:actions([
+        ["Context = ", context(Context), " { Notify = ", Name, " { ObservedEvents = ", integer_to_list(Request)],
+        " { dd/ce { ds = \"433\" } } } }"
+    ]),
+    [{connection, Connection}] = ets:lookup(state, connection),
+    ets:insert(state, {notifying, true}),
+    spawn(fun() ->
+        case megaco:call(Connection, Notify, []) of
+            {_, {ok, Replies}} -> log("ok notified ~0p", [Replies]);
+            {_, Error} -> log("fail notified ~0p", [Error])
+        end,
+        ets:delete(state, notifying)
+    end).
+
+await_notified(Tries) ->
+    case ets:member(state, notifying) of
+        true when Tries > 0 ->
+            timer:sleep(100),
+            await_notified(Tries - 1);
+        _ ->
+            ok
+    end.
 
 named(Context, "*") ->
     [Each || {{Of, _}, _, _, _, _} = Each <- ets:tab2list(terminations), Of =:= Context];

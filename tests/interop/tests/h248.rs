@@ -16,9 +16,11 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("a socket address")
 }
 
-/// One context through its life, as `strowger h248` takes it from a file.
+/// One context through its life, as `strowger h248` takes it from a file. The first number that
+/// their gateway deals is 2, those of the terminations follow.
 const CONTEXT: &str = "\
 AuditValue = ROOT { Audit { Packages } }
+AuditCapability = ROOT { Audit { Packages } }
 Context = $ {
   Add = $ { Media { Stream = 1 { LocalControl { Mode = SendReceive }, Local {
 v=0
@@ -31,85 +33,132 @@ c=IN IP4 $
 m=audio $ RTP/AVP 8
 } } } }
 }
+Context = 2 { Modify = ip/1/3 { Events = 7 { dd/ce { DigitMap { (4xx) } } } } }
+Context = 2 { AuditValue = ip/1/3 { Audit { Statistics } } }
+Context = 2 { Subtract = * { Audit { Statistics } } }
 ";
 
-#[test]
-fn our_command_line_drives_their_gateway() {
-    for encoder in [Encoder::Pretty, Encoder::Compact] {
-        let (namespace, folder) = (Namespace::new(), Folder::new());
-        let capture = Capture::start(&namespace, &folder);
-        let script = folder.write("context.h248", CONTEXT);
-        let script = script.to_str().expect("the path is text");
-        let arguments = [
-            "h248",
-            "--wait",
-            "--mid",
-            MGC,
-            "--timeout",
-            "20",
-            "--file",
-            script,
-        ];
-        let mut command = strowger::command(&namespace, &arguments);
-        let controller = Process::start("h248", &mut command, folder.path());
-        let life = Duration::from_secs(4);
-        let mg = erlang::start_mg(
-            &namespace,
-            &folder,
-            address(MG),
-            address(MGC),
-            (encoder, Carrier::Udp),
-            MEDIA,
-            life,
-        );
-        let controller = controller.wait(LIMIT);
-        controller.expect_success("h248");
-        for part in ["Packages {", "rtp-1", "Add = ip/", "c=IN IP4 127.0.0.2"] {
-            assert!(
-                controller.output.contains(part),
-                "no {part:?} in:\n{}",
-                controller.output
-            );
-        }
-        erlang::assert_steps(&mg.wait(LIMIT), &["registered", "audit_value root", "add"]);
-        capture.stop().assert_clean(&["megaco"]);
-    }
-}
-
-#[test]
-fn their_refusal_fails_our_command_and_is_shown() {
+/// `strowger h248` as the controller of their gateway: what it shows, and whether it was content.
+fn our_command_line(what: &[&str], encoder: Encoder, carrier: Carrier) -> (Run, Run) {
     let (namespace, folder) = (Namespace::new(), Folder::new());
-    let transaction = "Context = 77 { Subtract = * }";
+    let capture = Capture::start(&namespace, &folder);
+    let speech = format!("{},{}", encoder.name(), carrier.name());
     let arguments = [
         "h248",
+        "--verbose",
         "--wait",
         "--mid",
         MGC,
+        "--h248",
+        &speech,
         "--timeout",
         "20",
-        transaction,
     ];
+    let arguments = [&arguments, what].concat();
     let mut command = strowger::command(&namespace, &arguments);
     let controller = Process::start("h248", &mut command, folder.path());
-    let life = Duration::from_secs(3);
-    let encoder = Encoder::Compact;
+    let life = Duration::from_secs(6);
     let mg = erlang::start_mg(
         &namespace,
         &folder,
         address(MG),
         address(MGC),
-        (encoder, Carrier::Udp),
+        (encoder, carrier),
         MEDIA,
         life,
     );
-    let controller = controller.wait(LIMIT);
-    assert!(!controller.status.success());
-    assert!(
-        controller.output.contains("Error = 411"),
-        "{}",
-        controller.output
-    );
-    erlang::assert_steps(&mg.wait(LIMIT), &["registered", "subtract"]);
+    let runs = (controller.wait(LIMIT), mg.wait(LIMIT));
+    let analysis = capture.stop();
+    match encoder {
+        Encoder::Ber => assert_clean(&analysis, encoder, "127.0.0.1"),
+        Encoder::Pretty | Encoder::Compact => analysis.assert_clean(&["megaco"]),
+    }
+    runs
+}
+
+fn our_command_line_drives_their_gateway(encoder: Encoder, carrier: Carrier) {
+    let folder = Folder::new();
+    let script = folder.write("context.h248", CONTEXT);
+    let script = script.to_str().expect("the path is text");
+    let (controller, mg) = our_command_line(&["--file", script], encoder, carrier);
+    controller.expect_success("h248");
+    for part in [
+        "Packages {",
+        "rtp-1",
+        "Add = ip/1/3",
+        "c=IN IP4 127.0.0.2",
+        "dd/ce",
+        "433",
+        "rtp/ps = 0",
+        "Subtract = ip/1/4",
+    ] {
+        assert!(
+            controller.output.contains(part),
+            "no {part:?} in:\n{}\ntheir gateway:\n{}",
+            controller.output,
+            mg.output
+        );
+    }
+    let steps = [
+        "registered",
+        "audit_value root",
+        "audit_capabilities root",
+        "add",
+        "modify",
+        "notified",
+        "audit_value 2",
+        "subtract",
+    ];
+    erlang::assert_steps(&mg, &steps);
+}
+
+#[test]
+fn our_command_line_drives_their_gateway_with_long_tokens() {
+    our_command_line_drives_their_gateway(Encoder::Pretty, Carrier::Udp);
+}
+
+#[test]
+fn our_command_line_drives_their_gateway_with_long_tokens_over_tcp() {
+    our_command_line_drives_their_gateway(Encoder::Pretty, Carrier::Tcp);
+}
+
+#[test]
+fn our_command_line_drives_their_gateway_with_short_tokens() {
+    our_command_line_drives_their_gateway(Encoder::Compact, Carrier::Udp);
+}
+
+#[test]
+fn our_command_line_drives_their_gateway_with_short_tokens_over_tcp() {
+    our_command_line_drives_their_gateway(Encoder::Compact, Carrier::Tcp);
+}
+
+#[test]
+fn our_command_line_drives_their_gateway_in_binary() {
+    our_command_line_drives_their_gateway(Encoder::Ber, Carrier::Udp);
+}
+
+#[test]
+fn our_command_line_drives_their_gateway_in_binary_over_tcp() {
+    our_command_line_drives_their_gateway(Encoder::Ber, Carrier::Tcp);
+}
+
+#[test]
+fn their_refusal_fails_our_command_and_is_shown() {
+    for (encoder, carrier) in [
+        (Encoder::Pretty, Carrier::Udp),
+        (Encoder::Compact, Carrier::Tcp),
+        (Encoder::Ber, Carrier::Udp),
+    ] {
+        let transaction = "Context = 77 { Subtract = * }";
+        let (controller, mg) = our_command_line(&[transaction], encoder, carrier);
+        assert!(!controller.status.success());
+        assert!(
+            controller.output.contains("Error = 411"),
+            "{}",
+            controller.output
+        );
+        erlang::assert_steps(&mg, &["registered", "subtract"]);
+    }
 }
 
 /// Their gateway carries a call of ours, with RTP through it.
@@ -150,6 +199,16 @@ fn their_gateway_carries_our_calls(encoder: Encoder, carrier: Carrier) {
 #[test]
 fn their_gateway_carries_our_calls_in_long_tokens() {
     their_gateway_carries_our_calls(Encoder::Pretty, Carrier::Udp);
+}
+
+#[test]
+fn their_gateway_carries_our_calls_in_long_tokens_over_tcp() {
+    their_gateway_carries_our_calls(Encoder::Pretty, Carrier::Tcp);
+}
+
+#[test]
+fn their_gateway_carries_our_calls_in_short_tokens() {
+    their_gateway_carries_our_calls(Encoder::Compact, Carrier::Udp);
 }
 
 #[test]
