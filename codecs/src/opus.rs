@@ -1,0 +1,51 @@
+//! Opus (RFC 6716) in RTP (RFC 7587).
+
+use crate::FormatError;
+use crate::fmtp::Parameters;
+
+/// What a receiver of Opus has said that it wants (RFC 7587 6.1), and the rate of our samples.
+///
+/// The bit stream is the same for all of them: a decoder takes any payload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OpusFormat {
+    /// Rate of the samples of encoder and decoder, in hertz: 8 000, 16 000, 24 000 or 48 000. Reading
+    /// a description sets it to the lowest that `maxplaybackrate` can hear; a caller whose mixer is
+    /// slower may lower it.
+    pub sample_rate: u32,
+    /// `maxaveragebitrate`, in bit/s.
+    pub bit_rate_max: Option<u32>,
+    /// `cbr`: constant bit rate is wanted.
+    pub constant_bit_rate: bool,
+    /// `useinbandfec`: copies of earlier frames help.
+    pub in_band_fec: bool,
+    /// `usedtx`: the peer would like nothing to be sent in silence.
+    pub dtx: bool,
+}
+
+impl Default for OpusFormat {
+    fn default() -> Self {
+        Self {
+            sample_rate: 48_000,
+            bit_rate_max: None,
+            constant_bit_rate: false,
+            in_band_fec: false,
+            dtx: false,
+        }
+    }
+}
+
+impl OpusFormat {
+    pub(crate) fn parse(fmtp: Option<&str>) -> Result<Self, FormatError> {
+        let parameters = Parameters::new(fmtp);
+        let heard = parameters.number("maxplaybackrate", 8_000..=48_000)?;
+        let rates = [8_000, 16_000, 24_000];
+        let enough = |rate: &u32| heard.is_some_and(|heard| heard <= *rate);
+        Ok(Self {
+            sample_rate: rates.into_iter().find(enough).unwrap_or(48_000),
+            bit_rate_max: parameters.number("maxaveragebitrate", 6_000..=510_000)?,
+            constant_bit_rate: parameters.flag("cbr")?,
+            in_band_fec: parameters.flag("useinbandfec")?,
+            dtx: parameters.flag("usedtx")?,
+        })
+    }
+}
