@@ -71,14 +71,14 @@ impl Codec {
         } else if is("PCMA") {
             with(8_000, 1, Self::Pcma)
         } else if is("L16") {
+            if !Self::SAMPLE_RATES.contains(&clock_rate) {
+                return Err(FormatError::ClockRate);
+            }
             let codec = Self::L16 {
                 sample_rate: clock_rate,
                 channels,
             };
-            let known = Self::SAMPLE_RATES
-                .into_iter()
-                .find(|&rate| rate == clock_rate);
-            with(known.unwrap_or(0), l16::CHANNELS_MAX, codec)
+            with(clock_rate, l16::CHANNELS_MAX, codec)
         } else if is("G722") {
             with(8_000, 1, Self::G722)
         } else if is("AMR") {
