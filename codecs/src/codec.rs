@@ -145,7 +145,8 @@ impl Codec {
         }
     }
 
-    /// The shortest that it codes, in samples: 1 of G.711, 2 of G.722, 20 ms of AMR, 2.5 ms of Opus.
+    /// The shortest that it codes, in samples: 1 of G.711, 2 of G.722, 20 ms of AMR, 2.5 ms of
+    /// Opus.
     pub fn frame_samples(&self) -> usize {
         match self {
             Self::Pcmu | Self::Pcma | Self::L16 { .. } => 1,

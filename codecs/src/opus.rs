@@ -8,9 +8,9 @@ use crate::fmtp::Parameters;
 /// The bit stream is the same for all of them: a decoder takes any payload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OpusFormat {
-    /// Rate of the samples of encoder and decoder, in hertz: 8 000, 16 000, 24 000 or 48 000. Reading
-    /// a description sets it to the lowest that `maxplaybackrate` can hear; a caller whose mixer is
-    /// slower may lower it.
+    /// Rate of the samples of encoder and decoder, in hertz: 8 000, 16 000, 24 000 or 48 000.
+    /// Reading a description sets it to the lowest that `maxplaybackrate` can hear; a caller whose
+    /// mixer is slower may lower it.
     pub sample_rate: u32,
     /// `maxaveragebitrate`, in bit/s.
     pub bit_rate_max: Option<u32>,
