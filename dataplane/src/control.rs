@@ -5,10 +5,10 @@ use crate::path::{Compiled, Target};
 use crate::worker::Shared;
 use crate::{
     DetectedTone, DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch,
-    LocalAddresses, Path, Reception, Refusal, Remote, WorkerStats,
+    LocalAddresses, Mail, Path, Reception, Refusal, Remote, WorkerStats,
 };
 use base::Instant;
-use rtrb::{Consumer, Producer};
+use rtrb::{Consumer, Producer, PushError};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +31,8 @@ pub struct Control {
     flows: Box<[Record]>,
     rest: Duration,
     events: VecDeque<Event>,
+    /// What came from media functions, with the worker's number.
+    mail: VecDeque<(u16, Mail)>,
     /// Flows whose path has to be published again, since a remote address changed or an egress
     /// closed.
     outdated: VecDeque<FlowId>,
@@ -143,6 +145,8 @@ pub(crate) enum Command {
         /// The endpoint stays for the next use.
         keep: bool,
     },
+    /// For the media function of one worker.
+    Mail(Mail),
 }
 
 /// From a worker to the mg thread. Values that hold memory or descriptors come back here to be
@@ -170,6 +174,7 @@ pub(crate) enum Report {
         since: Instant,
     },
     Returned(Arc<Compiled>),
+    Mail(Mail),
     Closed {
         flow: FlowId,
         generation: u32,
@@ -237,6 +242,7 @@ impl Control {
             flows,
             rest,
             events: VecDeque::new(),
+            mail: VecDeque::new(),
             outdated: VecDeque::new(),
             wakes_deferred: false,
             wakes_due: false,
@@ -329,9 +335,16 @@ impl Control {
     /// Sets the path of an open flow, in place of the one before.
     ///
     /// # Errors
-    /// `NotOpen` for the flow or the local side of an egress, `FamilyMismatch`, `Busy`.
+    /// `NotOpen` for the flow or the local side of an egress, `FamilyMismatch`, `Busy`; `Misuse` for
+    /// a worker that there is not.
     pub fn set_path(&mut self, flow: FlowId, path: Path) -> Result<(), Error> {
         self.open_record(flow)?;
+        if path
+            .worker()
+            .is_some_and(|worker| usize::from(worker) >= self.workers.len())
+        {
+            return Err(Error::Misuse);
+        }
         for egress in path.egresses().iter().chain(path.rtcp_egresses()) {
             self.open_record(egress.local())?;
             let local = self.shared.addresses.local(egress.local());
@@ -355,6 +368,10 @@ impl Control {
             }
         }
         let keeps_marks = path.keeps_marks();
+        if let Some(worker) = path.worker() {
+            let generation = self.flows[flow.index()].generation;
+            self.shared.claims.assign(flow, generation, worker);
+        }
         let record = &mut self.flows[flow.index()];
         let before = record.path.replace(path);
         let kept_marks = before.as_ref().is_some_and(Path::keeps_marks);
@@ -373,6 +390,39 @@ impl Control {
         self.publish_path(flow);
         self.follow_up();
         Ok(())
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Passes something to the media function of one worker ([`crate::Function::handle_mail`]), in
+    /// order with all other commands.
+    ///
+    /// # Errors
+    /// The thing itself when the worker is behind with its commands, or is none.
+    pub fn send(&mut self, worker: u16, mail: Mail) -> Result<(), Mail> {
+        let index = usize::from(worker);
+        let Some(handle) = self.workers.get_mut(index) else {
+            return Err(mail);
+        };
+        match handle.commands.push(Command::Mail(mail)) {
+            Ok(()) => handle.sent += 1,
+            Err(PushError::Full(Command::Mail(mail))) => return Err(mail),
+            Err(PushError::Full(_)) => return Ok(()),
+        }
+        match self.wakes_deferred {
+            true => self.wakes_due = true,
+            false => self.shared.sleepers[index].wake(),
+        }
+        Ok(())
+    }
+
+    /// What media functions passed, each with its worker, as far as [`Control::poll_event`] has
+    /// come across it.
+    pub fn poll_mail(&mut self) -> Option<(u16, Mail)> {
+        self.mail.pop_front()
     }
 
     /// Closes a flow. Paths that lead out by its port lead there no more. [`Event::Closed`] tells
@@ -482,14 +532,14 @@ impl Control {
         self.shared.reported.clear();
         for worker in 0..self.workers.len() {
             while let Ok(report) = self.workers[worker].reports.pop() {
-                self.handle_report(now, report);
+                self.handle_report(now, worker as u16, report);
             }
         }
         self.publish_outdated();
         self.events.pop_front()
     }
 
-    fn handle_report(&mut self, now: Instant, report: Report) {
+    fn handle_report(&mut self, now: Instant, worker: u16, report: Report) {
         match report {
             Report::FirstPacket {
                 flow,
@@ -532,6 +582,7 @@ impl Control {
                 }
             }
             Report::Returned(path) => drop(path),
+            Report::Mail(mail) => self.mail.push_back((worker, mail)),
             Report::Closed {
                 flow,
                 generation,
@@ -671,7 +722,7 @@ impl Control {
                 sleeper.wake();
             }
         }
-        self.wakes_due = self.wakes_deferred;
+        self.wakes_due |= self.wakes_deferred;
     }
 }
 

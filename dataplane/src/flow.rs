@@ -50,6 +50,12 @@ impl Claims {
         self.words[flow.index()].store(word(generation, CLOSED), Ordering::Release);
     }
 
+    /// Gives the flow to `worker`, whosever it was. Only the mg thread, before it tells the workers.
+    pub(crate) fn assign(&self, flow: FlowId, generation: u32, worker: u16) {
+        let owner = FIRST_WORKER + u32::from(worker);
+        self.words[flow.index()].store(word(generation, owner), Ordering::Release);
+    }
+
     /// Claims the flow for `worker`, unless somebody has it already. Never [`Owner::Unclaimed`].
     pub(crate) fn claim(&self, flow: FlowId, generation: u32, worker: u16) -> Owner {
         let unclaimed = word(generation, UNCLAIMED);

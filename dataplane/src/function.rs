@@ -7,7 +7,7 @@ use crate::latch::Admission;
 use crate::policer::ip_octets;
 use crate::protection::Kind;
 use crate::worker::Shared;
-use crate::{Datagram, DetectedTone, DropReason, FlowId, Ingress, Reception, Tones};
+use crate::{Datagram, DetectedTone, DropReason, FlowId, Ingress, Mail, Outlet, Reception, Tones};
 use base::Instant;
 
 /// A media function on one worker: it judges datagrams, the runtime moves them.
@@ -32,6 +32,25 @@ pub trait Function: Send {
     /// A new use of the flow's port begins: what was kept about the former one no longer holds.
     fn handle_open(&mut self, flow: FlowId) {
         let _ = flow;
+    }
+
+    /// The mg thread passed something ([`crate::Control::send`]). What is returned goes back to be
+    /// dropped there.
+    fn handle_mail(&mut self, now: Instant, mail: Mail) -> Option<Mail> {
+        let _ = now;
+        Some(mail)
+    }
+
+    /// Does the most urgent of what is due: one codec operation, or several that together take no
+    /// longer. Called when what has come is dealt with. False when nothing is due.
+    fn work(&mut self, outlet: &mut Outlet<'_>) -> bool {
+        let _ = outlet;
+        false
+    }
+
+    /// When something is due next; `None` without anything to come.
+    fn next_work(&self) -> Option<Instant> {
+        None
     }
 }
 

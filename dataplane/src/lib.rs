@@ -49,6 +49,11 @@
 //! SRTP is opened when a function asks for it ([`Context::open_rtp`]) and applied to each copy of a
 //! packet by the egress that it leaves by, since every egress has its own keys.
 //!
+//! A function may also send of its own accord, as one that mixes does: what it is to do and with what
+//! it gets from the mg thread as [`Mail`], and it does it bit by bit ([`Function::work`]) when what
+//! has come is dealt with. The flows of such work are one worker's ([`Path::at_worker`]); what others
+//! receive for them they hand over.
+//!
 //! What it deliberately does not do: it knows no RTP beyond that, no codec and no H.248. Those are
 //! the functions' matter.
 
@@ -64,6 +69,7 @@ mod function;
 mod handoff;
 pub mod io;
 mod latch;
+mod outlet;
 mod path;
 mod policer;
 mod protection;
@@ -81,6 +87,7 @@ pub use drop_reason::{DropCounts, DropReason, Refusal};
 pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
 pub use function::{Context, Function, Verdict};
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
+pub use outlet::{Mail, Outlet, Sends};
 pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remote, SourceFilter};
 pub use policer::Policing;
 pub use protection::Srtp;

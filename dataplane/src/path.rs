@@ -18,6 +18,8 @@ pub struct Path {
     pub srtp: Srtp<Receiver>,
     /// Telephone events that are detected or sent.
     pub tones: Tones,
+    /// Whose the flow is; `None`: whoever receives something for it first.
+    worker: Option<u16>,
     media: Egresses,
     rtcp: Egresses,
 }
@@ -235,6 +237,7 @@ impl Path {
             ingress,
             srtp: Srtp::Off,
             tones: Tones::NONE,
+            worker: None,
             media: Egresses::EMPTY,
             rtcp: Egresses::EMPTY,
         }
@@ -245,6 +248,19 @@ impl Path {
         let mut path = Self::new(Ingress::default());
         path.media.push(Egress::new(local, Remote::Fixed(remote)));
         path
+    }
+
+    /// The same of a flow that is to be this worker's, whosever it was.
+    pub fn at_worker(self, worker: u16) -> Self {
+        Self {
+            worker: Some(worker),
+            ..self
+        }
+    }
+
+    /// The worker whose the flow is to be.
+    pub fn worker(&self) -> Option<u16> {
+        self.worker
     }
 
     /// Adds a way out; false when there are [`EGRESSES_MAX`].
@@ -332,6 +348,8 @@ pub(crate) struct Compiled {
     /// How what comes is protected.
     pub(crate) srtp: Srtp<Receiver>,
     pub(crate) tones: Tones,
+    /// [`Path::worker`].
+    pub(crate) worker: Option<u16>,
     /// How the routes protect, in their order.
     senders: [Srtp<Sender>; 2 * EGRESSES_MAX],
 }
@@ -392,6 +410,7 @@ impl Compiled {
             routes: [unused; 2 * EGRESSES_MAX],
             srtp: path.srtp.clone(),
             tones: path.tones,
+            worker: path.worker,
             senders: [const { Srtp::Off }; 2 * EGRESSES_MAX],
         };
         let egresses = path.egresses().iter().chain(path.rtcp_egresses());

@@ -10,10 +10,10 @@ use crate::protection::Kind;
 use crate::timer::{TICK, TimerWheel};
 use crate::{
     BURST_MAX, Burst, Clock, Context, Datagram, DropCounts, DropReason, EGRESSES_MAX, FlowId,
-    Frame, Function, Idle, LocalAddresses, PacketIo, Srtp, Verdict,
+    Frame, Function, Idle, LocalAddresses, Mail, Outlet, PacketIo, Srtp, Verdict,
 };
 use base::Instant;
-use rtrb::{Consumer, Producer};
+use rtrb::{Consumer, Producer, PushError};
 use srtp::Sender;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -105,6 +105,18 @@ impl Reports {
         pushed
     }
 
+    /// Passes something to the mg thread, and back when the ring is full.
+    fn post(&mut self, mail: Mail) -> Result<(), Mail> {
+        match self.ring.push(Report::Mail(mail)) {
+            Ok(()) => {
+                self.pushed = true;
+                Ok(())
+            }
+            Err(PushError::Full(Report::Mail(mail))) => Err(mail),
+            Err(PushError::Full(_)) => Ok(()),
+        }
+    }
+
     /// Gives a path back to be dropped, for which the mg thread need not be woken.
     fn give_back(&mut self, path: Arc<Compiled>) {
         // Room was made sure of before the command was taken.
@@ -146,7 +158,8 @@ pub(crate) struct Peers {
     pub(crate) from: Vec<Option<Consumer<Parcel>>>,
 }
 
-struct Core {
+/// A worker without its back-end and its function.
+pub(crate) struct Core {
     index: u16,
     shared: Arc<Shared>,
     commands: Consumer<Command>,
@@ -226,7 +239,8 @@ impl Worker {
         let received = self.receive_bursts(now);
         let delivered = self.deliver_local(now);
         let expired = self.core.handle_timers(now);
-        let done = commands + parcels + received + delivered + expired;
+        let worked = self.work(now);
+        let done = commands + parcels + received + delivered + expired + usize::from(worked);
         if !self.core.out.spare.is_empty() {
             self.io.free(&mut self.core.out.spare);
         }
@@ -241,7 +255,10 @@ impl Worker {
         asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.core.rings_are_empty() && !shared.stopping.load(Ordering::Relaxed) {
-            self.io.wait(self.core.wheel.idle_for(clock.now()));
+            let now = clock.now();
+            let work = self.function.next_work().map(|at| at.since(now));
+            let idle = self.core.wheel.idle_for(now);
+            self.io.wait(idle.into_iter().chain(work).min());
         }
         asleep.store(false, Ordering::Relaxed);
     }
@@ -279,6 +296,13 @@ impl Worker {
                 } => {
                     let endpoint = self.io.close(flow, keep);
                     self.core.close(flow, generation, endpoint);
+                }
+                Command::Mail(mail) => {
+                    if let Some(mail) = self.function.handle_mail(now, mail) {
+                        // Room was made sure of before the command was taken.
+                        let posted = self.core.post(mail).is_ok();
+                        debug_assert!(posted, "there is room for one report");
+                    }
                 }
             }
         }
@@ -335,14 +359,26 @@ impl Worker {
         delivered
     }
 
+    /// Has the function do what is due.
+    fn work(&mut self, now: Instant) -> bool {
+        let mut outlet = Outlet {
+            now,
+            core: &mut self.core,
+            io: &mut *self.io,
+        };
+        let worked = self.function.work(&mut outlet);
+        if worked && self.core.outgoing() > 0 {
+            self.core.transmit(&mut *self.io);
+        }
+        worked
+    }
+
     /// Brings each datagram of the burst where it belongs, and leaves the burst empty.
     fn handle_burst(&mut self, now: Instant) {
         if self.burst.is_empty() {
             return;
         }
-        if self.core.out.spare.len() >= SPARE_MAX / 2 {
-            self.io.free(&mut self.core.out.spare);
-        }
+        self.core.free_spare(&mut *self.io);
         self.core.prefetch(&self.burst);
         self.function.prefetch(&self.burst);
         self.core.keep_own(&mut self.burst);
@@ -378,14 +414,26 @@ impl Core {
             return;
         }
         let inactivity = path.ingress.inactivity;
+        let worker = path.worker;
         let before = entry.set_path(path);
         let inactivity_before = before.as_ref().and_then(|path| path.ingress.inactivity);
         if let Some(before) = before {
             self.reports.give_back(before);
         }
-        if inactivity != inactivity_before {
+        let entry = &mut self.flows[flow.index()];
+        let is_new = inactivity != inactivity_before;
+        if is_new {
             entry.watched_from = now;
             entry.silence = None;
+        }
+        let owner = entry.owner;
+        if let Some(worker) = worker {
+            entry.owner = match worker == self.index {
+                true => Owner::Mine,
+                false => Owner::Other(worker),
+            };
+        }
+        if is_new || entry.owner != owner {
             self.watch(flow);
         }
     }
@@ -569,7 +617,12 @@ impl Core {
     }
 
     /// Does what the function said.
-    fn execute(&mut self, mut datagram: Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
+    pub(crate) fn execute(
+        &mut self,
+        mut datagram: Datagram,
+        verdict: Verdict,
+        io: &mut dyn PacketIo,
+    ) {
         let entry = &self.flows[datagram.flow.index()];
         if let (Verdict::Forward, Some(route)) = (verdict, &entry.only) {
             datagram.hops = datagram.hops.saturating_add(1);
@@ -601,7 +654,52 @@ impl Core {
         self.out.send(&self.shared, last, datagram, kind);
     }
 
-    fn transmit(&mut self, io: &mut dyn PacketIo) {
+    /// The address that a flow sends from, if it is open and has a path.
+    pub(crate) fn sends_from(&self, flow: FlowId) -> Option<SocketAddr> {
+        let entry = self.flows.get(flow.index())?;
+        entry.path.as_ref()?;
+        self.shared.addresses.local(flow)
+    }
+
+    /// The number of the present use of a flow.
+    pub(crate) fn generation(&self, flow: FlowId) -> Option<u32> {
+        let entry = self.flows.get(flow.index())?;
+        entry.open.then_some(entry.generation)
+    }
+
+    /// A frame to send something in.
+    pub(crate) fn take_frame(&mut self, io: &mut dyn PacketIo) -> Option<Frame> {
+        self.out.take_frame(io)
+    }
+
+    /// Gives frames that nobody uses back to the back-end, when there are many.
+    pub(crate) fn free_spare(&mut self, io: &mut dyn PacketIo) {
+        if self.out.spare.len() >= SPARE_MAX / 2 {
+            io.free(&mut self.out.spare);
+        }
+    }
+
+    /// A frame was not used.
+    pub(crate) fn give_back(&mut self, frame: Frame) {
+        self.out.spare.push(frame);
+    }
+
+    /// Datagrams that wait for [`Core::transmit`].
+    pub(crate) fn outgoing(&self) -> usize {
+        self.out.outgoing.len()
+    }
+
+    /// Tells the mg thread; false when there is no room.
+    pub(crate) fn report(&mut self, report: Report) -> bool {
+        self.reports.push(report)
+    }
+
+    /// Passes something to the mg thread, and back when there is no room.
+    pub(crate) fn post(&mut self, mail: Mail) -> Result<(), Mail> {
+        self.reports.post(mail)
+    }
+
+    pub(crate) fn transmit(&mut self, io: &mut dyn PacketIo) {
         let forwarded = self.out.outgoing.len() as u64;
         self.shared.workers[usize::from(self.index)]
             .forwarded
