@@ -48,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "memory",
         ],
     ),
+    ("media", &["base", "rtp", "codecs"]),
     ("mg", &["base", "h248", "sdp"]),
     (
         "trgw",
