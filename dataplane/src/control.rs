@@ -1,7 +1,7 @@
 //! The mg thread's hold on the workers.
 
 use crate::counters::WorkerCounters;
-use crate::path::{Compiled, Target};
+use crate::path::{Compiled, EGRESSES_MAX, Target};
 use crate::worker::Shared;
 use crate::{
     DetectedTone, DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch,
@@ -9,6 +9,7 @@ use crate::{
 };
 use base::Instant;
 use rtrb::{Consumer, Producer, PushError};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -206,7 +207,7 @@ struct Record {
     path: Option<Path>,
     latched: Option<SocketAddr>,
     /// Flows with a path that leads out by this one's port.
-    feeders: Vec<FlowId>,
+    feeders: SmallVec<[FlowId; 2]>,
     /// It is among [`Control::outdated`].
     outdated: bool,
 }
@@ -231,7 +232,7 @@ impl Control {
             },
             path: None,
             latched: None,
-            feeders: Vec::new(),
+            feeders: SmallVec::new(),
             outdated: false,
         };
         let flows = (0..shared.addresses.flows()).map(record).collect();
@@ -626,15 +627,17 @@ impl Control {
 
     /// Takes the flow off the feeders of those its path leads out by.
     fn unlink(&mut self, flow: FlowId) {
-        let Some(path) = self.flows[flow.index()].path.take() else {
+        let Some(path) = &self.flows[flow.index()].path else {
             return;
         };
-        for egress in path.egresses().iter().chain(path.rtcp_egresses()) {
-            self.flows[egress.local().index()]
+        let mut locals: SmallVec<[FlowId; 2 * EGRESSES_MAX]> = SmallVec::new();
+        let egresses = path.egresses().iter().chain(path.rtcp_egresses());
+        locals.extend(egresses.map(Egress::local));
+        for local in locals {
+            self.flows[local.index()]
                 .feeders
                 .retain(|feeder| *feeder != flow);
         }
-        self.flows[flow.index()].path = Some(path);
     }
 
     fn latch_request(&self, flow: FlowId) -> Option<u32> {

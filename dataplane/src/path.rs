@@ -1,6 +1,7 @@
 //! What the mg thread compiled for a flow.
 
 use crate::{DropReason, FlowId, Policing, Srtp, Tones};
+use smallvec::SmallVec;
 use srtp::{Receiver, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -238,8 +239,8 @@ impl Path {
             srtp: Srtp::Off,
             tones: Tones::NONE,
             worker: None,
-            media: Egresses::EMPTY,
-            rtcp: Egresses::EMPTY,
+            media: Egresses::default(),
+            rtcp: Egresses::default(),
         }
     }
 
@@ -293,46 +294,23 @@ impl Path {
     }
 }
 
-/// A fixed array, so that a path is one piece of memory.
-#[derive(Clone, Debug)]
-struct Egresses {
-    count: u8,
-    room: [Egress; EGRESSES_MAX],
-}
+/// The ways out of a path: nearly always one, which is kept in place.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Egresses(SmallVec<[Egress; 1]>);
 
 impl Egresses {
-    const UNUSED: Egress = Egress {
-        local: FlowId(u32::MAX),
-        remote: Remote::Latched,
-        marking: Marking::Dscp(0),
-        srtp: Srtp::Off,
-    };
-    const EMPTY: Egresses = Egresses {
-        count: 0,
-        room: [const { Self::UNUSED }; EGRESSES_MAX],
-    };
-
     fn push(&mut self, egress: Egress) -> bool {
-        let Some(place) = self.room.get_mut(usize::from(self.count)) else {
-            return false;
-        };
-        *place = egress;
-        self.count += 1;
-        true
+        let has_room = self.0.len() < EGRESSES_MAX;
+        if has_room {
+            self.0.push(egress);
+        }
+        has_room
     }
 
     fn as_slice(&self) -> &[Egress] {
-        &self.room[..usize::from(self.count)]
+        &self.0
     }
 }
-
-impl PartialEq for Egresses {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl Eq for Egresses {}
 
 /// A path with every remote side resolved, as the runtime publishes it. What most packets need of
 /// it each worker copies to the entry of the flow.
@@ -404,8 +382,8 @@ impl Compiled {
         };
         let mut compiled = Self {
             ingress: path.ingress,
-            media: path.media.count,
-            rtcp: path.rtcp.count,
+            media: path.egresses().len() as u8,
+            rtcp: path.rtcp_egresses().len() as u8,
             is_protected: path.srtp != Srtp::Off,
             routes: [unused; 2 * EGRESSES_MAX],
             srtp: path.srtp.clone(),
