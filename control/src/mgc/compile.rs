@@ -364,11 +364,15 @@ fn remote_text(side: Side, stream: &StreamPlan, remote: Endpoint) -> OctetString
 
 fn line(side: Side, stream: &StreamPlan, port: Wild<u16>) -> MediaLine {
     MediaLine {
-        kind: stream.kind.clone(),
+        kind: (&*stream.kind).into(),
         port,
         port_count: 1,
-        protocol: stream.protocol_at(side),
-        formats: stream.formats.clone(),
+        protocol: stream.protocol_at(side).into(),
+        formats: stream
+            .formats
+            .iter()
+            .map(|format| (&**format).into())
+            .collect(),
     }
 }
 

@@ -353,8 +353,13 @@ fn parse(text: &OctetString) -> Result<Description> {
     Description::parse(text.as_bytes()).map_err(|fault| about(ErrorCode::INVALID_SDP, fault))
 }
 
+/// Octets of a description, as a rule.
+const DESCRIPTION_USUAL: usize = 256;
+
 fn octets(description: &Description) -> OctetString {
-    OctetString::new(description.to_string().into_bytes())
+    let mut text = Vec::with_capacity(DESCRIPTION_USUAL);
+    description.write_to(&mut text);
+    OctetString::new(text)
 }
 
 impl Near {
@@ -591,16 +596,15 @@ fn keep_one_codec(group: &mut Group) -> bool {
     let formats = &media.head.formats;
     let first = formats.iter().position(|format| !is_auxiliary(format));
     let is_kept = |index: usize| Some(index) == first || is_auxiliary(&formats[index]);
-    let of = |list: Vec<usize>| -> Vec<Box<str>> {
-        list.into_iter()
-            .map(|index| formats[index].clone())
-            .collect()
+    let of = |kept: bool| {
+        let chosen = (0..formats.len()).filter(move |&index| is_kept(index) == kept);
+        chosen.map(|index| formats[index].clone())
     };
-    let (kept, dropped): (Vec<_>, Vec<_>) = (0..formats.len()).partition(|&index| is_kept(index));
+    let dropped: Vec<_> = of(false).collect();
     if dropped.is_empty() {
         return false;
     }
-    let (kept, dropped) = (of(kept), of(dropped));
+    let kept = of(true).collect();
     media.head.formats = kept;
     media.lines.remove_attributes(|attribute| {
         let about_format = matches!(attribute.name(), "rtpmap" | "fmtp" | "rtcp-fb");
@@ -609,7 +613,7 @@ fn keep_one_codec(group: &mut Group) -> bool {
             .split_ascii_whitespace()
             .next()
             .unwrap_or("");
-        about_format && dropped.iter().any(|dropped| &**dropped == format)
+        about_format && dropped.iter().any(|dropped| dropped == format)
     });
     true
 }

@@ -1,14 +1,16 @@
 //! Addresses: `o=`, `c=` and the address part of `a=rtcp`.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use smol_str::SmolStr;
+
 use crate::error::Fault;
+use crate::write::{Sink, Written, display};
 
 /// An address as written: an IP address, a domain name, or the wildcards `$` and `*` of H.248.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    text: Box<str>,
+    text: SmolStr,
     ip: Option<IpAddr>,
 }
 
@@ -73,15 +75,19 @@ impl Host {
 impl From<IpAddr> for Host {
     fn from(ip: IpAddr) -> Self {
         Self {
-            text: ip.to_string().into(),
+            text: {
+                let mut text = String::with_capacity(IPV4_LEN_MAX);
+                text.ip(ip);
+                text.into()
+            },
             ip: Some(ip),
         }
     }
 }
 
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+impl Written for Host {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(&self.text);
     }
 }
 
@@ -111,22 +117,22 @@ impl AddressType {
     }
 }
 
-impl fmt::Display for NetworkType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Written for NetworkType {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(match self {
             Self::Internet => "IN",
             Self::Other(text) => text,
-        })
+        });
     }
 }
 
-impl fmt::Display for AddressType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Written for AddressType {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(match self {
             Self::Ip4 => "IP4",
             Self::Ip6 => "IP6",
             Self::Other(text) => text,
-        })
+        });
     }
 }
 
@@ -190,15 +196,14 @@ impl From<IpAddr> for Connection {
     }
 }
 
-impl fmt::Display for Connection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            network,
-            address_type,
-            host,
-            multicast,
-        } = self;
-        write!(f, "{network} {address_type} {host}{multicast}")
+impl Written for Connection {
+    fn write(&self, out: &mut impl Sink) {
+        self.network.write(out);
+        out.text(" ");
+        self.address_type.write(out);
+        out.text(" ");
+        self.host.write(out);
+        out.text(&self.multicast);
     }
 }
 
@@ -260,22 +265,26 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            username,
-            session_id,
-            version,
-            network,
-            address_type,
-            host,
-        } = self;
-        write!(
-            f,
-            "{username} {session_id} {version} {network} {address_type} {host}"
-        )
+impl Written for Origin {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(&self.username);
+        for number in [self.session_id, self.version] {
+            out.text(" ");
+            out.number(number);
+        }
+        out.text(" ");
+        self.network.write(out);
+        out.text(" ");
+        self.address_type.write(out);
+        out.text(" ");
+        self.host.write(out);
     }
 }
+
+display!(Host, NetworkType, AddressType, Connection, Origin);
+
+/// Longest text of an IPv4 address.
+const IPV4_LEN_MAX: usize = 15;
 
 /// A number of digits only: `str::parse` alone would take a sign.
 pub(crate) fn digits<N: std::str::FromStr>(text: &str) -> Option<N> {

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
 use crate::address::{Connection, digits};
 use crate::error::Fault;
+use crate::write::{Sink, Written, display};
 
 /// An attribute: `name` or `name:value`, RFC 8866 5.13.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attribute {
-    text: Box<str>,
+    text: SmolStr,
     name_len: u32,
 }
 
@@ -51,11 +54,13 @@ impl Attribute {
     }
 }
 
-impl fmt::Display for Attribute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+impl Written for Attribute {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(&self.text);
     }
 }
+
+display!(Attribute);
 
 impl fmt::Debug for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,7 @@ use crate::error::{Error, Fault};
 use crate::line::{Line, Lines, Raw, split};
 use crate::media::Port;
 use crate::session::MEDIA_MAX;
+use crate::write::{Sink, Written, display};
 
 /// Most alternatives taken of one descriptor.
 pub const GROUPS_MAX: usize = 32;
@@ -78,6 +79,14 @@ impl Port for Wild<u16> {
             "$" => Some(Self::Choose),
             "*" => Some(Self::All),
             _ => digits(text).map(Self::Value),
+        }
+    }
+
+    fn number(&self) -> Result<u16, &'static str> {
+        match self {
+            Self::Choose => Err("$"),
+            Self::All => Err("*"),
+            Self::Value(port) => Ok(*port),
         }
     }
 }
@@ -140,6 +149,11 @@ impl Description {
     /// underspecified and must be answered with what was chosen.
     pub fn is_underspecified(&self) -> bool {
         self.groups.len() > 1 || self.groups.iter().any(Group::is_underspecified)
+    }
+
+    /// Appends the content of the descriptor.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        self.write(out);
     }
 
     /// The first alternative.
@@ -243,19 +257,25 @@ impl Connection {
     }
 }
 
-impl fmt::Display for Description {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.groups.iter().try_for_each(|group| group.fmt(f))
+impl Written for Description {
+    fn write(&self, out: &mut impl Sink) {
+        for group in &self.groups {
+            group.write(out);
+        }
     }
 }
 
-impl fmt::Display for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("v=0\r\n")?;
-        self.lines.write(f)?;
-        self.media.iter().try_for_each(|media| media.write(f))
+impl Written for Group {
+    fn write(&self, out: &mut impl Sink) {
+        out.text("v=0\r\n");
+        self.lines.write(out);
+        for media in &self.media {
+            media.write(out);
+        }
     }
 }
+
+display!(Description, Group);
 
 fn limit(line: u32, what: &'static str, max: usize) -> Error {
     Error::Limit { line, what, max }
@@ -295,7 +315,7 @@ mod tests {
             port: Wild::Choose,
             port_count: 1,
             protocol: "udp".into(),
-            formats: vec!["-".into()],
+            formats: ["-".into()].into(),
         };
         let mut group = Group::new(None, true, head);
         assert_eq!(group.to_string(), "v=0\r\nc=IN IP6 $\r\nm=- $ udp -\r\n");

@@ -19,6 +19,7 @@ mod media;
 mod offer_answer;
 mod session;
 mod verbatim;
+mod write;
 
 pub use address::{AddressType, Connection, Host, NetworkType, Origin};
 pub use attribute::{Attribute, Direction, Rtcp, RtpMap};

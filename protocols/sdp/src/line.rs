@@ -1,20 +1,25 @@
 //! The lines of one section: of the session, or of one media description.
 
-use std::fmt;
 use std::net::SocketAddr;
+
+use smallvec::SmallVec;
 
 use crate::address::{Connection, digits};
 use crate::attribute::{Attribute, Direction, Rtcp, RtpMap};
 use crate::crypto::Crypto;
 use crate::error::{Error, Fault};
 use crate::verbatim::Verbatim;
+use crate::write::{Sink, Written, display};
 
 /// Most lines taken of one description.
 pub const LINES_MAX: usize = 2048;
 /// Most security descriptions looked at in one stream: there are fewer suites.
 pub const CRYPTOS_MAX: usize = 16;
-/// Lines that a description usually has at most.
+/// Lines that the description of a gateway's stream has at most, as a rule.
+const LINES_SHORT: usize = 8;
+/// Lines that a longer description usually has at most, and its bytes at least.
 const LINES_USUAL: usize = 32;
+const BYTES_USUAL: usize = 256;
 /// Most bytes taken of one description: what fits in a UDP datagram.
 pub const BYTES_MAX: usize = 65_535;
 
@@ -75,9 +80,11 @@ impl Bandwidth {
     }
 }
 
-impl fmt::Display for Bandwidth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.kind, self.value)
+impl Written for Bandwidth {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(&self.kind);
+        out.text(":");
+        out.number(self.value);
     }
 }
 
@@ -91,9 +98,11 @@ impl Time {
     }
 }
 
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.start, self.stop)
+impl Written for Time {
+    fn write(&self, out: &mut impl Sink) {
+        out.number(self.start);
+        out.text(" ");
+        out.number(self.stop);
     }
 }
 
@@ -132,17 +141,21 @@ impl Line {
     }
 }
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Written for Line {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(self.kind().encode_utf8(&mut [0; 4]));
+        out.text("=");
         match self {
-            Self::Connection(value) => write!(f, "c={value}"),
-            Self::Bandwidth(value) => write!(f, "b={value}"),
-            Self::Time(value) => write!(f, "t={value}"),
-            Self::Attribute(value) => write!(f, "a={value}"),
-            Self::Other { kind, value } => write!(f, "{kind}={value}"),
+            Self::Connection(value) => value.write(out),
+            Self::Bandwidth(value) => value.write(out),
+            Self::Time(value) => value.write(out),
+            Self::Attribute(value) => value.write(out),
+            Self::Other { value, .. } => out.text(value),
         }
     }
 }
+
+display!(Bandwidth, Time, Line);
 
 impl Lines {
     /// All lines in order.
@@ -378,9 +391,14 @@ impl Lines {
     pub fn rtcp_mux(&self) -> bool {
         self.has("rtcp-mux")
     }
+}
 
-    pub(crate) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        self.0.iter().try_for_each(|line| write!(out, "{line}\r\n"))
+impl Written for Lines {
+    fn write(&self, out: &mut impl Sink) {
+        for line in &self.0 {
+            line.write(out);
+            out.text("\r\n");
+        }
     }
 }
 
@@ -396,7 +414,7 @@ pub(crate) struct Raw<'a> {
 }
 
 /// Splits a description into lines; takes CRLF and LF, and blank lines at the end only.
-pub(crate) fn split(text: &[u8]) -> Result<Vec<Raw<'_>>, Error> {
+pub(crate) fn split(text: &[u8]) -> Result<SmallVec<[Raw<'_>; LINES_SHORT]>, Error> {
     if text.len() > BYTES_MAX {
         return Err(Error::Limit {
             line: 1,
@@ -409,7 +427,10 @@ pub(crate) fn split(text: &[u8]) -> Result<Vec<Raw<'_>>, Error> {
         let line = valid.iter().filter(|&&b| b == b'\n').count() as u32 + 1;
         Error::malformed(line, Fault::NotUtf8)
     })?;
-    let mut lines = Vec::with_capacity(LINES_USUAL);
+    let mut lines = SmallVec::with_capacity(match text.len() {
+        BYTES_USUAL.. => LINES_USUAL,
+        _ => LINES_SHORT,
+    });
     let mut number = 0;
     let mut rest = Some(text.trim_end_matches(['\r', '\n']));
     while let Some(line) = rest {

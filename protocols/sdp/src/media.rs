@@ -3,12 +3,16 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
 use crate::address::{Connection, digits};
 use crate::attribute::{Attribute, Rtcp};
 use crate::codec::Codec;
 use crate::error::{Error, Fault};
 use crate::line::{Line, Lines, Raw};
 use crate::verbatim::Verbatim;
+use crate::write::{Sink, Written};
 
 /// Most formats taken of one `m=` line: the payload types there are, and as many again.
 pub const FORMATS_MAX: usize = 256;
@@ -28,15 +32,15 @@ pub struct Media<P = u16> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaLine<P = u16> {
     /// `audio`, `video`, `text`, `application`, `message`, `image`.
-    pub kind: Box<str>,
+    pub kind: SmolStr,
     /// Port of RTP; 0 refuses or ends the stream (RFC 3264 6, 8.2).
     pub port: P,
     /// Number of ports, 1 where nothing is said.
     pub port_count: u16,
     /// `RTP/AVP`, `RTP/SAVP`, `RTP/AVPF`, `udptl`, `TCP/MSRP`…
-    pub protocol: Box<str>,
+    pub protocol: SmolStr,
     /// Payload types of RTP, or what the protocol wants.
-    pub formats: Vec<Box<str>>,
+    pub formats: SmallVec<[SmolStr; 1]>,
 }
 
 /// What may stand in the place of a port.
@@ -46,6 +50,12 @@ pub trait Port: Sized + fmt::Display {
 
     /// Reads the field.
     fn parse(text: &str) -> Option<Self>;
+
+    /// The number.
+    ///
+    /// # Errors
+    /// The wildcard in its place.
+    fn number(&self) -> Result<u16, &'static str>;
 }
 
 impl Port for u16 {
@@ -53,6 +63,10 @@ impl Port for u16 {
 
     fn parse(text: &str) -> Option<Self> {
         digits(text)
+    }
+
+    fn number(&self) -> Result<u16, &'static str> {
+        Ok(*self)
     }
 }
 
@@ -64,7 +78,7 @@ impl<P: Port> MediaLine<P> {
         else {
             return Err(Fault::Media);
         };
-        let formats: Vec<Box<str>> = fields.take(FORMATS_MAX + 1).map(Box::from).collect();
+        let formats: SmallVec<_> = fields.take(FORMATS_MAX + 1).map(SmolStr::from).collect();
         if formats.is_empty() {
             return Err(Fault::Media);
         }
@@ -82,16 +96,30 @@ impl<P: Port> MediaLine<P> {
     }
 }
 
-impl<P: fmt::Display> fmt::Display for MediaLine<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.port)?;
-        if self.port_count != 1 {
-            write!(f, "/{}", self.port_count)?;
+impl<P: Port> Written for MediaLine<P> {
+    fn write(&self, out: &mut impl Sink) {
+        out.text(&self.kind);
+        out.text(" ");
+        match self.port.number() {
+            Ok(port) => out.number(u64::from(port)),
+            Err(wildcard) => out.text(wildcard),
         }
-        write!(f, " {}", self.protocol)?;
-        self.formats
-            .iter()
-            .try_for_each(|format| write!(f, " {format}"))
+        if self.port_count != 1 {
+            out.text("/");
+            out.number(u64::from(self.port_count));
+        }
+        out.text(" ");
+        out.text(&self.protocol);
+        for format in &self.formats {
+            out.text(" ");
+            out.text(format);
+        }
+    }
+}
+
+impl<P: Port> fmt::Display for MediaLine<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.format(f)
     }
 }
 
@@ -126,10 +154,14 @@ impl<P: Port> Media<P> {
         self.lines.push(Line::parse(raw, P::WILDCARDS)?);
         Ok(())
     }
+}
 
-    pub(crate) fn write(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        write!(out, "m={}\r\n", self.head)?;
-        self.lines.write(out)
+impl<P: Port> Written for Media<P> {
+    fn write(&self, out: &mut impl Sink) {
+        out.text("m=");
+        self.head.write(out);
+        out.text("\r\n");
+        self.lines.write(out);
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use smol_str::SmolStr;
+
 use crate::address::Origin;
 use crate::attribute::{Attribute, Direction};
 use crate::codec::Codec;
@@ -14,9 +16,9 @@ use crate::session::Session;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// `audio`, `video`…
-    pub kind: Box<str>,
+    pub kind: SmolStr,
     /// `RTP/AVP`…; an offer with another is refused.
-    pub protocol: Box<str>,
+    pub protocol: SmolStr,
     /// Codecs by preference; those that only accompany others ([`Codec::is_auxiliary`]) last.
     pub codecs: Vec<Codec>,
     /// Where RTP is received.

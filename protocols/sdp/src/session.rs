@@ -1,6 +1,5 @@
 //! The session description.
 
-use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::{Connection, Origin};
@@ -9,6 +8,7 @@ use crate::error::{Error, Fault};
 use crate::line::{Line, Lines, Time, split};
 use crate::media::{Media, is_ice};
 use crate::verbatim::Verbatim;
+use crate::write::{Sink, Written, display};
 
 /// Most media descriptions taken of one session.
 pub const MEDIA_MAX: usize = 64;
@@ -197,21 +197,23 @@ impl Session {
 
     /// Appends the description to a message body.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.to_string().as_bytes());
-    }
-
-    fn write(&self, out: &mut impl Write) -> fmt::Result {
-        write!(out, "v=0\r\no={}\r\n", self.origin)?;
-        self.lines.write(out)?;
-        self.media.iter().try_for_each(|media| media.write(out))
+        self.write(out);
     }
 }
 
-impl fmt::Display for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f)
+impl Written for Session {
+    fn write(&self, out: &mut impl Sink) {
+        out.text("v=0\r\no=");
+        self.origin.write(out);
+        out.text("\r\n");
+        self.lines.write(out);
+        for media in &self.media {
+            media.write(out);
+        }
     }
 }
+
+display!(Session);
 
 #[cfg(test)]
 mod tests {

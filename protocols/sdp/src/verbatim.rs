@@ -1,7 +1,9 @@
 //! Values that remember how they were spelt.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::ops::{Deref, DerefMut};
+
+use crate::write::{Sink, Written};
 
 /// A parsed value together with its original spelling where that is not the one [`fmt::Display`]
 /// gives.
@@ -14,22 +16,22 @@ pub struct Verbatim<T> {
     spelling: Option<Box<str>>,
 }
 
-impl<T: fmt::Display> Verbatim<T> {
-    pub(crate) fn parsed(value: T, text: &str) -> Self {
-        let mut rest = Rest(text);
-        let as_written = write!(rest, "{value}").is_ok() && rest.0.is_empty();
-        let spelling = (!as_written).then(|| text.into());
+impl<T> Verbatim<T> {
+    pub(crate) fn parsed(value: T, text: &str) -> Self
+    where
+        T: Written,
+    {
+        let spelling = (!value.is_written_as(text)).then(|| text.into());
         Self { value, spelling }
     }
 }
 
-/// What is left of a text of which all that was written so far was the beginning.
-struct Rest<'a>(&'a str);
-
-impl fmt::Write for Rest<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0 = self.0.strip_prefix(text).ok_or(fmt::Error)?;
-        Ok(())
+impl<T: Written> Written for Verbatim<T> {
+    fn write(&self, out: &mut impl Sink) {
+        match &self.spelling {
+            Some(text) => out.text(text),
+            None => self.value.write(out),
+        }
     }
 }
 

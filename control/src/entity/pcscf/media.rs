@@ -213,9 +213,14 @@ fn describe(
     let clear = crypto::unprotected(&media.head.protocol).filter(|_| srtp.is_some());
     StreamPlan {
         used: !media.is_rejected(),
-        kind: media.head.kind.clone(),
-        protocol: clear.map_or_else(|| media.head.protocol.clone(), Box::from),
-        formats: media.head.formats.clone(),
+        kind: media.head.kind.as_str().into(),
+        protocol: clear.unwrap_or(&media.head.protocol).into(),
+        formats: (media
+            .head
+            .formats
+            .iter()
+            .map(|format| format.as_str().into()))
+        .collect(),
         sides,
         srtp,
     }
