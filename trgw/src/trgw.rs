@@ -14,6 +14,8 @@ use mg::{
     MediaEvent, MediaPlane, OpenError, Statistics,
 };
 
+use smallvec::SmallVec;
+
 use crate::keys::Keys;
 use crate::{Leg, LegCounts, LegMedia, LegReport, LegTones, Rtcp, compile};
 
@@ -308,7 +310,7 @@ impl MediaPlane for Trgw {
     }
 
     fn connect(&mut self, legs: &[mg::Leg]) {
-        let legs: Vec<Leg> = legs.iter().filter_map(|leg| self.leg(leg)).collect();
+        let legs: SmallVec<[Leg; 2]> = legs.iter().filter_map(|leg| self.leg(leg)).collect();
         for leg in &legs {
             let rtcp = match leg.rtcp {
                 Rtcp::Port { .. } => None,

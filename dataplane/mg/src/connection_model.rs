@@ -8,6 +8,7 @@ use h248::message::{
     AmmDescriptors, ContextId, MediaDescriptor, ServiceChangeParms, StatisticsDescriptor, StreamId,
     StreamMode, TerminationId,
 };
+use smallvec::SmallVec;
 
 use crate::context::Context;
 use crate::detection::Notice;
@@ -300,13 +301,13 @@ impl ConnectionModel {
         let Some(context) = self.contexts.get(&context) else {
             return;
         };
-        let members: Vec<&Termination> = context
+        let members: SmallVec<[&Termination; 4]> = context
             .terminations
             .iter()
             .filter_map(|key| Some(&**self.terminations.get(key)?))
             .collect();
         let streams = members.iter().flat_map(|member| &member.streams);
-        let mut ids: Vec<StreamId> = streams.map(|stream| stream.id).collect();
+        let mut ids: SmallVec<[StreamId; 4]> = streams.map(|stream| stream.id).collect();
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
@@ -393,33 +394,31 @@ fn connect_stream(
     id: StreamId,
 ) {
     let outward = [Direction::Out, Direction::Both];
-    let legs: Vec<(&Termination, Leg)> = members
-        .iter()
-        .filter_map(|member| {
-            let others = members.iter().filter(|other| other.key != member.key);
-            let silence = others.filter_map(|other| other.silence(id, &outward)).min();
-            Some((*member, member.leg(id, silence)?))
-        })
-        .collect();
-    if let [(one, one_leg), (two, two_leg)] = legs.as_slice() {
-        let forth = context.passes(&one.name, &two.name, id);
-        let back = context.passes(&two.name, &one.name, id);
+    let mut names: SmallVec<[&TerminationId; 2]> = SmallVec::new();
+    let mut legs: SmallVec<[Leg; 2]> = SmallVec::new();
+    for member in members {
+        let others = members.iter().filter(|other| other.key != member.key);
+        let silence = others.filter_map(|other| other.silence(id, &outward)).min();
+        if let Some(leg) = member.leg(id, silence) {
+            names.push(&member.name);
+            legs.push(leg);
+        }
+    }
+    if let ([one, two], [one_leg, two_leg]) = (&names[..], &mut legs[..]) {
+        let forth = context.passes(one, two, id);
+        let back = context.passes(two, one, id);
         if !forth && !back {
             plane.connect(std::slice::from_ref(one_leg));
             plane.connect(std::slice::from_ref(two_leg));
             return;
         }
-        let (mut one_leg, mut two_leg) = (one_leg.clone(), two_leg.clone());
         if !back {
             one_leg.mode = without_sending(one_leg.mode);
         }
         if !forth {
             two_leg.mode = without_sending(two_leg.mode);
         }
-        plane.connect(&[one_leg, two_leg]);
-        return;
     }
-    let legs: Vec<Leg> = legs.into_iter().map(|(_, leg)| leg).collect();
     if !legs.is_empty() {
         plane.connect(&legs);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base::Instant;
 use h248::error::ErrorCode;
+use smallvec::SmallVec;
 
 use crate::digit_maps::DigitMaps;
 use crate::error::{Result, error};
@@ -22,7 +23,7 @@ const TAKEN_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     /// Addresses that are open now.
-    pub opened: Vec<SocketAddr>,
+    pub opened: SmallVec<[SocketAddr; 1]>,
     /// What passed at these.
     pub passed: Statistics,
 }
@@ -37,8 +38,8 @@ pub(crate) struct Reserver<'a> {
     pub digit_maps: &'a DigitMaps,
     /// The realm of streams that name none.
     pub realm: Option<RealmIndex>,
-    opened: Vec<SocketAddr>,
-    released: Vec<SocketAddr>,
+    opened: SmallVec<[SocketAddr; 1]>,
+    released: SmallVec<[SocketAddr; 1]>,
 }
 
 impl<'a> Reserver<'a> {
@@ -56,8 +57,8 @@ impl<'a> Reserver<'a> {
             plane,
             digit_maps,
             realm: None,
-            opened: Vec::new(),
-            released: Vec::new(),
+            opened: SmallVec::new(),
+            released: SmallVec::new(),
         }
     }
 

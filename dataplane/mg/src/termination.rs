@@ -10,6 +10,7 @@ use h248::message::{
     AmmDescriptors, EventBufferControl, MediaDescriptor, PkgdName, ServiceState, Signal,
     StreamDescriptor, StreamId, Streams, TerminationId, TerminationState,
 };
+use smallvec::SmallVec;
 
 use crate::digit_maps::DigitMaps;
 use crate::error::{Result, about, error};
@@ -221,8 +222,8 @@ impl Termination {
             self.apply_state(state, reserver.profile)?;
         }
         let mut chosen = Vec::new();
-        let mut seen: Vec<StreamId> = Vec::new();
-        let mut ended: Vec<StreamId> = Vec::new();
+        let mut seen: SmallVec<[StreamId; 4]> = SmallVec::new();
+        let mut ended: SmallVec<[StreamId; 4]> = SmallVec::new();
         for (id, parms) in media.streams() {
             if id.0 == 0 || seen.contains(&id) {
                 return Err(about(
@@ -237,6 +238,7 @@ impl Termination {
                     return Err(error(ErrorCode::INSUFFICIENT_RESOURCES));
                 }
                 None => {
+                    self.streams.reserve_exact(1);
                     self.streams.push(Stream::new(id));
                     self.streams.len() - 1
                 }

@@ -26,8 +26,8 @@ use crate::message::{
 };
 use item::{
     add_property, block, equal_number, is_at_relation, is_extension, is_path_name, items,
-    name_from, number, on_off, once, parm_value, pkgd_name, pkgd_name_from, property, request_id,
-    stream_id, termination_from, termination_id, termination_list,
+    name_from, number, on_off, once, parm_value, pkgd_name, pkgd_name_from, property, push,
+    request_id, stream_id, termination_from, termination_id, termination_list,
 };
 
 /// Reads a message (megacoMessage).
@@ -245,7 +245,7 @@ fn transactions(s: &mut Scanner<'_>) -> Parse<Vec<Result<Transaction, BadTransac
         };
         s.depth = 0;
         match transaction(s, &mut head) {
-            Ok(transaction) => transactions.push(Ok(transaction)),
+            Ok(transaction) => push(&mut transactions, Ok(transaction)),
             Err(error) => {
                 if head.kind == TransactionKind::Unknown && transactions.is_empty() {
                     return Err(SyntaxError {
@@ -255,11 +255,8 @@ fn transactions(s: &mut Scanner<'_>) -> Parse<Vec<Result<Transaction, BadTransac
                 }
                 let end = s.end_of_block(at);
                 let kind = head.kind;
-                transactions.push(Err(BadTransaction {
-                    kind,
-                    id: head.id,
-                    error,
-                }));
+                let id = head.id;
+                push(&mut transactions, Err(BadTransaction { kind, id, error }));
                 match end {
                     Some(end) => s.go_to(end),
                     None => return Ok(transactions),
@@ -422,7 +419,7 @@ fn action_request(s: &mut Scanner<'_>) -> Parse<ActionRequest> {
         } else if context_property(s, at, word, &mut action.properties)? {
             Ok(())
         } else {
-            action.commands.push(command::request(s, at, word)?);
+            push(&mut action.commands, command::request(s, at, word)?);
             Ok(())
         }
     })?;
@@ -444,7 +441,7 @@ fn action_reply(s: &mut Scanner<'_>) -> Parse<ActionReply> {
             } else if context_property(s, at, word, &mut action.properties)? {
                 Ok(())
             } else {
-                action.commands.push(command::reply(s, at, word)?);
+                push(&mut action.commands, command::reply(s, at, word)?);
                 Ok(())
             }
         })?;

@@ -29,12 +29,20 @@ pub(super) fn items<'a, T>(
         if list.len() == ITEMS_MAX {
             return s.error("fewer items");
         }
-        list.push(item(s)?);
+        push(&mut list, item(s)?);
         if s.take(end) {
             return Ok(list);
         }
         s.expect(b',', if end == b'}' { ", or }" } else { ", or ]" })?;
     }
+}
+
+/// Adds to a list that mostly stays at one: the first takes no room for others.
+pub(super) fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.capacity() == 0 {
+        list.reserve_exact(1);
+    }
+    list.push(item);
 }
 
 /// Fills `slot`, which must be empty.
