@@ -63,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "memory",
         ],
     ),
+    ("audio", &["codecs"]),
     ("load", &["base", "sip", "sdp", "rtp", "srtp", "codecs"]),
     // The composition root puts the processes together.
     (

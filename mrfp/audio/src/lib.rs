@@ -1,0 +1,7 @@
+//! Files of speech for the MRFP.
+mod amr;
+mod error;
+mod ogg;
+mod opus;
+mod resample;
+mod wav;
