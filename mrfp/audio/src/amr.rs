@@ -33,7 +33,9 @@ impl Band {
     const fn speech_octets(self, frame_type: u8) -> Option<usize> {
         let table: &[u8; 16] = match self {
             Band::Narrow => &[12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 255, 255, 255, 0],
-            Band::Wide => &[17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 255, 255, 255, 255, 0, 0],
+            Band::Wide => &[
+                17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 255, 255, 255, 255, 0, 0,
+            ],
         };
         match table[(frame_type & 15) as usize] {
             255 => None,
@@ -94,7 +96,11 @@ impl<'a> Iterator for Frames<'a> {
         };
         let end = self.at + 1 + speech;
         let frame = self.octets.get(self.at..end);
-        self.at = if frame.is_some() { end } else { self.octets.len() };
+        self.at = if frame.is_some() {
+            end
+        } else {
+            self.octets.len()
+        };
         frame.map(Ok)
     }
 }

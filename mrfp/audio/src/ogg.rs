@@ -53,7 +53,8 @@ impl<'a> Page<'a> {
         let lacing = octets.get(field::LACING..body_at)?;
         let length = body_at + lacing.iter().map(|each| usize::from(*each)).sum::<usize>();
         let page = octets.get(..length)?;
-        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
         if checksum(page) != word(field::CHECKSUM) {
             return None;
         }
@@ -140,7 +141,12 @@ impl PageWriter {
     ///
     /// # Errors
     /// `Limit` for a packet that does not fit a page.
-    pub fn packet(&mut self, packet: &[u8], granule: i64, octets: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn packet(
+        &mut self,
+        packet: &[u8],
+        granule: i64,
+        octets: &mut Vec<u8>,
+    ) -> Result<(), Error> {
         let segments = packet.len() / usize::from(LACING_MAX) + 1;
         if segments > SEGMENTS_MAX {
             return Err(Error::Limit("a packet larger than a page"));
@@ -148,8 +154,10 @@ impl PageWriter {
         if self.lacing.len() + segments > SEGMENTS_MAX {
             self.flush(false, octets);
         }
-        self.lacing.extend(std::iter::repeat_n(LACING_MAX, segments - 1));
-        self.lacing.push((packet.len() % usize::from(LACING_MAX)) as u8);
+        self.lacing
+            .extend(std::iter::repeat_n(LACING_MAX, segments - 1));
+        self.lacing
+            .push((packet.len() % usize::from(LACING_MAX)) as u8);
         self.body.extend_from_slice(packet);
         self.granule = granule;
         Ok(())
@@ -280,7 +288,11 @@ mod tests {
         assert_eq!(packets(&octets), sent);
         let pages: Vec<_> = Pages::parse(&octets).unwrap().collect();
         assert!(pages[0].is_first() && pages.last().unwrap().is_last());
-        assert!(pages.iter().all(|page| page.serial == 7 && !page.is_continued()));
+        assert!(
+            pages
+                .iter()
+                .all(|page| page.serial == 7 && !page.is_continued())
+        );
     }
 
     #[test]

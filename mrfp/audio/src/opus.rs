@@ -306,7 +306,9 @@ mod tests {
 
     fn file(streams: u32, packets: usize, heard: u64) -> Vec<u8> {
         let mut octets = Vec::new();
-        let mut writers: Vec<_> = (0..streams).map(|serial| Writer::new(serial, 312)).collect();
+        let mut writers: Vec<_> = (0..streams)
+            .map(|serial| Writer::new(serial, 312))
+            .collect();
         for writer in &mut writers {
             writer.head(48_000, &mut octets).unwrap();
         }
@@ -315,7 +317,9 @@ mod tests {
         }
         for index in 0..packets {
             for writer in &mut writers {
-                writer.packet(&packet(index as u8, 60), &mut octets).unwrap();
+                writer
+                    .packet(&packet(index as u8, 60), &mut octets)
+                    .unwrap();
             }
         }
         for writer in &mut writers {

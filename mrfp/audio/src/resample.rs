@@ -122,7 +122,12 @@ mod tests {
     /// Signal to noise of `heard` against `said`, edges apart, in dB.
     fn snr(said: &[i16], heard: &[i16]) -> f64 {
         let edge = said.len() / 10;
-        let pairs = || said.iter().zip(heard).skip(edge).take(said.len() - 2 * edge);
+        let pairs = || {
+            said.iter()
+                .zip(heard)
+                .skip(edge)
+                .take(said.len() - 2 * edge)
+        };
         let signal: f64 = pairs().map(|(a, _)| f64::from(*a).powi(2)).sum();
         let noise: f64 = pairs()
             .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
@@ -154,7 +159,10 @@ mod tests {
     fn what_the_lower_rate_cannot_carry_is_taken_away() {
         let heard = resample(&tone(48_000, 5_000.0, 0.2), 48_000, 8_000);
         let edge = heard.len() / 10;
-        let loudest = heard[edge..heard.len() - edge].iter().map(|s| s.abs()).max();
+        let loudest = heard[edge..heard.len() - edge]
+            .iter()
+            .map(|s| s.abs())
+            .max();
         assert!(loudest.unwrap() <= 3, "{loudest:?}");
     }
 

@@ -179,8 +179,9 @@ impl FormatChunk {
         if tag == TAG_EXTENSIBLE {
             tag = read(field::SUBFORMAT)?;
         }
-        let coding = Coding::of(tag, read(field::BITS)?)
-            .ok_or(Error::Unsupported("a WAVE coding other than linear and G.711"))?;
+        let coding = Coding::of(tag, read(field::BITS)?).ok_or(Error::Unsupported(
+            "a WAVE coding other than linear and G.711",
+        ))?;
         let rate = u32_at(chunk, field::RATE).ok_or(short.clone())?;
         let tracks = usize::from(read(field::TRACKS)?);
         if tracks == 0 || rate == 0 {
@@ -358,7 +359,11 @@ mod tests {
 
     #[test]
     fn a_mono_mix_is_the_mean_and_never_overflows() {
-        let octets = file(Coding::Linear16, 2, &[i16::MAX, i16::MAX, -32768, -32768, 100, 0]);
+        let octets = file(
+            Coding::Linear16,
+            2,
+            &[i16::MAX, i16::MAX, -32768, -32768, 100, 0],
+        );
         let mix: Vec<i16> = Wav::parse(&octets).unwrap().mono().collect();
         assert_eq!(mix, [i16::MAX, -32768, 50]);
     }
