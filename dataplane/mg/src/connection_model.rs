@@ -1,6 +1,7 @@
 //! The connection model: contexts and the terminations in them, H.248.1 6.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use base::{Instant, TimerQueue};
 use h248::error::ErrorCode;
@@ -13,7 +14,7 @@ use smallvec::SmallVec;
 use crate::context::Context;
 use crate::detection::Notice;
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, MediaPlane};
+use crate::plane::{ContextStream, Leg, MediaPlane};
 use crate::port_pool::{PortPool, RealmIndex};
 use crate::profile::Profile;
 use crate::reserver::{Changes, Reserver};
@@ -297,8 +298,8 @@ impl ConnectionModel {
         self.changed = changed;
     }
 
-    fn connect(&self, plane: &mut dyn MediaPlane, context: u32) {
-        let Some(context) = self.contexts.get(&context) else {
+    fn connect(&self, plane: &mut dyn MediaPlane, number: u32) {
+        let Some(context) = self.contexts.get(&number) else {
             return;
         };
         let members: SmallVec<[&Termination; 4]> = context
@@ -311,7 +312,10 @@ impl ConnectionModel {
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
-            connect_stream(plane, context, &members, id);
+            match self.profile.processes_media {
+                true => connect_context(plane, (number, context), &members, id),
+                false => connect_stream(plane, context, &members, id),
+            }
         }
     }
 
@@ -422,6 +426,49 @@ fn connect_stream(
     if !legs.is_empty() {
         plane.connect(&legs);
     }
+}
+
+/// The legs of one stream, in the order of their terminations.
+fn legs<'a>(members: &[&'a Termination], id: StreamId) -> Vec<(&'a Termination, Leg)> {
+    let outward = [Direction::Out, Direction::Both];
+    let watching: Vec<(TerminationKey, Duration)> = members
+        .iter()
+        .filter_map(|member| Some((member.key, member.silence(id, &outward)?)))
+        .collect();
+    let legs = members.iter().filter_map(|member| {
+        let others = watching.iter().filter(|(key, _)| *key != member.key);
+        let silence = others.map(|(_, silence)| *silence).min();
+        Some((*member, member.leg(id, silence)?))
+    });
+    legs.collect()
+}
+
+/// Connects the legs of one stream at a plane that mixes, with what the topology isolates.
+fn connect_context(
+    plane: &mut dyn MediaPlane,
+    (number, context): (u32, &Context),
+    members: &[&Termination],
+    id: StreamId,
+) {
+    let (terminations, legs): (Vec<&Termination>, Vec<Leg>) = legs(members, id).into_iter().unzip();
+    if legs.is_empty() {
+        return;
+    }
+    let mut isolated = Vec::new();
+    if !context.topology.is_empty() {
+        for (from, one) in terminations.iter().enumerate() {
+            for (to, two) in terminations.iter().enumerate() {
+                if from != to && !context.passes(&one.name, &two.name, id) {
+                    isolated.push((from, to));
+                }
+            }
+        }
+    }
+    let stream = ContextStream {
+        context: number,
+        stream: id.0,
+    };
+    plane.connect_context(stream, &legs, &isolated);
 }
 
 fn without_sending(mode: StreamMode) -> StreamMode {

@@ -57,6 +57,11 @@ impl ConnectionModel {
                     self.handle_tone(now, key, local, Happening::ToneEnd(tone, duration));
                 }
             }
+            MediaEvent::Performed {
+                number, performed, ..
+            } => self.process(key, |termination, latches| {
+                termination.performed(now, latches, number, performed)
+            }),
             MediaEvent::Inactive { .. } => self.fell_silent(now, plane, key),
             MediaEvent::Closed { .. } => {}
         }

@@ -13,6 +13,7 @@ use h248::message::{
 use h248::package::{Item, dd, g, tonedet};
 
 use crate::player::Ended;
+use crate::script::Told;
 use crate::signal::Entry;
 use crate::time_stamp::time_stamp;
 use crate::tone::Tone;
@@ -45,6 +46,8 @@ pub(crate) enum Happening {
     ToneLasts(Tone, Duration),
     /// A signal ended.
     SignalEnd(Box<Ended>),
+    /// A media function tells what became of a signal.
+    Told(Box<Told>),
     /// What the request at this index waits for; without one, any for the same event.
     Watched(Item, Option<usize>),
 }
@@ -663,6 +666,7 @@ impl Occurrence {
             Happening::ToneLasts(..) => [Some(tonedet::LONG.name), None],
             Happening::SignalEnd(_) => [Some(g::SIGNAL_COMPLETION.name), None],
             Happening::Watched(item, _) => [Some(item.name), None],
+            Happening::Told(told) => [Some(told.item.name), None],
         }
     }
 
@@ -672,6 +676,7 @@ impl Occurrence {
         let is_of_package = match &self.what {
             Happening::SignalEnd(_) => [g::PACKAGE.name, "*"].contains(&&*package),
             Happening::Watched(item, _) => [item.package, "*"].contains(&&*package),
+            Happening::Told(told) => [told.package, told.item.package, "*"].contains(&&*package),
             _ => TONE_PACKAGES.contains(&&*package),
         };
         let item = spec.name.item();
@@ -687,6 +692,7 @@ impl Occurrence {
         let own = match &self.what {
             Happening::SignalEnd(_) => g::PACKAGE.name,
             Happening::Watched(item, _) => item.package,
+            Happening::Told(told) => told.package,
             _ => dd::PACKAGE.name,
         };
         let package = match name.package() {
@@ -710,6 +716,7 @@ impl Occurrence {
                 vec![tone_id(tone), Parameter::new(tonedet::DURATION, ms)]
             }
             Happening::ToneLasts(tone, _) => vec![tone_id(tone)],
+            Happening::Told(told) => told.parameters.clone(),
             Happening::SignalEnd(ended) => {
                 let mut parameters = vec![
                     Parameter::new(g::SIGNAL_ID, ended.signal.name.as_str()),
@@ -740,6 +747,11 @@ impl Occurrence {
             (Watch::SignalCompletion, Happening::SignalEnd(_)) => true,
             (_, Happening::Watched(_, Some(asked))) => return (*asked == index).then(Vec::new),
             (_, Happening::Watched(item, None)) => request.name == *item,
+            (_, Happening::Told(told)) => {
+                let is_of = |package: &str| package.eq_ignore_ascii_case(request.name.package());
+                request.name.item().eq_ignore_ascii_case(told.item.name)
+                    && (is_of(told.package) || is_of(told.item.package))
+            }
             _ => false,
         };
         let mut parameters = (is_it && same_stream).then(|| self.parameters())?;

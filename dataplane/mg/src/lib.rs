@@ -48,6 +48,7 @@ mod error;
 mod event_processor;
 mod execute;
 mod gateway;
+mod performance;
 mod plane;
 mod player;
 mod port_pool;
@@ -56,6 +57,8 @@ mod property;
 mod reply;
 mod reserver;
 mod root;
+mod script;
+mod scripts;
 mod signal;
 mod statistics;
 mod stream;
@@ -66,9 +69,13 @@ mod watch;
 
 pub use association::{AssociationConfig, AssociationEvent};
 pub use gateway::{Counters, GatewayConfig, GatewayStatus, MediaGateway, Output};
+pub use performance::{
+    Announced, Announcement, Ending as PerformanceEnd, Performance, Performed, Recording,
+};
 pub use plane::{
-    Leg, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia, LegPolicing, LegRtcp, LegSrtp,
-    LegTone, MediaEvent, MediaPlane, OpenError, Statistics,
+    ContextStream, Leg, LegAudio, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia,
+    LegPerformance, LegPolicing, LegRtcp, LegSrtp, LegTone, MediaEvent, MediaPlane, OpenError,
+    Statistics,
 };
 pub use port_pool::RealmAddress;
 pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

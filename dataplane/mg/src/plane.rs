@@ -1,11 +1,15 @@
 //! The media plane as a gateway sees it: addresses to receive at, and legs that reach each other.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::Instant;
 use h248::message::StreamMode;
+use sdp::Codec;
 use sdp::crypto::Crypto;
+
+use crate::performance::{Performance, Performed};
 
 /// What carries the media of a gateway's contexts.
 ///
@@ -26,6 +30,34 @@ pub trait MediaPlane {
 
     /// What passed at `local` since it was opened.
     fn statistics(&self, local: SocketAddr) -> Statistics;
+
+    /// Connects the legs of one stream of a context, except those that are isolated: of each pair of
+    /// indices the first does not reach the second. Asked in the place of [`MediaPlane::connect`] of
+    /// planes whose profile processes media.
+    fn connect_context(
+        &mut self,
+        stream: ContextStream,
+        legs: &[Leg],
+        isolated: &[(usize, usize)],
+    ) {
+        let _ = (stream, isolated);
+        self.connect(legs);
+    }
+
+    /// Whether media of this codec can be processed. Asked of planes whose profile processes media.
+    fn supports(&self, codec: &Codec) -> bool {
+        let _ = codec;
+        true
+    }
+}
+
+/// One stream of a context, as its MGC knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextStream {
+    /// The number of the context.
+    pub context: u32,
+    /// That of the stream.
+    pub stream: u16,
 }
 
 /// Why an address cannot be opened.
@@ -65,6 +97,15 @@ pub enum MediaEvent {
         /// How long it lasted.
         duration: Duration,
     },
+    /// What a leg performs has come to its end.
+    Performed {
+        /// Where.
+        local: SocketAddr,
+        /// The number of the performance.
+        number: u64,
+        /// How, and how long it lasted.
+        performed: Performed,
+    },
     /// No packet was admitted for [`Leg::inactivity`]. Once per silence.
     Inactive {
         /// Where.
@@ -86,6 +127,7 @@ impl MediaEvent {
             Self::Latched { local, .. }
             | Self::ToneStarted { local, .. }
             | Self::ToneEnded { local, .. }
+            | Self::Performed { local, .. }
             | Self::Inactive { local }
             | Self::Closed { local, .. } => *local,
         }
@@ -125,6 +167,39 @@ pub struct Leg {
     pub plays_outward: Option<LegTone>,
     /// The tone played to the other legs, as if it had been received.
     pub plays_inward: Option<LegTone>,
+    /// How its speech is coded, where the profile processes media and it is audio.
+    pub audio: Option<Arc<LegAudio>>,
+    /// Report digits however they come: as tones among what is said, if not as events.
+    pub heeds_tones: bool,
+    /// What is played and recorded there.
+    pub performs: Vec<LegPerformance>,
+}
+
+/// How the speech of a leg is coded, by its descriptors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LegAudio {
+    /// What may come, by Local; the codecs in order of preference, and what goes with any.
+    pub receives: Vec<Codec>,
+    /// What may be sent, by Remote.
+    pub sends: Vec<Codec>,
+    /// Length of the packets that the remote side wants.
+    pub ptime: Option<Duration>,
+}
+
+/// What is played or recorded at a leg, for as long as this is said or until it ends by itself,
+/// which [`MediaEvent::Performed`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegPerformance {
+    /// Another number is another performance.
+    pub number: u64,
+    /// What.
+    pub what: Arc<Performance>,
+    /// To the remote side; of recordings: what comes from there.
+    pub outward: bool,
+    /// To the other legs, as if it had been received; of recordings: what they say.
+    pub inward: bool,
+    /// It is to come to its end as if by itself.
+    pub is_finishing: bool,
 }
 
 /// Telephone events (RFC 4733) as a session description has them.

@@ -4,8 +4,11 @@ use base::Instant;
 use h248::message::{
     NotifyCompletion, Signal, SignalList, SignalRequest, SignalsDescriptor, StreamId,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::performance::{Performance, Performed};
+use crate::script::{Done, Run, Told};
 use crate::signal::{Entry, Melody, Play, What};
 use crate::tone::Tone;
 
@@ -13,8 +16,10 @@ use crate::tone::Tone;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Player {
     playing: Vec<Playing>,
-    /// Number of the last tone: the next is another, also if it sounds alike.
+    /// Number of the last tone or performance: the next is another, also if it sounds alike.
     tones: u32,
+    /// What media functions tell of signals.
+    told: Vec<(Option<StreamId>, Box<Told>)>,
 }
 
 /// An entry of the descriptor, and how far it has come.
@@ -30,6 +35,8 @@ struct Playing {
     until: Option<Instant>,
     /// When the signal ends.
     limit: Option<Instant>,
+    /// What a signal of a media function does.
+    run: Option<Box<Run>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,19 @@ enum Phase {
     Sound(u32),
     /// After the last tone of a signal that lasts longer.
     Rest,
+}
+
+/// What is performed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Performing<'a> {
+    pub number: u32,
+    pub what: &'a Arc<Performance>,
+    pub outward: bool,
+    pub inward: bool,
+    /// It is to come to its end.
+    pub is_finishing: bool,
+    /// The signal is on this stream and on no other.
+    pub names_stream: bool,
 }
 
 /// A signal that came to an end.
@@ -60,6 +80,8 @@ pub(crate) enum Ending {
     Event,
     /// Another Signals descriptor did.
     Signals,
+    /// It could not do what it was to do.
+    Failed,
 }
 
 impl Ending {
@@ -69,6 +91,7 @@ impl Ending {
             Self::TimeOut => "TO",
             Self::Event => "EV",
             Self::Signals => "SD",
+            Self::Failed => "NC",
         }
     }
 
@@ -78,6 +101,7 @@ impl Ending {
             Self::TimeOut => NotifyCompletion::TIME_OUT,
             Self::Event => NotifyCompletion::EVENT,
             Self::Signals => NotifyCompletion::SIGNALS,
+            Self::Failed => NotifyCompletion::OTHER,
         }
     }
 }
@@ -119,7 +143,7 @@ impl Player {
         let mut playing = std::mem::take(&mut self.playing);
         playing.retain_mut(|playing| {
             while playing.next_timeout().is_some_and(|at| at <= now) {
-                if !playing.advance(now, &mut self.tones, &mut ended) {
+                if !playing.advance(now, &mut self.tones, &mut ended, &mut self.told) {
                     return false;
                 }
             }
@@ -127,6 +151,78 @@ impl Player {
         });
         self.playing = playing;
         ended
+    }
+
+    /// A performance has come to its end.
+    pub fn handle_performed(
+        &mut self,
+        now: Instant,
+        number: u32,
+        performed: Performed,
+    ) -> Vec<Ended> {
+        self.run_each(now, |run, deal| {
+            run.handle_performed(now, number, performed, deal)
+        })
+    }
+
+    /// A digit begins.
+    pub fn handle_tone(&mut self, now: Instant, tone: Tone) -> Vec<Ended> {
+        self.run_each(now, |run, deal| run.handle_tone(now, tone, deal))
+    }
+
+    /// Has each script do something; those that are done end.
+    fn run_each(
+        &mut self,
+        now: Instant,
+        mut work: impl FnMut(&mut Run, &mut dyn FnMut() -> u32) -> Option<Done>,
+    ) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        let mut playing = std::mem::take(&mut self.playing);
+        playing.retain_mut(|playing| {
+            let tones = &mut self.tones;
+            let mut deal = || next_number(tones);
+            let Some(done) = playing.run.as_mut().and_then(|run| work(run, &mut deal)) else {
+                return true;
+            };
+            playing.conclude(now, done, &mut self.tones, &mut ended, &mut self.told)
+        });
+        self.playing = playing;
+        ended
+    }
+
+    /// What media functions told since this was called last, with the streams of the signals.
+    pub fn take_told(&mut self) -> Vec<(Option<StreamId>, Box<Told>)> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// What is performed on a stream: number, what, outward, inward, whether it is to end.
+    pub fn performances(&self, stream: StreamId) -> impl Iterator<Item = Performing<'_>> {
+        let here = self
+            .playing
+            .iter()
+            .filter(move |playing| playing.play().is_some_and(|play| play.is_on(stream)));
+        here.filter_map(|playing| {
+            let run = playing.run.as_ref()?;
+            let (number, what, is_finishing) = run.performance()?;
+            let (outward, inward) = run.direction();
+            Some(Performing {
+                number,
+                what,
+                outward,
+                inward,
+                is_finishing,
+                names_stream: playing.play()?.signal.stream.is_some(),
+            })
+        })
+    }
+
+    /// True when digits lead to something.
+    pub fn heeds_tones(&self) -> bool {
+        let mut runs = self
+            .playing
+            .iter()
+            .filter_map(|playing| playing.run.as_ref());
+        runs.any(|run| run.heeds_tones())
     }
 
     /// When [`Player::handle_timeout`] is to be called.
@@ -176,6 +272,7 @@ impl Player {
             phase: Phase::Rest,
             until: None,
             limit: None,
+            run: None,
         };
         // What has no tones is none of this player's matter.
         if playing.begin(now, &mut self.tones) {
@@ -189,16 +286,33 @@ impl Playing {
         let play = self.entry.plays().get(self.index)?;
         match &play.what {
             What::Tones(melody) => Some((play, melody)),
-            What::Latch(_) => None,
+            What::Latch(_) | What::Script(_) => None,
         }
     }
 
     /// Begins the signal at the index; false when there is none.
     fn begin(&mut self, now: Instant, tones: &mut u32) -> bool {
-        let Some((_, melody)) = self.current() else {
+        let Some(play) = self.play() else {
             return false;
         };
-        self.limit = melody.limit.map(|limit| now + limit);
+        let limit = match &play.what {
+            What::Latch(_) => return false,
+            What::Tones(melody) => melody.limit,
+            What::Script(script) => script.limit,
+        };
+        let script = match &play.what {
+            What::Script(script) => Some(script.clone()),
+            What::Latch(_) | What::Tones(_) => None,
+        };
+        self.limit = limit.map(|limit| now + limit);
+        if let Some(script) = script {
+            self.phase = Phase::Rest;
+            self.until = None;
+            self.run = Some(Box::new(Run::start(now, script, &mut || {
+                next_number(tones)
+            })));
+            return true;
+        }
         self.tone = 0;
         self.sound(now, tones);
         true
@@ -206,31 +320,43 @@ impl Playing {
 
     /// The tone at the index sounds.
     fn sound(&mut self, now: Instant, tones: &mut u32) {
-        *tones = tones.wrapping_add(1).max(1);
-        self.phase = Phase::Sound(*tones);
+        self.phase = Phase::Sound(next_number(tones));
         let each = self.current().and_then(|(_, melody)| melody.each);
         self.until = each.map(|each| now + each);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.until.into_iter().chain(self.limit).min()
+        let run = self.run.as_ref().and_then(|run| run.next_timeout());
+        self.until.into_iter().chain(self.limit).chain(run).min()
     }
 
     /// Does the next thing due; false when that was the last.
-    fn advance(&mut self, now: Instant, tones: &mut u32, ended: &mut Vec<Ended>) -> bool {
+    fn advance(
+        &mut self,
+        now: Instant,
+        tones: &mut u32,
+        ended: &mut Vec<Ended>,
+        told: &mut Vec<(Option<StreamId>, Box<Told>)>,
+    ) -> bool {
         if self.limit.is_some_and(|limit| limit <= now) {
-            return self.next_signal(now, tones, ended);
+            return self.next_signal(now, Ending::TimeOut, tones, ended);
+        }
+        if let Some(run) = &mut self.run {
+            return match run.handle_timeout(now, &mut || next_number(tones)) {
+                Some(done) => self.conclude(now, done, tones, ended, told),
+                None => true,
+            };
+        }
+        // Between two signals; the first tone of a signal follows no pause.
+        if self.phase == Phase::Pause && self.limit.is_none() && self.tone == 0 {
+            return self.begin(now, tones);
         }
         let Some((_, melody)) = self.current() else {
             return false;
         };
         let (count, gap) = (melody.tones.len(), melody.gap);
         match self.phase {
-            Phase::Pause => match self.limit.is_none() && self.tone == 0 {
-                // Between two signals.
-                true => return self.begin(now, tones),
-                false => self.sound(now, tones),
-            },
+            Phase::Pause => self.sound(now, tones),
             Phase::Sound(_) if self.tone + 1 < count => {
                 self.tone += 1;
                 self.phase = Phase::Pause;
@@ -240,19 +366,48 @@ impl Playing {
                 self.phase = Phase::Rest;
                 self.until = None;
             }
-            Phase::Sound(_) | Phase::Rest => return self.next_signal(now, tones, ended),
+            Phase::Sound(_) | Phase::Rest => {
+                return self.next_signal(now, Ending::TimeOut, tones, ended);
+            }
         }
         true
     }
 
+    /// A script is done; false when that was the last signal.
+    fn conclude(
+        &mut self,
+        now: Instant,
+        done: Done,
+        tones: &mut u32,
+        ended: &mut Vec<Ended>,
+        told: &mut Vec<(Option<StreamId>, Box<Told>)>,
+    ) -> bool {
+        let stream = self.play().and_then(|play| play.signal.stream);
+        told.extend(done.event.map(|event| (stream, event)));
+        let how = match done.is_complete {
+            true => Ending::TimeOut,
+            false => Ending::Failed,
+        };
+        self.next_signal(now, how, tones, ended)
+    }
+
+    fn play(&self) -> Option<&Play> {
+        self.entry.plays().get(self.index)
+    }
+
     /// A signal has ended by itself: the next of its list begins, after the delay between them.
-    fn next_signal(&mut self, now: Instant, tones: &mut u32, ended: &mut Vec<Ended>) -> bool {
-        ended.extend(self.end(Ending::TimeOut));
-        let delay = self
-            .current()
-            .and_then(|(play, _)| play.signal.intersignal_delay);
+    fn next_signal(
+        &mut self,
+        now: Instant,
+        how: Ending,
+        tones: &mut u32,
+        ended: &mut Vec<Ended>,
+    ) -> bool {
+        ended.extend(self.end(how));
+        self.run = None;
+        let delay = self.play().and_then(|play| play.signal.intersignal_delay);
         self.index += 1;
-        if self.current().is_none() {
+        if self.play().is_none() {
             return false;
         }
         match delay {
@@ -282,7 +437,7 @@ impl Playing {
 
     /// That it ends, if somebody wants to know.
     fn end(&self, how: Ending) -> Option<Ended> {
-        let (play, _) = self.current()?;
+        let play = self.play()?;
         let asked = play.signal.notify_completion?;
         asked.contains(how.bit()).then(|| Ended {
             signal: play.signal.clone(),
@@ -295,9 +450,15 @@ impl Playing {
     }
 }
 
+fn next_number(tones: &mut u32) -> u32 {
+    *tones = tones.wrapping_add(1).max(1);
+    *tones
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digit_maps::DigitMaps;
     use crate::profile::TRGW;
     use crate::signal;
 
@@ -309,7 +470,12 @@ mod tests {
         let h248::message::Command::Modify(modify) = &actions[0].commands[0].command else {
             panic!("{signals}");
         };
-        signal::parse(&TRGW, modify.descriptors.signals.as_ref().unwrap()).unwrap()
+        signal::parse(
+            &TRGW,
+            [&DigitMaps::default(); 2],
+            modify.descriptors.signals.as_ref().unwrap(),
+        )
+        .unwrap()
     }
 
     /// What sounds outward, as it changes: `5@0-100` is the digit 5 from 0 to 100 ms. And what

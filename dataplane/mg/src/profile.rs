@@ -27,6 +27,8 @@ pub struct Profile {
     pub streams_max: usize,
     /// Events in an Events descriptor.
     pub events_max: usize,
+    /// Its media plane decodes what comes: it plays, mixes and records.
+    pub processes_media: bool,
     /// First part of the names of ephemeral terminations.
     pub termination_prefix: &'static str,
 }

@@ -1,5 +1,6 @@
 //! Signals that a gateway is asked to play: Signals descriptor, H.248.1 7.1.11.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use h248::error::ErrorCode;
@@ -8,8 +9,11 @@ use h248::message::{
 };
 use h248::package::{dg, ipnapt, tonegen};
 
+use crate::digit_maps::DigitMaps;
 use crate::error::{Result, about, error};
 use crate::profile::{Kind, Profile};
+use crate::script::Script;
+use crate::scripts;
 use crate::tone::Tone;
 
 /// Signals that a descriptor may have, those in lists included.
@@ -42,6 +46,8 @@ pub(crate) enum What {
     Latch(Napt),
     /// Tones, sent as telephone events.
     Tones(Melody),
+    /// What media functions play, collect and record.
+    Script(Arc<Script>),
 }
 
 /// The parameter of `ipnapt/latch`.
@@ -72,11 +78,15 @@ pub(crate) struct Melody {
 /// How long a tone sounds whose length is left to the gateway, and the silence after it.
 pub(crate) const TONE_FOR: Duration = Duration::from_millis(100);
 
-/// Understands a Signals descriptor.
+/// Understands a Signals descriptor; `digit_maps` are those of the termination and the gateway.
 ///
 /// # Errors
 /// The first signal that cannot be played.
-pub(crate) fn parse(profile: &Profile, descriptor: &SignalsDescriptor) -> Result<Vec<Entry>> {
+pub(crate) fn parse(
+    profile: &Profile,
+    digit_maps: [&DigitMaps; 2],
+    descriptor: &SignalsDescriptor,
+) -> Result<Vec<Entry>> {
     let signals = descriptor.iter().map(|request| match request {
         SignalRequest::Signal(_) => 1,
         SignalRequest::List(list) => list.signals.len(),
@@ -87,9 +97,12 @@ pub(crate) fn parse(profile: &Profile, descriptor: &SignalsDescriptor) -> Result
     let mut entries: Vec<Entry> = Vec::with_capacity(descriptor.len());
     for request in descriptor {
         let entry = match request {
-            SignalRequest::Signal(signal) => Entry::One(play(profile, signal)?),
+            SignalRequest::Signal(signal) => Entry::One(play(profile, digit_maps, signal)?),
             SignalRequest::List(list) => {
-                let plays = list.signals.iter().map(|signal| play(profile, signal));
+                let plays = list
+                    .signals
+                    .iter()
+                    .map(|signal| play(profile, digit_maps, signal));
                 let plays = plays.collect::<Result<Vec<Play>>>()?;
                 check_list(list.id, &plays)?;
                 Entry::List(list.id, plays)
@@ -129,12 +142,12 @@ impl Entry {
 
 impl Play {
     fn clashes(&self, other: &Play) -> bool {
-        let (What::Tones(one), What::Tones(two)) = (&self.what, &other.what) else {
+        let (Some(one), Some(two)) = (self.what.sounds(), other.what.sounds()) else {
             return false;
         };
         let (here, there) = (self.signal.stream, other.signal.stream);
         let same_stream = here.is_none() || there.is_none() || here == there;
-        same_stream && (one.outward && two.outward || one.inward && two.inward)
+        same_stream && (one.0 && two.0 || one.1 && two.1)
     }
 
     /// Whether it is on this stream.
@@ -143,11 +156,25 @@ impl Play {
     }
 }
 
+impl What {
+    /// Whether it sounds outward, and inward; `None` when it does not sound.
+    fn sounds(&self) -> Option<(bool, bool)> {
+        match self {
+            Self::Latch(_) => None,
+            Self::Tones(melody) => Some((melody.outward, melody.inward)),
+            Self::Script(script) => script
+                .is_audible()
+                .then_some((script.outward, script.inward)),
+        }
+    }
+}
+
 /// Only the last signal of a list may go on until it is stopped (7.1.11).
 fn check_list(id: u16, plays: &[Play]) -> Result<()> {
     let endless = |play: &Play| match &play.what {
         What::Tones(melody) => melody.each.is_none() && melody.limit.is_none(),
         What::Latch(_) => false,
+        What::Script(script) => script.is_endless(),
     };
     if plays.iter().any(|play| matches!(play.what, What::Latch(_))) {
         return Err(about(ErrorCode::CANNOT_GENERATE_SIGNAL, "SignalList"));
@@ -161,16 +188,22 @@ fn check_list(id: u16, plays: &[Play]) -> Result<()> {
     }
 }
 
-fn play(profile: &Profile, signal: &Signal) -> Result<Play> {
+fn play(profile: &Profile, digit_maps: [&DigitMaps; 2], signal: &Signal) -> Result<Play> {
     let found = profile.find(Kind::Signal, &signal.name);
     let item = found.map_err(|code| about(code, &signal.name))?;
     let what = match item {
         ipnapt::LATCH => What::Latch(latch(signal)?),
-        tonegen::PLAY_TONE => What::Tones(melody(signal, tone_list(signal)?)?),
+        tonegen::PLAY_TONE => match profile.processes_media.then(|| one_sound(signal)) {
+            Some(Some(tone)) => What::Script(Arc::new(scripts::tone(signal, tone)?)),
+            _ => What::Tones(melody(signal, tone_list(signal)?)?),
+        },
         item if item.package == dg::PACKAGE.name => match Tone::from_name(item.name) {
             Some(tone) => What::Tones(melody(signal, vec![tone])?),
             None => return Err(about(ErrorCode::CANNOT_GENERATE_SIGNAL, &signal.name)),
         },
+        item if profile.processes_media => {
+            What::Script(Arc::new(scripts::read(signal, item, digit_maps)?))
+        }
         _ => return Err(about(ErrorCode::CANNOT_GENERATE_SIGNAL, &signal.name)),
     };
     for parameter in &signal.parameters {
@@ -199,6 +232,14 @@ fn latch(signal: &Signal) -> Result<Napt> {
         () if is("LATCH") => Ok(Napt::Latch),
         () if is("RELATCH") => Ok(Napt::Relatch),
         () => Err(about(ErrorCode::UNKNOWN_VALUE, name)),
+    }
+}
+
+/// The one tone of `tonegen/pt` that is a sound and no telephone event.
+fn one_sound(signal: &Signal) -> Option<&'static str> {
+    match signal.parameter(tonegen::TONE_LIST.name)?.as_list() {
+        [value] => scripts::sound(&value.as_str()),
+        _ => None,
     }
 }
 
@@ -249,7 +290,7 @@ fn melody(signal: &Signal, tones: Vec<Tone>) -> Result<Melody> {
             Duration::from_millis(ms.ok_or_else(|| about(ErrorCode::UNKNOWN_VALUE, name))?)
         }
     };
-    let (outward, inward) = direction(signal)?;
+    let (outward, inward) = direction(signal, dg::DIRECTION.name)?;
     Ok(Melody {
         tones,
         each,
@@ -260,10 +301,9 @@ fn melody(signal: &Signal, tones: Vec<Tone>) -> Result<Melody> {
     })
 }
 
-/// Whether tones go outward, and inward: the SignalDirection of version 3 before the parameter of
-/// the package.
-fn direction(signal: &Signal) -> Result<(bool, bool)> {
-    let name = dg::DIRECTION.name;
+/// Whether a signal goes outward, and inward: the SignalDirection of version 3 before the parameter
+/// of the package.
+pub(crate) fn direction(signal: &Signal, name: &str) -> Result<(bool, bool)> {
     let value = signal.parameter(name);
     let single = value.map(|value| {
         value
@@ -290,7 +330,7 @@ const GAP_MS_MAX: u64 = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{MP, TRGW};
+    use crate::profile::{MN, TRGW};
 
     fn parsed(profile: &Profile, signals: &str) -> std::result::Result<Vec<Entry>, u16> {
         let actions = format!("Context = 1 {{ Modify = a {{ Signals {{ {signals} }} }} }}");
@@ -299,13 +339,14 @@ mod tests {
             panic!("{signals}");
         };
         let descriptor = modify.descriptors.signals.as_ref().unwrap();
-        parse(profile, descriptor).map_err(|error| error.code.0)
+        let maps = DigitMaps::default();
+        parse(profile, [&maps; 2], descriptor).map_err(|error| error.code.0)
     }
 
     fn melody_of(signals: &str) -> Melody {
         match &parsed(&TRGW, signals).unwrap()[0].plays()[0].what {
             What::Tones(melody) => melody.clone(),
-            What::Latch(_) => panic!("{signals}"),
+            What::Latch(_) | What::Script(_) => panic!("{signals}"),
         }
     }
 
@@ -386,7 +427,7 @@ mod tests {
         ] {
             assert_eq!(parsed(&TRGW, signals), Err(code), "{signals}");
         }
-        assert_eq!(parsed(&MP, "cg/rt"), Err(513));
+        assert_eq!(parsed(&MN, "cg/rt"), Err(513));
         assert!(parsed(&TRGW, "dg/d5 { Stream = 1 }, dg/d6 { Stream = 2 }").is_ok());
         assert!(parsed(&TRGW, "dg/d5, dg/d6 { btd = int }").is_ok());
     }

@@ -9,9 +9,10 @@ use h248::message::{LocalControl, OctetString, StreamId, StreamMode, StreamParms
 use sdp::crypto::{Crypto, CryptoFault};
 use sdp::h248::{Description, Group, Media, Wild};
 use sdp::{AddressType, Codec, NetworkType};
+use smallvec::SmallVec;
 
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, LegEvents, LegLatch, LegMedia, LegRtcp, LegSrtp};
+use crate::plane::{Leg, LegAudio, LegEvents, LegLatch, LegMedia, LegRtcp, LegSrtp, MediaPlane};
 use crate::port_pool::Wanted;
 use crate::property::Properties;
 use crate::reserver::Reserver;
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     /// Where it receives; an address and port of the pool.
     pub reservation: Option<SocketAddr>,
     pub latch: LegLatch,
+    /// How its speech is coded, where media are processed.
+    audio: Option<Arc<LegAudio>>,
 }
 
 /// What a Local description says of the stream.
@@ -74,6 +77,7 @@ impl Stream {
             far: Far::default(),
             reservation: None,
             latch: LegLatch::Off,
+            audio: None,
         }
     }
 
@@ -110,6 +114,9 @@ impl Stream {
             chosen.remote = self.apply_remote(text)?;
         }
         self.check(reserver)?;
+        if reserver.profile.processes_media && (parms.local.is_some() || parms.remote.is_some()) {
+            self.audio = self.audio().map(Arc::new);
+        }
         Ok(chosen)
     }
 
@@ -163,6 +170,9 @@ impl Stream {
         for group in &mut kept.groups {
             if let Some(local) = self.reservation {
                 is_chosen |= fill_in(group, local);
+            }
+            if reserver.profile.processes_media {
+                is_chosen |= keep_supported_codecs(group, &*reserver.plane)?;
             }
             if !self.reserve_value {
                 is_chosen |= keep_one_codec(group);
@@ -317,6 +327,31 @@ impl Stream {
             sends_events: None,
             plays_outward: None,
             plays_inward: None,
+            audio: self.audio.clone(),
+            heeds_tones: false,
+            performs: Vec::new(),
+        })
+    }
+
+    /// True for a stream of speech that is processed.
+    pub fn is_audio(&self) -> bool {
+        self.audio.is_some()
+    }
+
+    /// How its speech is coded; `None` for what is no audio over RTP.
+    fn audio(&self) -> Option<LegAudio> {
+        let first = |description: &Description| description.first()?.media.first().cloned();
+        let near = self.local.as_deref().and_then(first)?;
+        if !is_audio(&near) {
+            return None;
+        }
+        let far = self.remote.as_deref().and_then(first);
+        let far = far.filter(is_audio);
+        let ptime_ms = far.as_ref().and_then(|media| media.lines.ptime_ms());
+        Some(LegAudio {
+            receives: codecs(&near),
+            sends: far.as_ref().map(codecs).unwrap_or_default(),
+            ptime: ptime_ms.map(|ms| Duration::from_millis(ms.into())),
         })
     }
 
@@ -579,6 +614,43 @@ fn fill_in(group: &mut Group, local: SocketAddr) -> bool {
     !is_there || media.lines != before
 }
 
+fn is_audio(media: &Media) -> bool {
+    media.is_rtp() && media.head.kind.eq_ignore_ascii_case("audio")
+}
+
+/// The codecs of a description in its order.
+fn codecs(media: &Media) -> Vec<Codec> {
+    let formats = media.head.formats.iter();
+    formats
+        .filter_map(|format| media.codec(format.parse().ok()?))
+        .collect()
+}
+
+/// Of audio keeps the codecs that can be processed; true when others are given up.
+///
+/// # Errors
+/// 515 when none is left.
+fn keep_supported_codecs(group: &mut Group, plane: &dyn MediaPlane) -> Result<bool> {
+    let Some(media) = group.media.first_mut().filter(|media| is_audio(media)) else {
+        return Ok(false);
+    };
+    let codec_of = |format: &str| media.codec(format.parse().ok()?);
+    let kept: Vec<bool> = media
+        .head
+        .formats
+        .iter()
+        .map(|format| {
+            codec_of(format).is_some_and(|codec| codec.is_auxiliary() || plane.supports(&codec))
+        })
+        .collect();
+    let is_main = |format: &str| codec_of(format).is_some_and(|codec| !codec.is_auxiliary());
+    let mut pairs = media.head.formats.iter().zip(&kept);
+    if !pairs.any(|(format, kept)| *kept && is_main(format)) {
+        return Err(about(ErrorCode::UNSUPPORTED_MEDIA_TYPE, "m="));
+    }
+    Ok(drop_formats(media, |index| kept[index]))
+}
+
 /// Without ReserveValue one codec is kept of several, with the auxiliary formats that go with any
 /// (H.248.1 7.1.7). True when others are given up.
 fn keep_one_codec(group: &mut Group) -> bool {
@@ -596,6 +668,13 @@ fn keep_one_codec(group: &mut Group) -> bool {
     let formats = &media.head.formats;
     let first = formats.iter().position(|format| !is_auxiliary(format));
     let is_kept = |index: usize| Some(index) == first || is_auxiliary(&formats[index]);
+    let kept: SmallVec<[bool; 16]> = (0..formats.len()).map(is_kept).collect();
+    drop_formats(media, |index| kept[index])
+}
+
+/// Keeps some formats, by their index; true when others are given up.
+fn drop_formats(media: &mut Media, is_kept: impl Fn(usize) -> bool + Copy) -> bool {
+    let formats = &media.head.formats;
     let of = |kept: bool| {
         let chosen = (0..formats.len()).filter(move |&index| is_kept(index) == kept);
         chosen.map(|index| formats[index].clone())

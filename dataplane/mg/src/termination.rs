@@ -15,7 +15,8 @@ use smallvec::SmallVec;
 use crate::digit_maps::DigitMaps;
 use crate::error::{Result, about, error};
 use crate::event_processor::{Effect, EventProcessor, Happening, Observed, Occurrence};
-use crate::plane::{Leg, LegLatch, LegTone, Statistics};
+use crate::performance::Performed;
+use crate::plane::{Leg, LegLatch, LegPerformance, LegTone, Statistics};
 use crate::player::{Ended, Ending, Player};
 use crate::profile::{DescriptorKind, Kind, Profile};
 use crate::reserver::Reserver;
@@ -67,11 +68,13 @@ struct Due {
 }
 
 /// What a stream detects and plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamTones {
     is_heeded: bool,
     outward: Option<(u32, Tone)>,
     inward: Option<(u32, Tone)>,
+    /// Numbers of performances, and which are to end.
+    performs: Vec<(u32, bool)>,
 }
 
 /// A signal that ends when a stream has latched.
@@ -204,7 +207,8 @@ impl Termination {
             }
         };
         let signals = descriptors.signals.as_ref();
-        let signals = signals.map(|signals| signal::parse(profile, signals));
+        let maps = reading.digit_maps;
+        let signals = signals.map(|signals| signal::parse(profile, maps, signals));
         let signals = signals.transpose()?;
         self.check_signals(signals.as_deref().unwrap_or_default())?;
         if events.is_some() || signals.is_some() {
@@ -383,10 +387,38 @@ impl Termination {
         self.handle(now, latches, occurrence)
     }
 
+    /// A performance has come to its end. Returns what is to be notified.
+    pub fn performed(
+        &mut self,
+        now: Instant,
+        latches: &mut u32,
+        number: u64,
+        performed: Performed,
+    ) -> Vec<Observed> {
+        let mut chain = Chain::new(latches);
+        if number >> 32 == u64::from(self.key.0) {
+            let ended = self.player.handle_performed(now, number as u32, performed);
+            self.tell(now, &mut chain);
+            chain.end(now, ended);
+        }
+        self.follow(now, chain)
+    }
+
+    /// What media functions told happens before the signals end that it is about.
+    fn tell(&mut self, now: Instant, chain: &mut Chain<'_>) {
+        let told = self.player.take_told().into_iter();
+        chain.waiting.extend(told.map(|(stream, told)| Occurrence {
+            stream,
+            at: now,
+            what: Happening::Told(told),
+        }));
+    }
+
     /// Does what is due. Returns what is to be notified.
     pub fn handle_timeout(&mut self, now: Instant, latches: &mut u32) -> Vec<Observed> {
         let mut chain = Chain::new(latches);
         let ended = self.player.handle_timeout(now);
+        self.tell(now, &mut chain);
         chain.end(now, ended);
         let effects = self.events.handle_timeout(now);
         self.take_effect(now, effects, &mut chain);
@@ -405,9 +437,14 @@ impl Termination {
             return Vec::new();
         }
         let streams = self.streams.iter().map(|stream| StreamTones {
-            is_heeded: self.events.heeds_tones(stream.id),
+            is_heeded: self.heeds_tones(stream.id),
             outward: self.player.tone(stream.id, true),
             inward: self.player.tone(stream.id, false),
+            performs: self
+                .player
+                .performances(stream.id)
+                .map(|performing| (performing.number, performing.is_finishing))
+                .collect(),
         });
         streams.collect()
     }
@@ -442,6 +479,11 @@ impl Termination {
                 break;
             };
             left = less;
+            if let Happening::ToneStart(tone) = occurrence.what {
+                let ended = self.player.handle_tone(now, tone);
+                self.tell(now, &mut chain);
+                chain.end(now, ended);
+            }
             let effects = self.events.handle(now, occurrence);
             self.take_effect(now, effects, &mut chain);
         }
@@ -476,14 +518,17 @@ impl Termination {
         let own = self.silence(id, &[Direction::In, Direction::Both]);
         let inactivity = own.into_iter().chain(silence).min();
         let mut leg = stream.leg(self.service_state == ServiceState::InService, inactivity)?;
-        if self.events.heeds_tones(id) {
+        if self.heeds_tones(id) {
             leg.detects = stream.near_events();
+            leg.heeds_tones = stream.is_audio();
+        }
+        if stream.is_audio() {
+            leg.performs = self.performs(stream);
         }
         let tone = |is_outward| {
             let (number, tone) = self.player.tone(id, is_outward)?;
             Some(LegTone {
-                // Also of another termination.
-                number: u64::from(self.key.0) << 32 | u64::from(number),
+                number: self.number(number),
                 code: tone.code(),
             })
         };
@@ -491,6 +536,33 @@ impl Termination {
         leg.plays_inward = tone(false);
         leg.sends_events = stream.far_events();
         Some(leg)
+    }
+
+    /// What is played and recorded on a stream of audio. A signal that names no stream is on the
+    /// first.
+    fn performs(&self, stream: &Stream) -> Vec<LegPerformance> {
+        let mut audio = self.streams.iter().filter(|stream| stream.is_audio());
+        let is_first = audio.next().is_some_and(|first| first.id == stream.id);
+        let here = self.player.performances(stream.id);
+        here.filter(|performing| performing.names_stream || is_first)
+            .map(|performing| LegPerformance {
+                number: self.number(performing.number),
+                what: performing.what.clone(),
+                outward: performing.outward,
+                inward: performing.inward,
+                is_finishing: performing.is_finishing,
+            })
+            .collect()
+    }
+
+    /// The number of a tone or performance, which no other termination has.
+    fn number(&self, number: u32) -> u64 {
+        u64::from(self.key.0) << 32 | u64::from(number)
+    }
+
+    /// True when digits on a stream lead to something.
+    fn heeds_tones(&self, id: StreamId) -> bool {
+        self.events.heeds_tones(id) || self.player.heeds_tones()
     }
 
     /// The shortest silence that is watched on a stream in one of these directions.

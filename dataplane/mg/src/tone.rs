@@ -31,6 +31,12 @@ impl Tone {
         NAMES[usize::from(self.0)]
     }
 
+    /// What is on its key.
+    pub fn key(self) -> char {
+        let mut keys = "0123456789*#ABCD".chars();
+        keys.nth(usize::from(self.0)).unwrap_or('?')
+    }
+
     /// Its symbol in digit maps, E.6.
     pub fn symbol(self) -> Option<Symbol> {
         "0123456789EFABCD"

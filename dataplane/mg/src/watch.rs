@@ -237,7 +237,8 @@ impl Reading<'_> {
             return Ok(None);
         };
         let signals = embedded.signals.as_ref();
-        let signals = signals.map(|signals| signal::parse(self.profile, signals));
+        let maps = self.digit_maps;
+        let signals = signals.map(|signals| signal::parse(self.profile, maps, signals));
         let events = match &embedded.events {
             // One level is all there is.
             Some(_) if is_embedded => return Err(about(ErrorCode::SYNTAX_IN_COMMAND, "Embed")),

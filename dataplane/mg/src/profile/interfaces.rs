@@ -31,6 +31,7 @@ pub const TRGW: Profile = Profile {
     terminations_per_context_max: 2,
     streams_max: 8,
     events_max: 16,
+    processes_media: false,
     termination_prefix: "ip",
 };
 
@@ -79,9 +80,10 @@ pub const MP: Profile = Profile {
         Support::whole(&hangterm::PACKAGE),
         Support::whole(&rtcph::PACKAGE),
     ],
-    terminations_per_context_max: 256,
+    terminations_per_context_max: 2048,
     streams_max: 8,
     events_max: 16,
+    processes_media: true,
     termination_prefix: "ip",
 };
 
@@ -120,6 +122,7 @@ pub const MN: Profile = Profile {
     terminations_per_context_max: 3,
     streams_max: 8,
     events_max: 16,
+    processes_media: false,
     termination_prefix: "ip",
 };
 

@@ -17,8 +17,8 @@ use h248::message::{
 use h248::text::{self, Style};
 use h248::transaction::{Config, Endpoint, Output as Out, Transport};
 use mg::{
-    AssociationEvent, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output,
-    RealmAddress, Statistics, TRGW,
+    AssociationEvent, ContextStream, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane,
+    OpenError, Output, RealmAddress, Statistics, TRGW,
 };
 
 pub const MG: &str = "192.0.2.1:2944";
@@ -42,6 +42,10 @@ pub struct Plane {
     pub taken: BTreeSet<SocketAddr>,
     pub refusal: Option<OpenError>,
     pub statistics: HashMap<SocketAddr, Statistics>,
+    /// What was connected last as a context: its members, and the pairs that are isolated.
+    pub context: (Vec<SocketAddr>, Vec<(usize, usize)>),
+    /// Codecs that it cannot process.
+    pub unsupported: Vec<&'static str>,
 }
 
 impl MediaPlane for Plane {
@@ -71,6 +75,16 @@ impl MediaPlane for Plane {
             let others = others.filter(|&other| other != leg.local).collect();
             self.legs.insert(leg.local, (leg.clone(), others));
         }
+    }
+
+    fn connect_context(&mut self, _: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]) {
+        let members = legs.iter().map(|leg| leg.local).collect();
+        self.context = (members, isolated.to_vec());
+        self.connect(legs);
+    }
+
+    fn supports(&self, codec: &sdp::Codec) -> bool {
+        !self.unsupported.contains(&&*codec.encoding)
     }
 
     fn statistics(&self, local: SocketAddr) -> Statistics {
