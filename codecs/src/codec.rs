@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::amr::{AmrFormat, ModeSet};
+use crate::amr::{AmrFormat, Band};
 use crate::decoder::Decoder;
 use crate::encoder::{Encoder, EncoderConfig};
 use crate::error::{FormatError, Unavailable};
@@ -82,9 +82,9 @@ impl Codec {
         } else if is("G722") {
             with(8_000, 1, Self::G722)
         } else if is("AMR") {
-            with(8_000, 1, Self::Amr(AmrFormat::parse(false, fmtp)?))
+            with(8_000, 1, Self::Amr(AmrFormat::parse(Band::Narrow, fmtp)?))
         } else if is("AMR-WB") {
-            with(16_000, 1, Self::AmrWb(AmrFormat::parse(true, fmtp)?))
+            with(16_000, 1, Self::AmrWb(AmrFormat::parse(Band::Wide, fmtp)?))
         } else if is("opus") {
             with(48_000, 2, Self::Opus(OpusFormat::parse(fmtp)?))
         } else {
@@ -190,18 +190,6 @@ impl Codec {
             Self::Pcmu => Some(Law::Mu),
             Self::Pcma => Some(Law::A),
             _ => None,
-        }
-    }
-}
-
-/// AMR in bandwidth-efficient packing with all modes.
-impl Default for AmrFormat {
-    fn default() -> Self {
-        Self {
-            octet_align: false,
-            modes: ModeSet::NARROW,
-            mode_change_period: 1,
-            mode_change_neighbor: false,
         }
     }
 }

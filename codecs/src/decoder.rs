@@ -1,10 +1,11 @@
 //! Payloads to samples.
 
+use crate::amr::{self, Band};
 use crate::codec::Codec;
 use crate::error::{DecodeError, Unavailable};
 use crate::g711::Law;
-use crate::l16;
 use crate::plc::Concealer;
+use crate::{PACKET_SAMPLES_MAX, g722, l16, opus};
 
 /// What was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,26 +38,29 @@ pub struct Decoder {
 
 #[derive(Debug)]
 enum Kind {
-    G711 { law: Law, concealer: Concealer },
+    G711(Law, Concealer),
     L16 { channels: u8, concealer: Concealer },
+    G722(Box<g722::Decoder>, Concealer),
+    Amr(amr::Decoder),
+    Opus(opus::Decoder),
 }
 
 impl Decoder {
     pub(crate) fn new(codec: &Codec) -> Result<Self, Unavailable> {
         let concealer = || Concealer::new(codec.sample_rate());
         let kind = match codec {
-            Codec::Pcmu | Codec::Pcma => Kind::G711 {
-                law: codec.law().unwrap_or(Law::A),
-                concealer: concealer(),
-            },
+            Codec::Pcmu | Codec::Pcma => {
+                let law = codec.law().unwrap_or(Law::A);
+                Kind::G711(law, concealer())
+            }
             &Codec::L16 { channels, .. } => Kind::L16 {
                 channels,
                 concealer: concealer(),
             },
-            Codec::G722 => return Err(Unavailable::NoCodec("G722")),
-            Codec::Amr(_) => return Err(Unavailable::NoCodec("AMR")),
-            Codec::AmrWb(_) => return Err(Unavailable::NoCodec("AMR-WB")),
-            Codec::Opus(_) => return Err(Unavailable::NoCodec("opus")),
+            Codec::G722 => Kind::G722(Box::new(g722::Decoder::new()), concealer()),
+            Codec::Amr(format) => Kind::Amr(amr::Decoder::new(Band::Narrow, format)?),
+            Codec::AmrWb(format) => Kind::Amr(amr::Decoder::new(Band::Wide, format)?),
+            Codec::Opus(format) => Kind::Opus(opus::Decoder::new(format)?),
         };
         Ok(Self { kind })
     }
@@ -72,10 +76,11 @@ impl Decoder {
         let samples = samples
             .get_mut(..count)
             .ok_or(DecodeError::SamplesTooSmall)?;
-        match &mut self.kind {
-            Kind::G711 { law, concealer } => {
+        let kind = match &mut self.kind {
+            Kind::G711(law, concealer) => {
                 law.decode(payload, samples);
                 concealer.heard(samples);
+                DecodedKind::Speech
             }
             Kind::L16 {
                 channels,
@@ -83,11 +88,19 @@ impl Decoder {
             } => {
                 l16::decode(payload, *channels, samples);
                 concealer.heard(samples);
+                DecodedKind::Speech
             }
-        }
+            Kind::G722(decoder, concealer) => {
+                decoder.decode(payload, samples);
+                concealer.heard(samples);
+                DecodedKind::Speech
+            }
+            Kind::Amr(decoder) => decoder.decode(payload, samples)?,
+            Kind::Opus(decoder) => decoder.decode(payload, samples)?,
+        };
         Ok(Decoded {
             samples: count,
-            kind: DecodedKind::Speech,
+            kind,
         })
     }
 
@@ -96,9 +109,21 @@ impl Decoder {
     /// Fades to silence, or to the comfort noise that was on.
     pub fn conceal(&mut self, samples: &mut [i16]) {
         match &mut self.kind {
-            Kind::G711 { concealer, .. } | Kind::L16 { concealer, .. } => {
+            Kind::G711(_, concealer) | Kind::G722(_, concealer) | Kind::L16 { concealer, .. } => {
                 concealer.conceal(samples);
             }
+            Kind::Amr(decoder) => decoder.conceal(samples),
+            Kind::Opus(decoder) => decoder.conceal(samples),
+        }
+    }
+
+    /// As [`conceal`](Self::conceal), when the packet after the lost one is there already: what it
+    /// has of the lost one is used (the in-band FEC of Opus). To be called before that packet is
+    /// decoded.
+    pub fn recover(&mut self, next: &[u8], samples: &mut [i16]) {
+        match &mut self.kind {
+            Kind::Opus(decoder) if !next.is_empty() => decoder.recover(next, samples),
+            _ => self.conceal(samples),
         }
     }
 
@@ -107,13 +132,17 @@ impl Decoder {
     /// # Errors
     /// The payload is not one, or longer than any is.
     pub fn samples_in(&self, payload: &[u8]) -> Result<usize, DecodeError> {
-        let octets = match self.kind {
-            Kind::G711 { .. } => 1,
-            Kind::L16 { channels, .. } => usize::from(channels) * 2,
+        // So many octets make so many samples.
+        let (octets, samples) = match &self.kind {
+            Kind::G711(..) => (1, 1),
+            Kind::L16 { channels, .. } => (usize::from(*channels) * 2, 1),
+            Kind::G722(..) => (1, 2),
+            Kind::Amr(decoder) => return decoder.samples_in(payload),
+            Kind::Opus(decoder) => return decoder.samples_in(payload),
         };
-        let samples = payload.len() / octets;
-        let fits = payload.len().is_multiple_of(octets) && samples <= crate::PACKET_SAMPLES_MAX;
-        if fits && samples > 0 {
+        let whole = payload.len().is_multiple_of(octets);
+        let samples = payload.len() / octets * samples;
+        if whole && (1..=PACKET_SAMPLES_MAX).contains(&samples) {
             Ok(samples)
         } else {
             Err(DecodeError::Malformed)
@@ -123,6 +152,9 @@ impl Decoder {
     /// The speech mode that the peer asks us to send: the CMR of the payload decoded last (RFC 4867
     /// 4.3.1). `None` where it asks for nothing, and for codecs without modes.
     pub fn requested_mode(&self) -> Option<u8> {
-        None
+        match &self.kind {
+            Kind::Amr(decoder) => decoder.requested_mode(),
+            _ => None,
+        }
     }
 }

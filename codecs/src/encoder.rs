@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::amr::{self, Band};
 use crate::codec::Codec;
 use crate::error::{EncodeError, Unavailable};
 use crate::g711::Law;
-use crate::l16;
+use crate::{g722, l16, opus};
 
 /// How to encode: what descriptions leave to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +68,9 @@ pub struct Encoder {
 enum Kind {
     G711(Law),
     L16 { channels: u8 },
+    G722(Box<g722::Encoder>),
+    Amr(Box<amr::Encoder>),
+    Opus(opus::Encoder),
 }
 
 impl Encoder {
@@ -83,10 +87,16 @@ impl Encoder {
                 let bytes = packet_samples * usize::from(channels) * 2;
                 (Kind::L16 { channels }, bytes)
             }
-            Codec::G722 => return Err(Unavailable::NoCodec("G722")),
-            Codec::Amr(_) => return Err(Unavailable::NoCodec("AMR")),
-            Codec::AmrWb(_) => return Err(Unavailable::NoCodec("AMR-WB")),
-            Codec::Opus(_) => return Err(Unavailable::NoCodec("opus")),
+            Codec::G722 => {
+                let encoder = Box::new(g722::Encoder::new());
+                (Kind::G722(encoder), packet_samples / 2)
+            }
+            Codec::Amr(format) => Self::amr(Band::Narrow, format, config, packet_samples)?,
+            Codec::AmrWb(format) => Self::amr(Band::Wide, format, config, packet_samples)?,
+            Codec::Opus(format) => {
+                let encoder = opus::Encoder::new(format, config)?;
+                (Kind::Opus(encoder), opus::payload_bytes_max(config.ptime))
+            }
         };
         Ok(Self {
             kind,
@@ -94,6 +104,17 @@ impl Encoder {
             packet_samples,
             payload_bytes_max,
         })
+    }
+
+    fn amr(
+        band: Band,
+        format: &amr::AmrFormat,
+        config: EncoderConfig,
+        packet_samples: usize,
+    ) -> Result<(Kind, usize), Unavailable> {
+        let encoder = amr::Encoder::new(band, format, config)?;
+        let bytes = encoder.payload_bytes(packet_samples);
+        Ok((Kind::Amr(Box::new(encoder)), bytes))
     }
 
     /// Encodes one packet: at most [`packet_samples`](Self::packet_samples), and a multiple of the
@@ -124,6 +145,13 @@ impl Encoder {
                 );
                 len
             }
+            Kind::G722(encoder) => {
+                let room = payload.get_mut(..samples.len() / 2);
+                encoder.encode(samples, room.ok_or(EncodeError::PayloadTooSmall)?);
+                samples.len() / 2
+            }
+            Kind::Amr(encoder) => return encoder.encode(samples, payload),
+            Kind::Opus(encoder) => return encoder.encode(samples, payload),
         };
         Ok(Encoded::Payload { len, marker: false })
     }
@@ -135,7 +163,17 @@ impl Encoder {
     /// `mode-change-neighbor` allow; where a mode is not in the set, the next lower one that is.
     /// Codecs without modes ignore it.
     pub fn request_mode(&mut self, mode: u8) {
-        let _ = mode;
+        if let Kind::Amr(encoder) = &mut self.kind {
+            encoder.request_mode(mode);
+        }
+    }
+
+    /// Asks the peer for a speech mode: the CMR of what is sent from here on. `None` asks for
+    /// nothing. Codecs without modes ignore it.
+    pub fn ask_peer(&mut self, mode: Option<u8>) {
+        if let Kind::Amr(encoder) = &mut self.kind {
+            encoder.ask_peer(mode);
+        }
     }
 
     /// Samples of a whole packet: those of the configured time.

@@ -26,20 +26,21 @@
 //! makes a signal that behaves like somebody talking, for calls without a microphone; [`likeness`]
 //! tells whether what arrived is what was sent.
 
-mod amr;
+pub mod amr;
 mod codec;
 mod decoder;
 mod encoder;
 mod error;
 mod fmtp;
 pub mod g711;
+mod g722;
 mod l16;
 mod likeness;
 mod opus;
 pub mod plc;
 pub mod speech;
 
-pub use amr::{AmrFormat, ModeSet};
+pub use amr::AmrFormat;
 pub use codec::{Codec, PACKET_SAMPLES_MAX, PACKET_TIME_MAX};
 pub use decoder::{Decoded, DecodedKind, Decoder};
 pub use encoder::{Encoded, Encoder, EncoderConfig};

@@ -3,6 +3,51 @@
 use crate::FormatError;
 use crate::fmtp::Parameters;
 
+/// Which of the two codecs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Band {
+    /// AMR: 8 kHz, speech modes 0 to 7.
+    Narrow,
+    /// AMR-WB: 16 kHz, speech modes 0 to 8.
+    Wide,
+}
+
+impl Band {
+    /// The highest speech mode: 12.2 or 23.85 kbit/s. One above is the silence descriptor.
+    pub const fn mode_max(self) -> u8 {
+        match self {
+            Self::Narrow => 7,
+            Self::Wide => 8,
+        }
+    }
+
+    /// FT of the silence descriptor.
+    pub const fn sid(self) -> u8 {
+        self.mode_max() + 1
+    }
+
+    /// Samples of a frame of 20 ms.
+    pub const fn frame_samples(self) -> usize {
+        match self {
+            Self::Narrow => 160,
+            Self::Wide => 320,
+        }
+    }
+
+    /// The bits of a frame of type FT (TS 26.101 table 1a, TS 26.201 table 1a): none of those that
+    /// tell that there is no frame; `None` of types that are not to be sent (RFC 4867 4.3.2).
+    pub const fn frame_bits(self, frame_type: u8) -> Option<usize> {
+        const NARROW: [usize; 9] = [95, 103, 118, 134, 148, 159, 204, 244, 39];
+        const WIDE: [usize; 10] = [132, 177, 253, 285, 317, 365, 397, 461, 477, 40];
+        match (self, frame_type) {
+            (Self::Narrow, 0..=8) => Some(NARROW[frame_type as usize]),
+            (Self::Wide, 0..=9) => Some(WIDE[frame_type as usize]),
+            (_, 15) | (Self::Wide, 14) => Some(0),
+            _ => None,
+        }
+    }
+}
+
 /// How AMR or AMR-WB is packed and which modes may be used: one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AmrFormat {
@@ -17,8 +62,17 @@ pub struct AmrFormat {
 }
 
 impl AmrFormat {
-    /// Reads the parameters of AMR (`wide` false) or AMR-WB.
-    pub(crate) fn parse(wide: bool, fmtp: Option<&str>) -> Result<Self, FormatError> {
+    /// All modes in bandwidth-efficient packing: what no parameters mean.
+    pub fn new(band: Band) -> Self {
+        Self {
+            octet_align: false,
+            modes: ModeSet::all(band),
+            mode_change_period: 1,
+            mode_change_neighbor: false,
+        }
+    }
+
+    pub(crate) fn parse(band: Band, fmtp: Option<&str>) -> Result<Self, FormatError> {
         let parameters = Parameters::new(fmtp);
         for name in ["crc", "robust-sorting"] {
             if parameters.flag(name)? {
@@ -34,7 +88,7 @@ impl AmrFormat {
         let period = parameters.number("mode-change-period", 1..=2)?.unwrap_or(1);
         Ok(Self {
             octet_align: parameters.flag("octet-align")?,
-            modes: ModeSet::parse(wide, parameters.value("mode-set"))?,
+            modes: ModeSet::parse(band, parameters.value("mode-set"))?,
             mode_change_period: period as u8,
             mode_change_neighbor: parameters.flag("mode-change-neighbor")?,
         })
@@ -51,8 +105,16 @@ impl ModeSet {
     /// All nine modes of AMR-WB.
     pub const WIDE: Self = Self(0x1ff);
 
-    fn parse(wide: bool, text: Option<&str>) -> Result<Self, FormatError> {
-        let all = if wide { Self::WIDE } else { Self::NARROW };
+    /// All modes.
+    pub const fn all(band: Band) -> Self {
+        match band {
+            Band::Narrow => Self::NARROW,
+            Band::Wide => Self::WIDE,
+        }
+    }
+
+    fn parse(band: Band, text: Option<&str>) -> Result<Self, FormatError> {
+        let all = Self::all(band);
         let Some(text) = text else { return Ok(all) };
         let mut set = 0;
         for mode in text.split(',') {
@@ -86,5 +148,58 @@ impl ModeSet {
     /// The modes, lowest first.
     pub fn iter(self) -> impl Iterator<Item = u8> {
         (0..16).filter(move |&mode| self.contains(mode))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn narrow(fmtp: &str) -> Result<AmrFormat, FormatError> {
+        AmrFormat::parse(Band::Narrow, Some(fmtp))
+    }
+
+    #[test]
+    fn no_parameters_mean_all_modes_in_the_efficient_packing() {
+        for band in [Band::Narrow, Band::Wide] {
+            assert_eq!(AmrFormat::parse(band, None), Ok(AmrFormat::new(band)));
+        }
+    }
+
+    #[test]
+    fn parameters_of_ir_92_are_read() {
+        let found = narrow("mode-change-capability=2;max-red=0; octet-align=1;mode-set=0,2,4,7");
+        let format = found.unwrap();
+        assert!(format.octet_align);
+        assert_eq!(format.modes.iter().collect::<Vec<_>>(), [0, 2, 4, 7]);
+        assert_eq!((format.modes.lowest(), format.modes.highest()), (0, 7));
+        let found = narrow("mode-change-period=2; mode-change-neighbor=1").unwrap();
+        assert_eq!(
+            (found.mode_change_period, found.mode_change_neighbor),
+            (2, true)
+        );
+    }
+
+    #[test]
+    fn parameters_out_of_range_and_what_is_not_done_are_refused() {
+        for (fmtp, name) in [
+            ("mode-set=8", "mode-set"),
+            ("mode-set=", "mode-set"),
+            ("mode-set=1,,2", "mode-set"),
+            ("mode-change-period=3", "mode-change-period"),
+            ("octet-align=2", "octet-align"),
+            ("mode-change-capability=0", "mode-change-capability"),
+        ] {
+            assert_eq!(narrow(fmtp), Err(FormatError::Parameter(name)), "{fmtp}");
+        }
+        for (fmtp, name) in [
+            ("crc=1", "crc"),
+            ("robust-sorting=1;octet-align=1", "robust-sorting"),
+            ("interleaving=4", "interleaving"),
+        ] {
+            assert_eq!(narrow(fmtp), Err(FormatError::Unsupported(name)), "{fmtp}");
+        }
+        assert!(narrow("crc=0;robust-sorting=0").is_ok());
+        assert!(AmrFormat::parse(Band::Wide, Some("mode-set=8")).is_ok());
     }
 }

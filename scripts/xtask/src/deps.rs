@@ -24,7 +24,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("inet", &[]),
     ("h248", &["base"]),
     ("diameter", &["base"]),
-    ("codecs", &[]),
+    ("codecs", &["amr-sys", "opus-sys"]),
+    ("amr-sys", &[]),
+    ("opus-sys", &[]),
     ("usrsctp", &[]),
     // Control knows signalling and no media.
     (

@@ -1,7 +1,19 @@
 //! Opus (RFC 6716) in RTP (RFC 7587).
 
+use std::time::Duration;
+
 use crate::FormatError;
 use crate::fmtp::Parameters;
+
+#[cfg(feature = "opus")]
+mod coder;
+#[cfg(not(feature = "opus"))]
+mod off;
+
+#[cfg(feature = "opus")]
+pub(crate) use coder::{Decoder, Encoder};
+#[cfg(not(feature = "opus"))]
+pub(crate) use off::{Decoder, Encoder};
 
 /// What a receiver of Opus has said that it wants (RFC 7587 6.1), and the rate of our samples.
 ///
@@ -48,4 +60,12 @@ impl OpusFormat {
             dtx: parameters.flag("usedtx")?,
         })
     }
+}
+
+/// Octets of the longest payload: a frame holds 20 ms at most at the rates that speech has, and
+/// 1 275 octets (RFC 6716 3.4).
+pub(crate) fn payload_bytes_max(ptime: Duration) -> usize {
+    const FRAME_BYTES_MAX: usize = 1_276;
+    let frames = ptime.as_millis().div_ceil(20).max(1) as usize;
+    frames * FRAME_BYTES_MAX
 }

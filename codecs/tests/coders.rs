@@ -1,0 +1,371 @@
+//! G.722, AMR, AMR-WB and Opus through the interface that all codecs have.
+
+use std::time::Duration;
+
+use codecs::speech::Speech;
+use codecs::{
+    Codec, DecodeError, DecodedKind, EncodeError, Encoded, Encoder, EncoderConfig, FormatError,
+    PACKET_SAMPLES_MAX, Unavailable, likeness,
+};
+
+fn codec(encoding: &str, fmtp: &str) -> Codec {
+    let (rate, channels) = match encoding {
+        "AMR-WB" => (16_000, 1),
+        "opus" => (48_000, 2),
+        _ => (8_000, 1),
+    };
+    Codec::from_sdp(encoding, rate, channels, Some(fmtp)).unwrap()
+}
+
+fn of(ptime_ms: u64) -> EncoderConfig {
+    EncoderConfig {
+        ptime: Duration::from_millis(ptime_ms),
+        ..EncoderConfig::default()
+    }
+}
+
+/// Speech of some seconds; it is of 8 kHz, and each sample is said as often as the rate needs.
+fn speech(rate: u32, samples: usize) -> Vec<i16> {
+    let mut speech = Speech::new(4);
+    let times = rate as usize / 8_000;
+    let mut said = Vec::with_capacity(samples);
+    while said.len() < samples {
+        let sample = speech.next_sample();
+        said.extend(std::iter::repeat_n(sample, times));
+    }
+    said.truncate(samples);
+    said
+}
+
+fn payload(encoder: &mut Encoder, said: &[i16]) -> Option<(Vec<u8>, bool)> {
+    let mut payload = vec![0; encoder.payload_bytes_max()];
+    match encoder.encode(said, &mut payload).unwrap() {
+        Encoded::Payload { len, marker } => Some((payload[..len].to_vec(), marker)),
+        Encoded::Nothing => None,
+    }
+}
+
+#[test]
+fn speech_is_like_itself_behind_every_codec() {
+    for (encoding, fmtp, ptime_ms, likeness_min) in [
+        ("G722", "", 20, 0.98),
+        ("G722", "", 5, 0.98),
+        ("AMR", "", 20, 0.9),
+        ("AMR", "octet-align=1", 60, 0.9),
+        ("AMR", "mode-set=0", 40, 0.7),
+        ("AMR-WB", "", 20, 0.9),
+        ("AMR-WB", "octet-align=1;mode-set=2", 120, 0.9),
+        ("opus", "", 20, 0.85),
+        ("opus", "maxplaybackrate=8000;cbr=1", 60, 0.9),
+        ("opus", "maxplaybackrate=16000;useinbandfec=1", 10, 0.9),
+        ("opus", "maxaveragebitrate=64000", 120, 0.85),
+    ] {
+        let codec = codec(encoding, fmtp);
+        let rate = codec.sample_rate();
+        let mut encoder = codec.encoder(of(ptime_ms)).unwrap();
+        let mut decoder = codec.decoder().unwrap();
+        let packet = encoder.packet_samples();
+        assert_eq!(packet, rate as usize * ptime_ms as usize / 1_000);
+        let said = speech(rate, rate as usize / packet * packet);
+        let mut heard = Vec::new();
+        for said in said.chunks(packet) {
+            let (payload, _) = payload(&mut encoder, said).unwrap();
+            assert_eq!(decoder.samples_in(&payload), Ok(packet));
+            let mut samples = [0; PACKET_SAMPLES_MAX];
+            let decoded = decoder.decode(&payload, &mut samples).unwrap();
+            assert_eq!(
+                (decoded.samples, decoded.kind),
+                (packet, DecodedKind::Speech)
+            );
+            heard.extend_from_slice(&samples[..packet]);
+        }
+        let found = likeness(&said, &heard, rate as usize / 60).unwrap();
+        assert!(
+            found.correlation > likeness_min,
+            "{encoding} {fmtp}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn silence_is_not_sent_and_talk_after_it_is_marked() {
+    let quiet_after = 100;
+    for (encoding, descriptors) in [("AMR", 8..=22), ("AMR-WB", 8..=22), ("opus", 1..=10)] {
+        let codec = codec(encoding, "");
+        let config = EncoderConfig {
+            dtx: true,
+            ..of(20)
+        };
+        let mut encoder = codec.encoder(config).unwrap();
+        let mut decoder = codec.decoder().unwrap();
+        let packet = encoder.packet_samples();
+        let voice = speech(codec.sample_rate(), packet * quiet_after);
+        let (mut markers, mut sent) = (Vec::new(), 0);
+        let mut noises = 0;
+        for index in 0..300 {
+            let quiet = vec![0; packet];
+            let talks = index < quiet_after || index >= 250;
+            let said = if talks {
+                &voice[index % 100 * packet..][..packet]
+            } else {
+                &quiet
+            };
+            let mut samples = vec![0; packet];
+            match payload(&mut encoder, said) {
+                Some((payload, marker)) => {
+                    let decoded = decoder.decode(&payload, &mut samples).unwrap();
+                    sent += usize::from((140..250).contains(&index));
+                    noises += usize::from(decoded.kind == DecodedKind::ComfortNoise);
+                    if marker {
+                        markers.push(index);
+                    }
+                }
+                None => decoder.conceal(&mut samples),
+            }
+            if (150..250).contains(&index) {
+                assert!(
+                    samples.iter().all(|sample| sample.abs() < 200),
+                    "{encoding}"
+                );
+            }
+        }
+        assert!(descriptors.contains(&sent), "{encoding}: {sent}");
+        assert!(
+            markers.iter().any(|index| (250..262).contains(index)),
+            "{encoding} {markers:?}"
+        );
+        assert!(encoding == "opus" || noises >= sent, "{encoding}: {noises}");
+    }
+}
+
+#[test]
+fn requests_for_modes_pass_and_are_followed() {
+    for (encoding, fmtp, high, low) in [
+        ("AMR", "", 32, 14),
+        ("AMR", "octet-align=1", 33, 14),
+        ("AMR-WB", "", 61, 18),
+        ("AMR-WB", "octet-align=1", 62, 19),
+    ] {
+        let codec = codec(encoding, fmtp);
+        let (mut ours, mut theirs) = (
+            codec.encoder(of(20)).unwrap(),
+            codec.encoder(of(20)).unwrap(),
+        );
+        let mut decoder = codec.decoder().unwrap();
+        let packet = ours.packet_samples();
+        let said = speech(codec.sample_rate(), packet);
+        let mut heard = vec![0; packet];
+        assert_eq!(decoder.requested_mode(), None);
+        let (payload_of_ours, marker) = payload(&mut ours, &said).unwrap();
+        assert!(marker, "the first packet begins a talkspurt");
+        assert_eq!(payload_of_ours.len(), high, "{encoding} {fmtp}");
+        decoder.decode(&payload_of_ours, &mut heard).unwrap();
+        assert_eq!(decoder.requested_mode(), None);
+
+        theirs.ask_peer(Some(0));
+        let (payload_of_theirs, _) = payload(&mut theirs, &said).unwrap();
+        decoder.decode(&payload_of_theirs, &mut heard).unwrap();
+        assert_eq!(decoder.requested_mode(), Some(0));
+        ours.request_mode(0);
+        let (payload_of_ours, marker) = payload(&mut ours, &said).unwrap();
+        assert_eq!((payload_of_ours.len(), marker), (low, false));
+        theirs.ask_peer(None);
+        let (payload_of_theirs, _) = payload(&mut theirs, &said).unwrap();
+        decoder.decode(&payload_of_theirs, &mut heard).unwrap();
+        assert_eq!(decoder.requested_mode(), None);
+    }
+}
+
+#[test]
+fn losses_are_concealed_and_fade() {
+    for encoding in ["G722", "AMR", "AMR-WB", "opus"] {
+        let codec = codec(encoding, "");
+        let mut encoder = codec.encoder(of(20)).unwrap();
+        let mut decoder = codec.decoder().unwrap();
+        let packet = encoder.packet_samples();
+        let rate = f64::from(codec.sample_rate());
+        let level = |samples: &[i16]| {
+            let power: f64 = samples
+                .iter()
+                .map(|&sample| f64::from(sample).powi(2))
+                .sum();
+            (power / samples.len() as f64).sqrt()
+        };
+        let mut heard = vec![0; packet];
+        for index in 0..20 {
+            let said: Vec<i16> = (index * packet..(index + 1) * packet)
+                .map(|t| {
+                    let turn = (t as f64 * 150.0 / rate).fract();
+                    ((1.0 - turn).powi(6) * 20_000.0 - 2_500.0) as i16
+                })
+                .collect();
+            let (payload, _) = payload(&mut encoder, &said).unwrap();
+            decoder.decode(&payload, &mut heard).unwrap();
+        }
+        let before = level(&heard);
+        decoder.conceal(&mut heard);
+        assert!(level(&heard) > before / 8.0, "{encoding}");
+        for _ in 0..50 {
+            decoder.conceal(&mut heard);
+        }
+        assert!(
+            level(&heard) < before / 20.0,
+            "{encoding}: {} {before}",
+            level(&heard)
+        );
+    }
+}
+
+#[test]
+fn opus_recovers_a_lost_packet_from_the_next() {
+    let codec = codec("opus", "maxplaybackrate=16000;useinbandfec=1");
+    let config = EncoderConfig {
+        loss_percent: 20,
+        ..of(20)
+    };
+    let mut encoder = codec.encoder(config).unwrap();
+    let packet = encoder.packet_samples();
+    let said = speech(16_000, 150 * packet);
+    let payloads: Vec<_> = said
+        .chunks(packet)
+        .map(|said| payload(&mut encoder, said).unwrap().0)
+        .collect();
+    let hear = |recover: bool| {
+        let mut decoder = codec.decoder().unwrap();
+        let mut heard = vec![0; said.len()];
+        for (index, heard) in heard.chunks_mut(packet).enumerate() {
+            match (index % 5 == 3, payloads.get(index + 1)) {
+                (true, Some(next)) if recover => decoder.recover(next, heard),
+                (true, _) => decoder.conceal(heard),
+                _ => drop(decoder.decode(&payloads[index], heard)),
+            }
+        }
+        likeness(&said, &heard, 300).unwrap().correlation
+    };
+    assert!(
+        hear(true) > hear(false) + 0.02,
+        "{} {}",
+        hear(true),
+        hear(false)
+    );
+}
+
+#[test]
+fn formats_that_are_none_are_refused_with_the_reason() {
+    for (encoding, rate, channels, fmtp, fault) in [
+        ("AMR", 16_000, 1, "", FormatError::ClockRate),
+        ("AMR", 8_000, 2, "", FormatError::Channels),
+        ("AMR", 8_000, 1, "crc=1", FormatError::Unsupported("crc")),
+        (
+            "AMR-WB",
+            16_000,
+            1,
+            "mode-set=9",
+            FormatError::Parameter("mode-set"),
+        ),
+        ("opus", 16_000, 2, "", FormatError::ClockRate),
+        (
+            "opus",
+            48_000,
+            2,
+            "maxplaybackrate=1",
+            FormatError::Parameter("maxplaybackrate"),
+        ),
+        (
+            "opus",
+            48_000,
+            2,
+            "usedtx=2",
+            FormatError::Parameter("usedtx"),
+        ),
+    ] {
+        let found = Codec::from_sdp(encoding, rate, channels, Some(fmtp));
+        assert_eq!(found, Err(fault), "{encoding} {fmtp}");
+    }
+}
+
+#[test]
+fn configurations_that_are_not_the_codec_s_are_refused() {
+    let refused = |codec: &Codec, config| codec.encoder(config).map(drop).unwrap_err();
+    let amr = codec("AMR", "mode-set=0,2");
+    for ptime in [5, 10, 30, 50] {
+        assert_eq!(refused(&amr, of(ptime)), Unavailable::Config("ptime"));
+    }
+    let config = EncoderConfig {
+        mode: Some(1),
+        ..of(20)
+    };
+    assert_eq!(refused(&amr, config), Unavailable::Config("mode"));
+    let opus = codec("opus", "");
+    let config = EncoderConfig {
+        complexity: 11,
+        ..of(20)
+    };
+    assert_eq!(refused(&opus, config), Unavailable::Config("complexity"));
+    assert_eq!(refused(&opus, of(30)), Unavailable::Config("ptime"));
+}
+
+#[test]
+fn slices_of_the_wrong_length_are_refused() {
+    for encoding in ["G722", "AMR", "AMR-WB", "opus"] {
+        let codec = codec(encoding, "");
+        let mut encoder = codec.encoder(of(20)).unwrap();
+        let said = speech(codec.sample_rate(), encoder.packet_samples());
+        let mut room = vec![0; encoder.payload_bytes_max()];
+        let short = encoder.encode(&said[1..], &mut room);
+        assert_eq!(short, Err(EncodeError::Samples), "{encoding}");
+        let result = encoder.encode(&said, &mut []);
+        assert_eq!(result, Err(EncodeError::PayloadTooSmall), "{encoding}");
+        let (payload, _) = payload(&mut encoder, &said).unwrap();
+        let mut decoder = codec.decoder().unwrap();
+        let result = decoder.decode(&payload, &mut vec![0; said.len() - 1]);
+        assert_eq!(result, Err(DecodeError::SamplesTooSmall), "{encoding}");
+        assert_eq!(
+            decoder.decode(&[], &mut [0; 10]),
+            Err(DecodeError::Malformed),
+            "{encoding}"
+        );
+    }
+}
+
+#[test]
+fn payloads_may_be_cut_and_changed_anywhere() {
+    for (encoding, fmtp) in [
+        ("G722", ""),
+        ("AMR", ""),
+        ("AMR", "octet-align=1"),
+        ("AMR-WB", ""),
+        ("AMR-WB", "octet-align=1"),
+        ("opus", "maxplaybackrate=16000"),
+    ] {
+        let codec = codec(encoding, fmtp);
+        let mut encoder = codec.encoder(of(40)).unwrap();
+        let mut decoder = codec.decoder().unwrap();
+        let said = speech(codec.sample_rate(), encoder.packet_samples());
+        let (whole, _) = payload(&mut encoder, &said).unwrap();
+        let mut samples = [0; PACKET_SAMPLES_MAX];
+        let mut try_it = |payload: &[u8]| {
+            let count = decoder.samples_in(payload);
+            let decoded = decoder.decode(payload, &mut samples);
+            if let Ok(decoded) = decoded {
+                assert_eq!(count, Ok(decoded.samples));
+            }
+        };
+        (0..whole.len()).for_each(|cut| try_it(&whole[..cut]));
+        for bit in 0..whole.len() * 8 {
+            let mut payload = whole.clone();
+            payload[bit / 8] ^= 1 << (bit % 8);
+            try_it(&payload);
+        }
+        let mut noise = 1_u32;
+        for round in 0..300_usize {
+            let payload: Vec<u8> = std::iter::repeat_with(|| {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (noise >> 24) as u8
+            })
+            .take(round)
+            .collect();
+            try_it(&payload);
+        }
+    }
+}
