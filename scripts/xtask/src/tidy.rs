@@ -204,6 +204,9 @@ impl Role {
             || starts(&["tests/", "scripts/"])
         {
             Role::Test
+        } else if path.ends_with("/build.rs") {
+            // Runs where it is compiled.
+            Role::Code
         } else if starts(&[
             "protocols/",
             "dataplane/mg/",
