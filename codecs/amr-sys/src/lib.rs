@@ -1,8 +1,8 @@
 //! AMR and AMR-WB: opencore-amr and vo-amrwbenc behind a safe interface.
 //!
-//! [`narrow`] is AMR (3GPP TS 26.090), [`wide`] AMR-WB (TS 26.190). A *frame* is 20 ms as files have
-//! it (RFC 4867 5.3): an octet with the frame type FT and the quality bit Q, and the speech bits
-//! from the most to the least sensitive one, padded to an octet. Arrays have the length of the
+//! [`narrow`] is AMR (3GPP TS 26.090), [`wide`] AMR-WB (TS 26.190). A *frame* is 20 ms as files
+//! have it (RFC 4867 5.3): an octet with the frame type FT and the quality bit Q, and the speech
+//! bits from the most to the least sensitive one, padded to an octet. Arrays have the length of the
 //! longest frame, whatever is in them: no function here reads or writes beyond.
 //!
 //! An encoder or decoder allocates when it is made and frees when it is dropped, and does neither
