@@ -38,6 +38,7 @@ mod l16;
 mod likeness;
 mod opus;
 pub mod plc;
+mod resample;
 pub mod speech;
 
 pub use amr::AmrFormat;
@@ -47,3 +48,4 @@ pub use encoder::{Encoded, Encoder, EncoderConfig};
 pub use error::{DecodeError, EncodeError, FormatError, Unavailable};
 pub use likeness::{Likeness, likeness};
 pub use opus::OpusFormat;
+pub use resample::Resampler;
