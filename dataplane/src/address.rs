@@ -94,12 +94,14 @@ impl LocalAddresses {
     }
 
     /// The flow of a port of an address.
+    #[inline]
     pub fn flow(&self, address: AddressIndex, port: u16) -> Option<FlowId> {
         self.entries.get(usize::from(address.0))?.flow(port)
     }
 
     /// The flow with this local address and port. Looks at one address if no other ends with the
     /// same octet, else at each: at most [`ADDRESSES_MAX`].
+    #[inline]
     pub fn find(&self, local: SocketAddr) -> Option<FlowId> {
         let likely = &self.entries[usize::from(self.by_octet[last_octet(local.ip())])];
         if likely.ip == local.ip() {
@@ -133,6 +135,7 @@ impl LocalAddresses {
     }
 }
 
+#[inline]
 fn last_octet(ip: IpAddr) -> usize {
     usize::from(match ip {
         IpAddr::V4(ip) => ip.octets()[3],

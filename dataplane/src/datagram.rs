@@ -24,6 +24,7 @@ pub struct Datagram {
 
 impl Datagram {
     /// A datagram from the network.
+    #[inline]
     pub fn new(frame: Frame, flow: FlowId, source: SocketAddr, arrival: Instant) -> Self {
         Self {
             frame,
@@ -36,6 +37,7 @@ impl Datagram {
     }
 
     /// The same, with DSCP and ECN.
+    #[inline]
     pub fn with_traffic_class(self, traffic_class: u8) -> Self {
         Self {
             traffic_class,
@@ -43,12 +45,22 @@ impl Datagram {
         }
     }
 
+    /// The datagram, of which one without a frame is left.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            frame: self.frame.take(),
+            ..*self
+        }
+    }
+
     /// The UDP payload.
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         self.frame.payload()
     }
 
     /// The UDP payload, to be changed in place.
+    #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
         self.frame.payload_mut()
     }
@@ -83,6 +95,7 @@ impl Burst {
     ///
     /// # Errors
     /// The datagram itself, when the burst is full.
+    #[inline]
     pub fn push(&mut self, datagram: Datagram) -> Result<(), Datagram> {
         if self.is_full() {
             return Err(datagram);
@@ -92,23 +105,31 @@ impl Burst {
     }
 
     /// How many more datagrams fit.
+    #[inline]
     pub fn room(&self) -> usize {
         BURST_MAX - self.datagrams.len()
     }
 
     /// True when no more fits.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.datagrams.len() >= BURST_MAX
     }
 
-    /// Takes all datagrams out, in order.
-    pub fn drain(&mut self) -> impl Iterator<Item = Datagram> + '_ {
-        self.datagrams.drain(..)
+    /// Leaves nothing of the burst; frames are taken from its datagrams before.
+    pub(crate) fn clear(&mut self) {
+        debug_assert!(
+            self.datagrams
+                .iter()
+                .all(|datagram| datagram.frame.is_taken())
+        );
+        self.datagrams.clear();
     }
 
-    /// Takes the last datagram out.
-    pub(crate) fn pop(&mut self) -> Option<Datagram> {
-        self.datagrams.pop()
+    /// Takes all datagrams out, in order.
+    #[inline]
+    pub fn drain(&mut self) -> impl Iterator<Item = Datagram> + '_ {
+        self.datagrams.drain(..)
     }
 }
 

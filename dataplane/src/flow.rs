@@ -1,10 +1,12 @@
 //! The table of flows: what all workers share of it, and what each keeps.
 
+use crate::function::Carried;
 use crate::latch::LatchState;
-use crate::path::{Compiled, Route};
+use crate::path::{Compiled, Route, Target};
 use crate::policer::Policer;
-use crate::{DropReason, FlowId, Ingress, Tones};
+use crate::{DropReason, FlowId, Ingress, Marking, Media, Policing, Tones};
 use base::Instant;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -90,12 +92,13 @@ const CLOSED: u32 = 0;
 const UNCLAIMED: u32 = 1;
 const FIRST_WORKER: u32 = 2;
 
-/// What one worker knows and keeps of one flow. Of the mutable part only the owner's is in use.
+/// What one worker knows and keeps of one flow, as far as most packets need it. Of the mutable part
+/// only the owner's is in use.
 ///
-/// Four cache lines in one place, so that a packet of a path with one way out in the clear needs
-/// nothing else of its path.
+/// Two cache lines that processors fetch as a pair. A packet from the source that was judged last,
+/// on a path with one way out in the clear, needs nothing else of its path.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(crate) struct FlowEntry {
     pub(crate) path: Option<Arc<Compiled>>,
     pub(crate) generation: u32,
@@ -105,26 +108,35 @@ pub(crate) struct FlowEntry {
     pub(crate) active: bool,
     /// A report waits for room in the ring.
     pub(crate) unreported: Unreported,
-    /// [`Ingress::policing`] is more than off.
+    /// [`crate::Ingress::policing`] is more than off.
     pub(crate) is_policed: bool,
     /// [`Compiled::srtp`] is more than off.
     pub(crate) is_protected: bool,
     /// [`Compiled::tones`] is more than none.
     pub(crate) has_tones: bool,
-    pub(crate) last_arrival: Instant,
+    media: Media,
+    receiving: bool,
+    clock_hz: u32,
+    /// Who was admitted last, by the path as it is.
+    pub(crate) known: Host,
+    /// [`Compiled::only`] of the path, where it leads to the network.
+    pub(crate) only: Way,
     pub(crate) policer: Policer,
     /// That of the path.
-    pub(crate) ingress: Option<Ingress>,
-    /// [`Compiled::only`] of the path.
-    pub(crate) only: Option<Route>,
+    pub(crate) policing: Policing,
+}
+
+const _: () = assert!(size_of::<FlowEntry>() == 128);
+
+/// What few packets need of a flow.
+#[derive(Default, Debug)]
+pub(crate) struct FlowExtra {
     pub(crate) latch: LatchState,
     /// Since when silence counts: the path that asked for it was set then.
-    pub(crate) watched_from: Instant,
+    pub(crate) watched_from: Option<Instant>,
     /// The beginning of the silence that was reported last.
     pub(crate) silence: Option<Instant>,
 }
-
-const _: () = assert!(size_of::<FlowEntry>() <= 256);
 
 /// What a worker could not report yet; tried again with each packet.
 #[derive(Clone, Copy, Default, Debug)]
@@ -145,13 +157,13 @@ impl FlowEntry {
             is_policed: false,
             is_protected: false,
             has_tones: false,
-            last_arrival: Instant::ZERO,
+            media: Media::Udp,
+            receiving: false,
+            clock_hz: 0,
+            known: Host::NONE,
+            only: Way::NONE,
             policer: Policer::default(),
-            ingress: None,
-            only: None,
-            latch: LatchState::default(),
-            watched_from: Instant::ZERO,
-            silence: None,
+            policing: Policing::OFF,
         }
     }
 
@@ -184,22 +196,129 @@ impl FlowEntry {
 
     /// What the path admits; `None` without one.
     pub(crate) fn ingress(&self) -> Option<&Ingress> {
-        self.ingress.as_ref()
+        self.path.as_deref().map(|path| &path.ingress)
+    }
+
+    /// What the path carries; `None` without one.
+    pub(crate) fn carried(&self) -> Option<Carried> {
+        self.path.as_ref().map(|_| Carried {
+            media: self.media,
+            receiving: self.receiving,
+            clock_hz: self.clock_hz,
+        })
     }
 
     /// Sets the path, and returns the one before.
     pub(crate) fn set_path(&mut self, path: Arc<Compiled>) -> Option<Arc<Compiled>> {
-        self.is_policed = path.ingress.policing.is_on();
+        let ingress = &path.ingress;
+        self.is_policed = ingress.policing.is_on();
+        self.policing = ingress.policing;
+        (self.media, self.receiving) = (ingress.media, ingress.receiving);
+        self.clock_hz = ingress.clock_hz;
         self.is_protected = path.is_protected;
         self.has_tones = path.tones != Tones::NONE;
-        self.ingress = Some(path.ingress);
-        self.only = path.only();
+        self.only = path.only().map_or(Way::NONE, Way::of);
+        self.known = Host::NONE;
         self.path.replace(path)
     }
+}
 
-    /// When the silence that now is began.
-    pub(crate) fn silent_since(&self) -> Instant {
-        self.last_arrival.max(self.watched_from)
+/// An address and port in as few octets as will do; or none.
+///
+/// What has a scope or a flow label is never one: such packets go the long way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Host {
+    ip: [u8; 16],
+    port: u16,
+    family: Family,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Family {
+    None,
+    V4,
+    V6,
+}
+
+impl Host {
+    pub(crate) const NONE: Host = Host {
+        ip: [0; 16],
+        port: 0,
+        family: Family::None,
+    };
+
+    pub(crate) fn of(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => {
+                let mut ip = [0; 16];
+                ip[..4].copy_from_slice(&address.ip().octets());
+                Self {
+                    ip,
+                    port: address.port(),
+                    family: Family::V4,
+                }
+            }
+            SocketAddr::V6(address) if address.scope_id() == 0 && address.flowinfo() == 0 => Self {
+                ip: address.ip().octets(),
+                port: address.port(),
+                family: Family::V6,
+            },
+            SocketAddr::V6(_) => Self::NONE,
+        }
+    }
+
+    /// True when it is this one.
+    #[inline]
+    pub(crate) fn is(&self, address: SocketAddr) -> bool {
+        if self.port != address.port() {
+            return false;
+        }
+        match address {
+            SocketAddr::V4(address) => {
+                self.family == Family::V4 && self.ip[..4] == address.ip().octets()
+            }
+            SocketAddr::V6(_) => self.family == Family::V6 && *self == Self::of(address),
+        }
+    }
+
+    /// It as an address; `None` for none.
+    #[inline]
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self.family {
+            Family::None => None,
+            Family::V4 => {
+                let [a, b, c, d, ..] = self.ip;
+                Some(SocketAddr::from(([a, b, c, d], self.port)))
+            }
+            Family::V6 => Some(SocketAddr::from((self.ip, self.port))),
+        }
+    }
+}
+
+/// A way out to the network in the clear; or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) local: FlowId,
+    pub(crate) remote: Host,
+    pub(crate) marking: Marking,
+}
+
+impl Way {
+    const NONE: Way = Way {
+        local: FlowId(u32::MAX),
+        remote: Host::NONE,
+        marking: Marking::Dscp(0),
+    };
+
+    fn of(route: Route) -> Self {
+        match route.target {
+            Target::Network(remote) => Self {
+                local: route.local,
+                remote: Host::of(remote),
+                marking: route.marking,
+            },
+            Target::Local(_) | Target::Nowhere(_) => Self::NONE,
+        }
     }
 }
 
@@ -250,5 +369,37 @@ mod tests {
                 .collect()
         });
         assert_eq!(winners.iter().filter(|&&won| won).count(), 1);
+    }
+
+    #[test]
+    fn hosts_are_told_apart_by_all_that_they_are() {
+        let all = [
+            "192.0.2.1:4000",
+            "192.0.2.1:4001",
+            "192.0.2.2:4000",
+            "[2001:db8::1]:4000",
+            "[2001:db8::1]:4001",
+            "[2001:db8::2]:4000",
+            "[c000:201::]:4000",
+            "0.0.0.0:0",
+            "[::]:0",
+        ];
+        for one in all {
+            let one: SocketAddr = one.parse().unwrap();
+            assert_eq!(Host::of(one).address(), Some(one));
+            assert!(!Host::NONE.is(one));
+            for other in all {
+                let other: SocketAddr = other.parse().unwrap();
+                assert_eq!(Host::of(one).is(other), one == other, "{one} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_a_scope_is_no_host() {
+        let local: SocketAddr = "[fe80::1%3]:4000".parse().unwrap();
+        let plain: SocketAddr = "[fe80::1]:4000".parse().unwrap();
+        assert_eq!(Host::of(local).address(), None);
+        assert!(!Host::of(local).is(local) && !Host::of(plain).is(local));
     }
 }

@@ -1,5 +1,7 @@
 //! A buffer with exactly one owner.
 
+use inet::checksum::Sum;
+
 /// One buffer of a back-end's pool: headroom, a UDP payload, tailroom.
 ///
 /// A frame is moved, never copied or cloned, so that who holds it owns its bytes. Its memory
@@ -11,17 +13,21 @@ pub struct Frame {
     memory: &'static mut [u8],
     start: u16,
     end: u16,
+    /// The ones' complement sum over the payload, while it is known.
+    sum: Option<u16>,
 }
 
 impl Frame {
     /// A frame over `memory`, at most 65 535 bytes of it, with an empty payload behind the
     /// headroom.
+    #[inline]
     pub fn new(memory: &'static mut [u8]) -> Self {
         let start = memory.len().min(HEADROOM_BYTES) as u16;
         Self {
             memory,
             start,
             end: start,
+            sum: None,
         }
     }
 
@@ -36,40 +42,66 @@ impl Frame {
             .collect()
     }
 
+    /// The frame, of which one without memory is left.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Frame {
+        let nothing = Frame {
+            memory: &mut [],
+            start: 0,
+            end: 0,
+            sum: None,
+        };
+        std::mem::replace(self, nothing)
+    }
+
+    /// It has no memory.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.memory.is_empty()
+    }
+
     /// The memory back, for the back-end it belongs to.
+    #[inline]
     pub fn into_memory(self) -> &'static mut [u8] {
         self.memory
     }
 
     /// The UDP payload.
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         &self.memory[usize::from(self.start)..usize::from(self.end)]
     }
 
     /// The UDP payload, to be changed in place.
+    #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
+        self.sum = None;
         &mut self.memory[usize::from(self.start)..usize::from(self.end)]
     }
 
     /// Bytes before the payload: room for the headers of the outgoing datagram.
+    #[inline]
     pub fn headroom(&self) -> usize {
         usize::from(self.start)
     }
 
     /// Bytes behind the payload: room for an authentication tag.
+    #[inline]
     pub fn tailroom(&self) -> usize {
         self.capacity() - usize::from(self.end)
     }
 
     /// Everything behind the usual headroom, to receive into; [`Frame::received`] then says how
     /// much came.
+    #[inline]
     pub fn space(&mut self) -> &mut [u8] {
+        self.sum = None;
         let headroom = self.memory.len().min(HEADROOM_BYTES);
         &mut self.memory[headroom..]
     }
 
     /// Makes the first `bytes` of [`Frame::space`] the payload; false, and no payload, when they
     /// exceed it.
+    #[inline]
     pub fn received(&mut self, bytes: usize) -> bool {
         let headroom = self.capacity().min(HEADROOM_BYTES);
         self.set_payload(headroom, bytes)
@@ -77,13 +109,28 @@ impl Frame {
 
     /// Makes `bytes` from offset `start` of the memory the payload; false, and no payload, when
     /// they exceed it.
+    #[inline]
     pub fn set_payload(&mut self, start: usize, bytes: usize) -> bool {
         let end = start.saturating_add(bytes);
         let fits = end <= self.capacity();
         let (start, end) = if fits { (start, end) } else { (0, 0) };
         // Both are at most the capacity, and that fits 16 bits.
         (self.start, self.end) = (start as u16, end as u16);
+        self.sum = None;
         fits
+    }
+
+    /// Notes the sum over the payload, which a back-end found while it verified a checksum. It is
+    /// forgotten when the payload can have changed.
+    #[inline]
+    pub fn set_payload_sum(&mut self, sum: Option<Sum>) {
+        self.sum = sum.map(Sum::folded);
+    }
+
+    /// The sum over the payload, where it is known.
+    #[inline]
+    pub fn payload_sum(&self) -> Option<Sum> {
+        self.sum.map(|sum| Sum::ZERO.u16(sum))
     }
 
     /// Has the payload rewritten: `rewrite` sees it with all the tailroom behind it, is told its
@@ -95,6 +142,7 @@ impl Frame {
         &mut self,
         rewrite: impl FnOnce(&mut [u8], usize) -> Result<usize, E>,
     ) -> Result<(), E> {
+        self.sum = None;
         let (start, end) = (usize::from(self.start), usize::from(self.end));
         let capacity = self.capacity();
         let bytes = rewrite(&mut self.memory[start..capacity], end - start)?;
@@ -111,6 +159,7 @@ impl Frame {
         fits
     }
 
+    #[inline]
     fn capacity(&self) -> usize {
         self.memory.len().min(usize::from(u16::MAX))
     }
@@ -178,6 +227,28 @@ mod tests {
         assert_eq!(frame.payload(), b"ab");
         assert_eq!(frame.rewrite(|_, _| Ok::<_, ()>(usize::MAX)), Ok(()));
         assert!(frame.payload().is_empty());
+    }
+
+    #[test]
+    fn a_sum_is_forgotten_with_whatever_may_change_the_payload() {
+        let sum = Some(Sum::ZERO.bytes(b"abcd"));
+        let changes: [fn(&mut Frame); 6] = [
+            |frame| assert!(frame.fill(b"abcd")),
+            |frame| assert!(frame.received(4)),
+            |frame| assert!(frame.set_payload(HEADROOM_BYTES, 4)),
+            |frame| frame.payload_mut()[0] = b'x',
+            |frame| frame.space()[0] = b'x',
+            |frame| assert!(frame.rewrite(|_, _| Err(())).is_err()),
+        ];
+        for change in changes {
+            let mut frame = Frame::pool(1).pop().unwrap();
+            assert!(frame.fill(b"abcd"));
+            assert!(frame.payload_sum().is_none());
+            frame.set_payload_sum(sum);
+            assert_eq!(frame.payload_sum().map(Sum::folded), sum.map(Sum::folded));
+            change(&mut frame);
+            assert!(frame.payload_sum().is_none());
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use crate::control::Report;
 use crate::counters::ReceiveCounters;
-use crate::flow::FlowEntry;
+use crate::flow::{FlowEntry, FlowExtra, Host};
 use crate::latch::Admission;
 use crate::policer::ip_octets;
 use crate::protection::Kind;
 use crate::worker::Shared;
-use crate::{Datagram, DetectedTone, DropReason, FlowId, Ingress, Mail, Outlet, Reception, Tones};
+use crate::{
+    Datagram, DetectedTone, DropReason, FlowId, Ingress, Mail, Media, Outlet, Reception, Tones,
+};
 use base::Instant;
 
 /// A media function on one worker: it judges datagrams, the runtime moves them.
@@ -67,10 +69,22 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
+/// Of an [`Ingress`], what a function asks for with every packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Carried {
+    /// [`Ingress::media`].
+    pub media: Media,
+    /// [`Ingress::receiving`].
+    pub receiving: bool,
+    /// [`Ingress::clock_hz`].
+    pub clock_hz: u32,
+}
+
 /// What a function may ask and tell while it handles a burst.
 pub struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) flows: &'a mut [FlowEntry],
+    pub(crate) extras: &'a mut [FlowExtra],
     pub(crate) shared: &'a Shared,
     pub(crate) reports: &'a mut crate::worker::Reports,
 }
@@ -81,7 +95,13 @@ impl Context<'_> {
         self.now
     }
 
-    /// What the path of a flow of the burst admits; `None` for flows without a path.
+    /// What the path of a flow of the burst carries; `None` for flows without a path.
+    #[inline]
+    pub fn carried(&self, flow: FlowId) -> Option<Carried> {
+        self.flows.get(flow.index())?.carried()
+    }
+
+    /// All that the path of a flow of the burst admits; `None` for flows without a path.
     pub fn ingress(&self, flow: FlowId) -> Option<&Ingress> {
         self.flows.get(flow.index())?.ingress()
     }
@@ -91,6 +111,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// `SourceFiltered`, or one of those of SRTP.
+    #[inline]
     pub fn open_rtp(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
         self.open(datagram, Kind::Rtp)
     }
@@ -99,10 +120,12 @@ impl Context<'_> {
     ///
     /// # Errors
     /// As [`Context::open_rtp`].
+    #[inline]
     pub fn open_rtcp(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
         self.open(datagram, Kind::Rtcp)
     }
 
+    #[inline]
     fn open(&mut self, datagram: &mut Datagram, kind: Kind) -> Result<(), DropReason> {
         let entry = self.flows.get(datagram.flow.index());
         let entry = entry.ok_or(DropReason::UnknownFlow)?;
@@ -122,35 +145,29 @@ impl Context<'_> {
     ///
     /// # Errors
     /// `SourceFiltered`, `SourceMismatch` or `Policed`.
+    #[inline]
     pub fn admit(&mut self, datagram: &Datagram) -> Result<(), DropReason> {
         let flow = datagram.flow;
-        let entry = self
-            .flows
-            .get_mut(flow.index())
-            .ok_or(DropReason::UnknownFlow)?;
-        let ingress = entry.ingress.as_ref().ok_or(DropReason::NoPath)?;
-        if !ingress.filter.admits(datagram.source) {
-            return Err(DropReason::SourceFiltered);
+        let entry = self.flows.get_mut(flow.index());
+        let entry = entry.ok_or(DropReason::UnknownFlow)?;
+        if !entry.known.is(datagram.source) {
+            let extra = self.extras.get_mut(flow.index());
+            judge_source(entry, extra.ok_or(DropReason::UnknownFlow)?, datagram)?;
         }
-        let admission = entry.latch.admit(ingress.latch, datagram.source)?;
-        if !entry.active {
-            entry.active = true;
-            entry.unreported.first_packet = ingress.report_first_packet;
-        }
-        if admission == Admission::Latched {
-            entry.unreported.latched = true;
-        }
-        entry.last_arrival = datagram.arrival;
         let counters = &self.shared.received[flow.index()];
         counters.last_arrival.set(datagram.arrival.as_nanos());
         let mut conforms = true;
         if entry.is_policed {
             let octets = ip_octets(datagram.payload().len(), datagram.source);
-            let policing = &ingress.policing;
-            conforms = entry.policer.conforms(policing, datagram.arrival, octets);
+            let FlowEntry {
+                policer, policing, ..
+            } = entry;
+            conforms = policer.conforms(policing, datagram.arrival, octets);
         }
         if entry.unreported.first_packet || entry.unreported.latched {
-            self.reports.report_admission(flow, entry, datagram.source);
+            let extra = &self.extras[flow.index()];
+            self.reports
+                .report_admission(flow, entry, extra, datagram.source);
         }
         if !conforms {
             return Err(DropReason::Policed);
@@ -159,6 +176,7 @@ impl Context<'_> {
     }
 
     /// The telephone events that the path of a flow of the burst detects or sends.
+    #[inline]
     pub fn tones(&self, flow: FlowId) -> Tones {
         let entry = self.flows.get(flow.index());
         match entry.filter(|entry| entry.has_tones) {
@@ -182,6 +200,7 @@ impl Context<'_> {
     }
 
     /// Counts a packet that the stream mode lets in.
+    #[inline]
     pub fn count_received(&mut self, datagram: &Datagram) {
         let counters = self.counters(datagram.flow);
         counters.packets.add(1);
@@ -189,6 +208,7 @@ impl Context<'_> {
     }
 
     /// Publishes the quality of reception of a flow of the burst.
+    #[inline]
     pub fn publish_reception(&mut self, flow: FlowId, reception: Reception) {
         let counters = self.counters(flow);
         counters.expected.set(reception.expected);
@@ -197,7 +217,31 @@ impl Context<'_> {
         counters.jitter_ticks.set(u64::from(reception.jitter_ticks));
     }
 
+    #[inline]
     fn counters(&self, flow: FlowId) -> &ReceiveCounters {
         &self.shared.received[flow.index()]
     }
+}
+
+/// Judges a source that is not the one admitted last: source filter, then latch.
+fn judge_source(
+    entry: &mut FlowEntry,
+    extra: &mut FlowExtra,
+    datagram: &Datagram,
+) -> Result<(), DropReason> {
+    let path = entry.path.as_deref().ok_or(DropReason::NoPath)?;
+    let ingress = &path.ingress;
+    if !ingress.filter.admits(datagram.source) {
+        return Err(DropReason::SourceFiltered);
+    }
+    let admission = extra.latch.admit(ingress.latch, datagram.source)?;
+    if !entry.active {
+        entry.active = true;
+        entry.unreported.first_packet = ingress.report_first_packet;
+    }
+    if admission == Admission::Latched {
+        entry.unreported.latched = true;
+    }
+    entry.known = Host::of(datagram.source);
+    Ok(())
 }

@@ -85,7 +85,7 @@ pub use counters::{FlowStats, Reception, WorkerStats};
 pub use datagram::{BURST_MAX, Burst, Datagram};
 pub use drop_reason::{DropCounts, DropReason, Refusal};
 pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
-pub use function::{Context, Function, Verdict};
+pub use function::{Carried, Context, Function, Verdict};
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
 pub use outlet::{Mail, Outlet, Sends};
 pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remote, SourceFilter};

@@ -60,8 +60,8 @@ impl Outlet<'_> {
         if self.core.outgoing() >= BURST_MAX {
             self.core.transmit(self.io);
         }
-        let datagram = Datagram::new(frame, flow, local, self.now);
-        self.core.execute(datagram, verdict, self.io);
+        let mut datagram = Datagram::new(frame, flow, local, self.now);
+        self.core.execute(&mut datagram, verdict, self.io);
         true
     }
 

@@ -86,6 +86,7 @@ fn octet_time(rate: u32) -> u64 {
 }
 
 /// Nanoseconds that octets take.
+#[inline]
 fn taken_by(octet: u64, octets: u64) -> u64 {
     (octet * octets) >> FRACTION_BITS
 }
@@ -103,6 +104,7 @@ pub(crate) struct Policer {
 
 impl Policer {
     /// True when a packet conforms that arrives now; it then counts.
+    #[inline]
     pub(crate) fn conforms(&mut self, policing: &Policing, now: Instant, octets: u64) -> bool {
         let now = now.as_nanos();
         let Policing { peak, sustained } = policing;
@@ -124,6 +126,7 @@ impl Policer {
 }
 
 /// Octets of an IP packet with such a UDP payload, without options.
+#[inline]
 pub(crate) fn ip_octets(payload_bytes: usize, source: SocketAddr) -> u64 {
     let headers = if source.is_ipv4() { 20 + 8 } else { 40 + 8 };
     payload_bytes as u64 + headers

@@ -2,7 +2,7 @@
 
 use crate::control::{Command, Report};
 use crate::counters::{ReceiveCounters, RefusalCounters, WorkerCounters};
-use crate::flow::{Claims, FlowEntry, Owner};
+use crate::flow::{Claims, FlowEntry, FlowExtra, Owner, Way};
 use crate::handoff::{self, Parcel};
 use crate::io::{Endpoint, Outgoing, Waker};
 use crate::path::{Compiled, Route, Target};
@@ -17,6 +17,7 @@ use rtrb::{Consumer, Producer, PushError};
 use srtp::Sender;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use udp_batch::EventFd;
@@ -130,6 +131,7 @@ impl Reports {
         &mut self,
         flow: FlowId,
         entry: &mut FlowEntry,
+        extra: &FlowExtra,
         source: SocketAddr,
     ) {
         let generation = entry.generation;
@@ -141,7 +143,7 @@ impl Reports {
             });
         }
         if entry.unreported.latched {
-            let request = entry.latch.request();
+            let request = extra.latch.request();
             entry.unreported.latched = !self.push(Report::Latched {
                 flow,
                 generation,
@@ -166,6 +168,8 @@ pub(crate) struct Core {
     reports: Reports,
     peers: Peers,
     flows: Box<[FlowEntry]>,
+    /// Of the same flows: what few packets need.
+    extras: Box<[FlowExtra]>,
     wheel: TimerWheel,
     out: Out,
 }
@@ -194,6 +198,7 @@ impl Worker {
                 reports: Reports::new(reports),
                 peers,
                 flows: table(flows),
+                extras: (0..flows).map(|_| FlowExtra::default()).collect(),
                 wheel: TimerWheel::new(flows),
                 out: Out {
                     worker: index,
@@ -278,6 +283,7 @@ impl Worker {
                     endpoint,
                 } => {
                     self.core.flows[flow.index()] = FlowEntry::opened(generation);
+                    self.core.extras[flow.index()] = FlowExtra::default();
                     self.core.out.open[flow.index()] = true;
                     self.io.open(flow, endpoint, &mut self.core.out.drops);
                     self.function.handle_open(flow);
@@ -379,26 +385,56 @@ impl Worker {
             return;
         }
         self.core.free_spare(&mut *self.io);
-        self.core.prefetch(&self.burst);
-        self.function.prefetch(&self.burst);
-        self.core.keep_own(&mut self.burst);
-        self.core.prefetch_egresses(&self.burst);
-        let verdicts = &mut self.verdicts[..self.burst.len()];
+        let count = self.burst.len();
+        self.read_ahead(0..AHEAD.min(count));
+        self.core
+            .prefetch_egresses(&self.burst[..EGRESSES_AHEAD.min(count)]);
+        let mut first = 0;
+        while first < count {
+            let end = (first + STEP).min(count);
+            let after = |ahead: usize| (first + ahead).min(count)..(end + ahead).min(count);
+            self.read_ahead(after(AHEAD));
+            self.core
+                .prefetch_egresses(&self.burst[after(EGRESSES_AHEAD)]);
+            self.handle_datagrams(now, first..end);
+            first = end;
+        }
+        self.burst.clear();
+        if !self.core.out.outgoing.is_empty() {
+            self.core.transmit(&mut *self.io);
+        }
+    }
+
+    /// The same for some datagrams of the burst, of which nothing is left but what frames do not
+    /// hold.
+    fn handle_datagrams(&mut self, now: Instant, range: Range<usize>) {
+        let datagrams = &mut self.burst[range];
+        let own = self.core.keep_own(datagrams);
+        let (datagrams, verdicts) = (&mut datagrams[..own], &mut self.verdicts[..own]);
+        if own == 0 {
+            return;
+        }
         verdicts.fill(Verdict::Forward);
         let mut context = Context {
             now,
             flows: &mut self.core.flows,
+            extras: &mut self.core.extras,
             shared: &self.core.shared,
             reports: &mut self.core.reports,
         };
         self.function
-            .handle_burst(&mut context, &mut self.burst, verdicts);
-        for (datagram, verdict) in self.burst.drain().zip(verdicts) {
+            .handle_burst(&mut context, datagrams, verdicts);
+        for (datagram, verdict) in datagrams.iter_mut().zip(verdicts) {
             self.core.execute(datagram, *verdict, &mut *self.io);
         }
-        if !self.core.out.outgoing.is_empty() {
-            self.core.transmit(&mut *self.io);
-        }
+    }
+
+    /// Has whatever some datagrams of the burst will need read ahead, so that the memory's latency
+    /// passes while those before them are handled.
+    fn read_ahead(&self, range: Range<usize>) {
+        let datagrams = &self.burst[range];
+        self.core.prefetch(datagrams);
+        self.function.prefetch(datagrams);
     }
 }
 
@@ -423,8 +459,9 @@ impl Core {
         let entry = &mut self.flows[flow.index()];
         let is_new = inactivity != inactivity_before;
         if is_new {
-            entry.watched_from = now;
-            entry.silence = None;
+            let extra = &mut self.extras[flow.index()];
+            extra.watched_from = Some(now);
+            extra.silence = None;
         }
         let owner = entry.owner;
         if let Some(worker) = worker {
@@ -441,6 +478,7 @@ impl Core {
     fn close(&mut self, flow: FlowId, generation: u32, endpoint: Option<Endpoint>) {
         self.wheel.cancel(flow);
         self.out.open[flow.index()] = false;
+        self.extras[flow.index()] = FlowExtra::default();
         let ended = FlowEntry::ended(generation);
         let entry = std::mem::replace(&mut self.flows[flow.index()], ended);
         self.reports.push(Report::Closed {
@@ -465,10 +503,17 @@ impl Core {
         match inactivity {
             Some(inactivity) if mine => {
                 let inactivity = inactivity.max(TICK);
-                self.wheel.set(flow, entry.silent_since() + inactivity);
+                self.wheel.set(flow, self.silent_since(flow) + inactivity);
             }
             _ => self.wheel.cancel(flow),
         }
+    }
+
+    /// When the silence of a flow that now is began.
+    fn silent_since(&self, flow: FlowId) -> Instant {
+        let last = self.shared.received[flow.index()].last_arrival.read();
+        let watched_from = self.extras[flow.index()].watched_from;
+        Instant::from_nanos(last).max(watched_from.unwrap_or(Instant::ZERO))
     }
 
     fn handle_timers(&mut self, now: Instant) -> usize {
@@ -482,7 +527,7 @@ impl Core {
     }
 
     fn handle_silence(&mut self, now: Instant, flow: FlowId) {
-        let entry = &mut self.flows[flow.index()];
+        let entry = &self.flows[flow.index()];
         let Some(inactivity) = entry.ingress().and_then(|ingress| ingress.inactivity) else {
             return;
         };
@@ -492,21 +537,22 @@ impl Core {
         if elsewhere {
             return;
         }
-        let since = entry.silent_since();
+        let since = self.silent_since(flow);
         let due = since + inactivity.max(TICK);
         if due > now {
             self.wheel.set(flow, due);
             return;
         }
         let generation = entry.generation;
-        if entry.silence != Some(since)
+        let extra = &mut self.extras[flow.index()];
+        if extra.silence != Some(since)
             && self.reports.push(Report::Inactive {
                 flow,
                 generation,
                 since,
             })
         {
-            entry.silence = Some(since);
+            extra.silence = Some(since);
         }
         self.wheel.set(flow, now + inactivity.max(TICK));
     }
@@ -535,10 +581,8 @@ impl Core {
         })
     }
 
-    /// Has whatever the datagrams of a burst will need read ahead, so that the memory's latencies
-    /// overlap instead of adding up.
-    fn prefetch(&self, burst: &[Datagram]) {
-        for datagram in burst {
+    fn prefetch(&self, datagrams: &[Datagram]) {
+        for datagram in datagrams {
             let flow = datagram.flow.index();
             memory::prefetch(&self.flows[flow]);
             memory::prefetch(&self.shared.received[flow]);
@@ -547,39 +591,39 @@ impl Core {
     }
 
     /// The same of what is found by the ways out.
-    fn prefetch_egresses(&self, burst: &[Datagram]) {
+    fn prefetch_egresses(&self, datagrams: &[Datagram]) {
         let counters = &self.shared.workers[usize::from(self.index)];
-        for datagram in burst {
-            if let Some(route) = &self.flows[datagram.flow.index()].only {
-                memory::prefetch(counters.sent(route.local));
-                memory::prefetch_lines(&self.out.open[route.local.index()..], 1);
+        for datagram in datagrams {
+            let local = self.flows[datagram.flow.index()].only.local;
+            if let Some(open) = self.out.open.get(local.index()) {
+                memory::prefetch(counters.sent(local));
+                memory::prefetch(open);
             }
         }
     }
 
-    /// Keeps the datagrams of this worker's own flows that have a path, in their order. The others
-    /// are handed to the worker whose they are, or dropped.
-    fn keep_own(&mut self, burst: &mut Burst) {
+    /// Moves the datagrams of this worker's own flows that have a path to the front, in their
+    /// order, and returns how many they are. The others are handed to the worker whose they are, or
+    /// dropped: nothing is left of them but their frames.
+    fn keep_own(&mut self, datagrams: &mut [Datagram]) -> usize {
         let mut kept = 0;
-        for index in 0..burst.len() {
-            let datagram = &burst[index];
+        for index in 0..datagrams.len() {
+            let datagram = &datagrams[index];
             match self.owner(datagram.flow) {
                 Ok(Owner::Mine) => {
                     if kept != index {
-                        burst.swap(kept, index);
+                        datagrams.swap(kept, index);
                     }
                     kept += 1;
+                    continue;
                 }
                 Ok(Owner::Other(worker)) => self.hand_over(worker, datagram),
                 Ok(Owner::Unclaimed | Owner::Closed) => self.out.drops.count(DropReason::StaleFlow),
                 Err(reason) => self.out.drops.count(reason),
             }
+            self.out.spare.push(datagrams[index].frame.take());
         }
-        while burst.len() > kept
-            && let Some(datagram) = burst.pop()
-        {
-            self.out.spare.push(datagram.frame);
-        }
+        kept
     }
 
     /// Whose a flow is that something was received for; claims it if it is nobody's.
@@ -619,29 +663,37 @@ impl Core {
     /// Does what the function said.
     pub(crate) fn execute(
         &mut self,
-        mut datagram: Datagram,
+        datagram: &mut Datagram,
         verdict: Verdict,
         io: &mut dyn PacketIo,
     ) {
         let entry = &self.flows[datagram.flow.index()];
-        if let (Verdict::Forward, Some(route)) = (verdict, &entry.only) {
-            datagram.hops = datagram.hops.saturating_add(1);
+        if verdict == Verdict::Forward
+            && let Some(remote) = entry.only.remote.address()
+        {
             return self
                 .out
-                .send(&self.shared, (route, None), datagram, Kind::Rtp);
+                .send_by(&self.shared, &entry.only, remote, datagram);
         }
-        let path = entry.path.as_deref();
+        self.execute_any(datagram, verdict, io);
+    }
+
+    /// The same for any verdict and path.
+    fn execute_any(&mut self, datagram: &mut Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
+        let path = self.flows[datagram.flow.index()].path.as_deref();
         let (routes, kind) = match (verdict, path) {
             (Verdict::Forward, Some(path)) => (path.media(), Kind::Rtp),
             (Verdict::ForwardRtcp, Some(path)) => (path.rtcp(), Kind::Rtcp),
-            (Verdict::Drop(reason), _) => return self.out.refuse(&self.shared, datagram, reason),
-            (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame),
-            (_, None) => return self.out.drop(datagram.frame, DropReason::NoPath),
+            (Verdict::Drop(reason), _) => {
+                return self.out.refuse(&self.shared, datagram, reason);
+            }
+            (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame.take()),
+            (_, None) => return self.out.drop(datagram.frame.take(), DropReason::NoPath),
         };
         let others = routes.len().saturating_sub(1);
         let mut routes = routes.iter();
         for route in routes.by_ref().take(others) {
-            if let Some(copy) = self.out.copy(&datagram, io) {
+            if let Some(copy) = self.out.copy(datagram, io) {
                 self.out.send(&self.shared, route, copy, kind);
             }
         }
@@ -650,6 +702,7 @@ impl Core {
                 .out
                 .refuse(&self.shared, datagram, DropReason::NoEgress);
         };
+        let mut datagram = datagram.take();
         datagram.hops = datagram.hops.saturating_add(1);
         self.out.send(&self.shared, last, datagram, kind);
     }
@@ -748,11 +801,11 @@ impl Out {
 
     /// The same for what came to a flow of this worker.
     #[cold]
-    fn refuse(&mut self, shared: &Shared, datagram: Datagram, reason: DropReason) {
+    fn refuse(&mut self, shared: &Shared, datagram: &mut Datagram, reason: DropReason) {
         if let Some(refusal) = reason.refusal() {
             shared.refused[datagram.flow.index()].count(refusal);
         }
-        self.drop(datagram.frame, reason);
+        self.drop(datagram.frame.take(), reason);
     }
 
     fn take_frame(&mut self, io: &mut dyn PacketIo) -> Option<Frame> {
@@ -778,6 +831,28 @@ impl Out {
         Some(copy)
     }
 
+    /// Sends a datagram to the network by the one way out that a path has.
+    fn send_by(
+        &mut self,
+        shared: &Shared,
+        way: &Way,
+        destination: SocketAddr,
+        datagram: &mut Datagram,
+    ) {
+        let local = way.local;
+        if !self.open.get(local.index()).is_some_and(|open| *open) {
+            return self.refuse(shared, datagram, DropReason::NoEgress);
+        }
+        let octets = datagram.payload().len();
+        self.outgoing.push(Outgoing {
+            frame: datagram.frame.take(),
+            local,
+            destination,
+            traffic_class: way.marking.applied_to(datagram.traffic_class),
+        });
+        shared.workers[usize::from(self.worker)].count_sent(local, octets);
+    }
+
     /// Sends a datagram by one route, protected as that wants it.
     fn send(
         &mut self,
@@ -788,7 +863,7 @@ impl Out {
     ) {
         let local = route.local;
         if !self.open.get(local.index()).is_some_and(|open| *open) {
-            return self.refuse(shared, datagram, DropReason::NoEgress);
+            return self.refuse(shared, &mut datagram, DropReason::NoEgress);
         }
         let passed = match route.target {
             Target::Nowhere(reason) => Err(reason),
@@ -801,11 +876,11 @@ impl Out {
             }
         };
         if let Err(reason) = passed {
-            return self.refuse(shared, datagram, reason);
+            return self.refuse(shared, &mut datagram, reason);
         }
         let octets = datagram.payload().len();
         match route.target {
-            Target::Nowhere(reason) => return self.refuse(shared, datagram, reason),
+            Target::Nowhere(reason) => return self.refuse(shared, &mut datagram, reason),
             Target::Network(destination) => {
                 self.outgoing.push(Outgoing {
                     frame: datagram.frame,
@@ -829,6 +904,17 @@ impl Out {
 
 /// Commands taken per turn: a command costs less than a packet.
 const COMMANDS_PER_TURN_MAX: usize = 64;
+
+/// Datagrams handled at a time, while what others need is read.
+const STEP: usize = 4;
+
+/// How many datagrams before its turn it is read what a datagram needs of its flow.
+const AHEAD: usize = 16;
+
+/// How many before its turn what its way out needs, which the flow tells.
+const EGRESSES_AHEAD: usize = 8;
+
+const _: () = assert!(EGRESSES_AHEAD < AHEAD);
 
 /// Timers looked at per turn.
 const TIMERS_PER_TURN_MAX: usize = 64;

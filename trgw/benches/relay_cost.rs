@@ -11,6 +11,8 @@
 //! `bare` is the same without worker and relay: parsed, looked up, rewritten. `frames` is what it
 //! takes to put the frames there, which the other two contain. Each figure is that of the best lap
 //! over all flows and of the median one, in nanoseconds of the thread's own time for a packet.
+//! `untimed` beside them asks for no time, for tools that count instructions: those of two runs of
+//! different `LAPS=` differ by what the packets between them take.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use base::Instant;
@@ -39,7 +41,9 @@ const FIRST: usize = HEADROOM_BYTES - HEADERS_BYTES;
 const LAST: usize = HEADROOM_BYTES + PAYLOAD_BYTES;
 const PORTS: u32 = 20_000;
 const PORTS_FIRST: u16 = 10_000;
-const LAPS: usize = 100;
+const LAPS_MIN: usize = 100;
+const PACKETS_MIN: usize = 10_000_000;
+const UNTIMED: &str = "untimed";
 const FLOWS_DEFAULT: usize = 100_000;
 /// A ring of a NIC and what is on its way.
 const FRAMES_DEFAULT: usize = 4096;
@@ -50,14 +54,25 @@ fn main() {
     let flows = numbers.next().unwrap_or(FLOWS_DEFAULT).next_multiple_of(2);
     let frames = numbers.next().unwrap_or(FRAMES_DEFAULT).max(64);
     let is_bench = arguments.iter().any(|argument| argument == "--bench");
-    let (flows, laps) = if is_bench { (flows, LAPS) } else { (1_000, 3) };
+    let (flows, laps) = if is_bench {
+        (flows, LAPS_MIN.max(PACKETS_MIN / flows))
+    } else {
+        (1_000, 3)
+    };
+    let laps = std::env::var("LAPS").map_or(Ok(laps), |laps| laps.parse());
+    let laps = laps.expect("LAPS is a number");
+    let is_timed = !arguments.iter().any(|argument| argument == UNTIMED);
     println!("{flows} flows, {frames} frames");
     let addresses = addresses(flows as u32);
     let is_wanted = |what: &str| {
-        let mut words = arguments.iter().filter(|word| is_word(word)).peekable();
+        let words = arguments
+            .iter()
+            .filter(|word| is_word(word) && *word != UNTIMED);
+        let mut words = words.peekable();
         words.peek().is_none() || words.any(|word| word == what)
     };
-    type Measure = fn(&LocalAddresses, usize, usize, usize) -> Vec<f64>;
+    let laps = Laps { laps, is_timed };
+    type Measure = fn(&LocalAddresses, usize, usize, Laps) -> Vec<f64>;
     let measures: [(&str, Measure); 3] = [("frames", fill), ("bare", bare), ("relay", relay)];
     for (what, measure) in measures {
         if is_wanted(what) {
@@ -77,13 +92,23 @@ fn report(what: &str, laps: &[f64]) {
     println!("{what:>7}: best {best:5.1} ns, median {median:5.1} ns");
 }
 
+/// How often all flows have a packet, and whether that is timed.
+#[derive(Clone, Copy)]
+struct Laps {
+    laps: usize,
+    is_timed: bool,
+}
+
 /// Nanoseconds of a packet in each lap over all flows.
-fn time_laps(laps: usize, flows: usize, mut lap: impl FnMut()) -> Vec<f64> {
+fn time_laps(laps: Laps, flows: usize, mut lap: impl FnMut()) -> Vec<f64> {
     let thread_nanos = || {
+        if !laps.is_timed {
+            return 0.0;
+        }
         let time = clock_gettime(ClockId::ThreadCPUTime);
         time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
     };
-    let laps = (0..laps).map(|_| {
+    let laps = (0..laps.laps).map(|_| {
         let before = thread_nanos();
         lap();
         (thread_nanos() - before) / flows as f64
@@ -91,7 +116,7 @@ fn time_laps(laps: usize, flows: usize, mut lap: impl FnMut()) -> Vec<f64> {
     laps.collect()
 }
 
-fn fill(addresses: &LocalAddresses, flows: usize, frames: usize, laps: usize) -> Vec<f64> {
+fn fill(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> Vec<f64> {
     let mut wire = Wire::new(addresses, flows);
     let mut pool = speech(frames);
     time_laps(laps, flows, || {
@@ -105,7 +130,7 @@ fn fill(addresses: &LocalAddresses, flows: usize, frames: usize, laps: usize) ->
     })
 }
 
-fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: usize) -> Vec<f64> {
+fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> Vec<f64> {
     let mut wire = Wire::new(addresses, flows);
     let ways = ways(addresses, flows);
     let link = link();
@@ -114,7 +139,7 @@ fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: usize) ->
     time_laps(laps, flows, || {
         for burst in 0..flows / dataplane::BURST_MAX {
             let first = burst * dataplane::BURST_MAX % frames;
-            let mut found = [(0, 0); dataplane::BURST_MAX];
+            let mut found = [(0, 0, None); dataplane::BURST_MAX];
             for memory in &pool[first..first + dataplane::BURST_MAX] {
                 memory::prefetch_lines(&memory[FIRST..], 4);
             }
@@ -124,18 +149,20 @@ fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: usize) ->
             for (place, memory) in found.iter_mut().zip(&pool[first..]) {
                 let parsed = UdpFrame::parse(&memory[FIRST..LAST]).expect("it is good");
                 let flow = addresses.find(parsed.destination).expect("it is ours");
-                *place = (flow.0 as usize, FIRST + parsed.payload.start);
+                let start = FIRST + parsed.payload.start;
+                *place = (flow.0 as usize, start, parsed.payload_sum);
                 memory::prefetch(&ways[flow.0 as usize ^ 1]);
             }
-            for ((flow, start), memory) in found.iter().zip(&mut pool[first..]) {
-                let written = ways[*flow ^ 1].write_before(&link, memory, *start, PAYLOAD_BYTES);
+            for (&(flow, start, sum), memory) in found.iter().zip(&mut pool[first..]) {
+                let Way(headers) = &ways[flow ^ 1];
+                let written = headers.write_summed_before(&link, memory, start, PAYLOAD_BYTES, sum);
                 black_box(written.expect("there is room"));
             }
         }
     })
 }
 
-fn relay(addresses: &LocalAddresses, flows: usize, frames: usize, laps: usize) -> Vec<f64> {
+fn relay(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> Vec<f64> {
     let running = Arc::new(AtomicBool::new(false));
     let io = MemoryIo::new(addresses, flows, frames, Arc::clone(&running));
     let backend = Backend {
@@ -224,14 +251,20 @@ fn link() -> Link {
     Link::new(MacAddress([2; 6]), MacAddress([6; 6]), None)
 }
 
-/// The headers of what each flow sends.
-fn ways(addresses: &LocalAddresses, flows: usize) -> Vec<Headers> {
+/// The headers of what a flow sends, on a cache line of their own.
+#[repr(align(64))]
+struct Way(Headers);
+
+const _: () = assert!(size_of::<Way>() == 64);
+
+fn ways(addresses: &LocalAddresses, flows: usize) -> Vec<Way> {
     let way = |number| {
         let local = addresses.local(FlowId(number));
         let local = local.expect("it is below the flows");
-        Headers::with_traffic_class(local, remote(number), 46 << 2).expect("both are IPv4")
+        let headers = Headers::with_traffic_class(local, remote(number), 46 << 2);
+        Way(headers.expect("both are IPv4"))
     };
-    let ways: Vec<Headers> = (0..flows as u32).map(way).collect();
+    let ways: Vec<Way> = (0..flows as u32).map(way).collect();
     memory::use_huge_pages(&ways);
     ways
 }
@@ -380,7 +413,7 @@ fn rtp_header(sequence: u16, packet: &mut [u8]) {
 struct MemoryIo {
     addresses: LocalAddresses,
     wire: Wire,
-    ways: Vec<Headers>,
+    ways: Vec<Way>,
     link: Link,
     /// The one that was sent first is received into first, as in a ring.
     pool: VecDeque<Frame>,
@@ -435,6 +468,7 @@ impl PacketIo for MemoryIo {
             };
             let mut frame = Frame::new(memory);
             frame.set_payload(FIRST + parsed.payload.start, parsed.payload.len());
+            frame.set_payload_sum(parsed.payload_sum);
             let datagram = Datagram::new(frame, flow, parsed.source, now)
                 .with_traffic_class(parsed.traffic_class);
             burst.push(datagram).expect("there is room");
@@ -449,9 +483,11 @@ impl PacketIo for MemoryIo {
         }
         for outgoing in outgoing.drain(..) {
             let (start, bytes) = (outgoing.frame.headroom(), outgoing.frame.payload().len());
-            let way = &self.ways[outgoing.local.0 as usize];
+            let sum = outgoing.frame.payload_sum();
+            let Way(headers) = &self.ways[outgoing.local.0 as usize];
             let memory = outgoing.frame.into_memory();
-            if way.write_before(&self.link, memory, start, bytes).is_none() {
+            let written = headers.write_summed_before(&self.link, memory, start, bytes, sum);
+            if written.is_none() {
                 drops.count(DropReason::TxRefused);
             }
             self.pool.push_back(Frame::new(memory));

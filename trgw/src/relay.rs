@@ -1,7 +1,7 @@
 //! The relay: each packet judged by the path of its flow, and passed on in place.
 
 use dataplane::{
-    Context, Datagram, DropReason, FlowId, Function, Media, PlayedTone, Reception, Verdict,
+    Carried, Context, Datagram, DropReason, FlowId, Function, Media, PlayedTone, Reception, Verdict,
 };
 use rtp::{DatagramKind, Header, RECEIVER_LINES, ReceiverStats, datagram_kind};
 
@@ -51,8 +51,12 @@ impl Relay {
         context: &mut Context<'_>,
         datagram: &mut Datagram,
     ) -> Result<Verdict, DropReason> {
-        let ingress = context.ingress(datagram.flow).ok_or(DropReason::NoPath)?;
-        let (media, receiving, clock_hz) = (ingress.media, ingress.receiving, ingress.clock_hz);
+        let carried = context.carried(datagram.flow).ok_or(DropReason::NoPath)?;
+        let Carried {
+            media,
+            receiving,
+            clock_hz,
+        } = carried;
         let packet = classify(media, datagram.payload())?;
         match packet {
             Packet::Rtp(_) => context.open_rtp(datagram)?,

@@ -13,6 +13,7 @@ impl Sum {
 
     /// Adds bytes. Only the last piece of what is summed may be of odd length.
     #[must_use]
+    #[inline]
     pub fn bytes(self, bytes: &[u8]) -> Self {
         // Two chains of eight octets each, with their carries: a processor adds both at once.
         let (mut even, mut odd) = (0_u128, 0_u128);
@@ -37,14 +38,25 @@ impl Sum {
         self.plus(sum as u64).plus((sum >> 64) as u64)
     }
 
+    /// The sum over a header of so many whole words, which are too few for a carry.
+    #[must_use]
+    #[inline]
+    pub(crate) fn of_header<const WORDS: usize>(words: &[[u8; 4]; WORDS]) -> Self {
+        const { assert!(WORDS <= 16) };
+        let words = words.iter();
+        Sum(words.map(|word| u64::from(u32::from_ne_bytes(*word))).sum())
+    }
+
     /// Adds a 16-bit field.
     #[must_use]
+    #[inline]
     pub fn u16(self, value: u16) -> Self {
         self.plus(u64::from(u16::from_ne_bytes(value.to_be_bytes())))
     }
 
     /// Adds another sum of whole 16-bit words.
     #[must_use]
+    #[inline]
     pub fn sum(self, other: Sum) -> Self {
         self.plus(other.0)
     }
@@ -52,6 +64,7 @@ impl Sum {
     /// The sum in 16 bits, not complemented: what a sender that leaves the rest to its interface
     /// writes for the pseudo-header.
     #[must_use]
+    #[inline]
     pub fn folded(self) -> u16 {
         let mut sum = self.0;
         // 64 bits to at most 33, to at most 17 and a carry, to 16.
@@ -64,10 +77,12 @@ impl Sum {
 
     /// The checksum: the complement. Over something that contains its own right checksum, 0.
     #[must_use]
+    #[inline]
     pub fn checksum(self) -> u16 {
         !self.folded()
     }
 
+    #[inline]
     fn plus(self, more: u64) -> Self {
         let (sum, carry) = self.0.overflowing_add(more);
         Sum(sum + u64::from(carry))

@@ -74,6 +74,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// `Truncated`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut header_bytes = HEADER_BYTES;
         if bytes.len() < header_bytes {
@@ -105,6 +106,7 @@ impl<'a> Frame<'a> {
 
     /// The VLAN identifier of its tag; 0 in a tag means none, IEEE 802.1Q 9.6.
     #[must_use]
+    #[inline]
     pub fn vlan(&self) -> Option<u16> {
         let tagged = self.header_bytes == TAGGED_HEADER_BYTES;
         let vlan = tagged.then(|| be16(self.bytes, field::TAG_CONTROL.start) & VLAN_MASK);
@@ -113,18 +115,21 @@ impl<'a> Frame<'a> {
 
     /// What it carries.
     #[must_use]
+    #[inline]
     pub fn ether_type(&self) -> EtherType {
         EtherType(be16(self.bytes, self.header_bytes - 2))
     }
 
     /// Bytes before the payload.
     #[must_use]
+    #[inline]
     pub fn header_bytes(&self) -> usize {
         self.header_bytes
     }
 
     /// What it carries; padding to the minimum of 60 bytes included.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.header_bytes..]
     }
@@ -164,6 +169,7 @@ impl Link {
 
     /// Writes the header at the beginning of `buffer`; false when that is too short.
     #[must_use]
+    #[inline]
     pub fn write_to(&self, buffer: &mut [u8], ether_type: EtherType) -> bool {
         let bytes = self.header_bytes();
         let Some(header) = buffer.get_mut(..bytes) else {
@@ -182,6 +188,7 @@ pub(crate) fn mac(bytes: &[u8]) -> MacAddress {
 }
 
 /// The big-endian field at `offset`, which the caller has checked.
+#[inline]
 pub(crate) fn be16(bytes: &[u8], offset: usize) -> u16 {
     u16::from_be_bytes([bytes[offset], bytes[offset + 1]])
 }

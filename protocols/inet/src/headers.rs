@@ -79,6 +79,7 @@ impl Headers {
 
     /// Bytes of the IP and UDP headers.
     #[must_use]
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.ip_bytes() + udp::HEADER_BYTES
     }
@@ -87,6 +88,7 @@ impl Headers {
     /// `payload_bytes` of `memory` from `payload_start` on. Returns where the frame begins; `None`
     /// when there is not enough room or the payload is too long for UDP.
     #[must_use]
+    #[inline]
     pub fn write_before(
         &self,
         link: &Link,
@@ -94,7 +96,21 @@ impl Headers {
         payload_start: usize,
         payload_bytes: usize,
     ) -> Option<usize> {
-        let start = self.write_packet_before(memory, payload_start, payload_bytes)?;
+        self.write_summed_before(link, memory, payload_start, payload_bytes, None)
+    }
+
+    /// The same where the sum over the payload may be known, which then is not read.
+    #[must_use]
+    #[inline]
+    pub fn write_summed_before(
+        &self,
+        link: &Link,
+        memory: &mut [u8],
+        payload_start: usize,
+        payload_bytes: usize,
+        payload_sum: Option<Sum>,
+    ) -> Option<usize> {
+        let start = self.write(memory, payload_start, payload_bytes, payload_sum)?;
         let frame = start.checked_sub(link.header_bytes())?;
         let ether_type = if self.is_ipv4 {
             EtherType::IPV4
@@ -113,6 +129,17 @@ impl Headers {
         payload_start: usize,
         payload_bytes: usize,
     ) -> Option<usize> {
+        self.write(memory, payload_start, payload_bytes, None)
+    }
+
+    #[inline]
+    fn write(
+        &self,
+        memory: &mut [u8],
+        payload_start: usize,
+        payload_bytes: usize,
+        payload_sum: Option<Sum>,
+    ) -> Option<usize> {
         let start = payload_start.checked_sub(self.bytes())?;
         let end = payload_start.checked_add(payload_bytes)?;
         let packet = memory.get_mut(start..end)?;
@@ -130,10 +157,11 @@ impl Headers {
             ipv6::set_length(ip, length);
             datagram
         };
-        let (source, destination) = (self.source_port, self.destination_port);
-        udp::write_header(datagram, source, destination, self.pseudo).then_some(start)
+        let ports = (self.source_port, self.destination_port);
+        udp::write_header(datagram, ports, self.pseudo, payload_sum).then_some(start)
     }
 
+    #[inline]
     fn ip_bytes(&self) -> usize {
         if self.is_ipv4 {
             ipv4::HEADER_BYTES
@@ -206,6 +234,15 @@ mod tests {
             prop_assert_eq!((parsed.source, parsed.destination), (from, to));
             prop_assert_eq!((parsed.vlan, parsed.traffic_class), (vlan, class));
             prop_assert_eq!(&frame[parsed.payload], &payload[..]);
+            // With the sum that was found, the same is written without reading the payload.
+            let whole = memory.clone();
+            let link = link(vlan);
+            let (start, sum) = (100, parsed.payload_sum);
+            prop_assert!(sum.is_some());
+            memory[..start].fill(0x55);
+            let again = headers.write_summed_before(&link, &mut memory, start, payload.len(), sum);
+            prop_assert_eq!(again, written);
+            prop_assert_eq!(&memory[again.unwrap()..], &whole[again.unwrap()..]);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! IPv4, RFC 791.
 
-use crate::checksum::{self, Sum};
+use crate::checksum::Sum;
 use crate::ethernet::be16;
 use crate::{Error, ipv6};
 use std::net::Ipv4Addr;
@@ -43,10 +43,10 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// `Truncated`, `Malformed` for another version or an impossible length, `Checksum`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
-        if bytes.len() < HEADER_BYTES {
-            return Err(Error::Truncated);
-        }
+        let fixed = bytes.first_chunk::<HEADER_BYTES>();
+        let fixed = fixed.ok_or(Error::Truncated)?;
         let header_bytes = usize::from(bytes[field::VERSION_IHL] & 0xf) * 4;
         let total = usize::from(be16(bytes, field::TOTAL_LENGTH.start));
         if bytes[field::VERSION_IHL] >> 4 != 4 || header_bytes < HEADER_BYTES {
@@ -56,7 +56,8 @@ impl<'a> Packet<'a> {
             return Err(Error::Malformed);
         }
         let bytes = bytes.get(..total).ok_or(Error::Truncated)?;
-        if checksum::of(&bytes[..header_bytes]) != 0 {
+        let sum = Sum::of_header(words(fixed));
+        if sum.bytes(&bytes[HEADER_BYTES..header_bytes]).checksum() != 0 {
             return Err(Error::Checksum);
         }
         Ok(Self {
@@ -67,30 +68,35 @@ impl<'a> Packet<'a> {
 
     /// Who sent it.
     #[must_use]
+    #[inline]
     pub fn source(&self) -> Ipv4Addr {
         address(&self.bytes[field::SOURCE])
     }
 
     /// Whom it is for.
     #[must_use]
+    #[inline]
     pub fn destination(&self) -> Ipv4Addr {
         address(&self.bytes[field::DESTINATION])
     }
 
     /// What it carries.
     #[must_use]
+    #[inline]
     pub fn protocol(&self) -> u8 {
         self.bytes[field::PROTOCOL]
     }
 
     /// The former TOS octet: DSCP (RFC 2474) and ECN.
     #[must_use]
+    #[inline]
     pub fn traffic_class(&self) -> u8 {
         self.bytes[field::DSCP_ECN]
     }
 
     /// True for every piece of a fragmented datagram, the first included.
     #[must_use]
+    #[inline]
     pub fn is_fragment(&self) -> bool {
         be16(self.bytes, field::FRAGMENT.start) & MORE_FRAGMENTS_OR_OFFSET != 0
     }
@@ -103,6 +109,7 @@ impl<'a> Packet<'a> {
 
     /// What it carries.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         &self.bytes[self.header_bytes..]
     }
@@ -142,6 +149,7 @@ impl Header {
 }
 
 /// Sets the length of a header and its checksum; `sum` is that of the other fields.
+#[inline]
 pub(crate) fn set_length(header: &mut [u8], sum: Sum, payload_bytes: u16) {
     let total = payload_bytes.saturating_add(HEADER_BYTES as u16);
     let checksum = sum.u16(total).checksum();
@@ -151,13 +159,20 @@ pub(crate) fn set_length(header: &mut [u8], sum: Sum, payload_bytes: u16) {
 
 /// The sum over the pseudo-header of RFC 768, without the length.
 #[must_use]
+#[inline]
 pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: u8) -> Sum {
-    Sum::ZERO
-        .bytes(&source.octets())
-        .bytes(&destination.octets())
-        .u16(u16::from(protocol))
+    let protocol = [0, protocol, 0, 0];
+    Sum::of_header(&[source.octets(), destination.octets(), protocol])
 }
 
+/// A header without options by its words.
+#[inline]
+fn words(header: &[u8; HEADER_BYTES]) -> &[[u8; 4]; HEADER_BYTES / 4] {
+    let (words, _) = header.as_chunks();
+    words.first_chunk().expect("twenty octets are five words")
+}
+
+#[inline]
 fn address(bytes: &[u8]) -> Ipv4Addr {
     Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])
 }
@@ -168,6 +183,7 @@ const _: () = assert!(TTL == ipv6::HOP_LIMIT);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checksum;
 
     fn packet() -> Vec<u8> {
         let header = Header {

@@ -39,6 +39,7 @@ impl<'a> Datagram<'a> {
     ///
     /// # Errors
     /// `Truncated`, `Malformed` for a length below that of the header.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Error> {
         if bytes.len() < HEADER_BYTES {
             return Err(Error::Truncated);
@@ -52,46 +53,66 @@ impl<'a> Datagram<'a> {
 
     /// The port it came from; 0 when it expects no answer.
     #[must_use]
+    #[inline]
     pub fn source_port(&self) -> u16 {
         be16(self.0, field::SOURCE.start)
     }
 
     /// The port it is for.
     #[must_use]
+    #[inline]
     pub fn destination_port(&self) -> u16 {
         be16(self.0, field::DESTINATION.start)
     }
 
     /// What it carries.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         &self.0[HEADER_BYTES..]
     }
 
     /// Judges the checksum; `pseudo` is the sum over the pseudo-header without the length.
     #[must_use]
+    #[inline]
     pub fn validity(&self, pseudo: Sum) -> Validity {
+        self.judge(pseudo).0
+    }
+
+    /// The same, with the sum over the payload of what is valid: who sends that on need not read it
+    /// again.
+    #[must_use]
+    #[inline]
+    pub fn judge(&self, pseudo: Sum) -> (Validity, Option<Sum>) {
         let field = be16(self.0, field::CHECKSUM.start);
         if field == 0 {
-            return Validity::Absent;
+            return (Validity::Absent, None);
         }
+        let (header, payload) = self.0.split_at(HEADER_BYTES);
         let pseudo = pseudo.u16(self.0.len() as u16);
-        if pseudo.bytes(self.0).checksum() == 0 {
-            return Validity::Valid;
+        let payload = Sum::ZERO.bytes(payload);
+        if pseudo.bytes(header).sum(payload).checksum() == 0 {
+            return (Validity::Valid, Some(payload));
         }
         if pseudo.folded() == field {
-            return Validity::Partial;
+            return (Validity::Partial, None);
         }
-        Validity::Wrong
+        (Validity::Wrong, None)
     }
 }
 
 /// Writes the header of a datagram in front of its payload: `bytes` is both. `pseudo` is the sum
-/// over the pseudo-header without the length.
+/// over the pseudo-header without the length; `payload_sum` that over the payload, if it is known.
 ///
 /// False, and nothing written, when `bytes` is shorter than the header or longer than UDP allows.
 #[must_use]
-pub fn write_header(bytes: &mut [u8], source: u16, destination: u16, pseudo: Sum) -> bool {
+#[inline]
+pub fn write_header(
+    bytes: &mut [u8],
+    (source, destination): (u16, u16),
+    pseudo: Sum,
+    payload_sum: Option<Sum>,
+) -> bool {
     let Ok(length) = u16::try_from(bytes.len()) else {
         return false;
     };
@@ -101,7 +122,10 @@ pub fn write_header(bytes: &mut [u8], source: u16, destination: u16, pseudo: Sum
     // The header's fields are summed before they are written: to read in one piece what was just
     // written in several would make a processor wait. The length counts twice.
     let fields = pseudo.u16(source).u16(destination).u16(length).u16(length);
-    let checksum = fields.bytes(payload).checksum();
+    let checksum = match payload_sum {
+        Some(sum) => fields.sum(sum).checksum(),
+        None => fields.bytes(payload).checksum(),
+    };
     // RFC 768: a computed 0 is sent as ones, since 0 means that there is none.
     let checksum = if checksum == 0 { 0xffff } else { checksum };
     let fields = [source, destination, length, checksum];
@@ -125,7 +149,7 @@ mod tests {
     fn datagram(payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0xee; HEADER_BYTES];
         bytes.extend(payload);
-        assert!(write_header(&mut bytes, 4000, 5000, pseudo()));
+        assert!(write_header(&mut bytes, (4000, 5000), pseudo(), None));
         bytes
     }
 
@@ -176,7 +200,7 @@ mod tests {
         let mut bytes = datagram(&[0, 0]);
         let checksum = be16(&bytes, 6);
         bytes[8..].copy_from_slice(&checksum.to_be_bytes());
-        assert!(write_header(&mut bytes, 4000, 5000, pseudo()));
+        assert!(write_header(&mut bytes, (4000, 5000), pseudo(), None));
         assert_eq!(be16(&bytes, 6), 0xffff);
         let validity = Datagram::new(&bytes).unwrap().validity(pseudo());
         assert_eq!(validity, Validity::Valid);
@@ -194,7 +218,7 @@ mod tests {
         let mut bytes = bytes;
         bytes[4..6].copy_from_slice(&7_u16.to_be_bytes());
         assert_eq!(Datagram::new(&bytes).err(), Some(Error::Malformed));
-        assert!(!write_header(&mut [0; 7], 1, 2, pseudo()));
-        assert!(!write_header(&mut vec![0; 65_536], 1, 2, pseudo()));
+        assert!(!write_header(&mut [0; 7], (1, 2), pseudo(), None));
+        assert!(!write_header(&mut vec![0; 65_536], (1, 2), pseudo(), None));
     }
 }

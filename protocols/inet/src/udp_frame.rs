@@ -1,5 +1,6 @@
 //! From a received frame to the datagram in it.
 
+use crate::checksum::Sum;
 use crate::ethernet::{EtherType, Frame};
 use crate::udp::{Datagram, Validity};
 use crate::{Error, ipv4, ipv6};
@@ -19,6 +20,8 @@ pub struct UdpFrame {
     pub traffic_class: u8,
     /// The payload within the frame.
     pub payload: Range<usize>,
+    /// The sum over the payload, where the checksum covered it.
+    pub payload_sum: Option<Sum>,
 }
 
 impl UdpFrame {
@@ -28,6 +31,7 @@ impl UdpFrame {
     /// # Errors
     /// `Unsupported` for what is no unfragmented UDP, or has IPv6 extension headers; `Truncated`,
     /// `Malformed` and `Checksum` for what is broken.
+    #[inline]
     pub fn parse(frame: &[u8]) -> Result<Self, Error> {
         let ethernet = Frame::new(frame)?;
         let (source, destination, traffic_class, pseudo, bytes) = match ethernet.ether_type() {
@@ -56,7 +60,8 @@ impl UdpFrame {
             _ => return Err(Error::Unsupported),
         };
         let datagram = Datagram::new(bytes)?;
-        match datagram.validity(pseudo) {
+        let (validity, payload_sum) = datagram.judge(pseudo);
+        match validity {
             Validity::Valid | Validity::Partial => {}
             Validity::Absent if source.is_ipv4() => {}
             Validity::Absent | Validity::Wrong => return Err(Error::Checksum),
@@ -70,6 +75,7 @@ impl UdpFrame {
             destination: SocketAddr::new(destination, datagram.destination_port()),
             traffic_class,
             payload: start..start + payload.len(),
+            payload_sum,
         })
     }
 }

@@ -20,6 +20,7 @@ pub enum DatagramKind {
 }
 
 /// Tells by the first two bytes what a datagram is. It need not be valid as such.
+#[inline]
 pub fn datagram_kind(datagram: &[u8]) -> DatagramKind {
     match datagram {
         [0..=3, ..] => DatagramKind::Stun,

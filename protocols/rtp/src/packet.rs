@@ -127,6 +127,7 @@ impl<T: AsRef<[u8]>> Packet<T> {
     }
 
     /// The fixed fields.
+    #[inline]
     pub fn header(&self) -> Header {
         Header {
             marker: self.marker(),
@@ -200,6 +201,7 @@ impl Header {
     ///
     /// # Errors
     /// [`Error::Truncated`], [`Error::Version`].
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() < HEADER_BYTES {
             return Err(Error::Truncated);
@@ -230,6 +232,7 @@ impl Header {
 }
 
 /// Where the payload starts; `None` when that is past the end.
+#[inline]
 fn payload_start(bytes: &[u8]) -> Option<usize> {
     let flags = *bytes.first()?;
     let mut at = field::CSRC + 4 * usize::from(flags & field::CSRC_COUNT);
@@ -240,6 +243,7 @@ fn payload_start(bytes: &[u8]) -> Option<usize> {
     (at <= bytes.len()).then_some(at)
 }
 
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -105,25 +105,32 @@ pub struct Totals {
 
 /// Statistics of one received stream: what RTCP reports and what quality is judged by.
 ///
-/// O(1) per packet, nothing allocated. What every packet touches is in the first two cache lines.
+/// O(1) per packet, nothing allocated. What every packet touches is in the first cache line.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct ReceiverStats {
     source: Option<Source>,
     clock_hz: u32,
+    /// Of earlier sources and sequences.
     jitter_max: u32,
     /// Of earlier sources and sequences.
     past_totals: Totals,
     min_sequential: u8,
     candidate: Option<Candidate>,
     sender_report: Option<(u32, Instant)>,
+    expected_prior: u32,
+    arrived_prior: u32,
+    /// Of the present source.
+    reordered: u64,
+    /// Duplicates before the present source.
+    duplicates_before: u64,
     /// All else of earlier sources and sequences, and what is counted whatever the source.
     past: Reception,
 }
 
 /// Lines of [`ReceiverStats`] that a packet in sequence touches.
-pub const RECEIVER_LINES: usize = 2;
-const _: () = assert!(std::mem::offset_of!(ReceiverStats, min_sequential) <= RECEIVER_LINES * 64);
+pub const RECEIVER_LINES: usize = 1;
+const _: () = assert!(size_of::<Option<Source>>() == RECEIVER_LINES * 64);
 
 /// A source on probation, RFC 3550 A.1. The one before it goes on until it is believed.
 #[derive(Clone, Copy, Debug)]
@@ -133,27 +140,30 @@ struct Candidate {
     left: u8,
 }
 
-/// State of RFC 3550 A.1 and A.8 for one source.
+/// State of RFC 3550 A.1 and A.8 for one source, as far as packets in sequence need it.
 #[derive(Clone, Debug)]
 struct Source {
+    /// Bit n: `highest - n` was received.
+    seen: u128,
+    octets: u64,
     ssrc: u32,
     base: u32,
     /// Highest sequence number received, extended by the count of its cycles.
     highest: u32,
-    bad: Option<u16>,
-    /// Bit n: `highest - n` was received.
-    seen: u128,
-    received: u64,
-    reordered: u64,
-    gaps: u64,
-    octets: u64,
-    /// With duplicates, as RFC 3550 A.3 counts.
-    arrived: u32,
-    expected_prior: u32,
-    arrived_prior: u32,
-    transit: Option<u32>,
+    /// Packets, each counted once.
+    received: u32,
+    gaps: u32,
+    /// Of the packet before; not yet known while none is received.
+    transit: u32,
     /// In ticks times 16, RFC 3550 A.8.
     jitter: u32,
+    jitter_max: u32,
+    clock_hz: u32,
+    /// What would follow a stray, if there is one.
+    bad: u16,
+    has_stray: bool,
+    /// There were sources or sequences before.
+    has_past: bool,
 }
 
 impl ReceiverStats {
@@ -166,6 +176,10 @@ impl ReceiverStats {
             candidate: None,
             past_totals: Totals::default(),
             sender_report: None,
+            expected_prior: 0,
+            arrived_prior: 0,
+            reordered: 0,
+            duplicates_before: 0,
             past: Reception::default(),
             jitter_max: 0,
         }
@@ -181,6 +195,7 @@ impl ReceiverStats {
     }
 
     /// Takes note of a packet that arrived at `now`.
+    #[inline]
     pub fn receive(&mut self, now: Instant, header: &Header, payload_len: usize) -> Arrival {
         let arrival = self.sequence(header);
         match (arrival, &mut self.source) {
@@ -188,9 +203,8 @@ impl ReceiverStats {
             (Arrival::Duplicate, _) => self.past.duplicates += 1,
             (_, Some(source)) => {
                 source.octets += payload_len as u64;
-                source.received += 1;
-                source.update_jitter(now, header.timestamp, self.clock_hz);
-                self.jitter_max = self.jitter_max.max(source.jitter);
+                source.update_jitter(now, header.timestamp);
+                source.received = source.received.wrapping_add(1);
             }
         }
         arrival
@@ -218,14 +232,19 @@ impl ReceiverStats {
     }
 
     /// Interarrival jitter in ticks.
+    #[inline]
     pub fn jitter_ticks(&self) -> u32 {
         self.source.as_ref().map_or(0, |source| source.jitter >> 4)
     }
 
     /// Of [`ReceiverStats::reception`] what a relay wants for every packet, at the price of three
     /// additions.
+    #[inline]
     pub fn totals(&self) -> Totals {
-        let mut totals = self.past_totals;
+        let mut totals = match &self.source {
+            Some(source) if !source.has_past => Totals::default(),
+            _ => self.past_totals,
+        };
         if let Some(source) = &self.source {
             totals.add(source);
         }
@@ -233,11 +252,16 @@ impl ReceiverStats {
     }
 
     /// Goes on with another clock: jitter begins anew, counts go on.
+    #[inline]
     pub fn set_clock(&mut self, clock_hz: u32) {
         let clock_hz = clock_hz.max(1);
-        if clock_hz == self.clock_hz {
-            return;
+        match &self.source {
+            Some(source) if source.clock_hz == clock_hz => {}
+            _ => self.change_clock(clock_hz),
         }
+    }
+
+    fn change_clock(&mut self, clock_hz: u32) {
         self.clock_hz = clock_hz;
         if let Some(source) = self.source.take() {
             self.leave(&source);
@@ -249,30 +273,35 @@ impl ReceiverStats {
         let mut sum = self.past;
         let totals = self.totals();
         (sum.expected, sum.received, sum.gaps) = (totals.expected, totals.received, totals.gaps);
+        let mut jitter_max = self.jitter_max;
         if let Some(source) = &self.source {
-            sum.add(source);
+            sum.reordered += self.reordered;
+            sum.octets += source.octets;
+            jitter_max = jitter_max.max(source.jitter_max);
         }
         sum.jitter = ticks_to_duration(self.jitter_ticks(), self.clock_hz);
-        sum.jitter_max = ticks_to_duration(self.jitter_max >> 4, self.clock_hz);
+        sum.jitter_max = ticks_to_duration(jitter_max >> 4, self.clock_hz);
         sum
     }
 
     /// The report block of the interval that ends `now` (RFC 3550 6.4.1, A.3), which begins the
     /// next; `None` while nothing is received.
     pub fn report(&mut self, now: Instant) -> Option<ReportBlock> {
-        let source = self.source.as_mut()?;
+        let source = self.source.as_ref()?;
         let expected = source.expected();
-        let expected_interval = expected.wrapping_sub(source.expected_prior);
-        let arrived_interval = source.arrived.wrapping_sub(source.arrived_prior);
-        source.expected_prior = expected;
-        source.arrived_prior = source.arrived;
+        // With duplicates, as RFC 3550 A.3 counts.
+        let duplicates = self.past.duplicates - self.duplicates_before;
+        let arrived = source.received.wrapping_add(duplicates as u32);
+        let expected_interval = expected.wrapping_sub(self.expected_prior);
+        let arrived_interval = arrived.wrapping_sub(self.arrived_prior);
+        (self.expected_prior, self.arrived_prior) = (expected, arrived);
         let lost_interval = i64::from(expected_interval) - i64::from(arrived_interval);
         let fraction_lost = match expected_interval {
             0 => 0,
             _ if lost_interval <= 0 => 0,
             expected => ((lost_interval << 8) / i64::from(expected)).min(255) as u8,
         };
-        let lost = i64::from(expected) - i64::from(source.arrived);
+        let lost = i64::from(expected) - i64::from(arrived);
         let (last_sender_report, delay_since) = match self.sender_report {
             Some((middle, at)) => (middle, duration_to_fixed(now.since(at))),
             None => (0, 0),
@@ -288,6 +317,7 @@ impl ReceiverStats {
         })
     }
 
+    #[inline]
     fn sequence(&mut self, header: &Header) -> Arrival {
         let sequence = header.sequence;
         let Some(source) = self.source.as_mut().filter(|s| s.ssrc == header.ssrc) else {
@@ -295,7 +325,6 @@ impl ReceiverStats {
         };
         let ahead = sequence.wrapping_sub(source.highest as u16);
         if ahead == 0 {
-            source.arrived = source.arrived.wrapping_add(1);
             return Arrival::Duplicate;
         }
         if ahead < MAX_DROPOUT {
@@ -303,14 +332,16 @@ impl ReceiverStats {
         }
         let behind = sequence.wrapping_neg().wrapping_add(source.highest as u16);
         if behind <= MAX_MISORDER {
-            return source.look_back(behind);
+            let arrival = source.look_back(behind);
+            self.reordered += u64::from(arrival == Arrival::Reordered);
+            return arrival;
         }
         // Two packets in sequence far from the rest: the other side restarted (RFC 3550 A.1).
-        if source.bad == Some(sequence) {
+        if source.has_stray && source.bad == sequence {
             self.restart(header);
             return Arrival::Restarted;
         }
-        source.bad = Some(sequence.wrapping_add(1));
+        (source.has_stray, source.bad) = (true, sequence.wrapping_add(1));
         Arrival::Stray
     }
 
@@ -340,7 +371,9 @@ impl ReceiverStats {
     /// Puts a source that is over to the past.
     fn leave(&mut self, source: &Source) {
         self.past_totals.add(source);
-        self.past.add(source);
+        self.past.reordered += self.reordered;
+        self.past.octets += source.octets;
+        self.jitter_max = self.jitter_max.max(source.jitter_max);
         self.sender_report = None;
     }
 
@@ -350,43 +383,40 @@ impl ReceiverStats {
             self.leave(&source);
             self.past.restarts += 1;
         }
-        self.source = Some(Source::new(header.ssrc, header.sequence));
+        (self.expected_prior, self.arrived_prior) = (0, 0);
+        self.reordered = 0;
+        self.duplicates_before = self.past.duplicates;
+        let has_past = self.past_totals != Totals::default();
+        self.source = Some(Source::new(header, self.clock_hz, has_past));
     }
 }
 
 impl Totals {
     fn add(&mut self, source: &Source) {
         self.expected += u64::from(source.expected());
-        self.received += source.received;
-        self.gaps += source.gaps;
-    }
-}
-
-impl Reception {
-    /// All but the totals.
-    fn add(&mut self, source: &Source) {
-        self.reordered += source.reordered;
-        self.octets += source.octets;
+        self.received += u64::from(source.received);
+        self.gaps += u64::from(source.gaps);
     }
 }
 
 impl Source {
-    fn new(ssrc: u32, sequence: u16) -> Self {
+    fn new(header: &Header, clock_hz: u32, has_past: bool) -> Self {
+        let sequence = u32::from(header.sequence);
         Self {
-            ssrc,
-            base: u32::from(sequence),
-            highest: u32::from(sequence),
-            bad: None,
             seen: 1,
-            received: 0,
-            reordered: 0,
-            gaps: 0,
             octets: 0,
-            arrived: 1,
-            expected_prior: 0,
-            arrived_prior: 0,
-            transit: None,
+            ssrc: header.ssrc,
+            base: sequence,
+            highest: sequence,
+            received: 0,
+            gaps: 0,
+            transit: 0,
             jitter: 0,
+            jitter_max: 0,
+            clock_hz,
+            bad: 0,
+            has_stray: false,
+            has_past,
         }
     }
 
@@ -394,20 +424,19 @@ impl Source {
         self.highest.wrapping_sub(self.base).wrapping_add(1)
     }
 
+    #[inline]
     fn advance(&mut self, ahead: u16) -> Arrival {
-        self.bad = None;
+        self.has_stray = false;
         self.highest = self.highest.wrapping_add(u32::from(ahead));
         self.seen = self.seen.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
-        self.arrived = self.arrived.wrapping_add(1);
         if ahead == 1 {
             return Arrival::Next;
         }
-        self.gaps += 1;
+        self.gaps = self.gaps.wrapping_add(1);
         Arrival::Ahead { missing: ahead - 1 }
     }
 
     fn look_back(&mut self, behind: u16) -> Arrival {
-        self.arrived = self.arrived.wrapping_add(1);
         let bit = 1_u128 << behind;
         if self.seen & bit != 0 {
             return Arrival::Duplicate;
@@ -418,23 +447,24 @@ impl Source {
             self.base = sequence;
         }
         self.seen |= bit;
-        self.reordered += 1;
         Arrival::Reordered
     }
 
-    fn update_jitter(&mut self, now: Instant, timestamp: u32, clock_hz: u32) {
-        let transit = ticks_at(now, clock_hz).wrapping_sub(timestamp);
-        if let Some(before) = self.transit.replace(transit) {
-            let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
-            // A difference this large is a jump of the sender's timestamps, not of the network.
-            if difference < clock_hz.saturating_mul(8) {
-                self.jitter = self.jitter + difference - ((self.jitter + 8) >> 4);
-            }
+    #[inline]
+    fn update_jitter(&mut self, now: Instant, timestamp: u32) {
+        let transit = ticks_at(now, self.clock_hz).wrapping_sub(timestamp);
+        let before = std::mem::replace(&mut self.transit, transit);
+        let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
+        // A difference this large is a jump of the sender's timestamps, not of the network.
+        if self.received > 0 && difference < self.clock_hz.saturating_mul(8) {
+            self.jitter = self.jitter + difference - ((self.jitter + 8) >> 4);
+            self.jitter_max = self.jitter_max.max(self.jitter);
         }
     }
 }
 
 /// A clock of so many ticks per second, modulo 2^32.
+#[inline]
 fn ticks_at(now: Instant, clock_hz: u32) -> u32 {
     // Whole seconds apart, so that 64 bits do, and the divisor is a constant.
     let (seconds, nanos) = (now.as_nanos() / NANOS, now.as_nanos() % NANOS);

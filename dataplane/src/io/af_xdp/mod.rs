@@ -184,6 +184,7 @@ impl AfXdpIo {
         };
         let mut frame = Frame::new(chunk);
         frame.set_payload(start + parsed.payload.start, parsed.payload.len());
+        frame.set_payload_sum(parsed.payload_sum);
         let datagram =
             Datagram::new(frame, flow, parsed.source, now).with_traffic_class(parsed.traffic_class);
         match burst.push(datagram) {
@@ -240,8 +241,9 @@ impl AfXdpIo {
                 return self.send_by_kernel(frame, &headers, from, destination, drops);
             }
         };
+        let sum = frame.payload_sum();
         let chunk = frame.into_memory();
-        let written = headers.write_before(&link, chunk, start, bytes);
+        let written = headers.write_summed_before(&link, chunk, start, bytes, sum);
         let sender = self.senders.get(interface).copied().unwrap_or(0);
         let (Some(first), Some(port)) = (written, self.ports.get_mut(sender)) else {
             return self.drop(Frame::new(chunk), DropReason::TxRefused, drops);

@@ -189,6 +189,7 @@ impl DpdkIo {
         self.available -= 1;
         let mut frame = Frame::new(memory);
         frame.set_payload(start + parsed.payload.start, parsed.payload.len());
+        frame.set_payload_sum(parsed.payload_sum);
         let datagram =
             Datagram::new(frame, flow, parsed.source, now).with_traffic_class(parsed.traffic_class);
         if let Err(datagram) = burst.push(datagram) {
@@ -207,6 +208,7 @@ impl DpdkIo {
         } = outgoing;
         self.available += 1;
         let (start, bytes) = (frame.headroom(), frame.payload().len());
+        let sum = frame.payload_sum();
         let memory = frame.into_memory();
         let found = self.addresses.local(local).zip(self.places.of(local));
         let found = found.and_then(|(from, placed)| {
@@ -225,7 +227,7 @@ impl DpdkIo {
                 link,
                 confirm: false,
             } if total <= usize::from(*mtu) => {
-                let written = headers.write_before(link, memory, start, bytes);
+                let written = headers.write_summed_before(link, memory, start, bytes, sum);
                 let port = self.ports.get_mut(usize::from(*interface));
                 let (Some(first), Some(port)) = (written, port) else {
                     return Err(self.lose(memory, DropReason::TxRefused));
