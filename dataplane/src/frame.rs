@@ -34,11 +34,11 @@ impl Frame {
     /// As many frames of [`FRAME_BYTES`] in one piece of memory, which is never given back to the
     /// system.
     pub fn pool(frames: usize) -> Vec<Frame> {
-        let memory = Box::leak(vec![0; frames * FRAME_BYTES].into_boxed_slice());
+        let memory = Box::leak(vec![0; frames * FRAME_STRIDE_BYTES].into_boxed_slice());
         memory::use_huge_pages(memory);
         memory
-            .chunks_exact_mut(FRAME_BYTES)
-            .map(Frame::new)
+            .chunks_exact_mut(FRAME_STRIDE_BYTES)
+            .map(|memory| Frame::new(&mut memory[..FRAME_BYTES]))
             .collect()
     }
 
@@ -173,6 +173,10 @@ impl AsMut<[u8]> for Frame {
 
 /// Memory of one frame of our own pools; the chunk size of an AF_XDP UMEM, half a page.
 pub const FRAME_BYTES: usize = 2048;
+
+/// From one frame of our own pools to the next: a cache line more than it needs. At a power of two
+/// headers and payloads of all frames would share a few sets of a cache.
+const FRAME_STRIDE_BYTES: usize = FRAME_BYTES + memory::LINE_BYTES;
 
 /// Space before a received payload: more than Ethernet, two VLAN tags, IPv6, ESP and UDP headers.
 pub const HEADROOM_BYTES: usize = 256;

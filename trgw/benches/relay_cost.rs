@@ -45,8 +45,8 @@ const LAPS_MIN: usize = 100;
 const PACKETS_MIN: usize = 10_000_000;
 const UNTIMED: &str = "untimed";
 const FLOWS_DEFAULT: usize = 100_000;
-/// A ring of a NIC and what is on its way.
-const FRAMES_DEFAULT: usize = 4096;
+/// A ring of a NIC, as long as testpmd makes it.
+const FRAMES_DEFAULT: usize = 1024;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
