@@ -22,12 +22,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`g711`] is the codec every telephone has, sample by sample; [`plc`] conceals losses; [`speech`]
-//! makes a signal that behaves like somebody talking, for calls without a microphone; [`likeness`]
-//! tells whether what arrived is what was sent.
+//! [`g711`] is the codec every telephone has, sample by sample; [`plc`] conceals losses;
+//! [`comfort_noise`] fills silence that is not sent; [`Resampler`] goes between sample rates;
+//! [`speech`] makes a signal that behaves like somebody talking, for calls without a microphone;
+//! [`likeness`] tells whether what arrived is what was sent.
 
 pub mod amr;
 mod codec;
+pub mod comfort_noise;
 mod decoder;
 mod encoder;
 mod error;
