@@ -33,6 +33,7 @@ use super::config::{GATEWAYS_MAX, GatewayConfig, MediaConfig, SctpConfig};
 use super::datagrams::{BATCH, Batch, bind};
 use super::io::{self as backend, IoStatus};
 use super::links::{Links, News};
+use super::load::Load;
 use super::status::Status;
 use super::tapping::Tapping;
 use crate::failure::Failure;
@@ -215,6 +216,7 @@ impl EventLoop {
         let mut events = Events::with_capacity(256);
         let mut obeyed = 0;
         let mut leaves_until: Option<Instant> = None;
+        let mut load = Load::new(self.clock.now());
         loop {
             self.send();
             let now = self.clock.now();
@@ -223,6 +225,9 @@ impl EventLoop {
                 break;
             }
             self.wait(&mut events, leaves_until)?;
+            if let Some(is_overloaded) = load.waited(now, self.clock.now()) {
+                self.set_overloaded(is_overloaded);
+            }
             for event in &events {
                 self.has_news |= event.token() == WORKERS;
                 let gateway = event.token().0.checked_sub(FIRST_SOCKET);
@@ -248,6 +253,18 @@ impl EventLoop {
         }
         self.end();
         Ok(())
+    }
+
+    /// Has the gateways tell their controllers of it.
+    fn set_overloaded(&mut self, is_overloaded: bool) {
+        if is_overloaded {
+            warn!("the media process is overloaded");
+        } else {
+            info!("the media process is no longer overloaded");
+        }
+        for gateway in &mut self.gateways {
+            gateway.mg.set_overloaded(is_overloaded);
+        }
     }
 
     /// Takes what came from the network, from the workers, from clients and with time.

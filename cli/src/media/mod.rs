@@ -8,6 +8,7 @@ mod dpdk;
 mod event_loop;
 mod io;
 mod links;
+mod load;
 mod status;
 mod tapping;
 

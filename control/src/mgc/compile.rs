@@ -125,17 +125,32 @@ pub fn release(context: u32) -> ActionRequest {
 }
 
 /// What a gateway is told before it takes calls: to subtract every context, where nobody knows what
-/// it has, and to report when nothing is heard from here for `silence` (`it/ito`, H.248.14).
+/// it has, and to report when nothing is heard from here for `silence` (`it/ito`, H.248.14) and, if
+/// it can, when it is overloaded (`ocp`, H.248.11).
 pub fn start(clears: bool, silence: Duration) -> Vec<ActionRequest> {
-    let mut event = RequestedEvent::new(PkgdName::new("it", "ito"));
+    let mut inactivity = RequestedEvent::new(PkgdName::new("it", "ito"));
     let hundredths = u64::try_from(silence.as_millis() / 10).unwrap_or(u64::MAX);
-    event.parameters.push(Parameter::new("mit", hundredths));
-    let mut request = AmmRequest::new(TerminationId::Root);
-    request.descriptors.events = Some(EventsDescriptor {
-        request_id: Some(IDLE),
-        events: vec![event],
-    });
-    let watch = ActionRequest::new(ContextId::Null, vec![Command::Modify(request).into()]);
+    inactivity
+        .parameters
+        .push(Parameter::new("mit", hundredths));
+    let overload = RequestedEvent::new(PkgdName::new("ocp", "mg_overload"));
+    let watch = |events, optional| {
+        let mut request = AmmRequest::new(TerminationId::Root);
+        request.descriptors.events = Some(EventsDescriptor {
+            request_id: Some(IDLE),
+            events,
+        });
+        CommandRequest {
+            optional,
+            ..Command::Modify(request).into()
+        }
+    };
+    // A gateway without the package refuses the second, and does the first.
+    let commands = vec![
+        watch(vec![inactivity.clone()], false),
+        watch(vec![inactivity, overload], true),
+    ];
+    let watch = ActionRequest::new(ContextId::Null, commands);
     // Optional: without contexts it fails, and what follows is to be done all the same.
     let clear = clears.then(|| ActionRequest::new(ContextId::All, vec![subtract_all(true)]));
     clear.into_iter().chain([watch]).collect()

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::anchor::State;
 use super::compile;
 use super::plan::{AnchorError, AnchorEvent, AnchorId};
+use super::throttle::Throttle;
 use super::{Mgc, MgcOutput, Purpose};
 use crate::admin::MediaGatewayStatus;
 
@@ -58,6 +59,8 @@ pub struct Gateway {
     pub heard_at: Instant,
     /// It had no room lately: until then calls go elsewhere, where there is elsewhere.
     pub full_until: Instant,
+    /// What it is given while it says that it is overloaded.
+    pub throttle: Throttle,
     /// When to ask whether it is there; `None` while it is being asked, or need not be.
     pub probe_at: Option<Instant>,
     pub orphans_at: Option<Instant>,
@@ -102,6 +105,7 @@ impl Gateway {
             is_dirty: true,
             heard_at: now,
             full_until: now,
+            throttle: Throttle::new(now),
             probe_at: None,
             orphans_at: None,
             returns_to: None,
@@ -210,11 +214,36 @@ impl Gateways {
     }
 
     /// The gateway in service that carries the fewest contexts; one that had no room lately comes
-    /// after all others.
-    pub fn least_loaded(&self, now: Instant) -> Option<GatewayId> {
-        self.ids()
-            .filter(|&id| self[id].state == GatewayState::InService)
-            .min_by_key(|&id| (self[id].full_until > now, self[id].contexts()))
+    /// after all others. One that says it is overloaded gets what it may, and emergency calls.
+    ///
+    /// # Errors
+    /// `NoGateway` when none is in service, `Overload` when none of these may get a call.
+    pub fn least_loaded(
+        &mut self,
+        now: Instant,
+        is_emergency: bool,
+    ) -> Result<GatewayId, AnchorError> {
+        let mut serving = 0;
+        let mut best = None;
+        for (index, gateway) in self.list.iter_mut().enumerate() {
+            if gateway.state != GatewayState::InService {
+                continue;
+            }
+            serving += 1;
+            gateway.throttle.advance(now);
+            if !is_emergency && !gateway.throttle.admits(now) {
+                continue;
+            }
+            let rank = (gateway.full_until > now, gateway.contexts());
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, GatewayId(index as u32)));
+            }
+        }
+        match best {
+            Some((_, id)) => Ok(id),
+            None if serving == 0 => Err(AnchorError::NoGateway),
+            None => Err(AnchorError::Overload),
+        }
     }
 
     /// A gateway that has been gone for longest and has nothing of ours: another may have its
@@ -396,6 +425,15 @@ impl Mgc {
             self.set_state(id, GatewayState::Waiting(again, tries + 1));
         } else {
             self.lose(now, id);
+        }
+    }
+
+    /// A gateway says that it is overloaded (`ocp/mg_overload`).
+    pub(super) fn relieve(&mut self, now: Instant, id: GatewayId) {
+        let gateway = &mut self.gateways[id];
+        if gateway.throttle.overloaded(now) {
+            let (mid, rate) = (display(&gateway.mid), gateway.throttle.rate());
+            warn!(mid, calls_per_s = rate, "media gateway overloaded");
         }
     }
 

@@ -20,6 +20,7 @@ mod links;
 mod plan;
 mod replies;
 mod requests;
+mod throttle;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -186,7 +187,7 @@ impl Mgc {
     /// After `Failed` there is no anchor any more.
     ///
     /// # Errors
-    /// `NoGateway`, `Limit`.
+    /// `NoGateway`, `Overload`, `Limit`.
     pub fn open(
         &mut self,
         now: Instant,
@@ -194,8 +195,7 @@ impl Mgc {
         spec: AnchorSpec,
         plan: Plan,
     ) -> Result<AnchorId, AnchorError> {
-        let gateway = self.gateways.least_loaded(now);
-        let gateway = gateway.ok_or(AnchorError::NoGateway)?;
+        let gateway = self.gateways.least_loaded(now, spec.emergency)?;
         let contexts: usize = self.gateways.iter().map(Gateway::contexts).sum();
         if contexts >= self.config.contexts_max || plan.streams.len() > sdp::MEDIA_MAX {
             return Err(AnchorError::Limit);
@@ -203,6 +203,7 @@ impl Mgc {
         let action = compile::reserve(&spec, &plan);
         let id = self.anchors.insert(Anchor::new(owner, gateway, spec, plan));
         self.gateways[gateway].anchors += 1;
+        self.gateways[gateway].throttle.count(now);
         let sent = self.send(now, gateway, vec![action], Purpose::Reserve(id));
         if sent.is_err() {
             self.remove(id);
@@ -625,11 +626,15 @@ impl Mgc {
 
     /// Tries another gateway, after one that had no room; false when there is none with room.
     fn reserve_elsewhere(&mut self, now: Instant, id: AnchorId) -> bool {
-        let other = self.gateways.least_loaded(now);
-        let other = other.filter(|&other| self.gateways[other].full_until <= now);
-        let (Some(other), Some(anchor)) = (other, self.anchors.get_mut(id)) else {
+        let Some(anchor) = self.anchors.get_mut(id) else {
             return false;
         };
+        let Ok(other) = self.gateways.least_loaded(now, anchor.spec.emergency) else {
+            return false;
+        };
+        if self.gateways[other].full_until > now {
+            return false;
+        }
         let State::Reserving(plan) = &anchor.state else {
             return false;
         };
@@ -641,6 +646,7 @@ impl Mgc {
         let first = std::mem::replace(&mut anchor.gateway, other);
         self.gateways[first].anchors -= 1;
         self.gateways[other].anchors += 1;
+        self.gateways[other].throttle.count(now);
         self.send(now, other, vec![action], Purpose::Reserve(id))
             .is_ok()
     }

@@ -228,6 +228,8 @@ pub enum AnchorError {
     Lost,
     /// A named maximum of the MGC is reached.
     Limit,
+    /// The gateways say that they are overloaded, and have what they may get (H.248.11).
+    Overload,
     /// Another plan is on its way into force: one at a time.
     Busy,
 }

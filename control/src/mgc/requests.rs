@@ -277,12 +277,15 @@ impl Mgc {
         context: ContextId,
         notify: &NotifyRequest,
     ) -> Result<(), ErrorCode> {
-        // Nothing is asked of ROOT but to speak up when it hears nothing from here, and now it
-        // hears an answer.
-        let ContextId::Id(context) = context else {
+        let Some(observed) = &notify.observed else {
             return Ok(());
         };
-        let Some(observed) = &notify.observed else {
+        let ContextId::Id(context) = context else {
+            // ROOT may also say that it hears nothing from here: now it hears an answer.
+            let mut events = observed.events.iter();
+            if events.any(|event| event.name.is("ocp", "mg_overload")) {
+                self.relieve(now, id);
+            }
             return Ok(());
         };
         let has = |package, item| {

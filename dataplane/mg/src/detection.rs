@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base::Instant;
 use h248::message::{ContextId, ObservedEvent, ObservedEventsDescriptor, StreamId, TerminationId};
-use h248::package::{Item, adid, hangterm, it};
+use h248::package::{Item, adid, hangterm, it, ocp};
 
 use crate::connection_model::ConnectionModel;
 use crate::event_processor::{Happening, Observed, Occurrence};
@@ -260,7 +260,7 @@ impl ConnectionModel {
 
     /// A notice came to nobody: it is the first to be sent again. What repeats itself need not be.
     pub fn queue_again(&mut self, notice: Notice) {
-        let repeating = [hangterm::HEARTBEAT, it::INACTIVITY_TIMEOUT];
+        let repeating = [hangterm::HEARTBEAT, it::INACTIVITY_TIMEOUT, ocp::OVERLOAD];
         let names = repeating.iter();
         let repeats = |event: &ObservedEvent| {
             let own = |item: &Item| event.name.is(item.package, item.name);

@@ -10,11 +10,11 @@ use h248::encoding::Encoding;
 use h248::error::ErrorCode;
 use h248::message::{
     ActionRequest, AuditReply, AuditReturn, Command, CommandReply, ContextId, ErrorDescriptor, Mid,
-    NotifyRequest, ObservedEvent, ObservedEventsDescriptor, ReplyBody, ServiceChangeMethod,
-    ServiceChangeParms, ServiceChangeReason, ServiceChangeRequest, ServiceChangeResult,
-    TerminationId, TransactionId, VERSION,
+    NotifyRequest, ObservedEvent, ObservedEventsDescriptor, ReplyBody, RequestId,
+    ServiceChangeMethod, ServiceChangeParms, ServiceChangeReason, ServiceChangeRequest,
+    ServiceChangeResult, TerminationId, TransactionId, VERSION,
 };
-use h248::package::it;
+use h248::package::{Item, it, ocp};
 use h248::text::Style;
 use h248::transaction::{self, Endpoint, Output as Out, RequestHandle, Transport};
 
@@ -149,6 +149,9 @@ pub struct MediaGateway {
     serial: u32,
     /// The MGC's silence counts from here (`it/ito`).
     silent_since: Instant,
+    /// Asked to do more than it can, and when the MGC was told of it last.
+    is_overloaded: bool,
+    overload_told: Option<Instant>,
     /// Leave service then, or when the last context ends.
     leave_at: Option<Instant>,
     counters: Counters,
@@ -182,6 +185,8 @@ impl MediaGateway {
             notified: HashMap::new(),
             serial: 0,
             silent_since: now,
+            is_overloaded: false,
+            overload_told: None,
             leave_at: None,
             counters: Counters::default(),
         }
@@ -281,6 +286,12 @@ impl MediaGateway {
             }
         }
         self.settle(now, plane);
+    }
+
+    /// More is asked of what this gateway runs on than it can do, or no longer: the MGC is told
+    /// with the next contexts that it has made, if it asked for that (`ocp/mg_overload`, H.248.11).
+    pub fn set_overloaded(&mut self, is_overloaded: bool) {
+        self.is_overloaded = is_overloaded;
     }
 
     /// True when it is out of service for good, or was never started.
@@ -427,6 +438,9 @@ impl MediaGateway {
         let mut run = Run { now, plane };
         let body = self.model.execute(&mut run, actions);
         self.count(&body);
+        if self.is_overloaded && actions.iter().any(makes_context) {
+            self.notice_overload(now);
+        }
         let _ = self.endpoint.reply(now, handle, body);
         if self.model.root.timers != timers
             && let Some(controller) = self.association.controller()
@@ -566,18 +580,33 @@ impl MediaGateway {
         }
         self.silent_since = now;
         if let Some((_, Some(request_id))) = self.model.root.silence {
-            let mut event = ObservedEvent::new(it::INACTIVITY_TIMEOUT);
-            event.time = Some(time_stamp(now));
-            self.model.queue(Notice {
-                context: ContextId::Null,
-                termination: TerminationId::Root,
-                observed: ObservedEventsDescriptor {
-                    request_id,
-                    events: vec![event],
-                },
-                is_after_loss: false,
-            });
+            self.observe_at_root(now, request_id, it::INACTIVITY_TIMEOUT);
         }
+    }
+
+    /// Tells the MGC of overload; not with every context, since that would be load too.
+    fn notice_overload(&mut self, now: Instant) {
+        let told = self.overload_told;
+        if told.is_none_or(|told| now.since(told) >= OVERLOAD_TOLD_EVERY)
+            && let Some(request_id) = self.model.root.overload
+        {
+            self.overload_told = Some(now);
+            self.observe_at_root(now, request_id, ocp::OVERLOAD);
+        }
+    }
+
+    fn observe_at_root(&mut self, now: Instant, request_id: RequestId, item: Item) {
+        let mut event = ObservedEvent::new(item);
+        event.time = Some(time_stamp(now));
+        self.model.queue(Notice {
+            context: ContextId::Null,
+            termination: TerminationId::Root,
+            observed: ObservedEventsDescriptor {
+                request_id,
+                events: vec![event],
+            },
+            is_after_loss: false,
+        });
     }
 
     fn count(&mut self, body: &ReplyBody) {
@@ -591,6 +620,14 @@ impl MediaGateway {
             }
         }
     }
+}
+
+/// The MGC is told of overload no more often.
+const OVERLOAD_TOLD_EVERY: Duration = Duration::from_millis(100);
+
+/// True for what begins a call.
+fn makes_context(action: &ActionRequest) -> bool {
+    action.context == ContextId::Choose
 }
 
 /// What an MGC answered to ServiceChange of ROOT.

@@ -22,6 +22,8 @@ pub(crate) struct Root {
     pub events: EventsDescriptor,
     /// `it/ito`: the longest silence of the MGC, and the request that asked for it.
     pub silence: Option<(Duration, Option<RequestId>)>,
+    /// `ocp/mg_overload`: the request that asked for it.
+    pub overload: Option<RequestId>,
     pub timers: RootTimers,
     /// Digit maps for every termination (7.1.14.1).
     pub digit_maps: DigitMaps,
@@ -96,6 +98,7 @@ impl Root {
         Self {
             events: EventsDescriptor::default(),
             silence: None,
+            overload: None,
             timers: RootTimers::default(),
             digit_maps: DigitMaps::default(),
         }
@@ -131,12 +134,14 @@ impl Root {
                 digit_maps: [&self.digit_maps; 2],
             };
             let requests = reading.events(events)?;
-            let heard = requests.all.iter().filter(|request| !request.is_silent);
-            let times = heard.filter_map(|request| match request.watch {
+            let heard = || requests.all.iter().filter(|request| !request.is_silent);
+            let times = heard().filter_map(|request| match request.watch {
                 Watch::InactivityTimeout(time) => Some(time),
                 _ => None,
             });
             self.silence = times.min().map(|time| (time, events.request_id));
+            let is_asked = heard().any(|request| request.watch == Watch::Overload);
+            self.overload = events.request_id.filter(|_| is_asked);
             self.events = events.clone();
         }
         self.timers = timers;
@@ -148,6 +153,7 @@ impl Root {
     pub fn forget(&mut self) {
         self.events = EventsDescriptor::default();
         self.silence = None;
+        self.overload = None;
         self.digit_maps = DigitMaps::default();
     }
 

@@ -10,7 +10,7 @@ use h248::message::{
     EventDigitMap, EventSpec, EventsDescriptor, NotifyBehaviour, PkgdName, RequestedEvent,
     StreamId, Value,
 };
-use h248::package::{Item, adid, dd, g, hangterm, it, tonedet, xdd};
+use h248::package::{Item, adid, dd, g, hangterm, it, ocp, tonedet, xdd};
 
 use crate::digit_maps::{self, DigitMaps};
 use crate::error::{Result, about, error};
@@ -65,6 +65,8 @@ pub(crate) enum Watch {
     Heartbeat(Duration),
     /// `it/ito`: no message comes from the MGC for the time.
     InactivityTimeout(Duration),
+    /// `ocp/mg_overload`: more is asked of the gateway than it can do.
+    Overload,
     /// `g/sc`: a signal ended.
     SignalCompletion,
     /// `dd/d0` and its like: a tone begins.
@@ -93,6 +95,7 @@ impl Watch {
             Self::IpStop { .. }
             | Self::Heartbeat(_)
             | Self::InactivityTimeout(_)
+            | Self::Overload
             | Self::SignalCompletion
             | Self::Quiet => false,
         }
@@ -170,7 +173,8 @@ impl Reading<'_> {
                 .map(|item| vec![(name.clone(), item)]),
         }
         .map_err(|code| about(code, name))?;
-        items.retain(|(_, item)| (*item == it::INACTIVITY_TIMEOUT) == self.is_root);
+        let of_root = [it::INACTIVITY_TIMEOUT, ocp::OVERLOAD];
+        items.retain(|(_, item)| of_root.contains(item) == self.is_root);
         match items.is_empty() {
             true => Err(about(ErrorCode::CANNOT_DETECT_EVENT, name)),
             false => Ok(items),
@@ -271,6 +275,7 @@ impl Reading<'_> {
                     hundredths => Watch::InactivityTimeout(Duration::from_millis(hundredths * 10)),
                 }
             }
+            ocp::OVERLOAD => Watch::Overload,
             g::SIGNAL_COMPLETION => Watch::SignalCompletion,
             tonedet::START => Watch::ToneStart(tones(event)?),
             tonedet::END => Watch::ToneEnd(tones(event)?),

@@ -5,7 +5,9 @@ mod rig;
 use std::time::Duration;
 
 use h248::error::ErrorCode;
-use h248::message::{Mid, Profile, ServiceChangeAddress, ServiceChangeResult};
+use h248::message::{
+    Mid, Profile, RequestId, ServiceChangeAddress, ServiceChangeResult, TerminationId,
+};
 use mg::{AssociationEvent, GatewayConfig, MediaEvent};
 use rig::{Answer, MG, MGC, MGC_2, PERFECT, Rig, at};
 
@@ -424,6 +426,37 @@ fn a_silence_that_the_mgc_wants_to_know_of_is_notified() {
     rig.mgcs[0].is_alive = false;
     rig.pass(MINUTE);
     assert_eq!(in_service(&rig), None, "what nobody hears is no control");
+}
+
+#[test]
+fn a_gateway_that_is_overloaded_says_so_with_new_contexts() {
+    let mut rig = started(rig::config());
+    rig.mg.set_overloaded(true);
+    rig.call();
+    rig.pass(MOMENT);
+    assert!(rig.mgcs[0].notified.is_empty(), "nobody asked for it");
+    let reply = rig.say("Context = - { Modify = ROOT { Events = 5 { ocp/mg_overload } } }");
+    assert!(!reply.contains("Error"), "{reply}");
+    rig.pass(MINUTE);
+    assert!(rig.mgcs[0].notified.is_empty(), "no call came");
+    for _ in 0..20 {
+        rig.call();
+        rig.pass(Duration::from_millis(25));
+    }
+    let told = rig.mgcs[0].notified.len();
+    assert!((5..=7).contains(&told), "{told} times in half a second");
+    let notify = &rig.mgcs[0].notified[0];
+    assert_eq!(notify.terminations.first(), Some(&TerminationId::Root));
+    let observed = notify.observed.as_ref().expect("events");
+    assert_eq!(observed.request_id, RequestId(5));
+    assert!(observed.events[0].name.is("ocp", "mg_overload"));
+    rig.mg.set_overloaded(false);
+    rig.call();
+    rig.pass(MINUTE);
+    assert_eq!(rig.mgcs[0].notified.len(), told);
+    // It is an event of ROOT alone.
+    let reply = rig.say("Context = * { Modify = * { Events = 6 { ocp/mg_overload } } }");
+    assert!(reply.contains("Error = 512"), "{reply}");
 }
 
 #[test]

@@ -588,6 +588,7 @@ impl Pcscf {
             AnchorError::Refused(515 | 449 | 474) => (488, "Media not supported"),
             AnchorError::NoGateway => (503, "No media gateway"),
             AnchorError::Limit | AnchorError::Busy => (503, "No media capacity"),
+            AnchorError::Overload => (503, "Media gateways overloaded"),
             AnchorError::Timeout => (503, "Media gateway does not answer"),
             AnchorError::Refused(_) => (503, "Media gateway refused"),
             AnchorError::Nonsense | AnchorError::Lost => (500, "Media gateway failed"),

@@ -29,11 +29,60 @@ fn a_gateway_that_boots_serves_when_it_has_its_orders() {
     // Nothing can be left after a cold boot.
     let told = world.seen.iter().any(|bytes| {
         let text = String::from_utf8_lossy(bytes);
-        text.contains("C=-{MF=ROOT{E=1{it/ito{mit=3000}}}}") && !text.contains("C=*")
+        text.contains("C=-{MF=ROOT{E=1{it/ito{mit=3000}}},O-MF=ROOT{E=1{") && !text.contains("C=*")
     });
     assert!(told);
     assert!(last_reply(&world, 0).contains("version: Some(3)"));
     assert_eq!(world.mgc.gateways()[0].mid, "192.0.2.10:2944");
+}
+
+#[test]
+fn a_gateway_that_is_overloaded_gets_fewer_calls_and_every_emergency_call() {
+    let mut world = World::with_gateways(2);
+    let opened = |world: &mut World| world.mgc.open(world.now, 1, spec(), offered());
+    for _ in 0..40 {
+        opened(&mut world).unwrap();
+        world.run(std::time::Duration::from_millis(25));
+    }
+    let overloaded = "C=-{N=ROOT{OE=1{ocp/mg_overload}}}";
+    world.ask(0, overloaded);
+    world.settle();
+    assert!(!last_reply(&world, 0).contains("Error"));
+    // The other one takes what this one may not have.
+    for _ in 0..100 {
+        opened(&mut world).unwrap();
+    }
+    let contexts = |world: &World| {
+        let status = world.mgc.gateways();
+        [status[0].contexts, status[1].contexts]
+    };
+    let [one, two] = contexts(&world);
+    assert!(one < two, "{one} {two}");
+    world.ask(1, overloaded);
+    world.settle();
+    let refusals = (0..200).filter_map(|_| opened(&mut world).err());
+    let refusals: Vec<_> = refusals.collect();
+    assert!(refusals.len() > 150, "{}", refusals.len());
+    assert!(
+        refusals
+            .iter()
+            .all(|refusal| *refusal == AnchorError::Overload)
+    );
+    let emergency = crate::mgc::AnchorSpec {
+        emergency: true,
+        ..spec()
+    };
+    for _ in 0..20 {
+        world
+            .mgc
+            .open(world.now, 1, emergency.clone(), offered())
+            .unwrap();
+    }
+    // Nothing more is heard of overload, so it ends.
+    world.run(secs(30));
+    for _ in 0..300 {
+        opened(&mut world).unwrap();
+    }
 }
 
 #[test]

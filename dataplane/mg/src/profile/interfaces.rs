@@ -115,6 +115,7 @@ pub const MN: Profile = Profile {
         Support::whole(&threegtfoc::PACKAGE),
         Support::whole(&threegxcg::PACKAGE),
         Support::whole(&it::PACKAGE),
+        Support::whole(&ocp::PACKAGE),
         Support::whole(&hangterm::PACKAGE),
         Support::whole(&mgcinfo::PACKAGE),
         Support::whole(&rtcph::PACKAGE),
@@ -163,13 +164,14 @@ const ROOT: Support = Support {
 
 /// What a relay does of the packages that Ix and Iq name.
 const RELAY_PACKAGES: &[Support] = &[
-    G, ROOT, NETWORK, RTP, INACTIVITY, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA, DOMAIN, RTCP,
+    G, ROOT, NETWORK, RTP, INACTIVITY, OVERLOAD, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA,
+    DOMAIN, RTCP,
 ];
 
 /// The same, and digits.
 const TRGW_PACKAGES: &[Support] = &[
-    G, ROOT, NETWORK, RTP, INACTIVITY, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA, DOMAIN, RTCP,
-    TONEGEN, TONEDET, DG, DD, XDD,
+    G, ROOT, NETWORK, RTP, INACTIVITY, OVERLOAD, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA,
+    DOMAIN, RTCP, TONEGEN, TONEDET, DG, DD, XDD,
 ];
 
 const G: Support = Support {
@@ -197,6 +199,8 @@ const INACTIVITY: Support = Support {
     events: it::PACKAGE.events,
     ..Support::of(&it::PACKAGE)
 };
+
+const OVERLOAD: Support = Support::whole(&ocp::PACKAGE);
 
 const DIFFSERV: Support = Support {
     stream_properties: ds::PACKAGE.properties,
