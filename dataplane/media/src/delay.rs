@@ -78,6 +78,8 @@ impl DelayEstimator {
         if arrival_us >= self.half_ends_us {
             self.half_ends_us = arrival_us + WINDOW_US;
             self.least = Some((transit_us, now));
+            let risen = self.base_us().map_or(0, |base| base - now.min(before));
+            self.forget(risen / BIN_US);
         }
         let base = self.base_us().unwrap_or(transit_us);
         self.count(transit_us - base);
@@ -110,6 +112,18 @@ impl DelayEstimator {
             self.sum = self.bins.iter().sum();
             self.weight = 1.0;
         }
+    }
+
+    /// The least transit has risen, so all delays have been less than it seemed.
+    fn forget(&mut self, bins: i64) {
+        let bins = usize::try_from(bins).unwrap_or(0).min(BINS - 1);
+        if bins == 0 {
+            return;
+        }
+        let first: f32 = self.bins[..=bins].iter().sum();
+        self.bins.copy_within(bins.., 0);
+        self.bins[0] = first;
+        self.bins[BINS - bins..].fill(0.0);
     }
 
     fn aim(&mut self) {
@@ -182,6 +196,17 @@ mod tests {
             }
             assert_eq!(estimator.target_us(), 5_000);
         }
+    }
+
+    #[test]
+    fn a_longer_route_is_no_jitter_for_long() {
+        let mut estimator = DelayEstimator::new(40_000, 0, 400_000);
+        target(&mut estimator, 0, 20, 10_000);
+        for packet in 1000..1250 {
+            let sent = packet * 20_000;
+            estimator.observe(sent + 160_000, 160_000);
+        }
+        assert!(estimator.target_us() <= 15_000, "{}", estimator.target_us());
     }
 
     #[test]

@@ -5,10 +5,24 @@
 
 mod delay;
 pub mod dtmf;
+mod endpoint;
+mod error;
 pub mod event;
 pub mod level;
 pub mod mix;
 mod packets;
+mod rate;
+mod receiver;
+mod sender;
 pub mod spectrum;
 mod stretch;
 pub mod tone;
+
+pub use endpoint::{Endpoint, EndpointConfig};
+pub use error::ConfigError;
+pub use event::{Carriage, TelephoneEvent};
+pub use receiver::{
+    EVENTS_MAX, FORMATS_MAX, FormatKind, InBand, PayloadFormat, Playout, Pulled, PulledKind,
+    Received, Receiver, ReceiverConfig, TICK, Workspace,
+};
+pub use sender::{Encoding, EncodingConfig, EventRefused, Outgoing, Sender, SenderConfig, Sent};

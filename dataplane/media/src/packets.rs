@@ -69,11 +69,6 @@ impl Packets {
         self.next = next;
     }
 
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.taken.count_ones() as usize
-    }
-
     /// Puts a packet in its place.
     pub fn insert(&mut self, sequence: u64, timestamp: i64, format: u8, payload: &[u8]) -> Stored {
         // Half of the log at most: it then never overwrites itself by skipping its end.
@@ -127,6 +122,11 @@ impl Packets {
         None
     }
 
+    /// Whether nothing is missing before it.
+    pub fn is_next(&self, waiting: &Waiting) -> bool {
+        waiting.sequence == self.next
+    }
+
     /// Takes out the first, which [`first`](Self::first) has shown: it and all before are past.
     pub fn take(&mut self, waiting: &Waiting) -> &[u8] {
         self.taken &= !(1 << slot_of(waiting.sequence));
@@ -170,10 +170,8 @@ mod tests {
         packets.clear(100);
         for sequence in [103, 100, 105, 101, 103] {
             let stored = packets.insert(sequence, 0, 0, &[sequence as u8; 10]);
-            assert_eq!(
-                stored == Stored::Twice,
-                packets.len() == 4 && sequence == 103
-            );
+            let is_last = packets.taken.count_ones() == 4;
+            assert_eq!(stored == Stored::Twice, is_last && sequence == 103);
         }
         let expected: Vec<_> = [100, 101, 103, 105].map(|n| (n, vec![n as u8; 10])).into();
         assert_eq!(drain(&mut packets), expected);

@@ -1,0 +1,975 @@
+//! What a stream is heard as: packets in, ticks of samples out.
+
+use std::time::Duration;
+
+use base::Instant;
+use codecs::{Codec, DecodedKind, Decoder, PACKET_SAMPLES_MAX};
+use rtp::{Arrival, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
+
+use crate::delay::DelayEstimator;
+use crate::dtmf::{self, Detection, Detector, Remover};
+use crate::error::ConfigError;
+use crate::event::{Carriage, EventReceiver, TelephoneEvent};
+use crate::level::{Activity, SILENCE_DBOV, level_dbov};
+use crate::packets::{Packets, Stored, Waiting};
+use crate::rate::Converter;
+use crate::stretch;
+use crate::tone::ToneGenerator;
+
+/// The time that one call of [`Receiver::pull`] takes.
+pub const TICK: Duration = Duration::from_millis(20);
+
+/// Payload formats that one stream may have.
+pub const FORMATS_MAX: usize = 16;
+
+/// Events that wait to be polled.
+pub const EVENTS_MAX: usize = 16;
+
+/// A payload type and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadFormat {
+    /// 0 to 127.
+    pub payload_type: u8,
+    /// What its payloads are.
+    pub kind: FormatKind,
+}
+
+/// What payloads are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormatKind {
+    /// Speech.
+    Audio(Codec),
+    /// Telephone events, RFC 4733.
+    Event {
+        /// Ticks of a second.
+        clock_hz: u32,
+    },
+}
+
+/// What a [`Receiver`] is made for.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    /// Rate of the samples that are pulled, in hertz.
+    pub sample_rate: u32,
+    /// Payload formats that may come.
+    pub formats: Vec<PayloadFormat>,
+    /// How long packets wait at first, before the jitter is known.
+    pub delay_initial: Duration,
+    /// How long they wait at least.
+    pub delay_min: Duration,
+    /// How long they wait at most: later ones are lost.
+    pub delay_max: Duration,
+    /// What is done about keys within speech.
+    pub in_band: InBand,
+    /// Events are sounded as the signals of their keys; else they are silent.
+    pub sounds_events: bool,
+}
+
+impl Default for ReceiverConfig {
+    fn default() -> Self {
+        Self {
+            sample_rate: 8000,
+            formats: Vec::new(),
+            delay_initial: Duration::from_millis(40),
+            delay_min: Duration::ZERO,
+            delay_max: Duration::from_millis(400),
+            in_band: InBand::Ignore,
+            sounds_events: false,
+        }
+    }
+}
+
+/// What is done about keys that sound within speech.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InBand {
+    /// They are speech.
+    Ignore,
+    /// They are told of and heard. Once an event came in packets of its own, only such are told of.
+    Detect,
+    /// They are told of and taken out, which delays speech by 45 ms.
+    Remove,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Received {
+    /// It waits to be played.
+    Waits,
+    /// It was about a telephone event.
+    Event,
+    /// It waits, and older ones were dropped for it.
+    Overflow,
+    /// It came after its time.
+    Late,
+    /// It has come already.
+    Duplicate,
+    /// It is of a source not believed yet, or far out of sequence.
+    Stray,
+    /// Its payload type is none of the stream's.
+    PayloadType,
+    /// It is no packet, or too long.
+    Malformed,
+}
+
+/// One tick that was pulled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pulled {
+    /// What is in it.
+    pub kind: PulledKind,
+    /// Its level.
+    pub level_dbov: i8,
+    /// Somebody talks.
+    pub is_talking: bool,
+}
+
+/// What is in a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PulledKind {
+    /// What was sent.
+    Speech,
+    /// In part or whole what may have been sent: a packet was lost or late.
+    Concealed,
+    /// Noise in place of silence that was not sent.
+    ComfortNoise,
+    /// A telephone event.
+    Event,
+    /// Nothing.
+    Silence,
+}
+
+/// What the playout has done to a stream so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Playout {
+    /// Packets decoded.
+    pub decoded: u64,
+    /// Payloads that were refused by their decoder.
+    pub malformed: u64,
+    /// Packets that came after their time.
+    pub late: u64,
+    /// Packets dropped since too many waited.
+    pub overflows: u64,
+    /// Samples that concealed what was lost or late.
+    pub concealed_samples: u64,
+    /// Samples taken out, since the stream waited longer than it had to.
+    pub removed_samples: u64,
+    /// Samples put in, since it has to wait longer.
+    pub inserted_samples: u64,
+    /// Events that nobody polled in time.
+    pub events_lost: u64,
+}
+
+/// Buffers that [`Receiver::pull`] needs only while it runs: one for all streams of a thread.
+#[derive(Debug)]
+pub struct Workspace {
+    decoded: Box<[i16]>,
+    converted: Box<[i16]>,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        let buffer = vec![0; PACKET_SAMPLES_MAX].into_boxed_slice();
+        // The longest packet has so many samples at the highest rate.
+        let converted = vec![0; PACKET_SAMPLES_MAX + 64].into_boxed_slice();
+        Self {
+            decoded: buffer,
+            converted,
+        }
+    }
+}
+
+/// The receiving half of a stream: jitter buffer, decoders, concealment, events.
+///
+/// Packets come in as they arrive, ticks of 20 ms go out when they are due. Playout follows a
+/// schedule: what was sent at a time is heard when the slowest of the usual packets would have
+/// come. Where that time moves, with jitter or clocks, speech is made shorter or longer by single
+/// periods of its pitch. O(1) per packet; nothing is allocated after `new`.
+#[derive(Debug)]
+pub struct Receiver {
+    by_payload_type: [u8; 128],
+    formats: Box<[Format]>,
+    stats: ReceiverStats,
+    packets: Packets,
+    delay: DelayEstimator,
+    /// Highest sequence number, extended.
+    highest: u64,
+    /// The last timestamp, extended.
+    timestamp: Option<i64>,
+    clock_hz: u32,
+    resume: Resume,
+    /// Ticks of the clock that were filled since a packet was decoded.
+    filled_ticks: i64,
+    /// The format decoded last, and whether silence follows it that is not sent.
+    current: Option<usize>,
+    is_quiet: bool,
+    /// What is decoded next has nothing to do with what was before.
+    is_other: bool,
+    line: Line,
+    /// Ticks since speech was made shorter or longer.
+    since_stretch: u32,
+    playout: Playout,
+    events: EventReceiver,
+    event_clock_hz: u32,
+    has_rtp_events: bool,
+    queue: EventQueue,
+    in_band: InBandState,
+    sounds_events: bool,
+    sounding: Option<ToneGenerator>,
+    activity: Activity,
+}
+
+/// One payload format.
+#[derive(Debug)]
+enum Format {
+    Audio {
+        decoder: Decoder,
+        converter: Converter,
+        sample_rate: u32,
+        clock_hz: u32,
+        /// What is concealed at once.
+        conceal_samples: usize,
+        frame_samples: usize,
+    },
+    Event {
+        clock_hz: u32,
+    },
+}
+
+/// What is played next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resume {
+    /// What has this timestamp; what comes behind it is a loss.
+    At(i64),
+    /// The first that waits, when its time comes.
+    WhenDue,
+}
+
+#[derive(Debug)]
+enum InBandState {
+    Ignore,
+    Detect(Box<Detector>),
+    Remove(Box<Remover>),
+}
+
+/// Speech is concealed for so long before silence is assumed.
+const CONCEAL_MAX: Duration = Duration::from_millis(100);
+/// Noise goes on for so long before silence is assumed: those who send it renew it sooner.
+const QUIET_MAX: Duration = Duration::from_secs(5);
+/// What is concealed at once where the codec does not say.
+const CONCEAL_SLICE_MS: u32 = 10;
+/// Speech waits this much longer than it has to before it is made shorter: a tick, and some more.
+const EXCESS_MAX_US: i64 = 30_000;
+/// Beyond this much more, it is made shorter at any place.
+const EXCESS_URGENT_US: i64 = 120_000;
+/// It may wait this much less before it is made longer.
+const LACK_MAX_US: i64 = 2_000;
+/// Ticks from one change of length to the next.
+const STRETCH_EVERY: u32 = 4;
+/// Places that match less are left alone.
+const LIKENESS_MIN: f32 = 0.8;
+const LIKENESS_URGENT: f32 = 0.3;
+/// What is left of another format is blended into the next for so long.
+const SPLICE_MS: usize = 4;
+
+/// Octets of payloads that may wait: 64 kbit/s for 500 ms and then some, more for linear samples.
+const LOG_BYTES: usize = 8 * 1024;
+const LOG_BYTES_LINEAR: usize = 96 * 1024;
+
+const NO_FORMAT: u8 = u8::MAX;
+
+impl Receiver {
+    /// Of a stream that has not begun.
+    ///
+    /// # Errors
+    /// A codec is not there, or the configuration does not make sense.
+    pub fn new(config: &ReceiverConfig) -> Result<Self, ConfigError> {
+        if config.formats.len() > FORMATS_MAX {
+            return Err(ConfigError::Formats);
+        }
+        let mut by_payload_type = [NO_FORMAT; 128];
+        let mut formats = Vec::with_capacity(config.formats.len());
+        let mut log_bytes = LOG_BYTES;
+        for (index, format) in config.formats.iter().enumerate() {
+            let place = by_payload_type.get_mut(usize::from(format.payload_type));
+            *place.ok_or(ConfigError::Formats)? = index as u8;
+            if let FormatKind::Audio(Codec::L16 { .. }) = format.kind {
+                log_bytes = LOG_BYTES_LINEAR;
+            }
+            formats.push(Format::new(&format.kind, config.sample_rate)?);
+        }
+        let clock_hz = formats.iter().find_map(|format| match format {
+            Format::Audio { clock_hz, .. } => Some(*clock_hz),
+            Format::Event { .. } => None,
+        });
+        let clock_hz = clock_hz.unwrap_or(8000);
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Ok(Self {
+            by_payload_type,
+            formats: formats.into_boxed_slice(),
+            stats: ReceiverStats::with_probation(clock_hz, MIN_SEQUENTIAL),
+            packets: Packets::new(log_bytes),
+            delay: DelayEstimator::new(
+                micros(config.delay_initial),
+                micros(config.delay_min),
+                micros(config.delay_max),
+            ),
+            highest: 0,
+            timestamp: None,
+            clock_hz,
+            resume: Resume::WhenDue,
+            filled_ticks: i64::MAX / 2,
+            current: None,
+            is_quiet: false,
+            is_other: false,
+            line: Line::new(config.sample_rate),
+            since_stretch: 0,
+            playout: Playout::default(),
+            events: EventReceiver::default(),
+            event_clock_hz: 8000,
+            has_rtp_events: false,
+            queue: EventQueue::default(),
+            in_band: match config.in_band {
+                InBand::Ignore => InBandState::Ignore,
+                InBand::Detect => InBandState::Detect(Box::new(Detector::new(config.sample_rate))),
+                InBand::Remove => InBandState::Remove(Box::new(Remover::new(config.sample_rate))),
+            },
+            sounds_events: config.sounds_events,
+            sounding: None,
+            activity: Activity::new(TICK),
+        })
+    }
+
+    /// Samples of a tick.
+    pub fn tick_samples(&self) -> usize {
+        self.line.tick
+    }
+
+    /// Reception as RTCP reports it, of packets and not of what became of them.
+    pub fn stats(&mut self) -> &mut ReceiverStats {
+        &mut self.stats
+    }
+
+    /// What was received so far.
+    pub fn reception(&self) -> Reception {
+        self.stats.reception()
+    }
+
+    /// What the playout did so far.
+    pub fn playout(&self) -> Playout {
+        Playout {
+            events_lost: self.queue.lost,
+            ..self.playout
+        }
+    }
+
+    /// How long packets wait after the time of the fastest: what the jitter asks for.
+    pub fn target_delay(&self) -> Duration {
+        Duration::from_micros(self.delay.target_us().max(0) as u64)
+    }
+
+    /// How loud the talker is, and whether it talks.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// The next event that began or ended.
+    pub fn poll_event(&mut self) -> Option<TelephoneEvent> {
+        self.queue.pop()
+    }
+
+    /// The speech mode that the peer asks for (RFC 4867 4.3.1), as its last payload said.
+    pub fn requested_mode(&self) -> Option<u8> {
+        match self.formats.get(self.current?)? {
+            Format::Audio { decoder, .. } => decoder.requested_mode(),
+            Format::Event { .. } => None,
+        }
+    }
+
+    /// A packet arrived. It is copied.
+    pub fn receive(&mut self, now: Instant, packet: &[u8]) -> Received {
+        let Ok(packet) = Packet::new(packet) else {
+            return Received::Malformed;
+        };
+        let header = packet.header();
+        let index = self.by_payload_type[usize::from(header.payload_type)];
+        let Some(format) = self.formats.get(usize::from(index)) else {
+            return Received::PayloadType;
+        };
+        let clock_hz = match format {
+            Format::Audio { clock_hz, .. } | Format::Event { clock_hz } => *clock_hz,
+        };
+        let is_event = matches!(format, Format::Event { .. });
+        if !is_event && clock_hz != self.clock_hz {
+            self.clock_hz = clock_hz;
+            self.stats.set_clock(clock_hz);
+            self.timestamp = None;
+        }
+        match self.stats.receive(now, &header, packet.payload().len()) {
+            Arrival::Duplicate => return Received::Duplicate,
+            Arrival::Stray | Arrival::Probation => return Received::Stray,
+            Arrival::Restarted => self.timestamp = None,
+            _ => {}
+        }
+        if is_event {
+            return self.receive_event(now, &header, packet.payload(), clock_hz);
+        }
+        let queue = &mut self.queue;
+        self.events
+            .receive_other(&header, self.event_clock_hz, |event| queue.push(event));
+        self.receive_audio(now, &header, index, packet.payload())
+    }
+
+    fn receive_event(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        payload: &[u8],
+        clock_hz: u32,
+    ) -> Received {
+        self.event_clock_hz = clock_hz;
+        self.has_rtp_events = true;
+        let (queue, sounding) = (&mut self.queue, &mut self.sounding);
+        let rate = self.line.sample_rate;
+        let sounds = self.sounds_events;
+        self.events
+            .receive(now, header, payload, clock_hz, |event| {
+                queue.push(event);
+                if let Some(generator) = sounding {
+                    generator.stop();
+                }
+                if sounds
+                    && event.lasted.is_none()
+                    && let Some(tone) = dtmf::tone(event.code, None)
+                {
+                    *sounding = Some(ToneGenerator::new(tone, rate, dtmf::LEVEL_DBM0));
+                }
+            });
+        Received::Event
+    }
+
+    fn receive_audio(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        format: u8,
+        payload: &[u8],
+    ) -> Received {
+        let arrival_us = micros(now);
+        let mut timestamp = match self.timestamp {
+            Some(last) => last + i64::from(header.timestamp.wrapping_sub(last as u32) as i32),
+            None => self.restart(header),
+        };
+        let mut transit_us = arrival_us - self.ticks_to_us(timestamp);
+        if self.delay.is_jump(transit_us) {
+            timestamp = self.restart(header);
+            transit_us = arrival_us - self.ticks_to_us(timestamp);
+        }
+        let ahead = header.sequence.wrapping_sub(self.highest as u16) as i16;
+        let sequence = self.highest.wrapping_add_signed(i64::from(ahead));
+        if ahead > 0 {
+            self.highest = sequence;
+            self.timestamp = Some(timestamp);
+        }
+        self.delay.observe(arrival_us, transit_us);
+        match self.packets.insert(sequence, timestamp, format, payload) {
+            Stored::Waits => Received::Waits,
+            Stored::Overflow => {
+                self.playout.overflows += 1;
+                Received::Overflow
+            }
+            Stored::Late => {
+                self.playout.late += 1;
+                Received::Late
+            }
+            Stored::Twice => Received::Duplicate,
+            Stored::TooLong => Received::Malformed,
+        }
+    }
+
+    /// Another source, sequence or time base: what waits is forgotten, what is heard fades.
+    fn restart(&mut self, header: &Header) -> i64 {
+        self.highest = SEQUENCE_BASE + u64::from(header.sequence);
+        self.packets.clear(self.highest - REORDERED_MAX);
+        self.delay.restart();
+        self.resume = Resume::WhenDue;
+        self.is_other = true;
+        let timestamp = i64::from(header.timestamp);
+        self.timestamp = Some(timestamp);
+        timestamp
+    }
+
+    /// Takes the tick that is due: call it every 20 ms, not for each packet.
+    ///
+    /// `out` has [`tick_samples`](Self::tick_samples).
+    pub fn pull(&mut self, now: Instant, workspace: &mut Workspace, out: &mut [i16]) -> Pulled {
+        let queue = &mut self.queue;
+        let sounding = &mut self.sounding;
+        self.events
+            .handle_timeout(now, self.event_clock_hz, |event| {
+                queue.push(event);
+                if let Some(generator) = sounding {
+                    generator.stop();
+                }
+            });
+        let mut kind = self.fill_tick(now, workspace, out);
+        self.process_in_band(out, kind);
+        if self.sound_event(out) {
+            kind = PulledKind::Event;
+        }
+        let level_dbov = match kind {
+            PulledKind::Silence => SILENCE_DBOV,
+            _ => level_dbov(out),
+        };
+        let is_talking = match kind {
+            PulledKind::Speech | PulledKind::Concealed => self.activity.observe(level_dbov),
+            _ => self.activity.observe(SILENCE_DBOV),
+        };
+        Pulled {
+            kind,
+            level_dbov,
+            is_talking,
+        }
+    }
+
+    fn fill_tick(
+        &mut self,
+        now: Instant,
+        workspace: &mut Workspace,
+        out: &mut [i16],
+    ) -> PulledKind {
+        let now_us = micros(now);
+        let mut kind = self.fill(now_us, workspace);
+        if kind == PulledKind::Silence && self.line.is_empty() {
+            out.fill(0);
+            return kind;
+        }
+        self.since_stretch = self.since_stretch.saturating_add(1);
+        if self.adapt(now_us) {
+            // What was taken out is made up for.
+            kind = kind.max_of(self.fill(now_us, workspace));
+        }
+        self.line.pull(out);
+        kind
+    }
+
+    /// Decodes and conceals until there is a tick; `Silence` with nothing in the line is as good.
+    fn fill(&mut self, now_us: i64, workspace: &mut Workspace) -> PulledKind {
+        let mut kind = match self.line.pending() {
+            0 => PulledKind::Silence,
+            _ => PulledKind::Speech,
+        };
+        while self.line.pending() < self.line.tick {
+            let next = match self.ready(now_us) {
+                Some(waiting) => self.decode(&waiting, workspace),
+                None if self.is_idle() && self.line.is_empty() => return PulledKind::Silence,
+                None => self.conceal(workspace),
+            };
+            kind = kind.max_of(next);
+        }
+        kind
+    }
+
+    /// The packet that is to be decoded now.
+    fn ready(&mut self, now_us: i64) -> Option<Waiting> {
+        let waiting = self.packets.first()?;
+        if let Resume::At(timestamp) = self.resume {
+            if waiting.timestamp - timestamp <= self.filled_ticks {
+                return Some(waiting);
+            }
+            if self.packets.is_next(&waiting) {
+                // Nothing is lost: the sender was silent.
+                self.resume = Resume::WhenDue;
+            }
+        }
+        let due_us =
+            self.delay.base_us()? + self.ticks_to_us(waiting.timestamp) + self.delay.target_us();
+        (self.resume == Resume::WhenDue && due_us <= now_us).then_some(waiting)
+    }
+
+    /// Nothing is to be concealed any more.
+    fn is_idle(&self) -> bool {
+        let most = if self.is_quiet {
+            QUIET_MAX
+        } else {
+            CONCEAL_MAX
+        };
+        self.filled_ticks >= self.ticks_of(most)
+    }
+
+    fn decode(&mut self, waiting: &Waiting, workspace: &mut Workspace) -> PulledKind {
+        let index = usize::from(waiting.format);
+        let payload = self.packets.take(waiting);
+        let Some(Format::Audio {
+            decoder,
+            converter,
+            sample_rate,
+            clock_hz,
+            conceal_samples,
+            frame_samples,
+        }) = self.formats.get_mut(index)
+        else {
+            return PulledKind::Silence;
+        };
+        let Ok(decoded) = decoder.decode(payload, &mut workspace.decoded) else {
+            self.playout.malformed += 1;
+            // As if it had not come; those behind it are.
+            return self.conceal(workspace);
+        };
+        self.playout.decoded += 1;
+        let samples = &workspace.decoded[..decoded.samples];
+        let ticks = samples.len() as u64 * u64::from(*clock_hz) / u64::from(*sample_rate);
+        if *frame_samples > 1 {
+            // Such codecs conceal whole packets.
+            *conceal_samples = samples.len().max(*frame_samples);
+        }
+        let count = converter.process(samples, &mut workspace.converted);
+        let was_other = self
+            .current
+            .replace(index)
+            .is_some_and(|last| last != index);
+        let is_other = std::mem::take(&mut self.is_other) || was_other;
+        self.line.append(&workspace.converted[..count], is_other);
+        self.resume = Resume::At(waiting.timestamp + ticks as i64);
+        self.filled_ticks = 0;
+        self.is_quiet = decoded.kind == DecodedKind::ComfortNoise;
+        match decoded.kind {
+            DecodedKind::Speech => PulledKind::Speech,
+            DecodedKind::ComfortNoise => PulledKind::ComfortNoise,
+            DecodedKind::NoData => PulledKind::Concealed,
+        }
+    }
+
+    /// Fills in for what is lost, late, or not sent.
+    fn conceal(&mut self, workspace: &mut Workspace) -> PulledKind {
+        let is_idle = self.is_idle();
+        if is_idle {
+            self.resume = Resume::WhenDue;
+        }
+        let gap = self.gap();
+        let format = self
+            .current
+            .and_then(|current| self.formats.get_mut(current));
+        let Some(Format::Audio {
+            decoder,
+            converter,
+            sample_rate,
+            clock_hz,
+            conceal_samples,
+            frame_samples,
+        }) = format.filter(|_| !is_idle)
+        else {
+            let ticks = self.ticks_of(TICK);
+            self.filled_ticks = self.filled_ticks.saturating_add(ticks);
+            self.line.append_silence();
+            return PulledKind::Silence;
+        };
+        let mut samples = *conceal_samples;
+        if let Some(gap) = gap {
+            let gap = gap * i64::from(*sample_rate) / i64::from(*clock_hz);
+            let gap = (gap.max(1) as usize).next_multiple_of(*frame_samples);
+            samples = samples.min(gap);
+        }
+        let concealed = &mut workspace.decoded[..samples];
+        decoder.conceal(concealed);
+        let ticks = samples as u64 * u64::from(*clock_hz) / u64::from(*sample_rate);
+        self.filled_ticks += ticks as i64;
+        let count = converter.process(concealed, &mut workspace.converted);
+        self.line.append(&workspace.converted[..count], false);
+        if self.is_quiet {
+            self.resume = Resume::WhenDue;
+            return PulledKind::ComfortNoise;
+        }
+        if self.events.is_sounding() {
+            return PulledKind::Event;
+        }
+        self.playout.concealed_samples += count as u64;
+        PulledKind::Concealed
+    }
+
+    /// Ticks of the clock until the next packet that waits.
+    fn gap(&mut self) -> Option<i64> {
+        let Resume::At(timestamp) = self.resume else {
+            return None;
+        };
+        let waiting = self.packets.first()?;
+        Some(waiting.timestamp - timestamp - self.filled_ticks)
+    }
+
+    /// Makes speech shorter where it waits longer than it has to, longer where it has to. True if
+    /// it is shorter now.
+    fn adapt(&mut self, now_us: i64) -> bool {
+        let (Resume::At(timestamp), 0, Some(base_us)) =
+            (self.resume, self.filled_ticks, self.delay.base_us())
+        else {
+            return false;
+        };
+        let waited_us = now_us - base_us - self.ticks_to_us(timestamp) + self.line.pending_us();
+        let excess_us = waited_us - self.delay.target_us();
+        if excess_us > EXCESS_MAX_US {
+            let is_urgent = excess_us > EXCESS_MAX_US + EXCESS_URGENT_US;
+            if self.since_stretch < STRETCH_EVERY && !is_urgent {
+                return false;
+            }
+            let likeness = if is_urgent {
+                LIKENESS_URGENT
+            } else {
+                LIKENESS_MIN
+            };
+            let removed = self.line.shorten(likeness);
+            self.playout.removed_samples += removed as u64;
+            if removed > 0 {
+                self.since_stretch = 0;
+            }
+            return removed > 0;
+        }
+        if excess_us < -LACK_MAX_US && self.since_stretch >= STRETCH_EVERY {
+            let inserted = self.line.lengthen(LIKENESS_MIN);
+            self.playout.inserted_samples += inserted as u64;
+            if inserted > 0 {
+                self.since_stretch = 0;
+            }
+        }
+        false
+    }
+
+    fn process_in_band(&mut self, out: &mut [i16], kind: PulledKind) {
+        let rate = self.line.sample_rate;
+        let (queue, is_told) = (&mut self.queue, !self.has_rtp_events);
+        let report = |detection| {
+            if is_told {
+                queue.push_in_band(detection, rate);
+            }
+        };
+        match &mut self.in_band {
+            InBandState::Ignore => {}
+            InBandState::Detect(detector) => {
+                // Silence has no keys, but ends them.
+                if kind != PulledKind::Silence || detector.key().is_some() {
+                    detector.process(out, report);
+                }
+            }
+            InBandState::Remove(remover) => remover.process(out, report),
+        }
+    }
+
+    /// Puts the signal of an event in the place of a tick.
+    fn sound_event(&mut self, out: &mut [i16]) -> bool {
+        let Some(generator) = &mut self.sounding else {
+            return false;
+        };
+        let sounded = generator.fill(out);
+        if generator.is_done() {
+            self.sounding = None;
+        }
+        sounded > 0
+    }
+
+    fn ticks_of(&self, time: Duration) -> i64 {
+        (time.as_micros() as i64) * i64::from(self.clock_hz) / 1_000_000
+    }
+
+    fn ticks_to_us(&self, ticks: i64) -> i64 {
+        ticks * 1_000_000 / i64::from(self.clock_hz)
+    }
+}
+
+/// Sequence numbers begin here, so that earlier ones have room.
+const SEQUENCE_BASE: u64 = 1 << 20;
+/// Packets before the first one that may still come.
+const REORDERED_MAX: u64 = 16;
+
+fn micros(now: Instant) -> i64 {
+    (now.as_nanos() / 1000) as i64
+}
+
+impl PulledKind {
+    /// What a tick is that has both in it.
+    fn max_of(self, other: Self) -> Self {
+        use PulledKind::{ComfortNoise, Concealed, Event, Silence, Speech};
+        let order = |kind: Self| match kind {
+            Silence => 0,
+            ComfortNoise => 1,
+            Speech => 2,
+            Concealed => 3,
+            Event => 4,
+        };
+        if order(other) > order(self) {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl Format {
+    fn new(kind: &FormatKind, sample_rate: u32) -> Result<Self, ConfigError> {
+        let codec = match kind {
+            FormatKind::Event { clock_hz } => {
+                let clock_hz = (*clock_hz).max(1);
+                return Ok(Self::Event { clock_hz });
+            }
+            FormatKind::Audio(codec) => codec,
+        };
+        let slice = (codec.sample_rate() * CONCEAL_SLICE_MS / 1000) as usize;
+        Ok(Self::Audio {
+            decoder: codec.decoder()?,
+            converter: Converter::new(codec.sample_rate(), sample_rate)?,
+            sample_rate: codec.sample_rate(),
+            clock_hz: codec.rtp_clock_rate(),
+            conceal_samples: slice.next_multiple_of(codec.frame_samples()),
+            frame_samples: codec.frame_samples(),
+        })
+    }
+}
+
+/// Samples decoded and not pulled yet, and those pulled last.
+#[derive(Debug)]
+struct Line {
+    samples: Box<[i16]>,
+    /// Where what is not pulled begins and ends.
+    head: usize,
+    tail: usize,
+    sample_rate: u32,
+    tick: usize,
+    history: usize,
+}
+
+/// What is kept of what was pulled: enough to put in the longest period.
+const HISTORY_MS: usize = 20;
+const _: () = assert!(HISTORY_MS >= stretch::PERIOD_MS_MAX + stretch::BLEND_MS);
+/// The longest packet, a tick, a period put in, and the history.
+const LINE_MS: usize = 120 + 20 + stretch::PERIOD_MS_MAX + HISTORY_MS + 5;
+
+impl Line {
+    fn new(sample_rate: u32) -> Self {
+        let ms = sample_rate as usize / 1000;
+        Self {
+            samples: vec![0; LINE_MS * ms].into_boxed_slice(),
+            head: HISTORY_MS * ms,
+            tail: HISTORY_MS * ms,
+            sample_rate,
+            tick: 20 * ms,
+            history: HISTORY_MS * ms,
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.tail - self.head
+    }
+
+    fn pending_us(&self) -> i64 {
+        self.pending() as i64 * 1_000_000 / i64::from(self.sample_rate)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
+    /// What does not fit is not there: that is more than any packet has.
+    fn append(&mut self, samples: &[i16], is_splice: bool) {
+        let len = samples.len().min(self.samples.len() - self.tail);
+        let from = self.tail;
+        self.samples[from..from + len].copy_from_slice(&samples[..len]);
+        self.tail += len;
+        if is_splice {
+            let blend = (SPLICE_MS * self.sample_rate as usize / 1000)
+                .min(len)
+                .min(from);
+            for index in 0..blend {
+                // The past mirrored: it goes on from where it was.
+                let past = i32::from(self.samples[from - 1 - index]);
+                let next = i32::from(self.samples[from + index]);
+                let (share, whole) = (index as i32 + 1, blend as i32 + 1);
+                let sum = past * (whole - share) + next * share;
+                self.samples[from + index] = (sum / whole) as i16;
+            }
+        }
+    }
+
+    fn append_silence(&mut self) {
+        let to = (self.tail + self.tick).min(self.samples.len());
+        self.samples[self.tail..to].fill(0);
+        self.tail = to;
+    }
+
+    fn pull(&mut self, out: &mut [i16]) {
+        let len = out.len().min(self.pending());
+        out[..len].copy_from_slice(&self.samples[self.head..self.head + len]);
+        out[len..].fill(0);
+        self.head += len;
+        let from = self.head - self.history;
+        self.samples.copy_within(from..self.tail, 0);
+        self.head -= from;
+        self.tail -= from;
+    }
+
+    fn shorten(&mut self, likeness_min: f32) -> usize {
+        let pending = &mut self.samples[self.head..self.tail];
+        let cut = stretch::find_take_out(pending, self.sample_rate);
+        let Some(cut) = cut.filter(|cut| cut.likeness >= likeness_min) else {
+            return 0;
+        };
+        let len = stretch::take_out(pending, self.sample_rate, cut.samples);
+        self.tail = self.head + len;
+        cut.samples
+    }
+
+    fn lengthen(&mut self, likeness_min: f32) -> usize {
+        let room = self.samples.len() - self.tail;
+        let line = &mut self.samples;
+        let cut = stretch::find_put_in(&line[..self.tail], self.head, self.sample_rate);
+        let Some(cut) = cut.filter(|cut| cut.likeness >= likeness_min && cut.samples <= room)
+        else {
+            return 0;
+        };
+        self.tail = stretch::put_in(line, self.tail, self.head, self.sample_rate, cut.samples);
+        cut.samples
+    }
+}
+
+/// Events that wait to be polled.
+#[derive(Debug, Default)]
+struct EventQueue {
+    events: [Option<TelephoneEvent>; EVENTS_MAX],
+    first: usize,
+    len: usize,
+    lost: u64,
+    /// Where the key within speech began.
+    began: u64,
+}
+
+impl EventQueue {
+    fn push(&mut self, event: TelephoneEvent) {
+        if self.len == EVENTS_MAX {
+            self.lost += 1;
+            return;
+        }
+        self.events[(self.first + self.len) % EVENTS_MAX] = Some(event);
+        self.len += 1;
+    }
+
+    fn push_in_band(&mut self, detection: Detection, sample_rate: u32) {
+        let (code, lasted) = match detection {
+            Detection::Began { code, at } => {
+                self.began = at;
+                (code, None)
+            }
+            Detection::Ended { code, at } => {
+                let samples = at.saturating_sub(self.began);
+                let ms = samples * 1000 / u64::from(sample_rate);
+                (code, Some(Duration::from_millis(ms)))
+            }
+        };
+        self.push(TelephoneEvent {
+            code,
+            lasted,
+            carriage: Carriage::InBand,
+        });
+    }
+
+    fn pop(&mut self) -> Option<TelephoneEvent> {
+        let event = self.events[self.first].take()?;
+        self.first = (self.first + 1) % EVENTS_MAX;
+        self.len -= 1;
+        Some(event)
+    }
+}
