@@ -1,4 +1,4 @@
-//! What media functions with codecs share: tones, digits, levels, sums of talkers.
+//! What media functions with codecs share: stream endpoints, tones, digits, sums of talkers.
 //!
 //! Nothing here does I/O or reads a clock. What is made for a stream allocates when it is made and
 //! never again, so that it may be used on a worker.

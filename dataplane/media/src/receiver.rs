@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use base::Instant;
-use codecs::{Codec, DecodedKind, Decoder, PACKET_SAMPLES_MAX};
+use codecs::comfort_noise::{Generator, Parameters};
+use codecs::{Codec, Decoded, DecodedKind, Decoder, PACKET_SAMPLES_MAX};
 use rtp::{Arrival, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
 
 use crate::delay::DelayEstimator;
@@ -39,6 +40,11 @@ pub struct PayloadFormat {
 pub enum FormatKind {
     /// Speech.
     Audio(Codec),
+    /// Noise in the silence between, RFC 3389.
+    ComfortNoise {
+        /// Ticks and samples of a second: those of the speech it goes with.
+        clock_hz: u32,
+    },
     /// Telephone events, RFC 4733.
     Event {
         /// Ticks of a second.
@@ -63,6 +69,8 @@ pub struct ReceiverConfig {
     pub in_band: InBand,
     /// Events are sounded as the signals of their keys; else they are silent.
     pub sounds_events: bool,
+    /// Noise that stands for silence is heard. Where many are added up it is better left out.
+    pub plays_noise: bool,
 }
 
 impl Default for ReceiverConfig {
@@ -75,6 +83,7 @@ impl Default for ReceiverConfig {
             delay_max: Duration::from_millis(400),
             in_band: InBand::Ignore,
             sounds_events: false,
+            plays_noise: true,
         }
     }
 }
@@ -204,6 +213,8 @@ pub struct Receiver {
     /// What is decoded next has nothing to do with what was before.
     is_other: bool,
     line: Line,
+    /// What is last in it.
+    pending_kind: PulledKind,
     /// Ticks since speech was made shorter or longer.
     since_stretch: u32,
     playout: Playout,
@@ -213,6 +224,7 @@ pub struct Receiver {
     queue: EventQueue,
     in_band: InBandState,
     sounds_events: bool,
+    plays_noise: bool,
     sounding: Option<ToneGenerator>,
     activity: Activity,
 }
@@ -220,18 +232,50 @@ pub struct Receiver {
 /// One payload format.
 #[derive(Debug)]
 enum Format {
-    Audio {
-        decoder: Decoder,
-        converter: Converter,
-        sample_rate: u32,
-        clock_hz: u32,
-        /// What is concealed at once.
-        conceal_samples: usize,
-        frame_samples: usize,
-    },
-    Event {
-        clock_hz: u32,
-    },
+    Audio(Box<AudioFormat>),
+    Event { clock_hz: u32 },
+}
+
+/// A format whose payloads are heard.
+#[derive(Debug)]
+struct AudioFormat {
+    voice: Voice,
+    converter: Converter,
+    sample_rate: u32,
+    clock_hz: u32,
+    /// What is concealed at once.
+    conceal_samples: usize,
+    frame_samples: usize,
+}
+
+/// What makes samples of payloads.
+#[derive(Debug)]
+enum Voice {
+    Codec(Decoder),
+    Noise(Generator),
+}
+
+impl Voice {
+    fn decode(&mut self, payload: &[u8], out: &mut [i16], len: usize) -> Option<Decoded> {
+        match self {
+            Self::Codec(decoder) => decoder.decode(payload, out).ok(),
+            Self::Noise(generator) => {
+                generator.set(Parameters::parse(payload).ok()?);
+                generator.fill(&mut out[..len]);
+                Some(Decoded {
+                    samples: len,
+                    kind: DecodedKind::ComfortNoise,
+                })
+            }
+        }
+    }
+
+    fn conceal(&mut self, out: &mut [i16]) {
+        match self {
+            Self::Codec(decoder) => decoder.conceal(out),
+            Self::Noise(generator) => generator.fill(out),
+        }
+    }
 }
 
 /// What is played next.
@@ -297,7 +341,7 @@ impl Receiver {
             formats.push(Format::new(&format.kind, config.sample_rate)?);
         }
         let clock_hz = formats.iter().find_map(|format| match format {
-            Format::Audio { clock_hz, .. } => Some(*clock_hz),
+            Format::Audio(audio) => Some(audio.clock_hz),
             Format::Event { .. } => None,
         });
         let clock_hz = clock_hz.unwrap_or(8000);
@@ -321,6 +365,7 @@ impl Receiver {
             is_quiet: false,
             is_other: false,
             line: Line::new(config.sample_rate),
+            pending_kind: PulledKind::Silence,
             since_stretch: 0,
             playout: Playout::default(),
             events: EventReceiver::default(),
@@ -333,6 +378,7 @@ impl Receiver {
                 InBand::Remove => InBandState::Remove(Box::new(Remover::new(config.sample_rate))),
             },
             sounds_events: config.sounds_events,
+            plays_noise: config.plays_noise,
             sounding: None,
             activity: Activity::new(TICK),
         })
@@ -379,7 +425,10 @@ impl Receiver {
     /// The speech mode that the peer asks for (RFC 4867 4.3.1), as its last payload said.
     pub fn requested_mode(&self) -> Option<u8> {
         match self.formats.get(self.current?)? {
-            Format::Audio { decoder, .. } => decoder.requested_mode(),
+            Format::Audio(audio) => match &audio.voice {
+                Voice::Codec(decoder) => decoder.requested_mode(),
+                Voice::Noise(_) => None,
+            },
             Format::Event { .. } => None,
         }
     }
@@ -395,7 +444,8 @@ impl Receiver {
             return Received::PayloadType;
         };
         let clock_hz = match format {
-            Format::Audio { clock_hz, .. } | Format::Event { clock_hz } => *clock_hz,
+            Format::Audio(audio) => audio.clock_hz,
+            Format::Event { clock_hz } => *clock_hz,
         };
         let is_event = matches!(format, Format::Event { .. });
         if !is_event && clock_hz != self.clock_hz {
@@ -517,6 +567,7 @@ impl Receiver {
         }
         let level_dbov = match kind {
             PulledKind::Silence => SILENCE_DBOV,
+            PulledKind::ComfortNoise if !self.plays_noise => SILENCE_DBOV,
             _ => level_dbov(out),
         };
         let is_talking = match kind {
@@ -555,7 +606,7 @@ impl Receiver {
     fn fill(&mut self, now_us: i64, workspace: &mut Workspace) -> PulledKind {
         let mut kind = match self.line.pending() {
             0 => PulledKind::Silence,
-            _ => PulledKind::Speech,
+            _ => self.pending_kind,
         };
         while self.line.pending() < self.line.tick {
             let next = match self.ready(now_us) {
@@ -563,6 +614,7 @@ impl Receiver {
                 None if self.is_idle() && self.line.is_empty() => return PulledKind::Silence,
                 None => self.conceal(workspace),
             };
+            self.pending_kind = next;
             kind = kind.max_of(next);
         }
         kind
@@ -575,8 +627,8 @@ impl Receiver {
             if waiting.timestamp - timestamp <= self.filled_ticks {
                 return Some(waiting);
             }
-            if self.packets.is_next(&waiting) {
-                // Nothing is lost: the sender was silent.
+            // Nothing is lost, the sender was silent; or it is over for long.
+            if self.packets.is_next(&waiting) || self.is_idle() {
                 self.resume = Resume::WhenDue;
             }
         }
@@ -598,40 +650,25 @@ impl Receiver {
     fn decode(&mut self, waiting: &Waiting, workspace: &mut Workspace) -> PulledKind {
         let index = usize::from(waiting.format);
         let payload = self.packets.take(waiting);
-        let Some(Format::Audio {
-            decoder,
-            converter,
-            sample_rate,
-            clock_hz,
-            conceal_samples,
-            frame_samples,
-        }) = self.formats.get_mut(index)
-        else {
+        let Some(Format::Audio(audio)) = self.formats.get_mut(index) else {
             return PulledKind::Silence;
         };
-        let Ok(decoded) = decoder.decode(payload, &mut workspace.decoded) else {
+        let Some((kind, ticks, count)) = audio.decode(payload, workspace) else {
             self.playout.malformed += 1;
             // As if it had not come; those behind it are.
             return self.conceal(workspace);
         };
         self.playout.decoded += 1;
-        let samples = &workspace.decoded[..decoded.samples];
-        let ticks = samples.len() as u64 * u64::from(*clock_hz) / u64::from(*sample_rate);
-        if *frame_samples > 1 {
-            // Such codecs conceal whole packets.
-            *conceal_samples = samples.len().max(*frame_samples);
-        }
-        let count = converter.process(samples, &mut workspace.converted);
         let was_other = self
             .current
             .replace(index)
             .is_some_and(|last| last != index);
         let is_other = std::mem::take(&mut self.is_other) || was_other;
         self.line.append(&workspace.converted[..count], is_other);
-        self.resume = Resume::At(waiting.timestamp + ticks as i64);
+        self.resume = Resume::At(waiting.timestamp + ticks);
         self.filled_ticks = 0;
-        self.is_quiet = decoded.kind == DecodedKind::ComfortNoise;
-        match decoded.kind {
+        self.is_quiet = kind == DecodedKind::ComfortNoise;
+        match kind {
             DecodedKind::Speech => PulledKind::Speech,
             DecodedKind::ComfortNoise => PulledKind::ComfortNoise,
             DecodedKind::NoData => PulledKind::Concealed,
@@ -648,31 +685,14 @@ impl Receiver {
         let format = self
             .current
             .and_then(|current| self.formats.get_mut(current));
-        let Some(Format::Audio {
-            decoder,
-            converter,
-            sample_rate,
-            clock_hz,
-            conceal_samples,
-            frame_samples,
-        }) = format.filter(|_| !is_idle)
-        else {
+        let Some(Format::Audio(audio)) = format.filter(|_| !is_idle) else {
             let ticks = self.ticks_of(TICK);
             self.filled_ticks = self.filled_ticks.saturating_add(ticks);
             self.line.append_silence();
             return PulledKind::Silence;
         };
-        let mut samples = *conceal_samples;
-        if let Some(gap) = gap {
-            let gap = gap * i64::from(*sample_rate) / i64::from(*clock_hz);
-            let gap = (gap.max(1) as usize).next_multiple_of(*frame_samples);
-            samples = samples.min(gap);
-        }
-        let concealed = &mut workspace.decoded[..samples];
-        decoder.conceal(concealed);
-        let ticks = samples as u64 * u64::from(*clock_hz) / u64::from(*sample_rate);
-        self.filled_ticks += ticks as i64;
-        let count = converter.process(concealed, &mut workspace.converted);
+        let (ticks, count) = audio.conceal(gap, workspace);
+        self.filled_ticks += ticks;
         self.line.append(&workspace.converted[..count], false);
         if self.is_quiet {
             self.resume = Resume::WhenDue;
@@ -802,24 +822,73 @@ impl PulledKind {
 
 impl Format {
     fn new(kind: &FormatKind, sample_rate: u32) -> Result<Self, ConfigError> {
-        let codec = match kind {
+        let (voice, rate, clock_hz, frame_samples) = match kind {
             FormatKind::Event { clock_hz } => {
                 let clock_hz = (*clock_hz).max(1);
                 return Ok(Self::Event { clock_hz });
             }
-            FormatKind::Audio(codec) => codec,
+            FormatKind::ComfortNoise { clock_hz } => {
+                let voice = Voice::Noise(Generator::new(NOISE_SEED));
+                (voice, *clock_hz, *clock_hz, 1)
+            }
+            FormatKind::Audio(codec) => {
+                let voice = Voice::Codec(codec.decoder()?);
+                let (rate, clock_hz) = (codec.sample_rate(), codec.rtp_clock_rate());
+                (voice, rate, clock_hz, codec.frame_samples())
+            }
         };
-        let slice = (codec.sample_rate() * CONCEAL_SLICE_MS / 1000) as usize;
-        Ok(Self::Audio {
-            decoder: codec.decoder()?,
-            converter: Converter::new(codec.sample_rate(), sample_rate)?,
-            sample_rate: codec.sample_rate(),
-            clock_hz: codec.rtp_clock_rate(),
-            conceal_samples: slice.next_multiple_of(codec.frame_samples()),
-            frame_samples: codec.frame_samples(),
-        })
+        let slice = (rate * CONCEAL_SLICE_MS / 1000) as usize;
+        Ok(Self::Audio(Box::new(AudioFormat {
+            voice,
+            converter: Converter::new(rate, sample_rate)?,
+            sample_rate: rate,
+            clock_hz,
+            conceal_samples: slice.next_multiple_of(frame_samples),
+            frame_samples,
+        })))
     }
 }
+
+impl AudioFormat {
+    /// Puts what is in a payload into `workspace.converted`: what it is, how many ticks of the
+    /// clock that are, and samples.
+    fn decode(
+        &mut self,
+        payload: &[u8],
+        workspace: &mut Workspace,
+    ) -> Option<(DecodedKind, i64, usize)> {
+        let out = &mut workspace.decoded;
+        let decoded = self.voice.decode(payload, out, self.conceal_samples)?;
+        let samples = &out[..decoded.samples];
+        if self.frame_samples > 1 {
+            // Such codecs conceal whole packets.
+            self.conceal_samples = samples.len().max(self.frame_samples);
+        }
+        let count = self.converter.process(samples, &mut workspace.converted);
+        Some((decoded.kind, self.ticks_of(decoded.samples), count))
+    }
+
+    /// Puts what may have been in a packet that is not there into `workspace.converted`: ticks of
+    /// the clock, those of a gap at most if it is known, and samples.
+    fn conceal(&mut self, gap_ticks: Option<i64>, workspace: &mut Workspace) -> (i64, usize) {
+        let mut samples = self.conceal_samples;
+        if let Some(ticks) = gap_ticks {
+            let gap = ticks.max(1) * i64::from(self.sample_rate) / i64::from(self.clock_hz);
+            samples = samples.min((gap.max(1) as usize).next_multiple_of(self.frame_samples));
+        }
+        let concealed = &mut workspace.decoded[..samples];
+        self.voice.conceal(concealed);
+        let count = self.converter.process(concealed, &mut workspace.converted);
+        (self.ticks_of(samples), count)
+    }
+
+    fn ticks_of(&self, samples: usize) -> i64 {
+        (samples as u64 * u64::from(self.clock_hz) / u64::from(self.sample_rate)) as i64
+    }
+}
+
+/// All noise is the same noise.
+const NOISE_SEED: u32 = 1;
 
 /// Samples decoded and not pulled yet, and those pulled last.
 #[derive(Debug)]
@@ -971,5 +1040,191 @@ impl EventQueue {
         self.first = (self.first + 1) % EVENTS_MAX;
         self.len -= 1;
         Some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(payload_type: u8, kind: FormatKind) -> PayloadFormat {
+        PayloadFormat { payload_type, kind }
+    }
+
+    fn config() -> ReceiverConfig {
+        ReceiverConfig {
+            sample_rate: 16_000,
+            formats: vec![
+                format(8, FormatKind::Audio(Codec::Pcma)),
+                format(13, FormatKind::ComfortNoise { clock_hz: 8000 }),
+                format(101, FormatKind::Event { clock_hz: 8000 }),
+            ],
+            ..ReceiverConfig::default()
+        }
+    }
+
+    /// A receiver that gets a packet and gives a tick every 20 ms.
+    struct Stream {
+        receiver: Receiver,
+        workspace: Workspace,
+        tick: u32,
+        sequence: u16,
+    }
+
+    impl Stream {
+        fn new(config: &ReceiverConfig) -> Self {
+            Self {
+                receiver: Receiver::new(config).unwrap(),
+                workspace: Workspace::default(),
+                tick: 0,
+                sequence: 0,
+            }
+        }
+
+        fn now(&self) -> Instant {
+            Instant::from_secs(10) + self.tick * TICK
+        }
+
+        fn send(&mut self, payload_type: u8, timestamp: u32, payload: &[u8]) -> Received {
+            let header = Header {
+                payload_type,
+                sequence: self.sequence,
+                timestamp,
+                ssrc: 7,
+                ..Header::default()
+            };
+            self.sequence += 1;
+            let mut packet = vec![0; 12];
+            header.write_to(&mut packet).unwrap();
+            packet.extend_from_slice(payload);
+            self.receiver.receive(self.now(), &packet)
+        }
+
+        /// A packet of this type for the tick, and the tick.
+        fn tick(&mut self, payload_type: u8, payload: &[u8]) -> Pulled {
+            self.send(payload_type, 160 * self.tick, payload);
+            self.pull().0
+        }
+
+        fn pull(&mut self) -> (Pulled, Vec<i16>) {
+            let mut out = vec![0; self.receiver.tick_samples()];
+            let now = self.now();
+            let pulled = self.receiver.pull(now, &mut self.workspace, &mut out);
+            self.tick += 1;
+            (pulled, out)
+        }
+    }
+
+    #[test]
+    fn noise_goes_on_between_its_packets_at_its_level() {
+        for plays_noise in [true, false] {
+            let mut stream = Stream::new(&ReceiverConfig {
+                plays_noise,
+                ..config()
+            });
+            for _ in 0..10 {
+                stream.tick(8, &[0xd5; 160]);
+            }
+            // Later than the speech before it, by what a packet lasts.
+            stream.tick(13, &[50]);
+            for _ in 0..5 {
+                stream.pull();
+            }
+            for _ in 0..100 {
+                let (pulled, _) = stream.pull();
+                assert_eq!(pulled.kind, PulledKind::ComfortNoise);
+                let level = if plays_noise { -53..=-47 } else { -127..=-127 };
+                assert!(level.contains(&pulled.level_dbov), "{pulled:?}");
+                assert!(!pulled.is_talking);
+            }
+            for _ in 0..200 {
+                stream.pull();
+            }
+            assert_eq!(stream.pull().0.kind, PulledKind::Silence);
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet_of_the_stream_is_told_apart() {
+        let mut stream = Stream::new(&config());
+        assert_eq!(stream.send(8, 0, &[0xd5; 160]), Received::Stray);
+        assert_eq!(stream.send(8, 160, &[0xd5; 160]), Received::Waits);
+        assert_eq!(stream.send(9, 320, &[0xd5; 160]), Received::PayloadType);
+        assert_eq!(
+            stream.receiver.receive(stream.now(), &[1; 20]),
+            Received::Malformed
+        );
+        stream.sequence = 1;
+        assert_eq!(stream.send(8, 160, &[0xd5; 160]), Received::Duplicate);
+        assert_eq!(stream.send(8, 320, &[]), Received::Waits);
+        for _ in 0..10 {
+            stream.pull();
+        }
+        assert_eq!(stream.receiver.playout().malformed, 1);
+        // Overtaken by what has been played.
+        stream.sequence = 8;
+        stream.send(8, 160 * 20, &[0xd5; 160]);
+        for _ in 0..20 {
+            stream.pull();
+        }
+        stream.sequence = 6;
+        assert_eq!(stream.send(8, 160 * 18, &[0xd5; 160]), Received::Late);
+    }
+
+    #[test]
+    fn events_are_told_and_sounded() {
+        for sounds_events in [false, true] {
+            let mut stream = Stream::new(&ReceiverConfig {
+                sounds_events,
+                ..config()
+            });
+            for _ in 0..5 {
+                stream.tick(8, &[0xd5; 160]);
+            }
+            let timestamp = 160 * stream.tick;
+            let mut sounded = Vec::new();
+            for count in 1..=7_u16 {
+                let ticks = (160 * count.min(5)).to_be_bytes();
+                let end = if count >= 5 { 0x80 } else { 0 };
+                let sent = stream.send(101, timestamp, &[5, end | 10, ticks[0], ticks[1]]);
+                assert_eq!(sent, Received::Event);
+                let (pulled, out) = stream.pull();
+                if pulled.kind == PulledKind::Event && pulled.level_dbov > -30 {
+                    sounded.extend(out);
+                }
+            }
+            let began = stream.receiver.poll_event().unwrap();
+            assert_eq!((began.code, began.lasted), (5, None));
+            let ended = stream.receiver.poll_event().unwrap();
+            assert_eq!(ended.lasted, Some(Duration::from_millis(100)));
+            assert_eq!(stream.receiver.poll_event(), None);
+            if !sounds_events {
+                assert_eq!(sounded, []);
+                continue;
+            }
+            let level = |hz| crate::spectrum::level_at_dbov(&sounded[..1200], 16_000, hz);
+            assert!(level(770.0) > -18.0 && level(1336.0) > -18.0 && level(1000.0) < -30.0);
+        }
+    }
+
+    #[test]
+    fn too_many_formats_or_a_wrong_one_are_refused() {
+        let formats = vec![format(8, FormatKind::Audio(Codec::Pcma)); FORMATS_MAX + 1];
+        let many = ReceiverConfig {
+            formats,
+            ..config()
+        };
+        assert_eq!(Receiver::new(&many).unwrap_err(), ConfigError::Formats);
+        let formats = vec![format(128, FormatKind::Audio(Codec::Pcma))];
+        let high = ReceiverConfig {
+            formats,
+            ..config()
+        };
+        assert_eq!(Receiver::new(&high).unwrap_err(), ConfigError::Formats);
+        let odd = ReceiverConfig {
+            sample_rate: 11_025,
+            ..config()
+        };
+        assert_eq!(Receiver::new(&odd).unwrap_err(), ConfigError::SampleRate);
     }
 }
