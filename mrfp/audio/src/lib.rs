@@ -18,6 +18,7 @@
 //!
 //! let request = PlayRequest {
 //!     items: vec![Item::Silence(Duration::from_millis(30))],
+//!     language: None,
 //!     rate: 16_000,
 //!     options: PlayOptions::default(),
 //! };
@@ -50,6 +51,7 @@ mod library;
 pub mod ogg;
 pub mod opus;
 mod player;
+mod prompt;
 mod recording;
 mod resample;
 mod server;
@@ -62,8 +64,9 @@ pub use error::{Error, Format};
 pub use http::{HttpConfig, Url};
 pub use library::{Item, LibraryConfig, PlayRequest};
 pub use player::{GAIN_MAX, GAIN_MIN, PIECES_MAX, Piece, PlayOptions, Player, Pulled, Repeat};
+pub use prompt::{AnnouncementId, DateOrder, PromptFault, Variable, parse_any};
 pub use recording::{
     Cause, Folder, RECORDING_TIME_MAX, RECORDING_TRACKS_MAX, RECORDINGS_MAX, RecordRequest,
     Recorded, Recorder, RecordingFormat, RecordingName, Report, SilenceRule,
 };
-pub use server::{Config, Event, FileServer, LOADS_MAX, LoadId, RecordingId};
+pub use server::{Config, Event, FileServer, LOADS_MAX, LoadId, RecordingId, StartError};

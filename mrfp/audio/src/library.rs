@@ -12,8 +12,10 @@ use crate::clock;
 use crate::decode::decode;
 use crate::error::Error;
 use crate::http::{self, Answer, Freshness, HttpConfig, Url, Validators};
-use crate::player::{Piece, PlayOptions, Player, samples_of};
+use crate::player::{PIECES_MAX, Piece, PlayOptions, Player, samples_of};
+use crate::prompt::{AnnouncementId, PromptFault, Prompts, Step, VOICE_RATE, Variable};
 use crate::recording::{Folder, RecordingName};
+use crate::resample::resample;
 
 /// A part of what is to be played.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,13 +26,18 @@ pub enum Item {
     Recording(RecordingName),
     /// A file of an HTTP server.
     Http(Url),
+    /// An announcement of the manifest, with the variables that are said in it.
+    Announcement(AnnouncementId, Vec<Variable>),
+    /// A value, spoken.
+    Variable(Variable),
     /// Nothing, for so long.
     Silence(Duration),
 }
 
 impl Item {
-    /// What a URI names: `http://…`, `recording:NAME`, or `file:PATH` from the folder of prompts
-    /// (`file:///PATH` means the same, as no other file is played).
+    /// What a URI names: `http://…`, `prompt:NAME` or `prompt:NUMBER` of the manifest,
+    /// `recording:NAME`, or `file:PATH` from the folder of prompts (`file:///PATH` means the same,
+    /// as no other file is played).
     ///
     /// # Errors
     /// `Unsupported` for other schemes, `Misuse` for what is none of them.
@@ -38,6 +45,13 @@ impl Item {
         let (scheme, rest) = uri.split_once(':').ok_or(Error::Misuse("no URI"))?;
         match scheme.to_ascii_lowercase().as_str() {
             "http" => Ok(Item::Http(Url::parse(uri)?)),
+            "prompt" => {
+                let id = match rest.parse() {
+                    Ok(number) => AnnouncementId::Number(number),
+                    Err(_) => AnnouncementId::Name(rest.to_owned()),
+                };
+                Ok(Item::Announcement(id, Vec::new()))
+            }
             "recording" => Ok(Item::Recording(RecordingName::parse(rest)?)),
             "file" => {
                 let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -46,7 +60,7 @@ impl Item {
                 Ok(Item::File(path.to_owned()))
             }
             _ => Err(Error::Unsupported(
-                "a URI other than http, file and recording",
+                "a URI other than http, prompt, recording and file",
             )),
         }
     }
@@ -71,6 +85,8 @@ fn plain(path: &Path) -> Result<(), Error> {
 pub struct PlayRequest {
     /// One after the other.
     pub items: Vec<Item>,
+    /// Language of announcements and variables, as RFC 5646 has them; the nearest there is.
+    pub language: Option<String>,
     /// Rate of the samples that the worker wants.
     pub rate: u32,
     /// Repetition, length and gain.
@@ -103,6 +119,7 @@ impl LibraryConfig {
 #[derive(Debug)]
 pub(crate) struct Library {
     config: LibraryConfig,
+    prompts: Prompts,
     recordings: Arc<Folder>,
     cache: Mutex<Cache<Source, Stamp>>,
 }
@@ -111,11 +128,15 @@ pub(crate) struct Library {
 enum Source {
     File(PathBuf),
     Http(Url),
+    /// A word of a language, by the voice.
+    Voice(String, Arc<str>),
 }
 
 /// Version of a source.
 #[derive(Clone, Debug, PartialEq)]
 enum Stamp {
+    /// Never another.
+    Only,
     File {
         modified: Option<SystemTime>,
         length: u64,
@@ -129,12 +150,20 @@ enum Stamp {
 }
 
 impl Library {
-    pub(crate) fn new(config: LibraryConfig, recordings: Arc<Folder>) -> Self {
-        Self {
+    /// Reads and checks the prompts.
+    ///
+    /// # Errors
+    /// The first fault of theirs.
+    pub(crate) fn open(
+        config: LibraryConfig,
+        recordings: Arc<Folder>,
+    ) -> Result<Self, PromptFault> {
+        Ok(Self {
             cache: Mutex::new(Cache::new(config.cache_octets_max)),
+            prompts: Prompts::load(&config.prompts)?,
             config,
             recordings,
-        }
+        })
     }
 
     /// Gets all clips of a request; blocks for disks and servers.
@@ -145,20 +174,36 @@ impl Library {
         if !codecs::Codec::SAMPLE_RATES.contains(&request.rate) {
             return Err(Error::Misuse("a rate that no codec has"));
         }
-        if request.items.len() > crate::player::PIECES_MAX {
+        if request.items.len() > PIECES_MAX {
             return Err(Error::Limit("pieces of one announcement"));
         }
-        let pieces = request
-            .items
-            .iter()
-            .map(|item| self.piece(item, request.rate))
-            .collect::<Result<_, _>>()?;
+        let mut pieces = Vec::new();
+        for item in &request.items {
+            self.pieces(item, request, &mut pieces)?;
+        }
         Player::new(pieces, request.rate, request.options)
     }
 
-    fn piece(&self, item: &Item, rate: u32) -> Result<Piece, Error> {
+    fn pieces(
+        &self,
+        item: &Item,
+        request: &PlayRequest,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<(), Error> {
+        let (rate, language) = (request.rate, request.language.as_deref());
         let clip = match item {
-            Item::Silence(duration) => return Ok(Piece::Silence(samples_of(*duration, rate))),
+            Item::Silence(duration) => {
+                pieces.push(Piece::Silence(samples_of(*duration, rate)));
+                return Ok(());
+            }
+            Item::Announcement(id, variables) => {
+                let steps = self.prompts.announcement(id, language, variables)?;
+                return self.steps(steps, rate, pieces);
+            }
+            Item::Variable(variable) => {
+                let steps = self.prompts.variable(variable, language)?;
+                return self.steps(steps, rate, pieces);
+            }
             Item::File(path) => {
                 plain(Path::new(path))?;
                 self.file(self.config.prompts.join(path), rate)?
@@ -166,7 +211,36 @@ impl Library {
             Item::Recording(name) => self.file(self.recordings.file(name), rate)?,
             Item::Http(url) => self.http(url, rate)?,
         };
-        Ok(Piece::Clip(clip))
+        pieces.push(Piece::Clip(clip));
+        Ok(())
+    }
+
+    fn steps(&self, steps: Vec<Step>, rate: u32, pieces: &mut Vec<Piece>) -> Result<(), Error> {
+        for step in steps {
+            match step {
+                Step::Pause(time) => pieces.push(Piece::Silence(samples_of(time, rate))),
+                Step::File(path) => pieces.push(Piece::Clip(self.file(path, rate)?)),
+                Step::Voice(language, word) => {
+                    pieces.push(Piece::Clip(self.word(language, word, rate)?));
+                    pieces.push(Piece::Silence(samples_of(WORD_GAP, rate)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn word(&self, language: String, word: Arc<str>, rate: u32) -> Result<Arc<[i16]>, Error> {
+        let source = Source::Voice(language, word);
+        if let Some(clip) = self.cache().clip(&source, &Stamp::Only, rate) {
+            return Ok(clip);
+        }
+        let Source::Voice(language, word) = &source else {
+            return Err(Error::Misuse("a word is a word"));
+        };
+        let said = self.prompts.say(language, word)?;
+        let clip: Arc<[i16]> = resample(&said, VOICE_RATE, rate).into();
+        self.cache().keep_clip(&source, &Stamp::Only, rate, &clip);
+        Ok(clip)
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache<Source, Stamp>> {
@@ -278,7 +352,7 @@ impl Stamp {
     fn is_fresh(&self) -> bool {
         match self {
             Stamp::Http { fresh_until, .. } => clock::now() < *fresh_until,
-            Stamp::File { .. } => true,
+            Stamp::Only | Stamp::File { .. } => true,
         }
     }
 
@@ -294,6 +368,8 @@ impl Error {
     }
 }
 
+/// Between words that the voice says.
+const WORD_GAP: Duration = Duration::from_millis(30);
 /// Largest file.
 const FILE_OCTETS_MAX: u64 = 256 << 20;
 
@@ -313,12 +389,13 @@ mod tests {
         let mut config = LibraryConfig::new(prompts);
         config.http.hosts = hosts.iter().map(|&host| host.to_owned()).collect();
         config.http.time_max = Duration::from_secs(20);
-        Library::new(config, recordings)
+        Library::open(config, recordings).unwrap()
     }
 
     fn request(items: Vec<Item>, rate: u32) -> PlayRequest {
         PlayRequest {
             items,
+            language: None,
             rate,
             options: PlayOptions::default(),
         }
@@ -379,6 +456,28 @@ mod tests {
             let refused = heard(&library, vec![Item::File(path.to_owned())], 8000);
             assert!(matches!(refused, Err(Error::Misuse(_))), "{path}");
         }
+    }
+
+    #[test]
+    fn announcements_and_variables_are_said_in_the_language_wanted() {
+        let scratch = Scratch::new();
+        let library = library(&scratch, &[]);
+        let seconds = |uri: &str, language: Option<&str>, rate| {
+            let request = PlayRequest {
+                language: language.map(str::to_owned),
+                ..request(vec![Item::from_uri(uri).unwrap()], rate)
+            };
+            library.player(&request).map(|player| player.length())
+        };
+        let english = seconds("prompt:busy", None, 8000).unwrap();
+        assert!((3.0..9.0).contains(&english.as_secs_f32()), "{english:?}");
+        let german = seconds("prompt:2", Some("de-DE"), 8000).unwrap();
+        assert!(german != english);
+        let wide = seconds("prompt:busy", None, 48_000).unwrap();
+        assert!(wide.abs_diff(english) < Duration::from_millis(5));
+        assert!(seconds("prompt:none", None, 8000).is_err());
+        let number = Item::Variable(Variable::parse("num", "", "21").unwrap());
+        assert!(heard(&library, vec![number], 16_000).unwrap().len() > 8000);
     }
 
     /// Answers one request after the other, a connection each.

@@ -1,5 +1,6 @@
 //! The helper threads: they load what is played and write what is recorded.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::library::{Item, Library, LibraryConfig, PlayRequest};
 use crate::player::Player;
+use crate::prompt::PromptFault;
 use crate::recording::writer::{Accepted, EndHandle, accept};
 use crate::recording::{
     Cause, Folder, RECORDINGS_MAX, RecordRequest, Recorder, Recordings, Report,
@@ -21,6 +23,51 @@ pub struct Config {
     pub library: LibraryConfig,
     /// The folder of recordings, of this process alone.
     pub recordings: PathBuf,
+}
+
+/// Why the helper threads cannot start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The folder of recordings cannot be used.
+    Recordings(PathBuf, Error),
+    /// A fault of the prompts.
+    Prompts(PromptFault),
+    /// The system gave no thread.
+    Threads(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Recordings(folder, Error::Busy) => write!(
+                f,
+                "another process records into {}; give each a folder of its own",
+                folder.display()
+            ),
+            StartError::Recordings(folder, error) => write!(
+                f,
+                "the folder of recordings {}: {error}; make it writable, or name another",
+                folder.display()
+            ),
+            StartError::Prompts(fault) => fault.fmt(f),
+            StartError::Threads(error) => write!(f, "no thread for files: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<PromptFault> for StartError {
+    fn from(fault: PromptFault) -> Self {
+        StartError::Prompts(fault)
+    }
+}
+
+impl From<std::io::Error> for StartError {
+    fn from(error: std::io::Error) -> Self {
+        StartError::Threads(error)
+    }
 }
 
 /// A request to load something.
@@ -67,10 +114,16 @@ impl FileServer {
     /// Starts the threads. `wake` is called from them whenever an event is ready.
     ///
     /// # Errors
-    /// `Io` for folders that cannot be used, `Busy` where another process records into this one.
-    pub fn start(config: Config, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, Error> {
-        let folder = Arc::new(Folder::open(&config.recordings)?);
-        let library = Arc::new(Library::new(config.library, Arc::clone(&folder)));
+    /// Folders that cannot be used and faults of the prompts, each in words.
+    pub fn start(
+        config: Config,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
+        let folder = Folder::open(&config.recordings);
+        let folder = folder.map_err(|error| StartError::Recordings(config.recordings, error))?;
+        let folder = Arc::new(folder);
+        let library = Library::open(config.library, Arc::clone(&folder))?;
+        let library = Arc::new(library);
         let wake: Wake = Arc::new(wake);
         let (done, events) = mpsc::channel();
         let (near, near_loads) = mpsc::sync_channel(LOADS_MAX);
@@ -83,7 +136,7 @@ impl FileServer {
             let run = move || load_all(&library, &loads, &done, &wake);
             let thread = thread::Builder::new().name(name.to_owned()).spawn(run)?;
             threads.push(thread);
-            Ok::<_, Error>(())
+            Ok::<_, std::io::Error>(())
         };
         loader("audio-load", &Arc::new(Mutex::new(near_loads)))?;
         let far_loads = Arc::new(Mutex::new(far_loads));

@@ -77,6 +77,7 @@ impl Bench {
     pub fn player(&mut self, items: Vec<Item>, rate: u32) -> Result<Box<Player>, audio::Error> {
         let request = PlayRequest {
             items,
+            language: None,
             rate,
             options: PlayOptions::default(),
         };
