@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::wav::{Coding, Writer};
+
 /// An empty folder of one test, removed after it.
 pub(crate) struct Scratch(PathBuf);
 
@@ -13,7 +15,7 @@ impl Scratch {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("audio-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(&path).expect("a folder in the temporary folder");
         Self(path)
     }
 
@@ -30,7 +32,7 @@ impl Drop for Scratch {
 
 /// A file of `samples` at `rate`.
 pub(crate) fn wav(rate: u32, samples: &[i16]) -> Vec<u8> {
-    let writer = crate::wav::Writer::new(crate::wav::Coding::Linear16, rate, 1).unwrap();
+    let writer = Writer::new(Coding::Linear16, rate, 1).expect("one track is allowed");
     let mut octets = writer.header((samples.len() * 2) as u32);
     writer.samples(samples, &mut octets);
     octets

@@ -15,8 +15,8 @@
 //! the same set or by the one named after it, `=set` the number itself by another set. The divisor
 //! is the greatest power of ten not above the base, or what stands after the `/`. `[…|…]` is its
 //! first part where a substitution directly in it is not zero, else its second; where only choices
-//! are in it, one of those. *Templates* are bodies with `{field:set}`, the number of a field said by
-//! a set.
+//! are in it, one of those. *Templates* are bodies with `{field:set}`, the number of a field said
+//! by a set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
