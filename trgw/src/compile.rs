@@ -5,6 +5,7 @@ use dataplane::{
     Remote, SourceFilter, Srtp,
 };
 use h248::message::StreamMode;
+use smallvec::SmallVec;
 use srtp::{Receiver, Sender};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -135,6 +136,28 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
         }
     }
     Some(paths)
+}
+
+/// The paths of a leg that ends at a media function of one worker: what the function sends goes to
+/// the remote side, as if it had come from another leg.
+pub(crate) fn terminate(leg: &Leg, worker: u16) -> SmallVec<[(FlowId, Path); 2]> {
+    let mut path = Path::new(leg.ingress()).at_worker(worker);
+    let mut rtcp_path = Path::new(leg.rtcp_ingress()).at_worker(worker);
+    // Where the function gets nothing, it hears no events.
+    path.tones.detects = leg.tones.detects.filter(|_| !leg.mode.receives());
+    path.srtp = leg.receives.clone();
+    rtcp_path.srtp = leg.receives.clone();
+    // There is room for one.
+    let _ = leg.egress().is_some_and(|egress| path.push(egress));
+    if let Some(egress) = leg.rtcp_egress() {
+        let _ = path.push_rtcp(egress.clone()) && rtcp_path.push_rtcp(egress);
+    }
+    let mut paths = SmallVec::new();
+    paths.push((leg.flow, path));
+    if let Rtcp::Port { flow, .. } = leg.rtcp {
+        paths.push((flow, rtcp_path));
+    }
+    paths
 }
 
 /// The tone that takes the place of what passes from one leg to another.

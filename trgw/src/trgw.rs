@@ -82,6 +82,30 @@ impl Trgw {
         &self.control
     }
 
+    /// The same, for media functions beside the relay.
+    pub fn control_mut(&mut self) -> &mut Control {
+        &mut self.control
+    }
+
+    /// Has a leg end at the media function of one worker. What that sends from the leg's flow,
+    /// which is returned, goes to the remote side.
+    pub fn terminate(&mut self, leg: &mg::Leg, worker: u16) -> Option<FlowId> {
+        let leg = self.leg(leg)?;
+        self.close_unused_rtcp(&leg);
+        for (flow, path) in compile::terminate(&leg, worker) {
+            self.set_path(flow, path);
+        }
+        Some(leg.flow)
+    }
+
+    /// The port after that of the media, where RTCP is not on it.
+    fn close_unused_rtcp(&mut self, leg: &Leg) {
+        match leg.rtcp {
+            Rtcp::Port { .. } => {}
+            Rtcp::None | Rtcp::Muxed => self.set_path(rtcp_of(leg.flow), closed_path()),
+        }
+    }
+
     /// Pairs of ports that are open or being closed.
     pub fn pairs(&self) -> usize {
         self.pairs_len
@@ -312,13 +336,7 @@ impl MediaPlane for Trgw {
     fn connect(&mut self, legs: &[mg::Leg]) {
         let legs: SmallVec<[Leg; 2]> = legs.iter().filter_map(|leg| self.leg(leg)).collect();
         for leg in &legs {
-            let rtcp = match leg.rtcp {
-                Rtcp::Port { .. } => None,
-                Rtcp::None | Rtcp::Muxed => Some(rtcp_of(leg.flow)),
-            };
-            if let Some(rtcp) = rtcp {
-                self.set_path(rtcp, closed_path());
-            }
+            self.close_unused_rtcp(leg);
         }
         // More legs than a path has ways out are more than a TrGW's context has terminations.
         for (flow, path) in compile(&legs).unwrap_or_default() {
