@@ -49,10 +49,10 @@
 //! SRTP is opened when a function asks for it ([`Context::open_rtp`]) and applied to each copy of a
 //! packet by the egress that it leaves by, since every egress has its own keys.
 //!
-//! A function may also send of its own accord, as one that mixes does: what it is to do and with what
-//! it gets from the mg thread as [`Mail`], and it does it bit by bit ([`Function::work`]) when what
-//! has come is dealt with. The flows of such work are one worker's ([`Path::at_worker`]); what others
-//! receive for them they hand over.
+//! A function may also send of its own accord, as one that mixes does: what it is to do and with
+//! what it gets from the mg thread as [`Mail`], and it does it bit by bit ([`Function::work`]) when
+//! what has come is dealt with. The flows of such work are one worker's ([`Path::at_worker`]); what
+//! others receive for them they hand over.
 //!
 //! What it deliberately does not do: it knows no RTP beyond that, no codec and no H.248. Those are
 //! the functions' matter.
