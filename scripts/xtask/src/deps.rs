@@ -66,6 +66,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("audio", &["codecs"]),
+    (
+        "mrfp",
+        &[
+            "base",
+            "h248",
+            "sdp",
+            "rtp",
+            "codecs",
+            "mg",
+            "dataplane",
+            "media",
+            "audio",
+            "trgw",
+        ],
+    ),
     ("load", &["base", "sip", "sdp", "rtp", "srtp", "codecs"]),
     // The composition root puts the processes together.
     (
@@ -82,6 +97,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "dataplane",
             "mg",
             "trgw",
+            "mrfp",
+            "audio",
             "udp_batch",
             "usrsctp",
             "load",

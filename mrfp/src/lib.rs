@@ -1,0 +1,33 @@
+//! MRFP: contexts of any number of terminations, mixed and transcoded; announcements, tones, digits
+//! and recordings (TS 23.333, TS 29.333).
+//!
+//! [`Mrfp`] is the media plane that H.248 gateways with [`mg::MP`] use: it compiles contexts into
+//! *rooms* and *streams*, which it makes on the mg thread and sends to a worker chosen by load.
+//! There [`Dsp`] has them: it stands in front of the relay ([`trgw::Relay`]), which opens, admits
+//! and counts each packet as it does for a TrGW, and takes what is for a stream of its own. Each
+//! room has a tick of 20 ms; what is due is done earliest deadline first, one codec operation or a
+//! few short ones at a time ([`dataplane::Function::work`]), so that a packet to be relayed never
+//! waits for more.
+//!
+//! Of a room, each stream is decoded once, the loudest are added up, and what several hear alike is
+//! encoded once for each codec among them.
+//!
+//! Files are read and written by the threads of [`audio::FileServer`]. What a worker has used comes
+//! back to the mg thread to be dropped.
+
+mod announcement;
+mod coding;
+mod dsp;
+mod load;
+mod mrfp;
+mod order;
+mod performing;
+mod room;
+mod status;
+mod stream;
+mod talkers;
+
+pub use dsp::Dsp;
+pub use load::{Load, LoadStatus};
+pub use mrfp::{Mrfp, MrfpConfig};
+pub use status::{RoomStatus, StreamStatus};

@@ -1,0 +1,26 @@
+//! What the mg thread tells a worker.
+
+use crate::performing::Performing;
+use crate::room::Room;
+use crate::stream::{Digits, Stream};
+use media::dtmf::Detector;
+
+/// Tells a worker to change something. It comes back with what is not used any more.
+pub(crate) enum Order {
+    /// A stream begins, or takes the place of one; without any, it ends.
+    Stream(u32, Option<Box<Stream>>),
+    /// A room begins, or takes the place of what it was; without any, it ends.
+    Room(u32, Option<Box<Room>>),
+    /// Something is to be played or recorded at a stream.
+    Perform(u32, Option<Box<Performing>>),
+    /// The performance with this number ends: as if by itself, or at once.
+    End {
+        slot: u32,
+        number: u64,
+        is_finishing: bool,
+    },
+    /// Digits among speech are to be told of, or not any more.
+    Detect(u32, Option<Box<Detector>>),
+    /// Digits that sound.
+    Digits(u32, Digits),
+}

@@ -1,0 +1,368 @@
+//! A room on its worker: one stream of a context, a tick at a time.
+
+use std::time::Duration;
+
+use base::Instant;
+use dataplane::Outlet;
+use media::mix::Sum;
+use media::{TICK, Workspace};
+
+use crate::coding::{Coder, Coding, cost_ns, tick_samples};
+use crate::load::Load;
+use crate::stream::Stream;
+use crate::talkers::{Candidate, TALKERS_MAX, Talkers};
+
+/// The streams of a worker, by their slots.
+pub(crate) type Streams = [Option<Box<Stream>>];
+
+/// One room.
+pub(crate) struct Room {
+    members: Box<[Member]>,
+    groups: Box<[Group]>,
+    /// Who does not hear whom, by places: `(from, to)`, in order.
+    isolated: Box<[(u16, u16)]>,
+    sum: Sum,
+    /// Samples of a tick.
+    samples: usize,
+    talkers: Talkers,
+    /// When the tick begins that is under way, or the next.
+    pub release: Instant,
+    /// Another number than that of the room that had its place before.
+    pub ticket: u32,
+    step: Step,
+}
+
+/// A stream in a room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub slot: u32,
+    /// The mode lets it send.
+    pub sends: bool,
+    /// Of those that encode alike.
+    pub group: Option<u16>,
+    /// Others do not hear it, or it does not hear others.
+    pub is_isolated: bool,
+}
+
+/// An encoder for all who hear the same and are sent the same.
+pub(crate) struct Group {
+    pub coding: Coding,
+    pub coder: Coder,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Pull(usize),
+    Choose,
+    Group(usize),
+    Own(usize),
+}
+
+/// Buffers that are needed only while a step runs: one for all rooms of a worker.
+pub(crate) struct Bench {
+    pub workspace: Workspace,
+    heard: Box<[i16]>,
+    scratch: Box<[i16]>,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        let buffer = || vec![0; media::mix::TICK_SAMPLES_MAX].into();
+        Self {
+            workspace: Workspace::default(),
+            heard: buffer(),
+            scratch: buffer(),
+        }
+    }
+}
+
+/// What a step works with.
+pub(crate) struct Desk<'a, 'b> {
+    pub streams: &'a mut Streams,
+    pub bench: &'a mut Bench,
+    pub outlet: &'a mut Outlet<'b>,
+    pub load: &'a Load,
+}
+
+impl Room {
+    /// A room whose ticks have samples at `rate`.
+    pub fn new(
+        rate: u32,
+        ticket: u32,
+        members: Vec<Member>,
+        groups: Vec<Group>,
+        isolated: Vec<(u16, u16)>,
+    ) -> Self {
+        Self {
+            members: members.into(),
+            groups: groups.into(),
+            isolated: isolated.into(),
+            sum: Sum::new(tick_samples(rate)),
+            samples: tick_samples(rate),
+            talkers: Talkers::default(),
+            release: Instant::ZERO,
+            ticket,
+            step: Step::Pull(0),
+        }
+    }
+
+    /// Takes over what goes on of the room that this one replaces.
+    pub fn adopt(&mut self, before: &mut Self) {
+        let slots = |place: u16| {
+            before
+                .members
+                .get(usize::from(place))
+                .map(|member| member.slot)
+        };
+        let mut talkers = before.talkers;
+        talkers.renumber(|place| {
+            let slot = slots(place)?;
+            let at = self.members.iter().position(|member| member.slot == slot)?;
+            u16::try_from(at).ok()
+        });
+        self.talkers = talkers;
+        for group in &mut self.groups {
+            let same = before
+                .groups
+                .iter_mut()
+                .find(|other| other.coding == group.coding);
+            if let Some(same) = same {
+                std::mem::swap(&mut group.coder, &mut same.coder);
+            }
+        }
+        self.release = before.release;
+        self.ticket = before.ticket;
+    }
+
+    /// What the next step costs, roughly.
+    pub fn next_cost_ns(&self, streams: &Streams) -> u64 {
+        match self.step {
+            Step::Pull(place) => match self.stream(place, streams) {
+                Some(stream) if stream.is_heard => match &stream.sender {
+                    Some(sender) => cost_ns(&sender.coding.codec).1,
+                    None => STEP_NS,
+                },
+                _ => IDLE_NS,
+            },
+            Step::Choose => STEP_NS + TALKERS_MAX as u64 * IDLE_NS,
+            Step::Group(index) => {
+                let group = self.groups.get(index);
+                group.map_or(IDLE_NS, |group| group.coding.cost_ns())
+            }
+            Step::Own(place) => match self.stream(place, streams).and_then(|s| s.sender.as_ref()) {
+                Some(sender) if self.talkers.contains(place as u16) => sender.coding.cost_ns(),
+                _ => STEP_NS,
+            },
+        }
+    }
+
+    fn stream<'a>(&self, place: usize, streams: &'a Streams) -> Option<&'a Stream> {
+        let slot = self.members.get(place)?.slot;
+        streams.get(slot as usize)?.as_deref()
+    }
+
+    /// Does the next step; true when the tick is done.
+    pub fn work(&mut self, desk: &mut Desk<'_, '_>) -> bool {
+        match self.step {
+            Step::Pull(place) if place < self.members.len() => {
+                self.pull(place, desk);
+                self.step = Step::Pull(place + 1);
+            }
+            Step::Pull(_) => self.step = Step::Choose,
+            Step::Choose => {
+                self.choose(desk);
+                self.step = Step::Group(0);
+            }
+            Step::Group(index) if index < self.groups.len() => {
+                self.send_group(index, desk);
+                self.step = Step::Group(index + 1);
+            }
+            Step::Group(_) => self.step = Step::Own(0),
+            Step::Own(place) if place < self.members.len() => {
+                self.send_own(place, desk);
+                self.step = Step::Own(place + 1);
+            }
+            Step::Own(_) => {
+                self.step = Step::Pull(0);
+                self.release += TICK;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Leaves ticks out that are too late to be of use; returns how many.
+    pub fn skip_late(&mut self, now: Instant) -> u64 {
+        let mut skipped = 0;
+        while self.step == Step::Pull(0) && self.release + LATE_MAX < now {
+            self.release += TICK;
+            skipped += 1;
+        }
+        skipped
+    }
+
+    /// True between two ticks.
+    pub fn is_between(&self) -> bool {
+        self.step == Step::Pull(0)
+    }
+
+    fn pull(&mut self, place: usize, desk: &mut Desk<'_, '_>) {
+        let Some(stream) = of(desk.streams, self.members[place].slot) else {
+            return;
+        };
+        let Bench {
+            workspace, scratch, ..
+        } = desk.bench;
+        stream.pull(desk.outlet, workspace, scratch);
+        stream.return_ended(desk.outlet);
+    }
+
+    /// Chooses who is heard, and adds them up.
+    fn choose(&mut self, desk: &mut Desk<'_, '_>) {
+        let mut choice = self.talkers.choose();
+        let is_small = self.members.len() <= TALKERS_MAX;
+        for (place, member) in self.members.iter().enumerate() {
+            let Some(stream) = of(desk.streams, member.slot) else {
+                continue;
+            };
+            let loudness = match is_small {
+                // There is no choice to make.
+                true => stream.is_heard.then_some(0),
+                false => stream.loudness(),
+            };
+            if let Some(loudness) = loudness {
+                let place = place as u16;
+                choice.consider(Candidate { place, loudness });
+            }
+        }
+        self.talkers = choice.done();
+        self.sum.clear();
+        for &place in self.talkers.places() {
+            let slot = self
+                .members
+                .get(usize::from(place))
+                .map(|member| member.slot);
+            if let Some(stream) = slot.and_then(|slot| of(desk.streams, slot)) {
+                self.sum.add(&stream.said);
+            }
+        }
+    }
+
+    /// True for a member that hears what all who are silent hear.
+    fn shares(&self, place: usize, stream: &Stream) -> bool {
+        let member = &self.members[place];
+        member.group.is_some()
+            && !member.is_isolated
+            && !self.talkers.contains(place as u16)
+            && !stream.hears_its_own()
+    }
+
+    /// Encodes for those who hear the same, and sends it to each.
+    fn send_group(&mut self, index: usize, desk: &mut Desk<'_, '_>) {
+        let group_number = Some(index as u16);
+        let is_of = |member: &Member| member.sends && member.group == group_number;
+        let mut places = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| is_of(member));
+        let hears = places.any(|(place, member)| {
+            let stream = of(desk.streams, member.slot);
+            stream.is_some_and(|stream| self.shares(place, stream))
+        });
+        if !hears || self.members.len() < 2 {
+            return;
+        }
+        let samples = self.samples;
+        let heard = &mut desk.bench.heard[..samples];
+        self.sum.write(heard);
+        desk.load.count_encoded();
+        let (members, talkers) = (&self.members, self.talkers);
+        let Some(group) = self.groups.get_mut(index) else {
+            return;
+        };
+        group.coder.push(heard, |payload, units| {
+            for (place, member) in members.iter().enumerate() {
+                if !is_of(member) || member.is_isolated || talkers.contains(place as u16) {
+                    continue;
+                }
+                let stream = of(desk.streams, member.slot);
+                if let Some(stream) = stream.filter(|stream| !stream.hears_its_own()) {
+                    stream.send_shared(desk.outlet, payload, units);
+                }
+            }
+        });
+    }
+
+    /// Encodes for one who hears what no other does.
+    fn send_own(&mut self, place: usize, desk: &mut Desk<'_, '_>) {
+        let member = self.members[place];
+        let samples = self.samples;
+        let Some(stream) = of(desk.streams, member.slot) else {
+            return;
+        };
+        let is_alone = self.members.len() < 2;
+        if !is_alone && self.shares(place, stream) {
+            if !member.sends {
+                stream.skip();
+            }
+            return;
+        }
+        let Bench { heard, scratch, .. } = &mut *desk.bench;
+        let heard = &mut heard[..samples];
+        if member.is_isolated {
+            self.sum_for(place, desk.streams, heard);
+        } else if self.talkers.contains(place as u16) {
+            let own = of(desk.streams, member.slot).map(|stream| &*stream.said);
+            self.sum.write_without(own.unwrap_or(&[]), heard);
+        } else {
+            self.sum.write(heard);
+        }
+        let Some(stream) = of(desk.streams, member.slot) else {
+            return;
+        };
+        let has_sounds = stream.has_sounds();
+        stream.play(heard, scratch);
+        // Who hears nothing is sent silence, as long as there is somebody who could be heard.
+        if !member.sends || is_alone && !has_sounds {
+            return stream.skip();
+        }
+        desk.load.count_encoded();
+        stream.send_own(desk.outlet, heard);
+    }
+
+    /// What a member hears from whom nobody isolates it.
+    fn sum_for(&self, place: usize, streams: &mut Streams, heard: &mut [i16]) {
+        heard.fill(0);
+        for &talker in self.talkers.places() {
+            let pair = (talker, place as u16);
+            let is_cut = self.isolated.binary_search(&pair).is_ok();
+            if usize::from(talker) == place || is_cut {
+                continue;
+            }
+            let slot = self
+                .members
+                .get(usize::from(talker))
+                .map(|member| member.slot);
+            if let Some(stream) = slot.and_then(|slot| of(streams, slot)) {
+                for (sample, said) in heard.iter_mut().zip(&stream.said) {
+                    *sample = sample.saturating_add(*said);
+                }
+            }
+        }
+    }
+}
+
+fn of(streams: &mut Streams, slot: u32) -> Option<&mut Stream> {
+    streams.get_mut(slot as usize)?.as_deref_mut()
+}
+
+/// A tick later than this is left out: what it would send is of no use any more.
+const LATE_MAX: Duration = Duration::from_millis(100);
+
+/// What a step costs without encoding or decoding.
+const STEP_NS: u64 = 700;
+
+/// What it costs to find that there is nothing to do.
+const IDLE_NS: u64 = 100;

@@ -1,0 +1,35 @@
+//! What people are told of rooms.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+/// A room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RoomStatus {
+    /// The number of its context at its gateway.
+    pub context: u32,
+    /// Which stream of that.
+    pub stream: u16,
+    /// The worker that has it.
+    pub worker: u16,
+    /// Samples per second that are added up.
+    pub sample_rate: u32,
+    /// Who is in it.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// A stream in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StreamStatus {
+    /// Where it receives.
+    pub local: SocketAddr,
+    /// How it is sent to; `None` while that is not known.
+    pub codec: Option<&'static str>,
+    /// Somebody talks.
+    pub is_talking: bool,
+    /// How loud, in dBov.
+    pub level_dbov: i8,
+    /// What is played and recorded there.
+    pub performances: usize,
+}

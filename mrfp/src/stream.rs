@@ -1,0 +1,475 @@
+//! A stream of a termination on its worker: how it is heard, and how it hears.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI8, Ordering};
+use std::time::Duration;
+
+use base::Instant;
+use dataplane::{DetectedTone, FlowId, Outlet, Sends};
+use media::dtmf::{self, Detection, Detector};
+use media::event::EventSender;
+use media::level::{SILENCE_DBOV, level_dbov};
+use media::tone::ToneGenerator;
+use media::{Carriage, Pulled, PulledKind, Receiver, TICK, Workspace};
+use rtp::{HEADER_BYTES, Header};
+
+use crate::coding::{Coder, Coding, tick_samples};
+use crate::performing::Performing;
+
+/// Performances of one stream at a time.
+pub(crate) const PERFORMANCES_MAX: usize = 4;
+
+/// One stream.
+pub(crate) struct Stream {
+    flow: FlowId,
+    rate: u32,
+    receiver: Receiver,
+    detector: Option<Box<Detector>>,
+    /// Samples since the detector's first.
+    listened: u64,
+    /// Where the digit began that sounds among speech.
+    digit_since: Option<u64>,
+    /// What it says, this tick.
+    pub said: Box<[i16]>,
+    pub pulled: Pulled,
+    /// It says something, this tick.
+    pub is_heard: bool,
+    /// What sounds both ways, this tick.
+    both: Box<[i16]>,
+    performing: [Option<Box<Performing>>; PERFORMANCES_MAX],
+    outward_digit: Option<ToneGenerator>,
+    inward_digit: Option<ToneGenerator>,
+    events: EventSender,
+    pub sender: Option<Sender>,
+    meter: Arc<Meter>,
+}
+
+/// How a stream sends.
+pub(crate) struct Sender {
+    pub coder: Coder,
+    pub coding: Coding,
+    /// Units of the timestamp in a tick.
+    tick_units: u32,
+    line: Line,
+}
+
+/// Numbers of packets.
+struct Line {
+    format: SendFormat,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    /// Nothing was sent before.
+    is_resuming: bool,
+}
+
+/// Payload types that are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SendFormat {
+    pub payload_type: u8,
+    /// Of telephone events, with their clock; `None` when the remote side takes none.
+    pub events: Option<(u8, u32)>,
+}
+
+/// Digits that are to sound: outward, inward; by their codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Digits {
+    pub outward: Option<(u64, u8)>,
+    pub inward: Option<(u64, u8)>,
+    /// The one outward is another than before.
+    pub is_outward_new: bool,
+    pub is_inward_new: bool,
+}
+
+/// How loud a stream is, for people; written by its worker alone.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    level_dbov: AtomicI8,
+    is_talking: AtomicBool,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            level_dbov: AtomicI8::new(SILENCE_DBOV),
+            is_talking: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Meter {
+    /// Level in dBov, and whether somebody talks.
+    pub fn read(&self) -> (i8, bool) {
+        let level = self.level_dbov.load(Ordering::Relaxed);
+        (level, self.is_talking.load(Ordering::Relaxed))
+    }
+}
+
+impl Stream {
+    /// A stream whose ticks have samples at `rate`, those of its receiver.
+    pub fn new(flow: FlowId, rate: u32, receiver: Receiver, meter: Arc<Meter>) -> Self {
+        Self {
+            flow,
+            rate,
+            receiver,
+            detector: None,
+            listened: 0,
+            digit_since: None,
+            said: vec![0; tick_samples(rate)].into(),
+            pulled: SILENT,
+            is_heard: false,
+            both: vec![0; tick_samples(rate)].into(),
+            performing: [const { None }; PERFORMANCES_MAX],
+            outward_digit: None,
+            inward_digit: None,
+            events: EventSender::default(),
+            sender: None,
+            meter,
+        }
+    }
+
+    /// A packet came, opened and admitted.
+    pub fn receive(&mut self, arrival: Instant, packet: &[u8]) {
+        self.receiver.receive(arrival, packet);
+    }
+
+    /// Takes the tick that is due: what comes from the remote side, and what is played inward.
+    pub fn pull(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        workspace: &mut Workspace,
+        scratch: &mut [i16],
+    ) {
+        self.pulled = self.receiver.pull(outlet.now(), workspace, &mut self.said);
+        self.is_heard = self.pulled.kind != PulledKind::Silence;
+        self.tell_digits(outlet);
+        if let Some(mode) = self.receiver.requested_mode()
+            && let Some(sender) = &mut self.sender
+        {
+            sender.coder.request_mode(mode);
+        }
+        for performing in self.performing.iter_mut().flatten() {
+            if performing.outward {
+                performing.record(&self.said);
+            }
+        }
+        let scratch = &mut scratch[..self.said.len()];
+        self.both.fill(0);
+        for performing in self.performing.iter_mut().flatten() {
+            if performing.is_sound() && performing.inward {
+                performing.sound(scratch);
+                add(&mut self.said, scratch);
+                self.is_heard = true;
+                if performing.outward {
+                    add(&mut self.both, scratch);
+                }
+            }
+        }
+        if let Some(generator) = &mut self.inward_digit {
+            generator.fill(scratch);
+            add(&mut self.said, scratch);
+            self.is_heard = true;
+        }
+        let is_played = self.is_heard && self.pulled.kind == PulledKind::Silence;
+        if is_played {
+            self.pulled.level_dbov = level_dbov(&self.said);
+            self.pulled.is_talking = true;
+        }
+        let meter = &self.meter;
+        meter
+            .level_dbov
+            .store(self.pulled.level_dbov, Ordering::Relaxed);
+        meter
+            .is_talking
+            .store(self.pulled.is_talking, Ordering::Relaxed);
+    }
+
+    /// How loud it is, if it is to be heard.
+    pub fn loudness(&self) -> Option<i16> {
+        (self.is_heard && self.pulled.is_talking).then_some(i16::from(self.pulled.level_dbov))
+    }
+
+    /// True when it hears something that no other stream does.
+    pub fn hears_its_own(&self) -> bool {
+        let mut performing = self.performing.iter().flatten();
+        let sender = self.sender.as_ref();
+        self.has_sounds()
+            || performing.any(|performing| !performing.is_sound() && performing.inward)
+            || sender.is_some_and(|sender| !sender.coder.is_at_boundary())
+    }
+
+    /// True when something sounds for it alone.
+    pub fn has_sounds(&self) -> bool {
+        let mut performing = self.performing.iter().flatten();
+        self.outward_digit.is_some()
+            || self.events.is_sending()
+            || performing.any(|performing| performing.is_sound() && performing.outward)
+    }
+
+    /// Adds what is played outward to what it hears, and records what others say.
+    pub fn play(&mut self, heard: &mut [i16], scratch: &mut [i16]) {
+        let scratch = &mut scratch[..heard.len()];
+        for performing in self.performing.iter_mut().flatten() {
+            if performing.inward && !performing.outward {
+                performing.record(heard);
+            }
+        }
+        for performing in self.performing.iter_mut().flatten() {
+            if performing.is_sound() && performing.outward && !performing.inward {
+                performing.sound(scratch);
+                add(heard, scratch);
+            }
+        }
+        add(heard, &self.both);
+        if let Some(generator) = &mut self.outward_digit {
+            generator.fill(scratch);
+            heard.copy_from_slice(scratch);
+            if generator.is_done() {
+                self.outward_digit = None;
+            }
+        }
+    }
+
+    /// Encodes what it hears with its own encoder and sends it.
+    pub fn send_own(&mut self, outlet: &mut Outlet<'_>, heard: &[i16]) {
+        let Self {
+            sender: Some(sender),
+            events,
+            flow,
+            ..
+        } = self
+        else {
+            return;
+        };
+        if events.is_sending() {
+            return sender.send_event(outlet, *flow, events);
+        }
+        let Sender { coder, line, .. } = sender;
+        coder.push(heard, |payload, units| {
+            line.send(outlet, *flow, payload, units)
+        });
+    }
+
+    /// Sends a payload that was encoded for several.
+    pub fn send_shared(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        payload: Option<(&[u8], bool)>,
+        units: u32,
+    ) {
+        if let Some(sender) = &mut self.sender {
+            sender.line.send(outlet, self.flow, payload, units);
+        }
+    }
+
+    /// Nothing is sent for a tick: time passes all the same.
+    pub fn skip(&mut self) {
+        if let Some(sender) = &mut self.sender {
+            sender.line.pass(sender.tick_units);
+        }
+    }
+
+    // What the mg thread wants.
+
+    /// Takes a performance; gives it back when there is no room.
+    pub fn perform(&mut self, performing: Box<Performing>) -> Option<Box<Performing>> {
+        match self.performing.iter_mut().find(|place| place.is_none()) {
+            Some(place) => place.replace(performing),
+            None => Some(performing),
+        }
+    }
+
+    /// Ends the performance with this number.
+    pub fn end(&mut self, number: u64, is_finishing: bool) {
+        let mut all = self.performing.iter_mut().flatten();
+        if let Some(performing) = all.find(|performing| performing.number == number) {
+            performing.end(is_finishing);
+        }
+    }
+
+    /// Passes performances that have ended to the mg thread; what finds no room waits.
+    pub fn return_ended(&mut self, outlet: &mut Outlet<'_>) {
+        for place in &mut self.performing {
+            if let Some(performing) = place.take_if(|performing| performing.is_over)
+                && let Err(mail) = outlet.post(performing)
+            {
+                *place = mail.downcast().ok();
+            }
+        }
+    }
+
+    /// Sets the detector of digits among speech, and returns the one before.
+    pub fn set_detector(&mut self, detector: Option<Box<Detector>>) -> Option<Box<Detector>> {
+        self.listened = 0;
+        self.digit_since = None;
+        std::mem::replace(&mut self.detector, detector)
+    }
+
+    /// Sets which digits sound.
+    pub fn set_digits(&mut self, digits: Digits) {
+        let tone = |code, rate| {
+            let tone = dtmf::tone(code, None)?;
+            Some(ToneGenerator::new(tone, rate, dtmf::LEVEL_DBM0))
+        };
+        let takes_events = self
+            .sender
+            .as_ref()
+            .is_some_and(|sender| sender.line.format.events.is_some());
+        match digits.outward {
+            Some((_, code)) if digits.is_outward_new && takes_events => {
+                self.events.stop();
+                // The queue was emptied.
+                let _ = self.events.start(code, None);
+            }
+            Some((_, code)) if digits.is_outward_new => self.outward_digit = tone(code, self.rate),
+            Some(_) => {}
+            None => {
+                self.events.stop();
+                if let Some(generator) = &mut self.outward_digit {
+                    generator.stop();
+                }
+            }
+        }
+        match digits.inward {
+            Some((_, code)) if digits.is_inward_new => self.inward_digit = tone(code, self.rate),
+            Some(_) => {}
+            None => self.inward_digit = None,
+        }
+    }
+
+    /// Takes over what goes on of the stream that this one replaces.
+    pub fn adopt(&mut self, before: &mut Self) {
+        std::mem::swap(&mut self.performing, &mut before.performing);
+        if let (Some(sender), Some(other)) = (&mut self.sender, &before.sender) {
+            (sender.line.ssrc, sender.line.sequence) = (other.line.ssrc, other.line.sequence);
+            sender.line.timestamp = other.line.timestamp;
+        }
+    }
+
+    /// Reports digits, as events and among speech.
+    fn tell_digits(&mut self, outlet: &mut Outlet<'_>) {
+        let flow = self.flow;
+        let mut had_events = false;
+        while let Some(event) = self.receiver.poll_event() {
+            had_events |= event.carriage == Carriage::Rtp;
+            if self.detector.is_some() {
+                let (code, lasted) = (event.code, event.lasted);
+                outlet.report_tone(flow, DetectedTone { code, lasted });
+            }
+        }
+        let Some(detector) = &mut self.detector else {
+            return;
+        };
+        if had_events || self.pulled.kind == PulledKind::Event {
+            self.digit_since = None;
+            return;
+        }
+        let (since, rate) = (&mut self.digit_since, u64::from(self.rate.max(1)));
+        detector.process(&self.said, |detection| match detection {
+            Detection::Began { code, at } => {
+                *since = Some(at);
+                outlet.report_tone(flow, DetectedTone { code, lasted: None });
+            }
+            Detection::Ended { code, at } => {
+                let began = since.take().unwrap_or(at);
+                let lasted = Duration::from_millis(at.saturating_sub(began) * 1000 / rate);
+                let lasted = Some(lasted);
+                outlet.report_tone(flow, DetectedTone { code, lasted });
+            }
+        });
+        self.listened += self.said.len() as u64;
+    }
+}
+
+const SILENT: Pulled = Pulled {
+    kind: PulledKind::Silence,
+    level_dbov: SILENCE_DBOV,
+    is_talking: false,
+};
+
+impl Sender {
+    /// A sender whose numbers begin at random.
+    pub fn new(coding: Coding, coder: Coder, format: SendFormat, random: (u32, u32, u16)) -> Self {
+        Self {
+            tick_units: coding.timestamp_units(TICK),
+            coder,
+            coding,
+            line: Line {
+                format,
+                ssrc: random.0,
+                timestamp: random.1,
+                sequence: random.2,
+                is_resuming: true,
+            },
+        }
+    }
+
+    fn send_event(&mut self, outlet: &mut Outlet<'_>, flow: FlowId, events: &mut EventSender) {
+        let line = &mut self.line;
+        let Some((payload_type, clock_hz)) = line.format.events else {
+            return events.stop();
+        };
+        let tick = clock_hz / 50;
+        if let Some(packet) = events.tick(line.timestamp, tick, 2 * tick) {
+            let header = Header {
+                marker: packet.marker,
+                payload_type,
+                sequence: line.sequence,
+                timestamp: packet.timestamp,
+                ssrc: line.ssrc,
+            };
+            send(outlet, flow, &header, &packet.event.to_bytes());
+            line.sequence = line.sequence.wrapping_add(1);
+        }
+        line.pass(self.tick_units);
+    }
+}
+
+impl Line {
+    /// Time passes in which nothing is sent.
+    fn pass(&mut self, units: u32) {
+        self.timestamp = self.timestamp.wrapping_add(units);
+        self.is_resuming = true;
+    }
+
+    fn send(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        flow: FlowId,
+        payload: Option<(&[u8], bool)>,
+        units: u32,
+    ) {
+        if let Some((payload, marker)) = payload {
+            let header = Header {
+                marker: marker || self.is_resuming,
+                payload_type: self.format.payload_type,
+                sequence: self.sequence,
+                timestamp: self.timestamp,
+                ssrc: self.ssrc,
+            };
+            send(outlet, flow, &header, payload);
+            self.sequence = self.sequence.wrapping_add(1);
+            self.is_resuming = false;
+        }
+        self.timestamp = self.timestamp.wrapping_add(units);
+    }
+}
+
+fn send(outlet: &mut Outlet<'_>, flow: FlowId, header: &Header, payload: &[u8]) {
+    outlet.send(flow, Sends::Rtp, |buffer| {
+        let end = HEADER_BYTES + payload.len();
+        match (header.write_to(buffer), buffer.get_mut(HEADER_BYTES..end)) {
+            (Ok(()), Some(room)) => {
+                room.copy_from_slice(payload);
+                end
+            }
+            _ => 0,
+        }
+    });
+}
+
+fn add(samples: &mut [i16], more: &[i16]) {
+    for (sample, more) in samples.iter_mut().zip(more) {
+        *sample = sample.saturating_add(*more);
+    }
+}

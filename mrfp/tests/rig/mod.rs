@@ -1,0 +1,360 @@
+//! An MRFP on the simulated network, with parties that say a tone each and keep what they hear.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::{Entropy, Instant};
+use codecs::{Codec, Decoder, Encoded, Encoder, EncoderConfig, PACKET_SAMPLES_MAX};
+use dataplane::io::sim::{self, Network};
+use dataplane::{Config, Function, LocalAddress, LocalAddresses, Turn, Worker, runtime};
+use h248::message::StreamMode;
+use media::dtmf;
+use media::spectrum::level_at_dbov;
+use media::tone::ToneGenerator;
+use mg::{
+    Announced, Announcement, ContextStream, Leg, LegAudio, LegFilter, LegLatch, LegMarking,
+    LegMedia, LegPerformance, LegPolicing, LegRtcp, MediaEvent, MediaPlane, Performance, Performed,
+    Recording,
+};
+use mrfp::{Dsp, Load, Mrfp, MrfpConfig};
+use rtp::{HEADER_BYTES, Header, Packet};
+use trgw::{Relay, Trgw};
+
+pub struct Rig {
+    pub now: Instant,
+    pub mrfp: Mrfp,
+    workers: Vec<Worker>,
+    network: Network,
+    context: u32,
+    next_port: u16,
+    folder: Option<PathBuf>,
+    events: Vec<MediaEvent>,
+}
+
+/// A party: what it is at the MRFP, what it says, and what it has heard lately.
+pub struct Party {
+    pub leg: Leg,
+    pub hz: f32,
+    pub amplitude: i16,
+    pub packets: usize,
+    codec: Codec,
+    encoder: Encoder,
+    decoder: Decoder,
+    header: Header,
+    phase: f64,
+    digit: Option<ToneGenerator>,
+    heard: Vec<i16>,
+}
+
+impl Rig {
+    pub fn new(workers: usize) -> Self {
+        Self::with(workers, None)
+    }
+
+    /// With a file server, in a folder of its own.
+    pub fn with_files() -> Self {
+        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let unique = unique.expect("it is later than that").as_nanos();
+        let name = format!("mrfp-{}-{unique}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(folder.join("prompts")).expect("a folder");
+        Self::with(1, Some(folder))
+    }
+
+    fn with(workers: usize, folder: Option<PathBuf>) -> Self {
+        let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_099);
+        let addresses = LocalAddresses::new(&[local]).expect("they are good");
+        let (backend, network) = sim::backend(&addresses, workers, 1024);
+        let loads: Vec<Arc<Load>> = (0..workers).map(|_| Arc::default()).collect();
+        let mut next = loads.iter();
+        let function = |flows| {
+            let load = Arc::clone(next.next().expect("one for each"));
+            Box::new(Dsp::new(Relay::new(flows), flows, load)) as Box<dyn Function>
+        };
+        let (control, workers) = runtime(&Config::default(), backend, function).expect("it runs");
+        let files = folder.as_ref().map(|folder| {
+            let config = audio::Config {
+                library: audio::LibraryConfig::new(folder.join("prompts")),
+                recordings: folder.join("recordings"),
+            };
+            audio::FileServer::start(config, || {}).expect("it starts")
+        });
+        let entropy = Entropy::from_u64(7);
+        Self {
+            now: Instant::from_secs(1_800_000_000),
+            mrfp: Mrfp::new(
+                Trgw::new(control),
+                MrfpConfig::default(),
+                loads,
+                files,
+                entropy,
+            ),
+            workers,
+            network,
+            context: 1,
+            next_port: 10_000,
+            folder,
+            events: Vec::new(),
+        }
+    }
+
+    /// A file of prompts with a tone.
+    pub fn prompt(&self, name: &str, rate: u32, hz: f32, ms: u64) {
+        let samples: Vec<i16> = (0..u64::from(rate) * ms / 1000)
+            .map(|index| sine(hz, rate, index as f64))
+            .collect();
+        let writer = audio::wav::Writer::new(audio::wav::Coding::Linear16, rate, 1);
+        let writer = writer.expect("it can be written");
+        let mut data = Vec::new();
+        writer.samples(&samples, &mut data);
+        let mut octets = writer.header(data.len() as u32);
+        octets.extend(data);
+        let folder = self.folder.as_ref().expect("there are files");
+        std::fs::write(folder.join("prompts").join(name), octets).expect("it is written");
+    }
+
+    pub fn party(&mut self, codec: Codec, hz: f32) -> Party {
+        let local = SocketAddr::from(([192, 0, 2, 1], self.next_port));
+        let remote = SocketAddr::from(([203, 0, 113, 9], self.next_port));
+        self.next_port += 2;
+        self.mrfp.open(self.now, local).expect("it opens");
+        let mut format = sdp::Codec::new(96, codec.encoding(), codec.rtp_clock_rate());
+        format.channels = codec.channels();
+        let audio = LegAudio {
+            receives: vec![format.clone()],
+            sends: vec![format],
+            ptime: None,
+        };
+        let config = EncoderConfig::default();
+        Party {
+            hz,
+            amplitude: 6000,
+            packets: 0,
+            encoder: codec.encoder(config).expect("there is the codec"),
+            decoder: codec.decoder().expect("there is the codec"),
+            header: Header {
+                payload_type: 96,
+                ssrc: u32::from(local.port()),
+                ..Header::default()
+            },
+            phase: 0.0,
+            digit: None,
+            heard: Vec::new(),
+            leg: Leg {
+                local,
+                media: LegMedia::Rtp {
+                    clock_hz: codec.rtp_clock_rate(),
+                },
+                remote: Some(remote),
+                rtcp: LegRtcp::None,
+                srtp: None,
+                mode: StreamMode::SendReceive,
+                latch: LegLatch::Off,
+                filter: LegFilter::default(),
+                policing: LegPolicing::default(),
+                marking: LegMarking::Dscp(46),
+                inactivity: None,
+                detects: None,
+                sends_events: None,
+                plays_outward: None,
+                plays_inward: None,
+                audio: Some(Arc::new(audio)),
+                heeds_tones: false,
+                performs: Vec::new(),
+            },
+            codec,
+        }
+    }
+
+    /// The context that is meant from now on.
+    pub fn name(&mut self, context: u32) {
+        self.context = context;
+    }
+
+    pub fn connect(&mut self, parties: &[Party], isolated: &[(usize, usize)]) {
+        let legs: Vec<Leg> = parties.iter().map(|party| party.leg.clone()).collect();
+        let name = ContextStream {
+            context: self.context,
+            stream: 1,
+        };
+        self.mrfp.connect_context(name, &legs, isolated);
+        self.settle();
+    }
+
+    pub fn close(&mut self, party: &Party) {
+        self.mrfp.close(party.leg.local);
+        self.settle();
+    }
+
+    pub fn performance(&self, number: u64, what: Performance) -> LegPerformance {
+        LegPerformance {
+            number,
+            what: Arc::new(what),
+            outward: true,
+            inward: false,
+            is_finishing: false,
+        }
+    }
+
+    /// Everybody talks and listens for a time; the last second of what is heard is kept.
+    pub fn talk(&mut self, parties: &mut [Party], time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            for (index, party) in parties.iter_mut().enumerate() {
+                if let Some(packet) = party.says() {
+                    let remote = party.leg.remote.expect("it has one");
+                    let worker = index % self.workers.len();
+                    assert!(self.network.send(worker, remote, party.leg.local, &packet));
+                }
+            }
+            for _ in 0..4 {
+                self.now += Duration::from_millis(5);
+                self.settle();
+                while let Some(packet) = self.network.receive() {
+                    let mut all = parties.iter_mut();
+                    let to = all.find(|party| party.leg.remote == Some(packet.destination));
+                    if let Some(party) = to {
+                        party.hears(&packet.payload);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Turns of all workers until none has anything to do.
+    pub fn settle(&mut self) {
+        for _ in 0..1000 {
+            let turns = self.workers.iter_mut();
+            let turns: Vec<Turn> = turns.map(|worker| worker.turn(self.now)).collect();
+            while let Some(event) = self.mrfp.poll_event(self.now) {
+                self.events.push(event);
+            }
+            if turns.iter().all(|turn| *turn == Turn::Idle) {
+                return;
+            }
+        }
+        panic!("the workers do not come to rest");
+    }
+
+    pub fn events(&mut self) -> Vec<MediaEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Talks until a performance ends: its number and how. Files take real time.
+    pub fn until_performed(&mut self, parties: &mut [Party]) -> (u64, Performed) {
+        for _ in 0..5000 {
+            self.talk(parties, Duration::from_millis(20));
+            for event in self.events() {
+                if let MediaEvent::Performed {
+                    number, performed, ..
+                } = event
+                {
+                    return (number, performed);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it does not end");
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+impl Party {
+    /// Its packet of the next 20 ms.
+    fn says(&mut self) -> Option<Vec<u8>> {
+        let rate = self.codec.sample_rate();
+        let mut samples = vec![0; (rate / 50) as usize];
+        match &mut self.digit {
+            Some(digit) => drop(digit.fill(&mut samples)),
+            None => {
+                for sample in &mut samples {
+                    let value = f64::from(sine(self.hz, rate, self.phase));
+                    *sample = (value * f64::from(self.amplitude) / 8000.0) as i16;
+                    self.phase += 1.0;
+                }
+            }
+        }
+        let mut packet = vec![0; HEADER_BYTES + self.encoder.payload_bytes_max()];
+        let encoded = self.encoder.encode(&samples, &mut packet[HEADER_BYTES..]);
+        self.header.sequence = self.header.sequence.wrapping_add(1);
+        let ticks = self.codec.rtp_clock_rate() / 50;
+        self.header.timestamp = self.header.timestamp.wrapping_add(ticks);
+        match encoded.expect("samples of a packet") {
+            Encoded::Payload { len, .. } => {
+                packet.truncate(HEADER_BYTES + len);
+                self.header.write_to(&mut packet).expect("there is room");
+                Some(packet)
+            }
+            Encoded::Nothing => None,
+        }
+    }
+
+    fn hears(&mut self, packet: &[u8]) {
+        let packet = Packet::new(packet).expect("it is RTP");
+        assert_eq!(packet.payload_type(), 96);
+        let mut samples = vec![0; PACKET_SAMPLES_MAX];
+        let decoded = self.decoder.decode(packet.payload(), &mut samples);
+        let decoded = decoded.expect("it is a payload");
+        self.heard.extend(&samples[..decoded.samples]);
+        self.packets += 1;
+        let second = self.codec.sample_rate() as usize;
+        let excess = self.heard.len().saturating_sub(second);
+        self.heard.drain(..excess);
+    }
+
+    /// How loud something is in the last second that it heard.
+    pub fn level_at(&self, hz: f32) -> f32 {
+        match self.heard.is_empty() {
+            true => -127.0,
+            false => level_at_dbov(&self.heard, self.codec.sample_rate(), hz),
+        }
+    }
+
+    pub fn says_digit(&mut self, code: u8) {
+        let tone = dtmf::tone(code, None).expect("a digit");
+        let rate = self.codec.sample_rate();
+        self.digit = Some(ToneGenerator::new(tone, rate, dtmf::LEVEL_DBM0));
+    }
+
+    pub fn says_nothing(&mut self) {
+        self.digit = None;
+        self.amplitude = 0;
+    }
+
+    pub fn clear(&mut self) {
+        self.heard.clear();
+        self.packets = 0;
+    }
+}
+
+fn sine(hz: f32, rate: u32, index: f64) -> i16 {
+    let angle = std::f64::consts::TAU * f64::from(hz) * index / f64::from(rate);
+    (8000.0 * angle.sin()) as i16
+}
+
+pub fn announcement(syntax: &str) -> Performance {
+    Performance::Announcement(Announcement {
+        what: Announced::Syntax(syntax.into()),
+        cycles: Some(1),
+        interval: Duration::ZERO,
+        offset: Duration::ZERO,
+        volume_db: 0,
+    })
+}
+
+pub fn recording(name: &str) -> Performance {
+    Performance::Recording(Recording {
+        name: name.into(),
+        ..Recording::default()
+    })
+}

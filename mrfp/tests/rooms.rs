@@ -1,0 +1,248 @@
+//! Rooms on the simulated network and virtual time: who hears whom, told by the pitch of what each
+//! says.
+
+mod rig;
+
+use std::time::Duration;
+
+use codecs::Codec;
+use h248::message::StreamMode;
+use mg::{MediaEvent, Performance, PerformanceEnd};
+use rig::{Party, Rig};
+
+/// Levels above and below these are those of a tone that is there, and of one that is not.
+const THERE_DBOV: f32 = -30.0;
+const ABSENT_DBOV: f32 = -50.0;
+
+/// Says what each of the parties hears of the others after two seconds: `[1][0]` is what the second
+/// hears of the first.
+fn heard(rig: &mut Rig, parties: &mut [Party]) -> Vec<Vec<bool>> {
+    parties.iter_mut().for_each(Party::clear);
+    rig.talk(parties, Duration::from_secs(2));
+    let pitches: Vec<f32> = parties.iter().map(|party| party.hz).collect();
+    let hears = |party: &Party, hz: f32| {
+        let level = party.level_at(hz);
+        assert!(
+            !(ABSENT_DBOV..THERE_DBOV).contains(&level),
+            "{} Hz at {level} dBov",
+            hz
+        );
+        level >= THERE_DBOV
+    };
+    let matrix = parties.iter().map(|party| {
+        let all = pitches.iter().map(|&hz| hears(party, hz));
+        all.collect()
+    });
+    matrix.collect()
+}
+
+#[test]
+fn two_of_different_codecs_hear_each_other_and_not_themselves() {
+    let mut rig = Rig::new(1);
+    let l16 = Codec::L16 {
+        sample_rate: 16_000,
+        channels: 1,
+    };
+    let mut parties = [rig.party(Codec::Pcmu, 400.0), rig.party(Codec::Pcma, 700.0)];
+    rig.connect(&parties, &[]);
+    assert_eq!(
+        heard(&mut rig, &mut parties),
+        [[false, true], [true, false]]
+    );
+    let mut wide = [rig.party(l16, 1100.0), rig.party(Codec::Pcma, 700.0)];
+    rig.connect(&wide, &[]);
+    assert_eq!(heard(&mut rig, &mut wide), [[false, true], [true, false]]);
+    assert_eq!(rig.mrfp.rooms().len(), 2);
+}
+
+#[test]
+fn each_of_three_hears_the_other_two() {
+    let mut rig = Rig::new(2);
+    let wide = Codec::L16 {
+        sample_rate: 16_000,
+        channels: 1,
+    };
+    let mut parties = [
+        rig.party(Codec::Pcmu, 400.0),
+        rig.party(wide, 1000.0),
+        rig.party(Codec::Pcma, 700.0),
+    ];
+    rig.connect(&parties, &[]);
+    let all = [
+        [false, true, true],
+        [true, false, true],
+        [true, true, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut parties), all);
+
+    // One is muted, then held.
+    parties[1].leg.mode = StreamMode::SendOnly;
+    rig.connect(&parties, &[]);
+    let without = [
+        [false, false, true],
+        [true, false, true],
+        [true, false, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut parties), without);
+    parties[1].leg.mode = StreamMode::ReceiveOnly;
+    rig.connect(&parties, &[]);
+    let silent = [
+        [false, true, true],
+        [false, false, false],
+        [true, true, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut parties), silent);
+
+    // The topology lets one whisper: the first hears the second, and it hears nobody.
+    parties[1].leg.mode = StreamMode::SendReceive;
+    rig.connect(&parties, &[(0, 1), (2, 1), (1, 2)]);
+    let whisper = [
+        [false, true, true],
+        [false, false, false],
+        [true, false, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut parties), whisper);
+
+    // One leaves; the others go on.
+    rig.close(&parties[0]);
+    rig.connect(&parties[1..], &[]);
+    let left = [[false, true], [true, false]];
+    assert_eq!(heard(&mut rig, &mut parties[1..]), left);
+    rig.close(&parties[1]);
+    rig.close(&parties[2]);
+    assert!(rig.mrfp.rooms().is_empty());
+}
+
+#[test]
+fn the_loudest_of_many_are_heard_and_encoded_once_for_the_others() {
+    let mut rig = Rig::new(1);
+    let mut parties: Vec<Party> = (0..12)
+        .map(|index| rig.party(Codec::Pcma, 300.0 + 150.0 * index as f32))
+        .collect();
+    for (index, party) in parties.iter_mut().enumerate() {
+        // The first six are silent, the others louder and louder.
+        party.amplitude = if index < 6 { 0 } else { 400 << (index - 6) };
+    }
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(3));
+    let before = rig.mrfp.loads()[0];
+    rig.talk(&mut parties, Duration::from_secs(2));
+    let after = rig.mrfp.loads()[0];
+    let (ticks, encoded) = (after.ticks - before.ticks, after.encoded - before.encoded);
+    // Each talker hears all but itself, and the rest the same.
+    assert_eq!(encoded, 5 * ticks);
+    for (index, party) in parties.iter().enumerate() {
+        for (other, hz) in parties.iter().map(|party| party.hz).enumerate() {
+            let is_heard = other >= 8 && other != index;
+            let level = party.level_at(hz);
+            assert_eq!(level > ABSENT_DBOV, is_heard, "{index} of {other}: {level}");
+        }
+    }
+    let room = &rig.mrfp.rooms()[0];
+    let talking = room.streams.iter().filter(|stream| stream.is_talking);
+    assert_eq!(talking.count(), 6);
+    assert!(room.streams[11].level_dbov > room.streams[6].level_dbov);
+}
+
+#[test]
+fn a_stream_goes_from_one_room_to_another() {
+    let mut rig = Rig::new(2);
+    let [a, b, c] = [400.0, 700.0, 1000.0].map(|hz| rig.party(Codec::Pcmu, hz));
+    let mut one = [a, b];
+    rig.connect(&one, &[]);
+    rig.name(2);
+    rig.connect(std::slice::from_ref(&c), &[]);
+    assert_eq!(heard(&mut rig, &mut one), [[false, true], [true, false]]);
+    // As the gateway does it: the room that was left, then the one that was joined.
+    let [a, b] = one;
+    rig.name(1);
+    rig.connect(std::slice::from_ref(&a), &[]);
+    rig.name(2);
+    let mut two = [c, b];
+    rig.connect(&two, &[]);
+    assert_eq!(heard(&mut rig, &mut two), [[false, true], [true, false]]);
+    let rooms = rig.mrfp.rooms();
+    let sizes: Vec<usize> = rooms.iter().map(|room| room.streams.len()).collect();
+    assert_eq!(sizes, [1, 2]);
+}
+
+#[test]
+fn tones_and_digits_are_told_and_sent() {
+    let mut rig = Rig::new(1);
+    let mut party = [rig.party(Codec::Pcma, 0.0)];
+    party[0].amplitude = 0;
+    let tone = rig.performance(1, Performance::Tone("dt"));
+    party[0].leg.performs = vec![tone];
+    party[0].leg.heeds_tones = true;
+    rig.connect(&party, &[]);
+    rig.talk(&mut party, Duration::from_secs(1));
+    assert!(party[0].level_at(425.0) > THERE_DBOV);
+
+    // A digit among speech.
+    party[0].leg.performs.clear();
+    rig.connect(&party, &[]);
+    party[0].says_digit(5);
+    rig.talk(&mut party, Duration::from_millis(200));
+    party[0].says_nothing();
+    rig.talk(&mut party, Duration::from_millis(300));
+    let told = rig.events();
+    let digits: Vec<(u8, bool)> = told
+        .iter()
+        .filter_map(|event| match event {
+            MediaEvent::ToneStarted { code, .. } => Some((*code, true)),
+            MediaEvent::ToneEnded { code, duration, .. } => {
+                let ms = duration.as_millis();
+                assert!((150..=250).contains(&ms), "{ms} ms");
+                Some((*code, false))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(digits, [(5, true), (5, false)]);
+
+    // Nothing is sent to one who is alone and hears nothing.
+    party[0].clear();
+    rig.talk(&mut party, Duration::from_secs(1));
+    assert_eq!(party[0].packets, 0);
+}
+
+#[test]
+fn announcements_and_recordings_come_from_and_go_to_files() {
+    let mut rig = Rig::with_files();
+    rig.prompt("7.wav", 8000, 500.0, 600);
+    let mut party = [rig.party(Codec::Pcma, 900.0)];
+    let announcement = rig::announcement("7");
+    party[0].leg.performs = vec![rig.performance(1, announcement)];
+    rig.connect(&party, &[]);
+    let ended = rig.until_performed(&mut party);
+    assert_eq!((ended.0, ended.1.ending), (1, PerformanceEnd::Complete));
+    assert_eq!(ended.1.lasted.as_millis(), 600);
+    assert!(party[0].level_at(500.0) > THERE_DBOV - 10.0);
+
+    // What is said is recorded until it is to end, and can be played.
+    party[0].leg.performs = vec![rig.performance(2, rig::recording("talk"))];
+    rig.connect(&party, &[]);
+    rig.talk(&mut party, Duration::from_secs(1));
+    party[0].leg.performs[0].is_finishing = true;
+    rig.connect(&party, &[]);
+    let ended = rig.until_performed(&mut party);
+    assert_eq!((ended.0, ended.1.ending), (2, PerformanceEnd::Complete));
+    let ms = ended.1.lasted.as_millis();
+    assert!((900..=1100).contains(&ms), "{ms}");
+    party[0].amplitude = 0;
+    party[0].leg.performs = vec![rig.performance(3, rig::announcement("recording:talk.wav"))];
+    rig.connect(&party, &[]);
+    party[0].clear();
+    let ended = rig.until_performed(&mut party);
+    assert_eq!((ended.0, ended.1.ending), (3, PerformanceEnd::Complete));
+    assert!(party[0].level_at(900.0) > THERE_DBOV);
+
+    // What is not there is told.
+    party[0].leg.performs = vec![rig.performance(4, rig::announcement("nothing.wav"))];
+    rig.connect(&party, &[]);
+    let ended = rig.until_performed(&mut party);
+    assert!(
+        matches!(ended.1.ending, PerformanceEnd::Failed(600 | 606)),
+        "{ended:?}"
+    );
+}
