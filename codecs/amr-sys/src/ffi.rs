@@ -1,4 +1,5 @@
-//! The functions of the libraries, as their headers declare them.
+//! The functions of the libraries, as their headers declare them, but for the samples that encoders
+//! are given: these are `const` there and written all the same.
 
 use std::ffi::{c_int, c_short, c_uchar, c_uint, c_void};
 
@@ -19,7 +20,7 @@ unsafe extern "C" {
     pub(crate) fn Encoder_Interface_Encode(
         state: *mut c_void,
         mode: c_uint,
-        samples: *const c_short,
+        samples: *mut c_short,
         frame: *mut c_uchar,
         force_speech: c_int,
     ) -> c_int;
@@ -40,7 +41,7 @@ unsafe extern "C" {
     pub(crate) fn E_IF_encode(
         state: *mut c_void,
         mode: c_int,
-        samples: *const c_short,
+        samples: *mut c_short,
         frame: *mut c_uchar,
         dtx: c_int,
     ) -> c_int;

@@ -45,6 +45,18 @@ macro_rules! tests {
             }
 
             #[test]
+            fn samples_stay_and_encoders_agree() {
+                let said = frame_of(3);
+                let encode = || {
+                    let mut frame = [0; FRAME_BYTES_MAX];
+                    Encoder::new(false).unwrap().encode(0, &said, &mut frame);
+                    frame
+                };
+                assert_eq!(encode(), encode());
+                assert_eq!(said, frame_of(3));
+            }
+
+            #[test]
             fn silence_becomes_descriptors_every_eighth_frame_and_nothing_between() {
                 let mut encoder = Encoder::new(true).unwrap();
                 let mut frame = [0; FRAME_BYTES_MAX];
