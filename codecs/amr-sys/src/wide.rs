@@ -47,8 +47,9 @@ impl Encoder {
         let (from, to) = (samples.as_mut_ptr(), frame.as_mut_ptr());
         let state = self.state.as_ptr();
         // SAFETY: `state` is from `new` and not freed before `drop`; `&mut` keeps others away. The
-        // library reads and writes a frame of samples, which are a copy, and writes the octets of the
-        // mode's frame, a silence descriptor or one octet, of which the array holds the longest.
+        // library reads and writes a frame of samples, which are a copy, and writes the octets of
+        // the mode's frame, a silence descriptor or one octet, of which the array holds the
+        // longest.
         let len = unsafe { ffi::E_IF_encode(state, mode, from, to, c_int::from(self.dtx)) };
         usize::try_from(len).unwrap_or(0).clamp(1, FRAME_BYTES_MAX)
     }
