@@ -285,7 +285,9 @@ fn groups(digits: usize, is_grouped: bool) -> Vec<usize> {
         return Vec::new();
     }
     let last = digits - 4;
-    (1..=last).filter(|at| (last - at).is_multiple_of(3)).collect()
+    (1..=last)
+        .filter(|at| (last - at).is_multiple_of(3))
+        .collect()
 }
 
 /// Smallest units in one of the currency, ISO 4217.

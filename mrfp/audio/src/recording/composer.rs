@@ -1,6 +1,6 @@
 //! Samples of a recording to the octets of its files.
 
-use codecs::{Encoded, Encoder, EncoderConfig};
+use codecs::{Encoded, Encoder, EncoderConfig, Resampler};
 
 use super::{RecordRequest, RecordingFormat};
 use crate::amr::Band;
@@ -33,7 +33,7 @@ enum Kind {
 
 impl Composer {
     /// # Errors
-    /// `Unavailable` without the codec, `Unsupported` for a rate it does not take.
+    /// `Unavailable` without the codec, or without the mode or bit rate wanted.
     pub(super) fn new(request: &RecordRequest) -> Result<Self, Error> {
         let (rate, tracks) = (request.rate, request.tracks);
         let wav = |coding| {
@@ -116,11 +116,7 @@ impl Composer {
             Kind::Amr(_, encoders) => {
                 for (index, (encoder, file)) in encoders.iter_mut().zip(files).enumerate() {
                     let track = all.iter().skip(index).step_by(count);
-                    encoder.samples(track.copied(), |payload| {
-                        // Without the octet of the mode request it is a stored frame.
-                        file.extend_from_slice(payload.get(1..).unwrap_or(&AMR_NO_DATA));
-                        Ok(())
-                    })?;
+                    encoder.samples(track.copied(), |payload| stored(payload, file))?;
                 }
             }
             Kind::Opus(tracks) => {
@@ -140,25 +136,18 @@ impl Composer {
     pub(super) fn finish(&mut self, files: &mut [Vec<u8>]) -> Result<(), Error> {
         match &mut self.kind {
             Kind::Wav { .. } => {}
-            Kind::Amr(_, encoders) => {
+            Kind::Amr(band, encoders) => {
+                let until = self.samples * u64::from(band.rate()) / u64::from(self.rate);
                 for (encoder, file) in encoders.iter_mut().zip(files) {
-                    let missing = encoder.missing();
-                    encoder.samples(std::iter::repeat_n(0, missing), |payload| {
-                        file.extend_from_slice(payload.get(1..).unwrap_or(&AMR_NO_DATA));
-                        Ok(())
-                    })?;
+                    encoder.pad(until, |payload| stored(payload, file))?;
                 }
             }
             Kind::Opus(tracks) => {
                 let heard = self.samples * u64::from(GRANULE_RATE) / u64::from(self.rate);
                 for (encoder, writer) in tracks {
                     // The encoder keeps the last few ms back: as many frames as bring them out.
-                    while writer.position() < heard + u64::from(writer.pre_skip()) {
-                        let missing = encoder.missing().max(1);
-                        encoder.samples(std::iter::repeat_n(0, missing), |payload| {
-                            writer.packet(payload, &mut files[0])
-                        })?;
-                    }
+                    let until = heard + u64::from(writer.pre_skip());
+                    encoder.pad(until, |payload| writer.packet(payload, &mut files[0]))?;
                     writer.finish(heard, &mut files[0]);
                 }
             }
@@ -205,64 +194,113 @@ impl Kind {
     }
 }
 
-/// Cuts samples into frames and encodes them.
+/// Appends what an octet-aligned payload has beyond its mode request: a stored frame.
+fn stored(payload: &[u8], file: &mut Vec<u8>) -> Result<(), Error> {
+    file.extend_from_slice(payload.get(1..).unwrap_or(&AMR_NO_DATA));
+    Ok(())
+}
+
+/// Brings samples to the codec's rate, cuts them into frames and encodes these.
 #[derive(Debug)]
 struct FrameEncoder {
     encoder: Encoder,
+    resampler: Resampler,
+    /// What waits to be resampled, 10 ms of it at most, and what comes out.
+    block: Vec<i16>,
+    block_samples: usize,
+    resampled: Vec<i16>,
+    /// Samples still to be dropped: those the resampler delays by.
+    delay: usize,
     frame: Vec<i16>,
     frame_samples: usize,
+    /// Samples in frames so far.
+    encoded: u64,
     payload: Vec<u8>,
 }
 
 impl FrameEncoder {
     fn new(codec: &codecs::Codec, config: EncoderConfig, rate: u32) -> Result<Self, Error> {
-        if codec.sample_rate() != rate {
-            return Err(Error::Unsupported(
-                "recording at a rate that is not the codec's",
-            ));
-        }
         let unavailable = |_| Error::Unavailable("the encoder of this format");
         let encoder = codec.encoder(config).map_err(unavailable)?;
+        let resampler = Resampler::new(rate, codec.sample_rate());
+        let resampler = resampler.ok_or(Error::Misuse("a rate that no codec has"))?;
+        let block_samples = rate as usize / 100;
+        let resampled = vec![0; resampler.samples_out(block_samples)];
+        let delay = match rate == codec.sample_rate() {
+            true => 0,
+            false => RESAMPLER_DELAY * codec.sample_rate() / rate.min(codec.sample_rate()),
+        };
         let frame_samples = codec
             .samples_of(config.ptime)
             .ok_or(Error::Misuse("a frame that the codec has not"))?;
         Ok(Self {
-            frame: Vec::with_capacity(frame_samples),
-            frame_samples,
             payload: vec![0; encoder.payload_bytes_max()],
             encoder,
+            resampler,
+            block: Vec::with_capacity(block_samples),
+            block_samples,
+            resampled,
+            delay: delay as usize,
+            frame: Vec::with_capacity(frame_samples),
+            frame_samples,
+            encoded: 0,
         })
     }
 
-    /// Samples that the frame in hand lacks.
-    fn missing(&self) -> usize {
-        match self.frame.len() {
-            0 => 0,
-            length => self.frame_samples - length,
-        }
-    }
-
+    /// Takes samples in and passes on each payload that becomes whole.
     fn samples(
         &mut self,
         samples: impl Iterator<Item = i16>,
         mut write: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for sample in samples {
-            self.frame.push(sample);
-            if self.frame.len() < self.frame_samples {
-                continue;
-            }
-            let encoded = self
-                .encoder
-                .encode(&self.frame, &mut self.payload)
-                .map_err(|_| Error::Unsupported("what the encoder was given"))?;
-            self.frame.clear();
-            match encoded {
-                Encoded::Payload { len, .. } => write(&self.payload[..len])?,
-                Encoded::Nothing => write(&[])?,
+            self.block.push(sample);
+            if self.block.len() == self.block_samples {
+                self.resample(&mut write)?;
             }
         }
         Ok(())
+    }
+
+    /// Adds silence until so many samples of the codec's rate are in frames.
+    fn pad(
+        &mut self,
+        until: u64,
+        mut write: impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        while self.encoded < until {
+            let silence = std::iter::repeat_n(0, self.block_samples);
+            self.samples(silence, &mut write)?;
+        }
+        Ok(())
+    }
+
+    fn resample(
+        &mut self,
+        write: &mut impl FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let count = self.resampler.process(&self.block, &mut self.resampled);
+        self.block.clear();
+        let dropped = self.delay.min(count);
+        self.delay -= dropped;
+        for at in dropped..count {
+            self.frame.push(self.resampled[at]);
+            if self.frame.len() == self.frame_samples {
+                self.encode(write)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, write: &mut impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        let encoded = self.encoder.encode(&self.frame, &mut self.payload);
+        let encoded = encoded.map_err(|_| Error::Unsupported("what the encoder was given"))?;
+        self.frame.clear();
+        self.encoded += self.frame_samples as u64;
+        match encoded {
+            Encoded::Payload { len, .. } => write(&self.payload[..len]),
+            Encoded::Nothing => write(&[]),
+        }
     }
 }
 
@@ -271,6 +309,9 @@ const AMR_NO_DATA: [u8; 1] = [0x7c];
 
 /// What libopus looks ahead at 48 kHz, in samples: 2.5 ms of the transform and 4 ms of resampling.
 const OPUS_PRE_SKIP: u16 = 312;
+
+/// Samples of the lower of two rates that [`Resampler`] delays by.
+const RESAMPLER_DELAY: u32 = 24;
 
 /// RIFF counts in 32 bits; some room for its headers.
 const WAV_OCTETS_MAX: u64 = u32::MAX as u64 - 64;
