@@ -3,12 +3,14 @@
 //! Nothing here does I/O or reads a clock. What is made for a stream allocates when it is made and
 //! never again, so that it may be used on a worker.
 
+mod audience;
 mod delay;
 pub mod dtmf;
 mod endpoint;
 mod error;
 pub mod event;
 pub mod level;
+pub mod loudest;
 pub mod mix;
 mod packets;
 mod rate;
@@ -18,6 +20,7 @@ pub mod spectrum;
 mod stretch;
 pub mod tone;
 
+pub use audience::Audience;
 pub use endpoint::{Endpoint, EndpointConfig};
 pub use error::ConfigError;
 pub use event::{Carriage, TelephoneEvent};

@@ -1,5 +1,7 @@
 //! Sums of what talkers say, for each listener without itself.
 
+use crate::loudest::Fade;
+
 /// Most samples of a tick: 20 ms at 48 kHz.
 pub const TICK_SAMPLES_MAX: usize = 960;
 
@@ -88,6 +90,63 @@ pub fn ramp(samples: &mut [i16], from: f32, to: f32) {
     }
 }
 
+/// What a [`Fade`] asks for: in over the first quarter of the tick, out over all of it.
+pub fn fade(samples: &mut [i16], fade: Fade) {
+    match fade {
+        Fade::None => {}
+        Fade::In => {
+            let len = samples.len() / 4;
+            ramp(&mut samples[..len], 0.0, 1.0);
+        }
+        Fade::Out => ramp(samples, 1.0, 0.0),
+    }
+}
+
+/// The gain of one contribution: what it is set to is reached within a tick, without a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Fader {
+    now: f32,
+    wanted: f32,
+    is_muted: bool,
+}
+
+impl Default for Fader {
+    fn default() -> Self {
+        Self {
+            now: 1.0,
+            wanted: 1.0,
+            is_muted: false,
+        }
+    }
+}
+
+impl Fader {
+    /// Sets the gain in dB.
+    pub fn set_gain_db(&mut self, gain_db: f32) {
+        self.wanted = factor_of_db(gain_db.clamp(-100.0, GAIN_DB_MAX));
+    }
+
+    /// Lets nothing pass, or again what the gain says.
+    pub fn set_muted(&mut self, is_muted: bool) {
+        self.is_muted = is_muted;
+    }
+
+    /// Whether nothing passes, not even what fades.
+    pub fn is_silent(&self) -> bool {
+        self.is_muted && self.now == 0.0
+    }
+
+    /// Applies it to a tick.
+    pub fn apply(&mut self, samples: &mut [i16]) {
+        let to = if self.is_muted { 0.0 } else { self.wanted };
+        ramp(samples, self.now, to);
+        self.now = to;
+    }
+}
+
+/// Nothing is made louder than by this.
+pub const GAIN_DB_MAX: f32 = 24.0;
+
 /// The factor of a gain in dB.
 pub fn factor_of_db(gain_db: f32) -> f32 {
     10_f32.powf(gain_db / 20.0)
@@ -145,6 +204,23 @@ mod tests {
             .windows(2)
             .map(|pair| (pair[1] - pair[0]).unsigned_abs());
         assert!(steps.max().unwrap() <= 63);
+        let mut fader = Fader::default();
+        fader.set_muted(true);
+        let mut samples = [10_000; 160];
+        fader.apply(&mut samples);
+        assert!(samples[0] > 9900 && samples[159] == 0 && fader.is_silent());
+        fader.set_muted(false);
+        fader.set_gain_db(-6.02);
+        fader.apply(&mut samples);
+        let mut samples = [10_000; 160];
+        fader.apply(&mut samples);
+        assert!(samples.iter().all(|sample| (4990..5010).contains(sample)));
+        let mut samples = [10_000; 160];
+        fade(&mut samples, Fade::In);
+        assert_eq!(
+            (samples[0], samples[39], samples[159]),
+            (250, 10_000, 10_000)
+        );
         let mut loud = [30_000; 4];
         ramp(&mut loud, 4.0, factor_of_db(12.0));
         assert_eq!(loud, [i16::MAX; 4]);

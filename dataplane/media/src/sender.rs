@@ -195,9 +195,14 @@ pub struct Sender {
     sequence: u16,
     /// The next packet follows a pause.
     resumes: bool,
-    events: EventSender,
+    /// Events are being sent, or wait to be.
+    is_sending_event: bool,
     sent: Sent,
+    events: Box<EventSender>,
 }
+
+/// A line of the cache for each of many listeners.
+const _: () = assert!(size_of::<Sender>() <= 64);
 
 /// What a stream was sent, as sender reports have it (RFC 3550 6.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,8 +240,9 @@ impl Sender {
             sequence: config.sequence,
             config,
             resumes: true,
-            events: EventSender::default(),
+            is_sending_event: false,
             sent: Sent::default(),
+            events: Box::default(),
         }
     }
 
@@ -263,7 +269,7 @@ impl Sender {
     /// Writes the header of a packet, and so makes it this stream's; `None` while an event is sent
     /// in its place.
     pub fn stamp<'a>(&mut self, outgoing: &'a mut Outgoing<'_>) -> Option<&'a [u8]> {
-        if self.events.is_sending() {
+        if self.is_sending_event {
             self.resumes = true;
             return None;
         }
@@ -292,7 +298,9 @@ impl Sender {
             let clocks = u64::from(ms) * u64::from(self.config.clock_hz) / 1000;
             u32::try_from(clocks).unwrap_or(u32::MAX)
         };
-        Ok(self.events.start(code, duration_ms.map(clocks))?)
+        self.events.start(code, duration_ms.map(clocks))?;
+        self.is_sending_event = true;
+        Ok(())
     }
 
     /// Ends the event that is sent, and those that wait.
@@ -302,12 +310,12 @@ impl Sender {
 
     /// Whether an event is being sent or waits to be.
     pub fn is_sending_event(&self) -> bool {
-        self.events.is_sending()
+        self.is_sending_event
     }
 
     /// The packet of an event that is due in a tick since the beginning: call it for each tick.
     pub fn event_packet(&mut self, tick: u64) -> Option<[u8; HEADER_BYTES + Event::BYTES]> {
-        if !self.events.is_sending() {
+        if !self.is_sending_event {
             return None;
         }
         let payload_type = self.config.event_payload_type?;
@@ -315,7 +323,9 @@ impl Sender {
         let timestamp = self.timestamp_at(tick * u64::from(clocks));
         let packet = self
             .events
-            .tick(timestamp, clocks, EVENT_PAUSE_TICKS * clocks)?;
+            .tick(timestamp, clocks, EVENT_PAUSE_TICKS * clocks);
+        self.is_sending_event = self.events.is_sending();
+        let packet = packet?;
         let header = Header {
             marker: packet.marker,
             payload_type,
