@@ -38,6 +38,7 @@ pub(crate) fn request(announcement: &Announcement, rate: u32) -> Result<PlayRequ
     let gain = gain.clamp(i32::from(GAIN_MIN), i32::from(GAIN_MAX));
     Ok(PlayRequest {
         items,
+        language: None,
         rate,
         options: PlayOptions {
             repeat: match announcement.cycles {
