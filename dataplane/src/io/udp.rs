@@ -25,7 +25,8 @@ pub struct UdpConfig {
     pub workers: usize,
     /// Frames of each worker, at least [`FRAMES_MIN`].
     pub frames: usize,
-    /// Receive buffer asked for each socket; `None` leaves the system's default.
+    /// Receive buffer asked for each socket, of which the system makes twice as much; `None` leaves
+    /// its default.
     pub receive_buffer_bytes: Option<usize>,
     /// Most sockets kept while their ports are closed. Each takes the system some
     /// [`SOCKET_BYTES`], and a descriptor.
@@ -37,7 +38,7 @@ impl Default for UdpConfig {
         Self {
             workers: 1,
             frames: 1024,
-            receive_buffer_bytes: None,
+            receive_buffer_bytes: Some(RECEIVE_BUFFER_BYTES),
             kept_max: KEPT_MAX,
         }
     }
@@ -369,6 +370,11 @@ impl SendDatagram for Outgoing {
 /// Fewest frames of a worker: what can be received, copied and waiting for delivery in memory at a
 /// time.
 pub const FRAMES_MIN: usize = crate::worker::FRAMES_IN_FLIGHT_MAX;
+
+/// Room for 60 packets of speech or 20 of 1 200 octets at each port. When more comes than the worker
+/// can take, what waits for longer than that is late anyway, and memory of all ports does not fit
+/// into the caches: with the system's default, four times as much, a fifth less passes.
+pub const RECEIVE_BUFFER_BYTES: usize = 24 << 10;
 
 /// Sockets looked at per wait; the others' turn comes with the next.
 const EVENTS_MAX: usize = BURST_MAX;
