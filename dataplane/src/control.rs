@@ -336,8 +336,8 @@ impl Control {
     /// Sets the path of an open flow, in place of the one before.
     ///
     /// # Errors
-    /// `NotOpen` for the flow or the local side of an egress, `FamilyMismatch`, `Busy`; `Misuse` for
-    /// a worker that there is not.
+    /// `NotOpen` for the flow or the local side of an egress, `FamilyMismatch`, `Busy`; `Misuse`
+    /// for a worker that there is not.
     pub fn set_path(&mut self, flow: FlowId, path: Path) -> Result<(), Error> {
         self.open_record(flow)?;
         if path

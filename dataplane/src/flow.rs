@@ -52,7 +52,8 @@ impl Claims {
         self.words[flow.index()].store(word(generation, CLOSED), Ordering::Release);
     }
 
-    /// Gives the flow to `worker`, whosever it was. Only the mg thread, before it tells the workers.
+    /// Gives the flow to `worker`, whosever it was. Only the mg thread, before it tells the
+    /// workers.
     pub(crate) fn assign(&self, flow: FlowId, generation: u32, worker: u16) {
         let owner = FIRST_WORKER + u32::from(worker);
         self.words[flow.index()].store(word(generation, owner), Ordering::Release);

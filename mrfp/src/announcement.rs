@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use audio::{Error, GAIN_MAX, GAIN_MIN, Item, PlayOptions, PlayRequest, Repeat};
+use audio::{
+    AnnouncementId, Error, GAIN_MAX, GAIN_MIN, Item, PlayOptions, PlayRequest, Repeat, Variable,
+};
 use h248::error::ErrorCode;
 use mg::{Announced, Announcement};
 
@@ -11,34 +13,41 @@ const ITEMS_MAX: usize = 64;
 
 /// What the file server is to load, for samples at `rate`.
 ///
-/// Announcements are files of the folder of prompts: `7.wav`, or `de/7.wav` for a variant. In
-/// announcement syntax (H.248.9 6) parts are separated by commas and may stand in angle brackets: a
-/// number, a URI, or `silence:` with milliseconds.
+/// In announcement syntax (H.248.9 6) parts are separated by commas and may stand in angle
+/// brackets, with commas in them as `%2c`: the number of an announcement, a URI
+/// ([`Item::from_uri`]), `silence:` with milliseconds, or a value to be said as one of its type,
+/// `var:TYPE;SUBTYPE;VALUE;LANGUAGE` of which the language may be left out. Values that follow an
+/// announcement are the variables in it.
 ///
 /// # Errors
 /// An error code of H.248.8.
 pub(crate) fn request(announcement: &Announcement, rate: u32) -> Result<PlayRequest, u16> {
+    let mut language = None;
     let items = match &announcement.what {
-        Announced::Fixed { number, variant } => vec![numbered(*number, variant)],
-        // A number in an announcement is spoken by its digits.
+        Announced::Fixed { number, variant } => {
+            language = tag(variant);
+            vec![numbered(*number, Vec::new())]
+        }
         Announced::Variable {
             number,
             variant,
             value,
             ..
         } => {
-            let mut items = vec![numbered(*number, variant)];
-            let digits = value.to_string();
-            items.extend(digits.bytes().map(|digit| digit_of(digit, variant)));
-            items
+            language = tag(variant);
+            let number_in_it = Variable::Number {
+                value: i64::from(*value),
+                is_ordinal: false,
+            };
+            vec![numbered(*number, vec![number_in_it])]
         }
-        Announced::Syntax(syntax) => parse(syntax)?,
+        Announced::Syntax(syntax) => parse(syntax, &mut language)?,
     };
     let gain = announcement.volume_db.saturating_mul(10);
     let gain = gain.clamp(i32::from(GAIN_MIN), i32::from(GAIN_MAX));
     Ok(PlayRequest {
         items,
-        language: None,
+        language,
         rate,
         options: PlayOptions {
             repeat: match announcement.cycles {
@@ -53,7 +62,7 @@ pub(crate) fn request(announcement: &Announcement, rate: u32) -> Result<PlayRequ
     })
 }
 
-fn parse(syntax: &str) -> Result<Vec<Item>, u16> {
+fn parse(syntax: &str, language: &mut Option<String>) -> Result<Vec<Item>, u16> {
     let mut items = Vec::new();
     for part in syntax.split(',') {
         if items.len() >= ITEMS_MAX {
@@ -63,14 +72,34 @@ fn parse(syntax: &str) -> Result<Vec<Item>, u16> {
         let bare = part
             .strip_prefix('<')
             .and_then(|part| part.strip_suffix('>'));
-        items.push(item(bare.unwrap_or(part))?);
+        let part = bare.unwrap_or(part).replace("%2c", ",").replace("%2C", ",");
+        let Some(value) = part.strip_prefix("var:") else {
+            items.push(item(&part)?);
+            continue;
+        };
+        let variable = variable(value, language)?;
+        match items.last_mut() {
+            Some(Item::Announcement(_, variables)) => variables.push(variable),
+            _ => items.push(Item::Variable(variable)),
+        }
     }
     Ok(items)
 }
 
+fn variable(text: &str, language: &mut Option<String>) -> Result<Variable, u16> {
+    let mut fields = text.split(';');
+    let mut next = || fields.next().unwrap_or_default();
+    let (kind, subtype, value) = (next(), next(), next());
+    *language = tag(next()).or(language.take());
+    Variable::parse(kind, subtype, value).map_err(|error| match error {
+        Error::Unsupported(_) => ErrorCode::VARIABLE_TYPE_NOT_SUPPORTED.0,
+        _ => ErrorCode::VARIABLE_OUT_OF_RANGE.0,
+    })
+}
+
 fn item(part: &str) -> Result<Item, u16> {
     if let Ok(number) = part.parse() {
-        return Ok(numbered(number, ""));
+        return Ok(numbered(number, Vec::new()));
     }
     if let Some(ms) = part.strip_prefix("silence:") {
         let ms: u32 = ms.parse().map_err(|_| ErrorCode::ANNOUNCEMENT_SYNTAX.0)?;
@@ -79,25 +108,13 @@ fn item(part: &str) -> Result<Item, u16> {
     Item::from_uri(part).map_err(|_| ErrorCode::ANNOUNCEMENT_SYNTAX.0)
 }
 
-fn numbered(number: u32, variant: &str) -> Item {
-    Item::File(match is_plain(variant) {
-        true => format!("{variant}/{number}.wav"),
-        false => format!("{number}.wav"),
-    })
+fn numbered(number: u32, variables: Vec<Variable>) -> Item {
+    Item::Announcement(AnnouncementId::Number(number), variables)
 }
 
-fn digit_of(digit: u8, variant: &str) -> Item {
-    let digit = char::from(digit);
-    Item::File(match is_plain(variant) {
-        true => format!("{variant}/digits/{digit}.wav"),
-        false => format!("digits/{digit}.wav"),
-    })
-}
-
-/// A variant that names a folder: a language tag.
-fn is_plain(variant: &str) -> bool {
-    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-';
-    !variant.is_empty() && variant.bytes().all(is_letter)
+/// A language; `None` for an empty one.
+fn tag(language: &str) -> Option<String> {
+    (!language.is_empty()).then(|| language.to_owned())
 }
 
 /// The error code of H.248.8 for what the file server refuses.
@@ -127,46 +144,60 @@ mod tests {
         }
     }
 
-    fn items(what: Announced) -> Result<Vec<Item>, u16> {
-        request(&announcement(what), 8000).map(|request| request.items)
-    }
-
-    fn file(path: &str) -> Item {
-        Item::File(path.into())
+    fn said(what: Announced) -> Result<(Vec<Item>, Option<String>), u16> {
+        request(&announcement(what), 8000).map(|request| (request.items, request.language))
     }
 
     #[test]
-    fn numbers_are_files_of_a_variant() {
-        let fixed = |variant: &str| Announced::Fixed {
+    fn numbers_are_announcements_of_the_manifest() {
+        let what = Announced::Fixed {
             number: 7,
-            variant: variant.into(),
+            variant: "de".into(),
         };
-        assert_eq!(items(fixed("")), Ok(vec![file("7.wav")]));
-        assert_eq!(items(fixed("de-AT")), Ok(vec![file("de-AT/7.wav")]));
-        // No variant leads elsewhere.
-        assert_eq!(items(fixed("../x")), Ok(vec![file("7.wav")]));
-        let variable = Announced::Variable {
-            number: 8,
-            variant: "en".into(),
+        let expected = (vec![numbered(7, Vec::new())], Some("de".into()));
+        assert_eq!(said(what), Ok(expected));
+        let what = Announced::Variable {
+            number: 11,
+            variant: String::new(),
             value: 40,
             interpretation: 0,
             specific: String::new(),
         };
-        let expected = ["en/8.wav", "en/digits/4.wav", "en/digits/0.wav"].map(file);
-        assert_eq!(items(variable), Ok(expected.into()));
+        let forty = Variable::Number {
+            value: 40,
+            is_ordinal: false,
+        };
+        assert_eq!(said(what), Ok((vec![numbered(11, vec![forty])], None)));
     }
 
     #[test]
-    fn syntax_has_numbers_uris_and_silence() {
-        let of = |syntax: &str| items(Announced::Syntax(syntax.into()));
+    fn syntax_has_numbers_uris_silence_and_values() {
+        let of = |syntax: &str| said(Announced::Syntax(syntax.into()));
         let expected = vec![
-            file("menu/main.wav"),
-            file("3.wav"),
+            Item::File("menu/a,b.wav".into()),
+            numbered(3, Vec::new()),
             Item::Silence(Duration::from_millis(250)),
         ];
-        assert_eq!(of("<file:menu/main.wav>, 3,silence:250"), Ok(expected));
-        for wrong in ["", "a b", "file:../../etc/passwd", "ftp://x/y", "silence:x"] {
-            assert_eq!(of(wrong), Err(600), "{wrong:?}");
+        let syntax = "<file:menu/a%2cb.wav>, 3,silence:250";
+        assert_eq!(of(syntax), Ok((expected, None)));
+        let digits = Variable::Digits {
+            digits: "40".into(),
+            is_grouped: false,
+        };
+        let alone = (vec![Item::Variable(digits.clone())], Some("de".into()));
+        assert_eq!(of("<var:digits;gen;40;de>"), Ok(alone));
+        let within = (vec![numbered(3, vec![digits])], None);
+        assert_eq!(of("<3>,<var:digits;gen;40>"), Ok(within));
+        for (wrong, code) in [
+            ("", 600),
+            ("a b", 600),
+            ("file:../../etc/passwd", 600),
+            ("ftp://x/y", 600),
+            ("silence:x", 600),
+            ("var:smell;;rose", 601),
+            ("var:month;;13", 602),
+        ] {
+            assert_eq!(of(wrong), Err(code), "{wrong:?}");
         }
         assert_eq!(of(&vec!["1"; ITEMS_MAX + 1].join(",")), Err(600));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::Instant;
 use dataplane::{Context, Datagram, FlowId, Function, Mail, Outlet, Verdict};
 
-use crate::load::Load;
+use crate::load::DspLoad;
 use crate::order::Order;
 use crate::room::{Bench, Desk, Room};
 use crate::stream::Stream;
@@ -24,12 +24,12 @@ pub struct Dsp<F> {
     /// Rooms by when their next tick begins; with their tickets.
     queue: VecDeque<(u32, u32)>,
     bench: Bench,
-    load: Arc<Load>,
+    load: Arc<DspLoad>,
 }
 
 impl<F: Function> Dsp<F> {
     /// For flows below `flows`; `load` is where this worker publishes how busy it is.
-    pub fn new(inner: F, flows: usize, load: Arc<Load>) -> Self {
+    pub fn new(inner: F, flows: usize, load: Arc<DspLoad>) -> Self {
         let slots = flows.div_ceil(2);
         Self {
             inner,

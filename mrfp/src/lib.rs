@@ -28,6 +28,6 @@ mod stream;
 mod talkers;
 
 pub use dsp::Dsp;
-pub use load::{Load, LoadStatus};
-pub use mrfp::{Mrfp, MrfpConfig};
+pub use load::{DspLoad, LoadStatus};
+pub use mrfp::{Mrfp, MrfpConfig, has_tones};
 pub use status::{RoomStatus, StreamStatus};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// What one worker publishes; it alone writes.
 #[derive(Debug, Default)]
-pub struct Load {
+pub struct DspLoad {
     /// How late ticks begin, in nanoseconds: an average that forgets.
     lag_ns: AtomicU64,
     /// Ticks of rooms.
@@ -30,7 +30,7 @@ pub struct LoadStatus {
     pub encoded: u64,
 }
 
-impl Load {
+impl DspLoad {
     /// A tick begins so late.
     pub(crate) fn begin_tick(&self, lag_ns: u64) {
         let before = self.lag_ns.load(Ordering::Relaxed);

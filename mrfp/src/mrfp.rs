@@ -25,7 +25,7 @@ use trgw::Trgw;
 
 use crate::announcement;
 use crate::coding::{Coder, Coding, cost_ns};
-use crate::load::{Load, LoadStatus};
+use crate::load::{DspLoad, LoadStatus};
 use crate::order::Order;
 use crate::performing::{Performing, What};
 use crate::room::{Group, Member, Room};
@@ -74,7 +74,7 @@ pub struct Mrfp {
 
 /// What is known of a worker.
 struct Worker {
-    load: Arc<Load>,
+    load: Arc<DspLoad>,
     /// What its streams cost by the codecs they have, per tick.
     cost_ns: u64,
 }
@@ -110,13 +110,18 @@ struct RoomRecord {
     slots: Vec<u32>,
 }
 
+/// True for a country whose tones are known.
+pub fn has_tones(country: &str) -> bool {
+    Country::find(country).is_some()
+}
+
 impl Mrfp {
     /// A media plane beside a TrGW's, for workers whose functions are [`crate::Dsp`] with these
     /// loads. Without a file server nothing but tones is played, and nothing is recorded.
     pub fn new(
         trgw: Trgw,
         config: MrfpConfig,
-        loads: Vec<Arc<Load>>,
+        loads: Vec<Arc<DspLoad>>,
         files: Option<FileServer>,
         entropy: Entropy,
     ) -> Self {

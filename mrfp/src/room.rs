@@ -8,7 +8,7 @@ use media::mix::Sum;
 use media::{TICK, Workspace};
 
 use crate::coding::{Coder, Coding, cost_ns, tick_samples};
-use crate::load::Load;
+use crate::load::DspLoad;
 use crate::stream::Stream;
 use crate::talkers::{Candidate, TALKERS_MAX, Talkers};
 
@@ -82,7 +82,7 @@ pub(crate) struct Desk<'a, 'b> {
     pub streams: &'a mut Streams,
     pub bench: &'a mut Bench,
     pub outlet: &'a mut Outlet<'b>,
-    pub load: &'a Load,
+    pub load: &'a DspLoad,
 }
 
 impl Room {

@@ -211,7 +211,7 @@ fn announcements_and_recordings_come_from_and_go_to_files() {
     let mut rig = Rig::with_files();
     rig.prompt("7.wav", 8000, 500.0, 600);
     let mut party = [rig.party(Codec::Pcma, 900.0)];
-    let announcement = rig::announcement("7");
+    let announcement = rig::announcement("file:7.wav");
     party[0].leg.performs = vec![rig.performance(1, announcement)];
     rig.connect(&party, &[]);
     let ended = rig.until_performed(&mut party);
@@ -238,11 +238,11 @@ fn announcements_and_recordings_come_from_and_go_to_files() {
     assert!(party[0].level_at(900.0) > THERE_DBOV);
 
     // What is not there is told.
-    party[0].leg.performs = vec![rig.performance(4, rig::announcement("nothing.wav"))];
+    party[0].leg.performs = vec![rig.performance(4, rig::announcement("file:nothing.wav"))];
     rig.connect(&party, &[]);
     let ended = rig.until_performed(&mut party);
     assert!(
-        matches!(ended.1.ending, PerformanceEnd::Failed(600 | 606)),
+        matches!(ended.1.ending, PerformanceEnd::Failed(606)),
         "{ended:?}"
     );
 }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dpdk::{DpdkConfig, DpdkFile};
 use super::io::AfXdpFile;
+use super::mrfp::{MrfpConfig, MrfpFile};
 
 /// Seconds that contexts may go on when the process is told to end.
 const DRAIN_S: u32 = 30;
@@ -42,16 +43,19 @@ const PORTS_MIN: usize = 4;
 pub enum Function {
     /// Transition gateway: relays between IP realms.
     Trgw,
+    /// Multimedia resource function processor: mixes, transcodes, plays, collects and records.
+    Mrfp,
 }
 
 impl Function {
     /// Every function.
-    pub const ALL: [Function; 1] = [Function::Trgw];
+    pub const ALL: [Function; 2] = [Function::Trgw, Function::Mrfp];
 
     /// The name in flags and files.
     pub const fn name(self) -> &'static str {
         match self {
             Function::Trgw => "trgw",
+            Function::Mrfp => "mrfp",
         }
     }
 }
@@ -63,7 +67,7 @@ impl FromStr for Function {
         Function::ALL
             .into_iter()
             .find(|function| function.name() == text)
-            .ok_or_else(|| format!("{text:?} is not a media function; the one there is is trgw"))
+            .ok_or_else(|| format!("{text:?} is not a media function; there are trgw and mrfp"))
     }
 }
 
@@ -98,6 +102,7 @@ impl Profile {
     pub const fn of(self, function: Function) -> &'static mg::Profile {
         match (self, function) {
             (Profile::Whole, Function::Trgw) => &mg::TRGW,
+            (Profile::Whole, Function::Mrfp) => &mg::MP,
             (Profile::Ix, _) => &mg::IX,
             (Profile::Iq, _) => &mg::IQ,
             (Profile::Mp, _) => &mg::MP,
@@ -227,6 +232,8 @@ pub struct MediaFile {
     pub af_xdp: Option<AfXdpFile>,
     /// What the back-end `dpdk` is told.
     pub dpdk: Option<DpdkFile>,
+    /// What gateways with the function `mrfp` are told.
+    pub mrfp: Option<MrfpFile>,
     /// What carries H.248 over SCTP.
     pub sctp: Option<SctpFile>,
     /// The virtual MGs.
@@ -282,6 +289,8 @@ pub struct MediaConfig {
     pub af_xdp: Option<AfXdpConfig>,
     /// What the back-end `dpdk` is told, if it is the one.
     pub dpdk: Option<DpdkConfig>,
+    /// What gateways with the function `mrfp` are told, if there are any.
+    pub mrfp: Option<MrfpConfig>,
     /// The virtual MGs, at least one.
     pub gateways: Vec<GatewayConfig>,
 }
@@ -416,6 +425,10 @@ impl MediaFile {
                 Some(dpdk) => Some(dpdk.overridden_by(over.dpdk)),
                 None => over.dpdk,
             },
+            mrfp: match self.mrfp {
+                Some(mrfp) => Some(mrfp.overridden_by(over.mrfp)),
+                None => over.mrfp,
+            },
             sctp: SctpFile::merge(self.sctp, over.sctp),
             mg: Some(gateways),
         })
@@ -466,11 +479,22 @@ impl MediaFile {
             (_, Some(_)) => return Err(only_for(Io::Dpdk)),
             (_, None) => None,
         };
+        let is_mrfp = |gateway: &GatewayConfig| gateway.function == Function::Mrfp;
+        let mrfp = match (gateways.iter().any(is_mrfp), self.mrfp) {
+            (true, file) => Some(file.unwrap_or_default().validate()?),
+            (false, Some(_)) => {
+                let remedy =
+                    "no virtual MG is one: give one function = \"mrfp\", or leave this out";
+                return Err(error("mrfp", "{…}", remedy));
+            }
+            (false, None) => None,
+        };
         Ok(MediaConfig {
             io,
             cores,
             af_xdp,
             dpdk,
+            mrfp,
             admin: self
                 .admin
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
@@ -582,9 +606,16 @@ impl GatewayFile {
         if contexts_max == 0 {
             return Err(error(&key("contexts_max"), 0, "give 1 or more"));
         }
+        let function = self.function.unwrap_or(Function::Trgw);
+        let profile = self.profile.unwrap_or_default();
+        let of_mrfp = matches!(profile, Profile::Whole | Profile::Mp);
+        if function == Function::Mrfp && !of_mrfp {
+            let remedy = "the profile of an MRFP is mp: set that, or leave this out";
+            return Err(error(&key("profile"), format!("{profile:?}"), remedy));
+        }
         Ok(GatewayConfig {
-            function: self.function.unwrap_or(Function::Trgw),
-            profile: self.profile.unwrap_or_default(),
+            function,
+            profile,
             profile_names: profile_names(&key("profile_names"), self.profile_names)?,
             mid,
             encoding,

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ::mrfp::{Dsp, DspLoad, Mrfp};
 use base::{Entropy, Instant};
 use control::admin::H248PathStatus;
 use dataplane::io::tap::{self, Tap};
@@ -17,7 +18,8 @@ use dataplane::{Clock, Idle, LocalAddress, LocalAddresses, runtime};
 use h248::message::{Name, Profile};
 use h248::transport::{Protocol, sctp};
 use mg::{
-    AssociationEvent, GatewayConfig as MgConfig, MediaGateway, Output, RealmAddress as MgAddress,
+    AssociationEvent, GatewayConfig as MgConfig, MediaGateway, MediaPlane, Output,
+    RealmAddress as MgAddress,
 };
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -29,11 +31,12 @@ use udp_batch::Socket;
 use usrsctp::{Endpoint, POLL_AFTER};
 
 use super::associations::Associations;
-use super::config::{GATEWAYS_MAX, GatewayConfig, MediaConfig, SctpConfig};
+use super::config::{Function, GATEWAYS_MAX, GatewayConfig, MediaConfig, SctpConfig};
 use super::datagrams::{BATCH, Batch, bind};
 use super::io::{self as backend, IoStatus};
 use super::links::{Links, News};
 use super::load::Load;
+use super::mrfp;
 use super::status::Status;
 use super::tapping::Tapping;
 use crate::failure::Failure;
@@ -66,7 +69,8 @@ pub struct EventLoop {
     poll: Poll,
     clock: Clock,
     started: Instant,
-    trgw: Trgw,
+    /// The media plane of gateways that process media; with that of those that relay.
+    mrfp: Mrfp,
     gateways: Vec<Gateway>,
     workers: Vec<JoinHandle<()>>,
     /// What is in force of the back-end.
@@ -81,6 +85,7 @@ pub struct EventLoop {
 }
 
 struct Gateway {
+    function: Function,
     mid: SocketAddr,
     carrier: Carrier,
     mg: MediaGateway,
@@ -155,24 +160,25 @@ impl EventLoop {
             let carrier = open_carrier(poll.registry(), &waker, index, gateway)?;
             let seed = Entropy::from_seed(entropy.bytes());
             gateways.push(Gateway {
+                function: gateway.function,
                 mid: gateway.mid,
                 carrier,
                 mg: MediaGateway::new(mg_config(gateway), started, seed),
             });
         }
         let Plane {
-            mut trgw,
+            mut mrfp,
             workers,
             io,
             tap,
-        } = start_workers(config, clock)?;
-        trgw.defer_wakes();
+        } = start_workers(config, clock, &waker, Entropy::from_seed(entropy.bytes()))?;
+        mrfp.trgw_mut().defer_wakes();
         info!(
             io = config.io.name(),
             workers = workers.len(),
             "workers run"
         );
-        let news: RawFd = trgw.control().as_fd().as_raw_fd();
+        let news: RawFd = mrfp.trgw().control().as_fd().as_raw_fd();
         let watched = poll
             .registry()
             .register(&mut SourceFd(&news), WORKERS, Interest::READABLE);
@@ -182,7 +188,7 @@ impl EventLoop {
             poll,
             clock,
             started,
-            trgw,
+            mrfp,
             gateways,
             workers,
             io,
@@ -211,7 +217,8 @@ impl EventLoop {
     pub fn run(mut self) -> Result<(), Failure> {
         for gateway in &mut self.gateways {
             info!(mid = %gateway.mid, "media gateway starts");
-            gateway.mg.start(self.clock.now(), &mut self.trgw);
+            let plane = plane_of(gateway.function, &mut self.mrfp);
+            gateway.mg.start(self.clock.now(), plane);
         }
         let mut events = Events::with_capacity(256);
         let mut obeyed = 0;
@@ -246,7 +253,8 @@ impl EventLoop {
                 };
                 leaves_until = Some(now + delay + LEAVE_MAX);
                 for gateway in &mut self.gateways {
-                    gateway.mg.leave(now, &mut self.trgw, delay);
+                    let plane = plane_of(gateway.function, &mut self.mrfp);
+                    gateway.mg.leave(now, plane, delay);
                 }
             }
             self.turn(now);
@@ -270,14 +278,19 @@ impl EventLoop {
     /// Takes what came from the network, from the workers, from clients and with time.
     fn turn(&mut self, now: Instant) {
         for gateway in &mut self.gateways {
-            gateway.read(now, &mut self.trgw, &mut self.batch);
+            gateway.read(
+                now,
+                plane_of(gateway.function, &mut self.mrfp),
+                &mut self.batch,
+            );
         }
-        if self.has_news || self.trgw.is_behind() {
+        if self.has_news || self.mrfp.is_behind() {
             self.has_news = self.take_events(now);
         }
         for gateway in &mut self.gateways {
             if gateway.mg.next_timeout().is_some_and(|at| at <= now) {
-                gateway.mg.handle_timeout(now, &mut self.trgw);
+                let plane = plane_of(gateway.function, &mut self.mrfp);
+                gateway.mg.handle_timeout(now, plane);
             }
         }
         while let Ok(answer) = self.requests.try_recv() {
@@ -289,7 +302,7 @@ impl EventLoop {
     /// Takes what the workers reported; true when there may be more.
     fn take_events(&mut self, now: Instant) -> bool {
         let may_be_more = self.handle_events(now);
-        while let Some(report) = self.trgw.poll_report() {
+        while let Some(report) = self.mrfp.trgw_mut().poll_report() {
             log_leg(&report);
         }
         may_be_more
@@ -297,19 +310,20 @@ impl EventLoop {
 
     fn handle_events(&mut self, now: Instant) -> bool {
         for _ in 0..EVENTS_PER_TURN_MAX {
-            let Some(event) = self.trgw.poll_event(now) else {
+            let Some(event) = self.mrfp.poll_event(now) else {
                 return false;
             };
             let mut gateways = self.gateways.iter_mut();
             if let Some(gateway) = gateways.find(|gateway| gateway.mg.owns(event.local())) {
-                gateway.mg.handle_event(now, &mut self.trgw, &event);
+                let plane = plane_of(gateway.function, &mut self.mrfp);
+                gateway.mg.handle_event(now, plane, &event);
             }
         }
         true
     }
 
     fn wait(&mut self, events: &mut Events, until: Option<Instant>) -> Result<(), Failure> {
-        self.trgw.wake_workers();
+        self.mrfp.trgw_mut().wake_workers();
         let now = self.clock.now();
         let timeouts = self
             .gateways
@@ -317,7 +331,7 @@ impl EventLoop {
             .filter_map(|gateway| gateway.mg.next_timeout());
         let next = timeouts.chain(until).min();
         let mut timeout = next.map(|at| at.since(now));
-        if self.trgw.is_behind() {
+        if self.mrfp.is_behind() {
             timeout = Some(timeout.map_or(BEHIND, |timeout| timeout.min(BEHIND)));
         }
         let mut gateways = self.gateways.iter();
@@ -342,15 +356,17 @@ impl EventLoop {
     }
 
     fn status(&self, now: Instant) -> Value {
+        let trgw = self.mrfp.trgw();
         let status = Status::of(
             now.since(self.started),
             self.io.clone(),
-            (self.trgw.pairs() * 2, self.trgw.control().endpoints_kept()),
+            (trgw.pairs() * 2, trgw.control().endpoints_kept()),
             self.gateways.iter().map(|gateway| &gateway.mg),
             self.gateways.iter().flat_map(Gateway::paths).collect(),
-            self.trgw.control().worker_stats(),
-            &self.trgw.ended(),
+            trgw.control().worker_stats(),
+            &trgw.ended(),
         );
+        let status = status.with_rooms(self.mrfp.rooms(), self.mrfp.loads());
         serde_json::to_value(status).unwrap_or_default()
     }
 
@@ -361,7 +377,7 @@ impl EventLoop {
                 associations.end();
             }
         }
-        drop(self.trgw);
+        drop(self.mrfp);
         for worker in self.workers {
             if worker.join().is_err() {
                 warn!("a worker ended by a panic");
@@ -394,21 +410,21 @@ impl Gateway {
         }
     }
 
-    fn read(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
+    fn read(&mut self, now: Instant, plane: &mut dyn MediaPlane, batch: &mut Batch) {
         match self.carrier {
-            Carrier::Udp { .. } => self.read_datagrams(now, trgw, batch),
+            Carrier::Udp { .. } => self.read_datagrams(now, plane, batch),
             Carrier::Tcp(ref mut links) => {
                 links.read(batch.buffer());
-                self.take_news(now, trgw, batch);
+                self.take_news(now, plane, batch);
             }
             Carrier::Sctp(ref mut associations) => {
                 associations.read();
-                self.take_news(now, trgw, batch);
+                self.take_news(now, plane, batch);
             }
         }
     }
 
-    fn read_datagrams(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
+    fn read_datagrams(&mut self, now: Instant, plane: &mut dyn MediaPlane, batch: &mut Batch) {
         for _ in 0..BATCHES_PER_TURN_MAX {
             let Carrier::Udp {
                 socket,
@@ -421,14 +437,14 @@ impl Gateway {
             *is_readable = count == BATCH;
             for index in 0..count {
                 let (from, bytes) = batch.datagram(index);
-                self.mg.handle_input(now, trgw, from, bytes);
+                self.mg.handle_input(now, plane, from, bytes);
             }
             self.send(batch);
         }
     }
 
     /// Tells the gateway what became of its connections, until nothing follows from it.
-    fn take_news(&mut self, now: Instant, trgw: &mut Trgw, batch: &mut Batch) {
+    fn take_news(&mut self, now: Instant, plane: &mut dyn MediaPlane, batch: &mut Batch) {
         for _ in 0..NEWS_PER_TURN_MAX {
             let news = match &mut self.carrier {
                 Carrier::Udp { .. } => None,
@@ -439,9 +455,9 @@ impl Gateway {
                 return;
             };
             match news {
-                News::Connected(mgc) => self.mg.handle_connected(now, trgw, mgc),
-                News::Message(mgc, bytes) => self.mg.handle_input(now, trgw, mgc, &bytes),
-                News::Closed(mgc) => self.mg.handle_closed(now, trgw, mgc),
+                News::Connected(mgc) => self.mg.handle_connected(now, plane, mgc),
+                News::Message(mgc, bytes) => self.mg.handle_input(now, plane, mgc, &bytes),
+                News::Closed(mgc) => self.mg.handle_closed(now, plane, mgc),
             }
             self.send(batch);
         }
@@ -670,15 +686,28 @@ fn local_addresses(config: &MediaConfig) -> Result<LocalAddresses, Failure> {
     })
 }
 
+/// What carries the media of gateways with a function.
+fn plane_of(function: Function, mrfp: &mut Mrfp) -> &mut dyn MediaPlane {
+    match function {
+        Function::Trgw => mrfp.trgw_mut(),
+        Function::Mrfp => mrfp,
+    }
+}
+
 /// What moves packets, as it has started.
 struct Plane {
-    trgw: Trgw,
+    mrfp: Mrfp,
     workers: Vec<JoinHandle<()>>,
     io: IoStatus,
     tap: Option<Tap>,
 }
 
-fn start_workers(config: &MediaConfig, clock: Clock) -> Result<Plane, Failure> {
+fn start_workers(
+    config: &MediaConfig,
+    clock: Clock,
+    waker: &Arc<Waker>,
+    entropy: Entropy,
+) -> Result<Plane, Failure> {
     let no_workers = || cannot("start its workers");
     let addresses = local_addresses(config)?;
     let (backend, io) = backend::open(config, &addresses)?;
@@ -689,8 +718,25 @@ fn start_workers(config: &MediaConfig, clock: Clock) -> Result<Plane, Failure> {
         }
         false => (backend, None),
     };
-    let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
-    let (control, workers) = runtime(&runtime_config(config), backend, relay)
+    let files = match &config.mrfp {
+        Some(mrfp) => {
+            let waker = Arc::clone(waker);
+            // A failed wake means that the loop has ended, and nobody waits any more.
+            mrfp::open_files(mrfp, move || drop(waker.wake()))?
+        }
+        None => None,
+    };
+    let mut loads: Vec<Arc<DspLoad>> = Vec::new();
+    let function = |flows| -> Box<dyn dataplane::Function> {
+        let relay = Relay::new(flows);
+        if config.mrfp.is_none() {
+            return Box::new(relay);
+        }
+        let load = Arc::default();
+        loads.push(Arc::clone(&load));
+        Box::new(Dsp::new(relay, flows, load))
+    };
+    let (control, workers) = runtime(&runtime_config(config), backend, function)
         .map_err(|fault| no_workers().because(fault))?;
     let cores = config
         .cores
@@ -705,8 +751,10 @@ fn start_workers(config: &MediaConfig, clock: Clock) -> Result<Plane, Failure> {
             .spawn(move || worker.run(clock, core));
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
+    let told = config.mrfp.as_ref().map(|mrfp| mrfp.plane.clone());
+    let told = told.unwrap_or_default();
     Ok(Plane {
-        trgw: Trgw::new(control),
+        mrfp: Mrfp::new(Trgw::new(control), told, loads, files, entropy),
         workers: threads,
         io,
         tap,

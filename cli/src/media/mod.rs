@@ -9,6 +9,7 @@ mod event_loop;
 mod io;
 mod links;
 mod load;
+mod mrfp;
 mod status;
 mod tapping;
 
@@ -24,6 +25,7 @@ use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
 use dpdk::DpdkFile;
 use event_loop::EventLoop;
 use io::{AfXdpFile, InterfaceFile};
+use mrfp::MrfpFile;
 
 /// Flags of the media process; each wins over the key of the same name in the file. Those that
 /// describe a virtual MG are for the one case that there is only one.
@@ -32,7 +34,7 @@ pub struct MediaArgs {
     /// TOML file with the configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What the virtual MG does: trgw
+    /// What the virtual MG does: trgw or mrfp
     #[arg(long, value_name = "FUNCTION")]
     functions: Option<Function>,
     /// Addresses of its controllers, the primary first
@@ -71,6 +73,12 @@ pub struct MediaArgs {
     /// Cores for workers, one pinned to each: 2,4-7
     #[arg(long, value_name = "LIST")]
     cores: Option<String>,
+    /// Folder of what an mrfp announces
+    #[arg(long, value_name = "FOLDER")]
+    prompts: Option<PathBuf>,
+    /// Folder of what an mrfp records
+    #[arg(long, value_name = "FOLDER")]
+    recordings: Option<PathBuf>,
     /// Address of the admin interface
     #[arg(long, value_name = "IP:PORT")]
     admin: Option<SocketAddr>,
@@ -111,6 +119,7 @@ impl MediaArgs {
                     self.device.clone(),
                     self.network.clone(),
                 ),
+                mrfp: MrfpFile::from_flags(self.prompts.clone(), self.recordings.clone()),
                 sctp: self.sctp.file(),
                 mg: None,
             },

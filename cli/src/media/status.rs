@@ -6,6 +6,7 @@ use std::time::Duration;
 use control::admin::H248PathStatus;
 use dataplane::{DropReason, WorkerStats};
 use mg::MediaGateway;
+use mrfp::{LoadStatus, RoomStatus};
 use serde::Serialize;
 use trgw::{LegCounts, Silence};
 
@@ -37,6 +38,12 @@ pub struct Status {
     h248_paths: Vec<H248PathStatus>,
     /// Threads that move packets.
     workers: Vec<Worker>,
+    /// Streams of contexts that are mixed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rooms: Vec<RoomStatus>,
+    /// How busy each worker is with these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    loads: Vec<LoadStatus>,
     /// Everything counted since start, by name.
     counters: BTreeMap<String, u64>,
 }
@@ -89,6 +96,8 @@ impl Status {
             gateways: Vec::new(),
             h248_paths,
             workers: Vec::new(),
+            rooms: Vec::new(),
+            loads: Vec::new(),
             counters: BTreeMap::new(),
         };
         for gateway in gateways {
@@ -106,6 +115,15 @@ impl Status {
             status.count(format!("legs.silent.{}", silence.name()), legs);
         }
         status
+    }
+
+    /// The same, with what an MRFP says.
+    pub fn with_rooms(self, rooms: Vec<RoomStatus>, loads: Vec<LoadStatus>) -> Self {
+        Self {
+            rooms,
+            loads,
+            ..self
+        }
     }
 
     fn add_gateway(&mut self, gateway: &MediaGateway) {

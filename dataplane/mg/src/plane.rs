@@ -31,9 +31,9 @@ pub trait MediaPlane {
     /// What passed at `local` since it was opened.
     fn statistics(&self, local: SocketAddr) -> Statistics;
 
-    /// Connects the legs of one stream of a context, except those that are isolated: of each pair of
-    /// indices the first does not reach the second. Asked in the place of [`MediaPlane::connect`] of
-    /// planes whose profile processes media.
+    /// Connects the legs of one stream of a context, except those that are isolated: of each pair
+    /// of indices the first does not reach the second. Asked in the place of
+    /// [`MediaPlane::connect`] of planes whose profile processes media.
     fn connect_context(
         &mut self,
         stream: ContextStream,

@@ -1,4 +1,5 @@
-//! From signals of media functions to their scripts: `cg`, `xcg`, `srvtn`, `an`, `aasb`, `aasdc` and
+//! From signals of media functions to their scripts: `cg`, `xcg`, `srvtn`, `an`, `aasb`, `aasdc`
+//! and
 //! `aasrec`.
 
 use std::sync::Arc;

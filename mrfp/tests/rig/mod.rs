@@ -19,7 +19,7 @@ use mg::{
     LegMedia, LegPerformance, LegPolicing, LegRtcp, MediaEvent, MediaPlane, Performance, Performed,
     Recording,
 };
-use mrfp::{Dsp, Load, Mrfp, MrfpConfig};
+use mrfp::{Dsp, DspLoad, Mrfp, MrfpConfig};
 use rtp::{HEADER_BYTES, Header, Packet};
 use trgw::{Relay, Trgw};
 
@@ -68,7 +68,7 @@ impl Rig {
         let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_099);
         let addresses = LocalAddresses::new(&[local]).expect("they are good");
         let (backend, network) = sim::backend(&addresses, workers, 1024);
-        let loads: Vec<Arc<Load>> = (0..workers).map(|_| Arc::default()).collect();
+        let loads: Vec<Arc<DspLoad>> = (0..workers).map(|_| Arc::default()).collect();
         let mut next = loads.iter();
         let function = |flows| {
             let load = Arc::clone(next.next().expect("one for each"));
