@@ -66,7 +66,7 @@ pub use library::{Item, LibraryConfig, PlayRequest};
 pub use player::{GAIN_MAX, GAIN_MIN, PIECES_MAX, Piece, PlayOptions, Player, Pulled, Repeat};
 pub use prompt::{AnnouncementId, DateOrder, PromptFault, Variable, parse_any};
 pub use recording::{
-    Cause, Folder, RECORDING_TIME_MAX, RECORDING_TRACKS_MAX, RECORDINGS_MAX, RecordRequest,
-    Recorded, Recorder, RecordingFormat, RecordingName, Report, SilenceRule,
+    Cause, RECORDING_TIME_MAX, RECORDING_TRACKS_MAX, RECORDINGS_MAX, RecordRequest, Recorded,
+    Recorder, RecordingFormat, RecordingName, Report, SilenceRule,
 };
 pub use server::{Config, Event, FileServer, LOADS_MAX, LoadId, RecordingId, StartError};

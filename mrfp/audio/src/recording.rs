@@ -12,7 +12,8 @@ use codecs::g711::Law;
 
 use crate::error::Error;
 
-pub use draft::{Folder, RecordingName};
+pub(crate) use draft::Folder;
+pub use draft::RecordingName;
 pub use recorder::{Recorded, Recorder};
 pub(crate) use writer::Recordings;
 

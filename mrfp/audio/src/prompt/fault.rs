@@ -68,10 +68,6 @@ impl Text<'_> {
     pub(crate) fn toml(&self, error: &toml::de::Error) -> PromptFault {
         let span = error.span().unwrap_or(0..0);
         let fault = error.message().trim().replace('\n', ", ");
-        self.at(
-            span,
-            fault,
-            "see the format of prompts in the operator's guide",
-        )
+        self.at(span, fault, "its form stands in docs/prompts.md")
     }
 }

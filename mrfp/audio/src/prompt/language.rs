@@ -56,7 +56,11 @@ impl Language {
             // Text of several lines begins after the line with the quotation marks.
             let begins = text.text[span.clone()].lines().next().unwrap_or_default();
             let skipped = usize::from(begins.chars().all(|mark| "'\"".contains(mark)));
-            let mut found = text.at(span, fault, "see how sets are written in `en.toml`");
+            let mut found = text.at(
+                span,
+                fault,
+                "how sets are written stands in docs/prompts.md",
+            );
             found.line += line + skipped;
             found
         })?;
@@ -78,11 +82,7 @@ impl Language {
         for (word, sounds) in &read.words {
             let phonemes = voice::phonemes(sounds.get_ref()).map_err(|sound| {
                 let fault = format!("the voice has no sound `{sound}`");
-                text.at(
-                    sounds.span(),
-                    fault,
-                    "see the list of sounds in the operator's guide",
-                )
+                text.at(sounds.span(), fault, "all sounds stand in docs/prompts.md")
             })?;
             let word = word.get_ref().to_lowercase().into();
             language.words.insert(word, phonemes);
@@ -106,7 +106,7 @@ impl Language {
                 text.at(
                     span.clone(),
                     fault,
-                    "see how templates are written in `en.toml`",
+                    "how templates are written stands in docs/prompts.md",
                 )
             })?;
             if let Some(other) = body.fields().iter().find(|field| !fields.contains(field)) {

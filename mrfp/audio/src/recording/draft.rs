@@ -35,7 +35,7 @@ impl RecordingName {
 
 /// The folder that recordings are kept in, of one process at a time.
 #[derive(Debug)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     /// Held locked.
     _lock: File,
@@ -47,7 +47,7 @@ impl Folder {
     ///
     /// # Errors
     /// `Busy` where another process has it, `Io`.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         fs::create_dir_all(path)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -70,11 +70,6 @@ impl Folder {
             path: path.to_owned(),
             _lock: lock,
         })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The file of a recording by its full name, for playing it.
