@@ -1,10 +1,11 @@
 //! A forwarder as one writes it first: a socket for each stream, and system calls for each packet.
 
 use crate::{far, near, other};
+use dataplane::Clock;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const EVENTS: usize = 256;
 
@@ -21,14 +22,15 @@ pub fn run(streams: u16, lasts: Duration) {
         })
         .collect();
     println!("ready");
-    let end = Instant::now() + lasts;
+    let clock = Clock::start();
+    let end = clock.now() + lasts;
     let pause = Timespec {
         tv_sec: 0,
         tv_nsec: 10_000_000,
     };
     let mut events = Vec::with_capacity(EVENTS);
     let mut buffer = [0; 2048];
-    while Instant::now() < end {
+    while clock.now() < end {
         events.clear();
         let _ = epoll::wait(&epoll, spare_capacity(&mut events), Some(&pause));
         for event in &events {

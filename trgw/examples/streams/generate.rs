@@ -2,18 +2,20 @@
 
 use crate::{FAR, FAR_PORTS_FIRST, STREAMS_MAX, far, is_protected, key, near};
 use af_xdp::{Attachment, Copying, Received, Served, Socket, Umem};
+use base::Instant;
+use dataplane::Clock;
 use inet::{Headers, Link, MacAddress};
 use srtp::{Sender, Suite};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RING: usize = 4096;
 const BURST: usize = 64;
 /// Where the payload of UDP begins in a chunk.
 const PAYLOAD: usize = 64;
 const RTP_BYTES: usize = 172;
-/// In the payload of RTP: when it was sent, in nanoseconds since the beginning.
+/// In the payload of RTP: when it was sent, in nanoseconds.
 const SENT_AT: usize = 12;
 /// Of Ethernet, IPv4 and UDP.
 const HEADERS_BYTES: usize = 42;
@@ -52,24 +54,25 @@ pub fn run(offer: &Offer, (near_mac, far_mac): (&str, &str), ports: &str) {
     socket.submit();
     attachment.direct(0, &socket).expect("the queue is ours");
 
-    let start = Instant::now();
+    let clock = Clock::start();
+    let start = clock.now();
     let mut heard = Heard::new(offer.streams);
-    while start.elapsed() < offer.lasts {
+    while clock.now().since(start) < offer.lasts {
         free.extend(std::iter::from_fn(|| socket.complete()));
-        heard.listen(&mut socket, start);
-        let due = start.elapsed().as_secs_f64() * offer.rate;
+        heard.listen(&mut socket, clock.now());
+        let due = clock.now().since(start).as_secs_f64() * offer.rate;
         if offer.rate > 0.0 && speaker.sent as f64 > due {
             let _ = socket.flush();
             std::thread::sleep(Duration::from_micros(50));
             continue;
         }
-        speaker.speak(&mut socket, &mut free, start);
+        speaker.speak(&mut socket, &mut free, clock.now());
         // What the kernel does not take now it takes the next time.
         let _ = socket.flush();
     }
-    let lasted = start.elapsed().as_secs_f64();
-    while start.elapsed().as_secs_f64() < lasted + LINGER.as_secs_f64() {
-        heard.listen(&mut socket, start);
+    let lasted = clock.now().since(start).as_secs_f64();
+    while clock.now().since(start).as_secs_f64() < lasted + LINGER.as_secs_f64() {
+        heard.listen(&mut socket, clock.now());
     }
     println!(
         "offered {:.0} {}",
@@ -116,8 +119,7 @@ impl Speaker {
     }
 
     /// Sends a burst, each stream in turn.
-    fn speak(&mut self, socket: &mut Socket, free: &mut Vec<&'static mut [u8]>, start: Instant) {
-        let now = start.elapsed().as_nanos() as u64;
+    fn speak(&mut self, socket: &mut Socket, free: &mut Vec<&'static mut [u8]>, now: Instant) {
         for _ in 0..BURST {
             let Some(chunk) = free.pop() else {
                 return;
@@ -140,7 +142,7 @@ impl Speaker {
     }
 
     /// Writes the next packet of the stream whose turn it is; returns its length.
-    fn write(&mut self, chunk: &mut [u8], now: u64) -> usize {
+    fn write(&mut self, chunk: &mut [u8], now: Instant) -> usize {
         let header = rtp::Header {
             marker: false,
             payload_type: 8,
@@ -152,7 +154,7 @@ impl Speaker {
         header
             .write_to(payload)
             .expect("it is longer than a header");
-        payload[SENT_AT..SENT_AT + 8].copy_from_slice(&now.to_be_bytes());
+        payload[SENT_AT..SENT_AT + 8].copy_from_slice(&now.as_nanos().to_be_bytes());
         match &self.senders[self.next] {
             Some(sender) => sender.protect(payload, RTP_BYTES).expect("there is room"),
             None => RTP_BYTES,
@@ -174,8 +176,7 @@ impl Heard {
         }
     }
 
-    fn listen(&mut self, socket: &mut Socket, start: Instant) {
-        let now = start.elapsed().as_nanos() as u64;
+    fn listen(&mut self, socket: &mut Socket, now: Instant) {
         while let Some(Received {
             chunk,
             start,
@@ -188,7 +189,7 @@ impl Heard {
         socket.submit();
     }
 
-    fn note(&mut self, frame: &[u8], now: u64) {
+    fn note(&mut self, frame: &[u8], now: Instant) {
         let Some(port) = frame.get(DESTINATION_PORT..DESTINATION_PORT + 2) else {
             return;
         };
@@ -201,7 +202,7 @@ impl Heard {
         if frame.len() == HEADERS_BYTES + RTP_BYTES {
             let at = &frame[HEADERS_BYTES + SENT_AT..][..8];
             let sent = u64::from_be_bytes(at.try_into().expect("eight"));
-            if let Some(time) = now.checked_sub(sent) {
+            if let Some(time) = now.as_nanos().checked_sub(sent) {
                 self.times[bin(time)] += 1;
             }
         }

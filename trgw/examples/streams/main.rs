@@ -5,15 +5,15 @@
 //! streams relay af_xdp|udp STREAMS SECONDS [SUITE]       the relay, everything on
 //! streams swap SECONDS                                   addresses swapped over AF_XDP
 //! streams floor STREAMS SECONDS                          epoll, recvfrom, sendto
-//! streams ng STREAMS [SUITE]                             sets up calls at rtpengine, prints its ports
+//! streams ng STREAMS [SUITE]                             calls at rtpengine; prints its ports
 //! streams generate STREAMS SECONDS RATE MAC MAC PORTS FIRST [SUITE]
 //! ```
 //!
-//! The interface of what is measured is `near` with 192.0.2.1, the generator's `far` with 192.0.2.2.
-//! Two streams are a call; with an SRTP suite the second of both is protected. The generator sends
-//! at a rate or, at 0, as fast as it can, each stream in turn, and says what came back: how much,
-//! least and most of a stream, and how long it took. Its sequence numbers begin at FIRST, since what
-//! was sent before under the same key is a replay.
+//! The interface of what is measured is `near` with 192.0.2.1, that of the generator `far` with
+//! 192.0.2.2. Two streams are a call; with an SRTP suite the second of both is protected. The
+//! generator sends at a rate or, at 0, as fast as it can, each stream in turn, and says what came
+//! back: how much, least and most of a stream, and how long it took. Its sequence numbers begin at
+//! FIRST, since what was sent before under the same key is a replay.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 mod floor;

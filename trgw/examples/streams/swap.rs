@@ -2,10 +2,11 @@
 
 use crate::{NEAR, NEAR_PORTS_FIRST, STREAMS_MAX};
 use af_xdp::{Attachment, Copying, Received, Served, Socket, Umem};
+use dataplane::Clock;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const RING: usize = 2048;
 const BURST: usize = 64;
@@ -28,8 +29,9 @@ pub fn run(lasts: Duration) {
     socket.submit();
     attachment.direct(0, &socket).expect("the queue is ours");
     println!("ready");
-    let end = Instant::now() + lasts;
-    while Instant::now() < end {
+    let clock = Clock::start();
+    let end = clock.now() + lasts;
+    while clock.now() < end {
         for _ in 0..BURST {
             if !turn(&mut socket, &mut free) {
                 wait(&socket);
