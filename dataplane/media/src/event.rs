@@ -271,6 +271,16 @@ impl EventSender {
         Ok(())
     }
 
+    /// Ends the event added last, which has no duration, after so many ticks of its clock: where
+    /// it is being sent and has lasted longer, now.
+    pub fn finish(&mut self, ticks: u32) {
+        let waiting = self.queue.iter_mut().rev().flatten().next();
+        let playing = self.playing.as_mut().map(|playing| &mut playing.wanted);
+        if let Some(wanted) = waiting.or(playing) {
+            wanted.ticks.get_or_insert(ticks);
+        }
+    }
+
     /// Ends the event that is being sent, and forgets those that wait.
     pub fn stop(&mut self) {
         self.queue = [None; QUEUE_MAX];
@@ -540,6 +550,32 @@ mod tests {
             .collect();
         assert_eq!(ends, [(1, 40), (1, 62), (15, 80), (0, 16_000)]);
         assert_eq!(flow.told.len(), 8);
+    }
+
+    #[test]
+    fn an_event_is_finished_when_its_duration_is_known() {
+        let mut sender = EventSender::default();
+        let mut flow = Flow::default();
+        let mut send = |sender: &mut EventSender, ticks: std::ops::Range<u32>| {
+            for tick in ticks {
+                if let Some(packet) = sender.tick(160 * tick, 160, 320) {
+                    flow.payload(packet.timestamp, &packet.event.to_bytes());
+                }
+            }
+        };
+        sender.start(1, None).unwrap();
+        send(&mut sender, 0..3);
+        sender.finish(400);
+        // The next one begins and ends before the first has been told.
+        sender.start(2, None).unwrap();
+        sender.finish(640);
+        send(&mut sender, 3..20);
+        let ends: Vec<(u8, u64)> = flow
+            .told
+            .iter()
+            .filter_map(|&(c, t)| Some((c, t?)))
+            .collect();
+        assert_eq!(ends, [(1, 60), (2, 80)]);
     }
 
     #[test]

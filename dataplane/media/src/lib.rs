@@ -13,6 +13,7 @@ pub mod level;
 pub mod loudest;
 pub mod mix;
 mod packets;
+mod pipe;
 mod rate;
 mod receiver;
 mod sender;
@@ -24,6 +25,7 @@ pub use audience::Audience;
 pub use endpoint::{Endpoint, EndpointConfig};
 pub use error::ConfigError;
 pub use event::{Carriage, TelephoneEvent};
+pub use pipe::{Pipe, Side};
 pub use receiver::{
     EVENTS_MAX, FORMATS_MAX, FormatKind, InBand, PayloadFormat, Playout, Pulled, PulledKind,
     Received, Receiver, ReceiverConfig, TICK, Workspace,

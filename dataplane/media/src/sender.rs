@@ -1,5 +1,7 @@
 //! What a stream is told: ticks of samples in, packets out.
 
+use std::time::Duration;
+
 use codecs::{Codec, Encoded, Encoder, EncoderConfig};
 use rtp::{Event, HEADER_BYTES, Header};
 
@@ -303,6 +305,13 @@ impl Sender {
         Ok(())
     }
 
+    /// Ends the event sent last, which was begun without a duration, when it has lasted so long.
+    pub fn finish_event(&mut self, lasted: Duration) {
+        let clocks = lasted.as_millis() * u128::from(self.config.clock_hz) / 1000;
+        self.events
+            .finish(u32::try_from(clocks).unwrap_or(u32::MAX));
+    }
+
     /// Ends the event that is sent, and those that wait.
     pub fn stop_events(&mut self) {
         self.events.stop();
@@ -356,7 +365,6 @@ impl Sender {
 mod tests {
     use super::*;
     use rtp::Packet;
-    use std::time::Duration;
 
     fn encoding(ptime_ms: u64) -> Encoding {
         let config = EncodingConfig {
