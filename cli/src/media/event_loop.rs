@@ -236,7 +236,8 @@ impl EventLoop {
                 self.set_overloaded(is_overloaded);
             }
             for event in &events {
-                self.has_news |= event.token() == WORKERS;
+                // Threads that have files wake the loop too.
+                self.has_news |= matches!(event.token(), WORKERS | WAKER);
                 let gateway = event.token().0.checked_sub(FIRST_SOCKET);
                 let gateway = gateway.map(|token| token % GATEWAYS_MAX);
                 if let Some(gateway) = gateway.and_then(|index| self.gateways.get_mut(index)) {

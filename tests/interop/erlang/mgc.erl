@@ -4,8 +4,8 @@
 %%   erl -noshell -pa DIR -run mgc main IP PORT ENCODER CARRIER MEDIA_IP STORY
 %%
 %% ENCODER is pretty, compact or ber, CARRIER udp or tcp. With a MEDIA_IP other than `none` RTP is
-%% sent through the context both ways and counted. STORY is `life`, or `digits` for what is in the
-%% module of that name. Every line of output is `ok STEP …`,
+%% sent through the context both ways and counted. STORY is `life`, or `digits` or `resource` for what
+%% is in the module of that name. Every line of output is `ok STEP …`,
 %% `fail STEP …` or `info …`; the last is `done`.
 -module(mgc).
 -export([main/1]).
@@ -48,7 +48,8 @@ main([Ip, Port, Encoder, Carrier, MediaIp, Story]) ->
         {gateway, Connection} ->
             case Story of
                 "life" -> drive(Connection, MediaIp);
-                "digits" -> digits:drive(Connection, MediaIp)
+                "digits" -> digits:drive(Connection, MediaIp);
+                "resource" -> resource:drive(Connection, MediaIp)
             end,
             log("done", []),
             halt(0)

@@ -60,6 +60,8 @@ pub enum Story {
     Life,
     /// Digits collected, notified, buffered and sent.
     Digits,
+    /// Announcements, digits after prompts, a recording and a conference, of an MRFP.
+    Resource,
 }
 
 impl Story {
@@ -67,6 +69,7 @@ impl Story {
         match self {
             Story::Life => "life",
             Story::Digits => "digits",
+            Story::Resource => "resource",
         }
     }
 }
@@ -135,8 +138,15 @@ fn compile(folder: &Folder) {
         .arg("-o")
         .arg(folder.path())
         .args(
-            ["text.erl", "ber.erl", "mgc.erl", "digits.erl", "mg.erl"]
-                .map(|source| sources.join(source)),
+            [
+                "text.erl",
+                "ber.erl",
+                "mgc.erl",
+                "digits.erl",
+                "resource.erl",
+                "mg.erl",
+            ]
+            .map(|source| sources.join(source)),
         )
         .stdin(Stdio::null())
         .output();
