@@ -372,8 +372,8 @@ impl SendDatagram for Outgoing {
 pub const FRAMES_MIN: usize = crate::worker::FRAMES_IN_FLIGHT_MAX;
 
 /// Room for 60 packets of speech or 20 of 1 200 octets at each port. When more comes than the
-/// worker can take, what waits for longer than that is late anyway, and memory of all ports does not
-/// fit into the caches: with the system's default, four times as much, a fifth less passes.
+/// worker can take, what waits for longer than that is late anyway, and memory of all ports does
+/// not fit into the caches: with the system's default, four times as much, a fifth less passes.
 pub const RECEIVE_BUFFER_BYTES: usize = 24 << 10;
 
 /// Sockets looked at per wait; the others' turn comes with the next.
