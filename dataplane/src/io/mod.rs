@@ -4,6 +4,7 @@ pub mod af_xdp;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 mod hop;
+pub mod impair;
 pub mod sim;
 pub mod tap;
 pub mod udp;
