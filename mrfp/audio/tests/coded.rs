@@ -185,7 +185,7 @@ fn files_of_ffmpeg_and_sox_are_heard() {
         ("sox", "a.amr-nb", &["-r", "8000"], 0.85),
     ] {
         let file = foreign(&scratch, program, name, options);
-        for rate in [8000, 16_000, 48_000] {
+        for rate in [8000, 48_000] {
             let heard = decode(&file, rate).unwrap_or_else(|error| panic!("{name}: {error}"));
             let length = heard.len() as f64 / f64::from(rate);
             assert!((0.49..0.53).contains(&length), "{name}: {length} s");

@@ -115,7 +115,7 @@ const IH: [f32; 3] = [400.0, 1950.0, 2580.0];
 const IY: [f32; 3] = [285.0, 2280.0, 3000.0];
 const OO: [f32; 3] = [400.0, 780.0, 2450.0];
 const UH: [f32; 3] = [440.0, 1030.0, 2280.0];
-const UW: [f32; 3] = [310.0, 900.0, 2280.0];
+const UW: [f32; 3] = [330.0, 1250.0, 2350.0];
 
 macro_rules! sounds {
     ($($name:literal: $($target:expr),+;)*) => {
@@ -159,14 +159,14 @@ static SOUNDS: &[Sound] = sounds! {
     "v": hiss(60.0, 0.35, 0.06, 6500.0, 3500.0, LIPS);
     "th": hiss(95.0, 0.0, 0.10, 6000.0, 3000.0, [300.0, 1400.0, 2600.0]);
     "dh": hiss(50.0, 0.4, 0.04, 6000.0, 3000.0, [300.0, 1400.0, 2600.0]);
-    "s": hiss(115.0, 0.0, 0.45, 6200.0, 1400.0, TEETH);
-    "z": hiss(80.0, 0.35, 0.22, 6200.0, 1400.0, TEETH);
+    "s": hiss(120.0, 0.0, 0.8, 5200.0, 1600.0, TEETH);
+    "z": hiss(80.0, 0.3, 0.5, 5200.0, 1600.0, TEETH);
     "sh": hiss(115.0, 0.0, 0.5, 3000.0, 1100.0, [300.0, 1850.0, 2500.0]);
     "zh": hiss(80.0, 0.35, 0.25, 3000.0, 1100.0, [300.0, 1850.0, 2500.0]);
     "cx": hiss(95.0, 0.0, 0.28, 3600.0, 900.0, [300.0, 2200.0, 2900.0]);
     "xx": hiss(95.0, 0.0, 0.28, 1500.0, 700.0, [400.0, 1100.0, 2300.0]);
     "p": soft(70.0, 0.0, LIPS), hiss(8.0, 0.0, 0.30, 1500.0, 2500.0, LIPS), breath(30.0, 0.25, LIPS);
-    "t": soft(65.0, 0.0, TEETH), hiss(15.0, 0.0, 0.5, 4500.0, 2000.0, TEETH), breath(30.0, 0.25, TEETH);
+    "t": soft(65.0, 0.0, TEETH), hiss(25.0, 0.0, 1.0, 4200.0, 1600.0, TEETH), breath(35.0, 1.0, TEETH);
     "k": soft(65.0, 0.0, PALATE), hiss(20.0, 0.0, 0.4, 2100.0, 900.0, PALATE), breath(35.0, 0.25, PALATE);
     "b": soft(55.0, 0.12, LIPS), hiss(7.0, 0.3, 0.15, 1500.0, 2500.0, LIPS);
     "d": soft(50.0, 0.12, TEETH), hiss(10.0, 0.3, 0.25, 4500.0, 2000.0, TEETH);
@@ -250,7 +250,7 @@ struct Voice {
     phase: f32,
     seed: u32,
     tract: [Resonator; 5],
-    front: Resonator,
+    front: Band,
     last: f32,
 }
 
@@ -260,7 +260,7 @@ impl Voice {
             phase: 0.0,
             seed: 0x2545_f491,
             tract: [Resonator::default(); 5],
-            front: Resonator::default(),
+            front: Band::default(),
             last: 0.0,
         }
     }
@@ -287,7 +287,7 @@ impl Voice {
         let front = self
             .front
             .pass(mouth.noise * noise, mouth.noise_at, mouth.noise_width);
-        let sum = 9000.0 * lips + 5000.0 * front;
+        let sum = 20_000.0 * lips + 11_000.0 * front;
         // Loud peaks are rounded, not cut.
         (28_000.0 * (sum / 28_000.0).tanh()) as i16
     }
@@ -331,6 +331,27 @@ impl Resonator {
         self.two = self.one;
         self.one = output;
         output
+    }
+}
+
+/// A band of noise, of unity gain in its middle and none at 0 Hz.
+#[derive(Clone, Copy, Default)]
+struct Band {
+    resonator: Resonator,
+    before: [f32; 2],
+}
+
+impl Band {
+    fn pass(&mut self, input: f32, at: f32, width: f32) -> f32 {
+        let difference = input - self.before[1];
+        self.before = [input, self.before[0]];
+        let rate = RATE as f32;
+        let radius = (-TAU / 2.0 * width / rate).exp();
+        let c = -radius * radius;
+        let b = 2.0 * radius * (TAU * at / rate).cos();
+        // The resonator scales by this for unity at 0 Hz.
+        let scale = (1.0 - radius * radius) / 2.0 / (1.0 - b - c);
+        self.resonator.pass(scale * difference, at, width)
     }
 }
 
@@ -409,7 +430,7 @@ mod tests {
     #[test]
     fn sibilants_are_noise_at_their_places() {
         let (s, sh) = (said("s"), said("sh"));
-        assert!(band(&s, 5000.0, 7500.0) > 10.0 * band(&s, 500.0, 3500.0));
+        assert!(band(&s, 4000.0, 7000.0) > 5.0 * band(&s, 500.0, 3000.0));
         assert!(band(&sh, 2000.0, 4000.0) > 3.0 * band(&sh, 5500.0, 7500.0));
     }
 
