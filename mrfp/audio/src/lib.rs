@@ -64,7 +64,7 @@ pub use error::{Error, Format};
 pub use http::{HttpConfig, Url};
 pub use library::{Item, LibraryConfig, PlayRequest};
 pub use player::{GAIN_MAX, GAIN_MIN, PIECES_MAX, Piece, PlayOptions, Player, Pulled, Repeat};
-pub use prompt::{AnnouncementId, DateOrder, PromptFault, Variable, parse_any};
+pub use prompt::{AnnouncementId, DateOrder, PromptFault, Variable, check_prompts, parse_any};
 pub use recording::{
     Cause, RECORDING_TIME_MAX, RECORDING_TRACKS_MAX, RECORDINGS_MAX, RecordRequest, Recorded,
     Recorder, RecordingFormat, RecordingName, Report, SilenceRule,

@@ -13,6 +13,14 @@ pub(crate) use manifest::{Prompts, Step};
 pub use variable::{DateOrder, Variable};
 pub(crate) use voice::RATE as VOICE_RATE;
 
+/// Checks the folder of prompts as the start of a [`FileServer`](crate::FileServer) does.
+///
+/// # Errors
+/// The first fault.
+pub fn check_prompts(folder: &std::path::Path) -> Result<(), PromptFault> {
+    Prompts::load(folder).map(drop)
+}
+
 /// Reads any text as a manifest and as a language: for fuzzing.
 #[doc(hidden)]
 pub fn parse_any(text: &str) {

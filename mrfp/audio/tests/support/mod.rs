@@ -52,10 +52,12 @@ impl Bench {
 
     /// With another folder of recordings.
     pub fn over(folder: Scratch, recordings: &Path) -> Self {
-        let config = Config {
+        let mut config = Config {
             library: LibraryConfig::new(folder.path().join("prompts")),
             recordings: recordings.to_owned(),
         };
+        config.library.http.hosts = vec!["127.0.0.1".to_owned()];
+        config.library.http.time_max = Duration::from_secs(60);
         let (woken, wakes) = mpsc::channel();
         Self {
             files: FileServer::start(config, move || {
