@@ -4,6 +4,7 @@
 //! Unknown keys, bad values and combinations that cannot work are errors that name the key, the
 //! value and the remedy. Everything has a default, so an empty file is a whole IMS on loopback.
 
+mod mrf;
 mod sctp;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use h248::transport::{Carriage, Protocol, UnknownCarriage};
 use serde::{Deserialize, Serialize};
 
 use crate::dns::SERVERS_MAX;
+pub use mrf::{MrfFile, MrfPolicy, PromptName};
 pub use sctp::{SctpFile, SctpPolicy, addresses as sctp_addresses};
 
 /// Seconds that calls may go on when the process is told to end.
@@ -33,13 +35,15 @@ pub enum Role {
     Icscf,
     /// Serving-CSCF: registrar and session control.
     Scscf,
+    /// Multimedia Resource Function Controller: announcements, dialogs and conferences.
+    Mrfc,
     /// Home Subscriber Server.
     Hss,
 }
 
 impl Role {
     /// Every role, in the order in which a listener offers a request without a Route of ours.
-    pub const ALL: [Role; 4] = [Role::Pcscf, Role::Icscf, Role::Scscf, Role::Hss];
+    pub const ALL: [Role; 5] = [Role::Pcscf, Role::Icscf, Role::Scscf, Role::Mrfc, Role::Hss];
 
     /// The name in flags, files and the user part of this entity's SIP URI.
     pub const fn name(self) -> &'static str {
@@ -47,6 +51,7 @@ impl Role {
             Role::Pcscf => "pcscf",
             Role::Icscf => "icscf",
             Role::Scscf => "scscf",
+            Role::Mrfc => "mrfc",
             Role::Hss => "hss",
         }
     }
@@ -60,7 +65,7 @@ impl FromStr for Role {
             .into_iter()
             .find(|role| role.name() == text)
             .ok_or_else(|| {
-                format!("{text:?} is not a role; the roles are pcscf, icscf, scscf and hss")
+                format!("{text:?} is not a role; the roles are pcscf, icscf, scscf, mrfc and hss")
             })
     }
 }
@@ -120,6 +125,8 @@ pub struct ControlFile {
     pub core: Option<TimersFile>,
     /// Media anchoring at the P-CSCF.
     pub media: Option<MediaFile>,
+    /// The MRFC, and announcements of the core.
+    pub mrf: Option<MrfFile>,
 }
 
 /// `[dns]`
@@ -273,6 +280,8 @@ pub struct ControlConfig {
     pub core: sip::transaction::Timers,
     /// Media anchoring.
     pub media: MediaPolicy,
+    /// The MRFC.
+    pub mrf: MrfPolicy,
 }
 
 /// How the MGC speaks H.248.
@@ -439,6 +448,7 @@ impl ControlFile {
             gm: over.gm.or(self.gm),
             core: over.core.or(self.core),
             media: over.media.or(self.media),
+            mrf: over.mrf.or(self.mrf),
         }
     }
 
@@ -454,7 +464,7 @@ impl ControlFile {
             return Err(error(
                 "roles",
                 "[]",
-                "name at least one of pcscf, icscf, scscf, hss",
+                "name at least one of pcscf, icscf, scscf, mrfc, hss",
             ));
         }
         let plays = |role| roles.contains(&role);
@@ -478,7 +488,9 @@ impl ControlFile {
         check_neighbours(&roles, self.icscf, &scscf)?;
 
         let media = media(self.media.unwrap_or_default(), sip.first())?;
-        let mgc = (plays(Role::Pcscf) && media.anchor).then(|| {
+        let mrf = self.mrf.unwrap_or_default().validate(&realm)?;
+        let controls = plays(Role::Mrfc) || (plays(Role::Pcscf) && media.anchor);
+        let mgc = controls.then(|| {
             self.mgc
                 .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 2944)))
         });
@@ -527,6 +539,7 @@ impl ControlFile {
                 sip::transaction::Timers::CORE,
             )?,
             media,
+            mrf,
             roles,
         })
     }
@@ -1009,6 +1022,10 @@ mod tests {
             ("[media]\ninactivity_s = 86401", "media.inactivity_s"),
             ("[media]\naccess_realm = \"\"", "media.access_realm"),
             ("[media]\ncore_realm = 'a\"b'", "media.core_realm"),
+            ("[mrf]\ncalls_max = 0", "mrf.calls_max"),
+            ("[mrf]\nfactory = \"\"", "mrf.factory"),
+            ("[mrf.announcements]\n200 = 1", "mrf.announcements"),
+            ("[mrf.announcements]\n486 = \"a b\"", "mrf.announcements"),
         ] {
             assert_eq!(rejected(text).key, key, "{text}");
         }

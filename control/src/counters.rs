@@ -92,6 +92,14 @@ counters! {
     CallEnded = "call.ended",
     /// Answered legs ended by the P-CSCF: media lost, session expired.
     CallReleased = "call.released",
+    /// Calls offered to the MRFC.
+    MrfcCallAttempted = "mrfc.call.attempted",
+    /// Calls that the MRFC answered.
+    MrfcCallAnswered = "mrfc.call.answered",
+    /// Calls that the MRFC refused or that were given up before the answer.
+    MrfcCallFailed = "mrfc.call.failed",
+    /// Answered calls that the MRFC ended: what they were for is over, media lost, session expired.
+    MrfcCallReleased = "mrfc.call.released",
     /// Plans that a media gateway refused or did not answer.
     MediaFailed = "media.failed",
     /// Contexts lost at a media gateway.

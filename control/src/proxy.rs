@@ -589,7 +589,7 @@ impl Role {
             Role::Pcscf => Some(Timer::Pcscf(pcscf::Timer::C(branch))),
             Role::Icscf => Some(Timer::Icscf(icscf::Timer::C(branch))),
             Role::Scscf => Some(Timer::Scscf(scscf::Timer::C(branch))),
-            Role::Hss => None,
+            Role::Mrfc | Role::Hss => None,
         }
     }
 }

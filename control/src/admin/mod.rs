@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 
 pub use http::{Server, bind};
 pub use status::{
-    AdmissionStatus, H248PathStatus, MediaGatewayStatus, PeerStatus, Status, TransactionStatus,
+    AdmissionStatus, ConferenceStatus, H248PathStatus, MediaGatewayStatus, MrfStatus, PeerStatus,
+    Status, TransactionStatus,
 };
 
 use crate::store::{Operation, Outcome};

@@ -42,6 +42,9 @@ pub struct Status {
     pub contexts: usize,
     /// Terminations in these.
     pub terminations: usize,
+    /// Calls and conferences of the MRFC, where it plays here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mrf: Option<MrfStatus>,
     /// Timers set.
     pub timers: usize,
     /// Media gateways registered.
@@ -55,6 +58,30 @@ pub struct Status {
     pub journal: Option<JournalStatus>,
     /// Everything counted since start, by name.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// What the MRFC has.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct MrfStatus {
+    /// Calls with it.
+    pub calls: usize,
+    /// Conferences, the largest first, as many as fit.
+    pub conferences: Vec<ConferenceStatus>,
+    /// Subscriptions to conferences.
+    pub subscriptions: usize,
+}
+
+/// One conference.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConferenceStatus {
+    /// Its name: the token of its URI, or what netann or MSML calls it.
+    pub name: String,
+    /// `focus`, `netann` or `msml`.
+    pub kind: &'static str,
+    /// Its members.
+    pub members: usize,
+    /// Those of them who are not heard.
+    pub muted: usize,
 }
 
 /// SIP transactions.

@@ -7,6 +7,7 @@
 
 pub mod hss;
 pub mod icscf;
+pub mod mrfc;
 pub mod pcscf;
 mod restoration;
 pub mod scscf;
@@ -24,7 +25,7 @@ use sip::transaction::ServerId;
 use crate::config::{ControlConfig, Role};
 use crate::counters::Counters;
 use crate::journal::Journal;
-use crate::mgc::{AnchorEvent, AnchorId, Mgc};
+use crate::mgc::{AnchorEvent, AnchorId, Mgc, RoomEvent};
 use crate::stack::{BranchId, Origin, Stack};
 
 /// What happens to a SIP entity.
@@ -95,6 +96,8 @@ pub enum Event {
         /// The news.
         event: AnchorEvent,
     },
+    /// The MGC has news of a room.
+    Room(RoomEvent),
 }
 
 /// A timer of an entity.
@@ -106,6 +109,8 @@ pub enum Timer {
     Icscf(icscf::Timer),
     /// Of the S-CSCF.
     Scscf(scscf::Timer),
+    /// Of the MRFC.
+    Mrfc(mrfc::Timer),
 }
 
 /// A Cx request that an entity sent and the node has to carry.

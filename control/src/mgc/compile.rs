@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use h248::message::{
-    ActionRequest, AmmDescriptors, AmmRequest, AuditDescriptor, AuditRequest, Command,
+    ActionRequest, AmmDescriptors, AmmRequest, AuditDescriptor, AuditRequest, AuditToken, Command,
     CommandRequest, ContextId, EventsDescriptor, LocalControl, MediaDescriptor, OctetString,
     Parameter, PkgdName, PropertyParm, RequestId, RequestedEvent, Signal, SignalRequest,
     StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, SubtractRequest, TerminationId,
@@ -126,8 +126,9 @@ pub fn release(context: u32) -> ActionRequest {
 
 /// What a gateway is told before it takes calls: to subtract every context, where nobody knows what
 /// it has, and to report when nothing is heard from here for `silence` (`it/ito`, H.248.14) and, if
-/// it can, when it is overloaded (`ocp`, H.248.11).
-pub fn start(clears: bool, silence: Duration) -> Vec<ActionRequest> {
+/// it can, when it is overloaded (`ocp`, H.248.11). Where it `asks`, it is also to say what packages
+/// it has.
+pub fn start(clears: bool, silence: Duration, asks: bool) -> Vec<ActionRequest> {
     let mut inactivity = RequestedEvent::new(PkgdName::new("it", "ito"));
     let hundredths = u64::try_from(silence.as_millis() / 10).unwrap_or(u64::MAX);
     inactivity
@@ -146,10 +147,19 @@ pub fn start(clears: bool, silence: Duration) -> Vec<ActionRequest> {
         }
     };
     // A gateway without the package refuses the second, and does the first.
-    let commands = vec![
+    let mut commands = vec![
         watch(vec![inactivity.clone()], false),
         watch(vec![inactivity, overload], true),
     ];
+    if asks {
+        let packages = AuditDescriptor::of(&[AuditToken::Packages]);
+        let audit = AuditRequest::new(TerminationId::Root, packages);
+        // One that does not say is taken to relay.
+        commands.push(CommandRequest {
+            optional: true,
+            ..Command::AuditValue(audit).into()
+        });
+    }
     let watch = ActionRequest::new(ContextId::Null, commands);
     // Optional: without contexts it fails, and what follows is to be done all the same.
     let clear = clears.then(|| ActionRequest::new(ContextId::All, vec![subtract_all(true)]));
@@ -401,7 +411,7 @@ fn add_crypto(group: &mut Group, value: &str) {
 }
 
 /// `a=rtcp` (RFC 3605).
-fn set_rtcp(media: &mut Media, rtp: SocketAddr, rtcp: SocketAddr) {
+pub(super) fn set_rtcp(media: &mut Media, rtp: SocketAddr, rtcp: SocketAddr) {
     let connection = (rtcp.ip() != rtp.ip()).then(|| sdp::Connection::from(rtcp.ip()));
     let rtcp = sdp::Rtcp {
         port: rtcp.port(),

@@ -70,6 +70,8 @@ pub struct Gateway {
     pub unverified: VecDeque<AnchorId>,
     /// So many it is being asked for.
     pub audits: usize,
+    /// It is an MRFP: its packages play announcements.
+    pub is_resource: bool,
 }
 
 /// Whether a gateway serves.
@@ -111,6 +113,7 @@ impl Gateway {
             returns_to: None,
             unverified: VecDeque::new(),
             audits: 0,
+            is_resource: false,
         }
     }
 
@@ -135,12 +138,12 @@ impl Gateway {
         now.since(self.heard_at) >= T_MAX
     }
 
-    /// What people are told.
-    pub fn status(&self) -> MediaGatewayStatus {
+    /// What people are told, with contexts of rooms.
+    pub fn status(&self, rooms: usize) -> MediaGatewayStatus {
         MediaGatewayStatus {
             mid: display(&self.mid),
             state: self.state.name().into(),
-            contexts: self.contexts(),
+            contexts: self.contexts() + rooms,
         }
     }
 }
@@ -226,7 +229,7 @@ impl Gateways {
         let mut serving = 0;
         let mut best = None;
         for (index, gateway) in self.list.iter_mut().enumerate() {
-            if gateway.state != GatewayState::InService {
+            if gateway.state != GatewayState::InService || gateway.is_resource {
                 continue;
             }
             serving += 1;
@@ -244,6 +247,12 @@ impl Gateways {
             None if serving == 0 => Err(AnchorError::NoGateway),
             None => Err(AnchorError::Overload),
         }
+    }
+
+    /// The gateways that take calls.
+    pub fn in_service(&self) -> impl Iterator<Item = GatewayId> {
+        let serves = |&id: &GatewayId| self[id].state == GatewayState::InService;
+        self.ids().filter(serves)
     }
 
     /// A gateway that has been gone for longest and has nothing of ours: another may have its
@@ -397,7 +406,7 @@ impl Mgc {
 
     fn start(&mut self, now: Instant, id: GatewayId, tries: u8) {
         let clears = self.gateways[id].is_dirty;
-        let actions = compile::start(clears, SILENCE);
+        let actions = compile::start(clears, SILENCE, self.config.has_rooms);
         let sent = self.send(now, id, actions, Purpose::Start(id));
         let state = match sent {
             Ok(()) => GatewayState::Starting(tries),
@@ -491,7 +500,7 @@ impl Mgc {
         if self.gateways.at_address(address) == Some(id) {
             self.endpoint.give_up_requests(address);
         }
-        let mut lost = 0;
+        let mut lost = self.lose_rooms_at(id);
         for anchor_id in self.anchors.at(id) {
             let Some(anchor) = self.remove(anchor_id) else {
                 continue;

@@ -17,9 +17,12 @@ mod compile;
 mod gateway;
 mod kept;
 mod links;
+mod mp;
 mod plan;
 mod replies;
 mod requests;
+mod room_plan;
+mod rooms;
 mod throttle;
 
 use std::collections::{HashMap, VecDeque};
@@ -38,6 +41,10 @@ pub use plan::{
     AnchorError, AnchorEvent, AnchorId, AnchorSpec, Endpoint as RtpEndpoint, Family, Locals, Mode,
     Plan, Side, SidePlan, SrtpPlan, StreamPlan,
 };
+pub use room_plan::{
+    Digits, MemberId, MemberPlan, Observed, Recording, RemoteMedia, RoomEvent, RoomId, Task,
+    TaskSignal,
+};
 
 use crate::admin::MediaGatewayStatus;
 use crate::counters::{Counter, Counters};
@@ -49,6 +56,7 @@ use kept::{Ledger, Verdict};
 use links::{Framing, Links};
 use replies::Configured;
 use requests::Asker;
+use rooms::Rooms;
 
 /// Contexts at once over all gateways, those being subtracted included: more than the calls of the
 /// largest configuration, so that the limit is the P-CSCF's.
@@ -78,6 +86,9 @@ pub struct Config {
     pub contexts_max: usize,
     /// Gateways at once; beyond: error 510, unless one that is gone can be forgotten.
     pub gateways_max: usize,
+    /// Gateways are asked for their packages before they serve: those that play announcements are
+    /// MRFPs, for rooms, and the others carry anchors.
+    pub has_rooms: bool,
 }
 
 impl Config {
@@ -88,6 +99,7 @@ impl Config {
             encoding: Encoding::default(),
             contexts_max: CONTEXTS_MAX,
             gateways_max: GATEWAYS_MAX,
+            has_rooms: false,
         }
     }
 }
@@ -120,6 +132,8 @@ pub enum MgcOutput {
         /// The news.
         event: AnchorEvent,
     },
+    /// News of a room.
+    Room(RoomEvent),
 }
 
 /// The controller.
@@ -130,6 +144,7 @@ pub struct Mgc {
     gateways: Gateways,
     links: Links,
     anchors: Anchors,
+    rooms: Rooms,
     ledger: Ledger,
     /// Anchors of an earlier life, by owner, until these claim them.
     unclaimed: HashMap<u64, AnchorId>,
@@ -149,6 +164,7 @@ enum Purpose {
     Release(GatewayId, u32),
     Start(GatewayId),
     Probe(GatewayId),
+    Room(u64),
 }
 
 /// What came of a transaction of ours.
@@ -174,6 +190,7 @@ impl Mgc {
             gateways: Gateways::default(),
             links: Links::default(),
             anchors: Anchors::default(),
+            rooms: Rooms::default(),
             ledger: Ledger::default(),
             unclaimed: HashMap::new(),
             first_number: first,
@@ -442,14 +459,23 @@ impl Mgc {
         self.outputs.extend(output);
     }
 
-    /// Contexts held for anchors: two terminations each.
+    /// Contexts held for anchors and rooms.
     pub fn contexts(&self) -> usize {
-        self.anchors.len()
+        self.anchors.len() + self.rooms.contexts()
+    }
+
+    /// Their terminations: an anchor has two.
+    pub fn terminations(&self) -> usize {
+        2 * self.anchors.len() + self.rooms.members()
     }
 
     /// The gateways.
     pub fn gateways(&self) -> Vec<MediaGatewayStatus> {
-        self.gateways.iter().map(Gateway::status).collect()
+        let status = |id| {
+            let gateway = &self.gateways[id];
+            gateway.status(self.rooms.contexts_at(id))
+        };
+        self.gateways.ids().map(status).collect()
     }
 
     // ---- transactions ----
@@ -529,6 +555,7 @@ impl Mgc {
             | Purpose::Audit(id, _)
             | Purpose::Start(id)
             | Purpose::Probe(id) => Some(id),
+            Purpose::Room(flight) => self.rooms.gateway_of(flight),
         }
     }
 
@@ -566,12 +593,16 @@ impl Mgc {
             Purpose::Start(gateway) => {
                 let is_obeyed = !code.is_some_and(says_stranger);
                 let is_answered = !matches!(outcome, Outcome::Unanswered);
+                if let Outcome::Reply(body) = outcome {
+                    self.gateways[gateway].is_resource = replies::says_resource(body);
+                }
                 self.started(now, gateway, is_obeyed && is_answered);
             }
             Purpose::Probe(gateway) => {
                 // One that only missed this probe is asked again like one that answered.
                 self.probed(now, gateway, !code.is_some_and(says_stranger));
             }
+            Purpose::Room(flight) => self.room_concluded(now, flight, outcome),
         }
     }
 

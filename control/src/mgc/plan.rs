@@ -232,6 +232,8 @@ pub enum AnchorError {
     Overload,
     /// Another plan is on its way into force: one at a time.
     Busy,
+    /// The rooms are at different gateways.
+    Elsewhere,
 }
 
 /// What the MGC tells the entity that owns an anchor.

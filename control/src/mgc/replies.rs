@@ -125,6 +125,24 @@ pub fn refusal(body: &ReplyBody) -> Option<ErrorCode> {
     actions.iter().find_map(in_action)
 }
 
+/// Whether the packages that a reply tells of play announcements: the gateway is an MRFP.
+pub fn says_resource(body: &ReplyBody) -> bool {
+    let ReplyBody::Actions(actions) = body else {
+        return false;
+    };
+    let commands = actions.iter().flat_map(|action| &action.commands);
+    let audits = commands.filter_map(|command| match command {
+        CommandReply::AuditValue(AuditReply::Terminations(reply)) => Some(&reply.audit),
+        _ => None,
+    });
+    audits.flatten().any(|item| match item {
+        AuditReturn::Packages(packages) => packages
+            .iter()
+            .any(|package| package.name == *"an" || package.name == *"aasb"),
+        _ => false,
+    })
+}
+
 /// The contexts that a reply names.
 pub fn contexts(body: &ReplyBody) -> impl Iterator<Item = u32> {
     let actions = match body {

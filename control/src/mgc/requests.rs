@@ -264,6 +264,13 @@ impl Mgc {
                 self.lose_anchor(now, anchor_id);
             }
         }
+        let is_meant = |id| match context {
+            ContextId::Id(context) => context == id,
+            _ => true,
+        };
+        let patterns = &change.terminations;
+        let is_named = |own: &TerminationId| patterns.iter().any(|named| named.matches(own));
+        self.lose_members(now, id, is_meant, is_named);
     }
 
     /// Notify.
@@ -292,6 +299,9 @@ impl Mgc {
             let mut events = observed.events.iter();
             events.any(|event| event.name.is(package, item))
         };
+        if self.room_notified(id, context, &notify.terminations, observed) {
+            return Ok(());
+        }
         match self.anchors.in_context(id, context) {
             None => {
                 if has("hangterm", "thb") {

@@ -7,6 +7,7 @@ use base::Instant;
 
 use super::Node;
 use crate::cx::DiameterSide;
+use crate::entity::mrfc::Mrfc;
 use crate::entity::pcscf::Pcscf;
 use crate::mgc::Mgc;
 
@@ -21,9 +22,10 @@ impl Node {
         self.config.drain
     }
 
-    /// Calls that there are: legs at the P-CSCF. No other entity knows of any.
+    /// Calls that there are: legs at the P-CSCF, and calls with the MRFC. No other entity knows of
+    /// any.
     pub fn calls(&self) -> usize {
-        self.pcscf.as_ref().map_or(0, Pcscf::dialogs)
+        self.pcscf.as_ref().map_or(0, Pcscf::dialogs) + self.mrfc.as_ref().map_or(0, Mrfc::calls)
     }
 
     /// Ends all calls.
@@ -35,6 +37,9 @@ impl Node {
         let (entities, mut actions) = self.split(now);
         if let Some(pcscf) = entities.pcscf {
             pcscf.release_calls(&mut actions, "Out of service");
+        }
+        if let Some(mrfc) = entities.mrfc {
+            mrfc.release_calls(&mut actions, "Out of service");
         }
         self.are_released = calls > 0;
         self.settle(now);

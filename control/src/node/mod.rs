@@ -22,6 +22,7 @@ use crate::counters::{Counter, Counters};
 use crate::cx::{CxEvent, DiameterSide, LocalRequests};
 use crate::entity::hss::{self, Hss};
 use crate::entity::icscf::Icscf;
+use crate::entity::mrfc::Mrfc;
 use crate::entity::pcscf::Pcscf;
 use crate::entity::scscf::Scscf;
 use crate::entity::{Actions, CxCommand, Event, Timer};
@@ -53,6 +54,7 @@ pub struct Node {
     pcscf: Option<Pcscf>,
     icscf: Option<Icscf>,
     scscf: Option<Scscf>,
+    mrfc: Option<Mrfc>,
     hss: Option<Hss>,
     services: HashMap<StreamId, Service>,
     streams_accepted: u64,
@@ -72,6 +74,7 @@ impl Node {
         let mgc = config.mgc.map(|address| {
             let mut mgc = mgc::Config::new(address);
             mgc.encoding = config.h248.encoding;
+            mgc.has_rooms = plays(Role::Mrfc);
             Mgc::new(mgc, now, Entropy::from_seed(entropy.bytes()))
         });
         let diameter = DiameterSide::new(&config, now, Entropy::from_seed(entropy.bytes()));
@@ -92,6 +95,7 @@ impl Node {
             pcscf: plays(Role::Pcscf).then(Pcscf::new),
             icscf: plays(Role::Icscf).then(|| Icscf::new(&config, scscf_name.clone())),
             scscf: scscf_name.map(Scscf::new),
+            mrfc: plays(Role::Mrfc).then(|| Mrfc::new(&config)),
             hss: plays(Role::Hss).then(|| Hss::new(hss_config)),
             services: HashMap::new(),
             streams_accepted: 0,
@@ -389,7 +393,8 @@ impl Node {
             transactions: self.stack.transactions(),
             admission: self.stack.admission(now),
             contexts,
-            terminations: 2 * contexts,
+            terminations: self.mgc.as_ref().map_or(0, Mgc::terminations),
+            mrf: self.mrfc.as_ref().map(Mrfc::status),
             timers: self.timers.len() + self.stack.transactions().timers,
             media_gateways: self.mgc.as_ref().map(Mgc::gateways).unwrap_or_default(),
             // The event loop has the associations.
@@ -483,6 +488,14 @@ impl Node {
             ) => {
                 entity.handle(event, &mut actions);
             }
+            (
+                Role::Mrfc,
+                Entities {
+                    mrfc: Some(entity), ..
+                },
+            ) => {
+                entity.handle(event, &mut actions);
+            }
             _ => {}
         }
     }
@@ -517,6 +530,14 @@ impl Node {
             ) => {
                 entity.handle_timer(timer, &mut actions);
             }
+            (
+                Timer::Mrfc(timer),
+                Entities {
+                    mrfc: Some(entity), ..
+                },
+            ) => {
+                entity.handle_timer(timer, &mut actions);
+            }
             _ => {}
         }
     }
@@ -526,6 +547,7 @@ impl Node {
             pcscf: self.pcscf.as_mut(),
             icscf: self.icscf.as_mut(),
             scscf: self.scscf.as_mut(),
+            mrfc: self.mrfc.as_mut(),
         };
         let actions = Actions {
             now,
@@ -575,6 +597,7 @@ impl Node {
                     },
                 );
             }
+            MgcOutput::Room(event) => self.dispatch(now, Role::Mrfc, Event::Room(event)),
         }
         true
     }
@@ -762,4 +785,5 @@ struct Entities<'a> {
     pcscf: Option<&'a mut Pcscf>,
     icscf: Option<&'a mut Icscf>,
     scscf: Option<&'a mut Scscf>,
+    mrfc: Option<&'a mut Mrfc>,
 }

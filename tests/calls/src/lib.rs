@@ -7,6 +7,7 @@
 mod by_hand;
 mod control_host;
 mod media_host;
+mod mrfp_host;
 mod phone_host;
 mod setup;
 mod wire_host;
@@ -15,6 +16,7 @@ mod world;
 pub use by_hand::ByHand;
 pub use control_host::ControlHost;
 pub use media_host::{MediaConfig, MediaHost};
+pub use mrfp_host::{MrfpHost, MrfpTermination};
 pub use phone_host::{BY_HAND, PhoneHost};
 pub use setup::{Access, FAST, GOOD, Layout, Media, ROUGH, Setup, User, everywhere, in_both};
 pub use wire_host::WireHost;

@@ -17,9 +17,10 @@ use sim::{Network, NodeId, StreamEvent, Transmit};
 use sip::Message;
 use sip::digest::Algorithm;
 
+use crate::mrfp_host::mrfp_ip;
 use crate::{
-    Access, ControlHost, GOOD, Layout, Media, MediaConfig, MediaHost, PhoneHost, ROUGH, Setup,
-    User, WireHost,
+    Access, ControlHost, GOOD, Layout, Media, MediaConfig, MediaHost, MrfpHost, PhoneHost, ROUGH,
+    Setup, User, WireHost,
 };
 
 /// Home network domain of every world.
@@ -45,6 +46,8 @@ pub enum Host {
     Phone(Box<PhoneHost>),
     /// A media process.
     Media(Box<MediaHost>),
+    /// An MRFP that a test plays.
+    Mrfp(Box<MrfpHost>),
     /// What the test sends and gets by hand.
     Wire(Box<WireHost>),
 }
@@ -64,6 +67,7 @@ pub struct World {
     pub proxy: SocketAddr,
     phones: Vec<NodeId>,
     gateways: Vec<NodeId>,
+    mrfps: Vec<NodeId>,
     audible: bool,
     compared: bool,
     rough: bool,
@@ -122,7 +126,8 @@ impl World {
                 let hss = add("hss", 3, hss, &subscribers);
                 let serving = ControlFile {
                     hss: Some(diameter.to_string()),
-                    ..file(&[Role::Icscf, Role::Scscf])
+                    mgc: Some(address(2, 2944)),
+                    ..file(&[Role::Icscf, Role::Scscf, Role::Mrfc])
                 };
                 let serving = add("serving", 2, serving, &[]);
                 let proxy = ControlFile {
@@ -143,6 +148,7 @@ impl World {
             proxy: address(1, 5060),
             phones: Vec::new(),
             gateways: Vec::new(),
+            mrfps: Vec::new(),
             audible: setup.audible,
             compared: setup.compared,
             rough: setup.rough,
@@ -186,6 +192,55 @@ impl World {
         let node = self.network.add(&format!("gateway{number}"), &ips, host);
         self.gateways.push(node);
         self.gateways.len() - 1
+    }
+
+    /// Adds an MRFP for the MRFC, in service when it has registered.
+    pub fn add_mrfp(&mut self) -> usize {
+        let number = u8::try_from(self.mrfps.len()).expect("few MRFPs");
+        let host = self.new_mrfp(number);
+        let node = self
+            .network
+            .add(&format!("mrfp{number}"), &[mrfp_ip(number)], host);
+        self.mrfps.push(node);
+        self.mrfps.len() - 1
+    }
+
+    fn new_mrfp(&mut self, number: u8) -> Host {
+        self.restarts += 1;
+        let seed = self.network.seed() ^ (self.restarts << 44);
+        let mgc = match self.pcscf == self.scscf {
+            true => address(1, 2944),
+            false => address(2, 2944),
+        };
+        let own = SocketAddr::new(mrfp_ip(number), 2944);
+        Host::Mrfp(Box::new(MrfpHost::new(own, mgc, self.network.now(), seed)))
+    }
+
+    /// Ends an MRFP at once.
+    pub fn stop_mrfp(&mut self, mrfp: usize) {
+        drop(self.network.crash(self.mrfps[mrfp]));
+    }
+
+    /// Starts an MRFP anew that was ended.
+    pub fn start_mrfp(&mut self, mrfp: usize) {
+        let host = self.new_mrfp(u8::try_from(mrfp).expect("few MRFPs"));
+        self.network.restart(self.mrfps[mrfp], host);
+    }
+
+    /// An MRFP.
+    pub fn mrfp(&self, mrfp: usize) -> &MrfpHost {
+        match self.network.host(self.mrfps[mrfp]) {
+            Host::Mrfp(host) => host,
+            _ => unreachable!("MRFPs are MRFPs"),
+        }
+    }
+
+    /// Has an MRFP do something.
+    pub fn act_mrfp<T>(&mut self, mrfp: usize, act: impl FnOnce(&mut MrfpHost, Instant) -> T) -> T {
+        self.network.with(self.mrfps[mrfp], |host, now| match host {
+            Host::Mrfp(host) => act(host, now),
+            _ => unreachable!("MRFPs are MRFPs"),
+        })
     }
 
     /// Ends a media process at once.
@@ -629,7 +684,7 @@ impl World {
     pub fn administer(&mut self, operation: Operation) {
         self.network.with(self.hss, |host, now| match host {
             Host::Control(control) => control.administer(now, operation),
-            Host::Phone(_) | Host::Media(_) | Host::Wire(_) => {
+            Host::Phone(_) | Host::Media(_) | Host::Mrfp(_) | Host::Wire(_) => {
                 unreachable!("the HSS is a control process")
             }
         });
@@ -887,6 +942,7 @@ impl Host {
             Host::Control(host) => host.as_ref(),
             Host::Phone(host) => host.as_ref(),
             Host::Media(host) => host.as_ref(),
+            Host::Mrfp(host) => host.as_ref(),
             Host::Wire(host) => host.as_ref(),
         }
     }
@@ -896,6 +952,7 @@ impl Host {
             Host::Control(host) => host.as_mut(),
             Host::Phone(host) => host.as_mut(),
             Host::Media(host) => host.as_mut(),
+            Host::Mrfp(host) => host.as_mut(),
             Host::Wire(host) => host.as_mut(),
         }
     }

@@ -68,7 +68,8 @@ impl Icscf {
                 self.handle_request(actions, server, request);
             }
             // The I-CSCF records no route: nothing in a dialog comes here.
-            Event::Ack { .. } | Event::Anchor { .. } | Event::CxRequest { .. } => {}
+            Event::Ack { .. } | Event::Anchor { .. } | Event::Room(_) | Event::CxRequest { .. } => {
+            }
             Event::Cancel { server } => {
                 self.proxy.handle_cancel(actions, server);
             }

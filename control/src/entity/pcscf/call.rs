@@ -401,7 +401,7 @@ impl Pcscf {
             }
             return Step::Keep;
         }
-        if actions.mgc.is_none() {
+        if actions.mgc.is_none() || !actions.config.media.anchor {
             return Step::Keep;
         }
         let Some(session) = session else {
@@ -591,7 +591,9 @@ impl Pcscf {
             AnchorError::Overload => (503, "Media gateways overloaded"),
             AnchorError::Timeout => (503, "Media gateway does not answer"),
             AnchorError::Refused(_) => (503, "Media gateway refused"),
-            AnchorError::Nonsense | AnchorError::Lost => (500, "Media gateway failed"),
+            AnchorError::Nonsense | AnchorError::Lost | AnchorError::Elsewhere => {
+                (500, "Media gateway failed")
+            }
         };
         self.refuse_with(actions, key, task, status, reason);
     }

@@ -209,7 +209,7 @@ impl Pcscf {
             Event::Anchor { owner, event, .. } => {
                 self.handle_anchor(actions, LegKey(owner), event);
             }
-            Event::Cx { .. } | Event::CxRequest { .. } => {}
+            Event::Cx { .. } | Event::CxRequest { .. } | Event::Room(_) => {}
         }
     }
 

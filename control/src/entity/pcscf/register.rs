@@ -88,7 +88,9 @@ impl Pcscf {
             flow,
             contact,
             registered,
-            protects_media: actions.mgc.is_some() && can_protect_media(&request),
+            protects_media: actions.mgc.is_some()
+                && actions.config.media.anchor
+                && can_protect_media(&request),
         };
         let id = self
             .proxy

@@ -181,7 +181,7 @@ impl Scscf {
                 let answer = self.handle_hss(actions, &request);
                 actions.answer_cx(token, answer);
             }
-            Event::Anchor { .. } => {}
+            Event::Anchor { .. } | Event::Room(_) => {}
         }
     }
 

@@ -141,12 +141,36 @@ impl Scscf {
         record_route(actions, &mut draft);
         let has_route = draft.first_value(HeaderName::Route).is_some();
         let to_home = !has_route && is_home(actions, &request);
+        let to_mrf = !has_route && is_mrf(actions, &request);
         let id = self.proxy.open(server, request, Routing::default());
-        if to_home {
+        if to_mrf {
+            self.forward_to_mrfc(actions, id, draft);
+        } else if to_home {
             let next = NextHop::Entity(Role::Icscf);
             self.proxy.forward(actions, id, draft, next);
         } else {
             self.follow(actions, id, draft);
+        }
+    }
+
+    /// To the MRFC, in this process or another (Mr, TS 23.228 4.7).
+    pub(super) fn forward_to_mrfc(
+        &mut self,
+        actions: &mut Actions<'_>,
+        id: ContextId,
+        mut draft: Draft,
+    ) {
+        if actions.config.plays(Role::Mrfc) {
+            let next = NextHop::Entity(Role::Mrfc);
+            self.proxy.forward(actions, id, draft, next);
+        } else if let Some(address) = actions.config.mrf.address {
+            let route = format!("sip:{}@{address}", Role::Mrfc.name());
+            draft.push_front(HeaderName::Route, &format!("<{route};lr>"));
+            if let Some(uri) = Uri::parse(&route) {
+                self.proxy.forward(actions, id, draft, NextHop::Uri(uri));
+            }
+        } else {
+            self.proxy.reject(actions, id, 404, "No media resources");
         }
     }
 
@@ -293,6 +317,16 @@ fn preference_groups(contacts: &[Binding]) -> Vec<Vec<Binding>> {
         }
     }
     groups
+}
+
+/// True for a Request-URI that the MRFC answers for: of its domain, or the conference factory's.
+fn is_mrf(actions: &Actions<'_>, request: &Message) -> bool {
+    let (mrf, realm) = (&actions.config.mrf, &actions.config.realm);
+    request.uri().is_ok_and(|uri| {
+        let is_of = |domain: &str| uri.host_str().eq_ignore_ascii_case(domain);
+        let is_factory = uri.user().is_some_and(|user| user == mrf.factory);
+        uri.is_sip() && (is_of(&mrf.domain) || (is_of(realm) && is_factory))
+    })
 }
 
 /// True for a Request-URI of the home network: a number, or a name in our realm.

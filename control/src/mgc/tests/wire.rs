@@ -55,10 +55,13 @@ fn commands() -> Vec<(&'static str, Vec<ActionRequest>)> {
         stream.sides[0].latch = true;
     });
     vec![
-        ("start", compile::start(false, Duration::from_secs(30))),
+        (
+            "start",
+            compile::start(false, Duration::from_secs(30), false),
+        ),
         (
             "start_cleared",
-            compile::start(true, Duration::from_secs(30)),
+            compile::start(true, Duration::from_secs(30), false),
         ),
         ("probe", vec![compile::probe()]),
         ("reserve", vec![compile::reserve(&spec(), &offered())]),

@@ -301,6 +301,7 @@ impl World {
                         self.link = None;
                     }
                 }
+                MgcOutput::Room(event) => panic!("{event:?}"),
             }
         }
         for index in 0..self.gateways.len() {

@@ -1,0 +1,124 @@
+//! Conferences: who is in which mix.
+
+use super::call::Purpose;
+use super::service::Service;
+use super::{CallKey, Mrfc};
+use crate::admin::ConferenceStatus;
+use crate::config::Role;
+use crate::entity::Actions;
+use crate::mgc::RoomId;
+
+/// Conferences that people are told of at once.
+const STATUS_MAX: usize = 100;
+
+/// One conference.
+#[derive(Debug)]
+pub(super) struct Conference {
+    pub kind: Kind,
+    pub room: RoomId,
+    /// In the order in which they came.
+    pub members: Vec<CallKey>,
+}
+
+/// Who made a conference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The first INVITE that named it (RFC 4240 5).
+    Mix,
+    /// The factory (RFC 4579 5.4); it has a focus.
+    Focus,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mix => "netann",
+            Self::Focus => "focus",
+        }
+    }
+}
+
+impl Mrfc {
+    /// A call joins the conference that its URI names.
+    ///
+    /// # Errors
+    /// Status and reason: 404 where there is none, 486 where it is full.
+    pub(super) fn join(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        service: &Service,
+    ) -> Result<(Purpose, RoomId), (u16, &'static str)> {
+        let (name, kind, is_made) = match service {
+            Service::Mix(name) => (format!("conf={name}"), Kind::Mix, true),
+            Service::Factory => (actions.stack.token(), Kind::Focus, true),
+            Service::Focus(name) => (name.clone(), Kind::Focus, false),
+            Service::Announcement(_) | Service::Msml => return Err((404, "No such conference")),
+        };
+        if !self.conferences.contains_key(&name) {
+            if !is_made {
+                return Err((404, "No such conference"));
+            }
+            let conference = Conference {
+                kind,
+                room: RoomId(self.next_number()),
+                members: Vec::new(),
+            };
+            self.conferences.insert(name.clone(), conference);
+        }
+        let members_max = self.members_max;
+        let Some(conference) = self.conferences.get_mut(&name) else {
+            return Err((404, "No such conference"));
+        };
+        if conference.members.len() >= members_max {
+            return Err((486, "Conference is full"));
+        }
+        conference.members.push(key);
+        Ok((Purpose::Conference(name), conference.room))
+    }
+
+    /// A call has left a conference, which ends with the last.
+    pub(super) fn leave(&mut self, actions: &mut Actions<'_>, key: CallKey, name: &str) {
+        let Some(conference) = self.conferences.get_mut(name) else {
+            return;
+        };
+        conference.members.retain(|member| *member != key);
+        if conference.members.is_empty() {
+            let room = conference.room;
+            self.conferences.remove(name);
+            if let Some(mgc) = &mut actions.mgc {
+                mgc.close_room(actions.now, room);
+            }
+        }
+    }
+
+    /// The URI of a conference that has a focus.
+    pub(super) fn focus_uri(&self, actions: &Actions<'_>, name: &str) -> Option<String> {
+        let conference = self.conferences.get(name)?;
+        let has_focus = conference.kind == Kind::Focus;
+        has_focus.then(|| actions.stack.addresses().uri(Role::Mrfc, name, 0))
+    }
+
+    pub(super) fn conference_status(&self) -> Vec<ConferenceStatus> {
+        let muted = |conference: &Conference| {
+            let calls = conference
+                .members
+                .iter()
+                .filter_map(|key| self.calls.get(key));
+            calls.filter(|call| call.media.is_muted).count()
+        };
+        let mut all: Vec<ConferenceStatus> = self
+            .conferences
+            .iter()
+            .map(|(name, conference)| ConferenceStatus {
+                name: name.clone(),
+                kind: conference.kind.name(),
+                members: conference.members.len(),
+                muted: muted(conference),
+            })
+            .collect();
+        all.sort_by_key(|one| std::cmp::Reverse(one.members));
+        all.truncate(STATUS_MAX);
+        all
+    }
+}

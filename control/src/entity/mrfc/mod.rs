@@ -1,0 +1,208 @@
+//! Multimedia Resource Function Controller (TS 23.228 4.7, TS 24.229 5.8, TS 24.147): answers calls
+//! in the place of a media server and has MRFPs play, record and mix for them.
+//!
+//! A call is a SIP dialog and a termination. What it is for is told by its Request-URI: an
+//! announcement or a mix (netann, RFC 4240), a dialog or a conference told by MSML (RFC 5707), a
+//! conference with a focus (RFC 4579).
+
+mod body;
+mod call;
+mod conference;
+mod media;
+mod prompt;
+mod requests;
+mod service;
+
+use std::collections::{BTreeMap, HashMap};
+
+use base::IdMap;
+use sip::dialog::DialogId;
+use sip::transaction::ServerId;
+use sip::{HeaderName, Message, Method};
+
+use super::{Actions, Event};
+use crate::admin::MrfStatus;
+use crate::config::ControlConfig;
+use crate::mgc::RoomEvent;
+use crate::stack::BranchId;
+use call::Call;
+use conference::Conference;
+
+/// Methods that we take.
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+/// Extensions that we know.
+const SUPPORTED: &[&str] = &["100rel", "timer"];
+/// Bodies that we take.
+const ACCEPT: &str = "application/sdp";
+
+/// Names a call, its member and the room that it has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(u64);
+
+/// Timers of the MRFC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Something of a call is due.
+    Call(CallKey),
+}
+
+/// The entity.
+#[derive(Debug)]
+pub struct Mrfc {
+    /// User part of the conference factory's URI.
+    factory: String,
+    calls_max: usize,
+    members_max: usize,
+    calls: BTreeMap<CallKey, Call>,
+    by_dialog: HashMap<DialogId, CallKey>,
+    by_server: IdMap<ServerId, CallKey>,
+    by_branch: IdMap<BranchId, CallKey>,
+    conferences: BTreeMap<String, Conference>,
+    /// The number dealt last, to a call or a room.
+    number: u64,
+}
+
+impl Mrfc {
+    /// An MRFC without calls.
+    pub fn new(config: &ControlConfig) -> Self {
+        Self {
+            factory: config.mrf.factory.clone(),
+            calls_max: config.mrf.calls_max,
+            members_max: config.mrf.members_max,
+            calls: BTreeMap::new(),
+            by_dialog: HashMap::new(),
+            by_server: IdMap::default(),
+            by_branch: IdMap::default(),
+            conferences: BTreeMap::new(),
+            number: 0,
+        }
+    }
+
+    /// Calls there are.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// What people are told.
+    pub fn status(&self) -> MrfStatus {
+        MrfStatus {
+            calls: self.calls.len(),
+            conferences: self.conference_status(),
+            subscriptions: 0,
+        }
+    }
+
+    /// Ends every call because the process does.
+    pub fn release_calls(&mut self, actions: &mut Actions<'_>, why: &str) {
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.end_call(actions, key, 503, why);
+        }
+    }
+
+    /// Lets something happen.
+    pub fn handle(&mut self, event: Event, actions: &mut Actions<'_>) {
+        match event {
+            Event::Request {
+                server, request, ..
+            } => self.handle_request(actions, server, &request),
+            Event::Ack { request, .. } => self.handle_ack(actions, &request),
+            Event::Cancel { server } => self.handle_cancel(actions, server),
+            Event::Response {
+                branch, response, ..
+            } => self.handle_response(actions, branch, &response),
+            Event::Failed { branch, status } => self.handle_failure(actions, branch, status),
+            Event::Ended { branch } => {
+                self.by_branch.remove(&branch);
+            }
+            Event::Room(event) => self.handle_room(actions, event),
+            Event::Cx { .. } | Event::CxRequest { .. } | Event::Anchor { .. } => {}
+        }
+    }
+
+    /// Lets time pass.
+    pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
+        match timer {
+            Timer::Call(key) => self.handle_call_timer(actions, key),
+        }
+    }
+
+    const fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    fn handle_request(&mut self, actions: &mut Actions<'_>, server: ServerId, request: &Message) {
+        let unknown = request.values(HeaderName::Require).filter(|option| {
+            !SUPPORTED
+                .iter()
+                .any(|known| option.eq_ignore_ascii_case(known))
+        });
+        let unknown: Vec<&str> = unknown.collect();
+        if !unknown.is_empty() {
+            let mut draft = refusal(actions, request, 420, "");
+            draft.append(HeaderName::Unsupported, &unknown.join(", "));
+            return actions.stack.respond(actions.now, server, &mut draft);
+        }
+        if request.is_in_dialog() {
+            return self.handle_in_dialog(actions, server, request);
+        }
+        match request.method() {
+            Some(Method::Invite) => self.handle_invite(actions, server, request),
+            Some(Method::Options) => answer_options(actions, server, request),
+            _ => {
+                let mut draft = refusal(actions, request, 405, "");
+                draft.append(HeaderName::Allow, ALLOW);
+                actions.stack.respond(actions.now, server, &mut draft);
+            }
+        }
+    }
+
+    fn handle_room(&mut self, actions: &mut Actions<'_>, event: RoomEvent) {
+        match event {
+            RoomEvent::Applied { member, local } => {
+                self.media_ready(actions, CallKey(member.0), local);
+            }
+            RoomEvent::Failed {
+                member,
+                error,
+                is_gone,
+            } => self.media_failed(actions, CallKey(member.0), error, is_gone),
+            RoomEvent::Observed {
+                member,
+                task,
+                observed,
+            } => self.observe(actions, CallKey(member.0), task, observed),
+            RoomEvent::MemberLost { member } => {
+                self.end_call(actions, CallKey(member.0), 503, "Media lost");
+            }
+            RoomEvent::Lost { members, .. } => {
+                for member in members {
+                    self.media_lost(actions, CallKey(member.0));
+                }
+            }
+        }
+    }
+}
+
+/// A refusal with a tag.
+fn refusal(actions: &mut Actions<'_>, request: &Message, status: u16, reason: &str) -> sip::Draft {
+    let tag = actions.stack.token();
+    let mut draft = request.response(status, reason);
+    draft.to_tag(&tag);
+    draft
+}
+
+/// What we are able to do (RFC 3261 11.2).
+fn answer_options(actions: &mut Actions<'_>, server: ServerId, request: &Message) {
+    let mut draft = refusal(actions, request, 200, "");
+    capabilities(&mut draft);
+    actions.stack.respond(actions.now, server, &mut draft);
+}
+
+fn capabilities(draft: &mut sip::Draft) {
+    draft
+        .append(HeaderName::Allow, ALLOW)
+        .append(HeaderName::Accept, ACCEPT)
+        .append(HeaderName::Supported, &SUPPORTED.join(", "));
+}

@@ -1,0 +1,414 @@
+//! Requests and responses of calls with the MRFC.
+
+use std::net::SocketAddr;
+
+use sip::dialog::{Acknowledgement, Dialog, DialogId, Retransmission};
+use sip::header::Refresher;
+use sip::session_timer::{Answer, Policy, Refusal as TimerRefusal, SessionTimer};
+use sip::transaction::ServerId;
+use sip::{HeaderName, Message, Method};
+
+use super::call::{Change, Stage, send};
+use super::media::Media;
+use super::service;
+use super::{ALLOW, CallKey, Mrfc, body, capabilities, refusal};
+use crate::config::Role;
+use crate::entity::Actions;
+use crate::mgc::{Family, MemberId};
+use crate::stack::{BranchId, NextHop};
+
+/// What we want of session timers (RFC 4028): the client refreshes where it can.
+pub(super) fn session_policy(actions: &Actions<'_>) -> Policy {
+    let seconds = |time: std::time::Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    Policy {
+        interval: seconds(actions.config.session.expires),
+        min_se: seconds(actions.config.session.min_se),
+        refresher: Refresher::Uac,
+    }
+}
+
+impl Mrfc {
+    /// An INVITE outside of any dialog.
+    pub(super) fn handle_invite(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        invite: &Message,
+    ) {
+        let reject = |actions: &mut Actions<'_>, status, reason| {
+            actions
+                .stack
+                .reject(actions.now, server, invite, status, reason);
+        };
+        if let Err(TimerRefusal::TooSmall(least)) = Answer::to(&session_policy(actions), invite) {
+            let mut draft = refusal(actions, invite, 422, "");
+            draft.append(HeaderName::MinSe, &least.min_se.to_string());
+            return actions.stack.respond(actions.now, server, &mut draft);
+        }
+        let Ok(uri) = invite.uri() else {
+            return reject(actions, 416, "");
+        };
+        let own = actions.stack.addresses().own(uri);
+        let token = own
+            .filter(|own| own.role == Role::Mrfc)
+            .map(|own| own.token);
+        let service = match service::named(uri, &self.factory, token) {
+            Ok(service) => service,
+            Err(fault) => return reject(actions, fault.status, fault.reason),
+        };
+        let Some(parts) = body::parts(invite) else {
+            return reject(actions, 400, "No usable body");
+        };
+        let offer = parts.iter().find(|part| part.kind == "application/sdp");
+        if offer.is_none() && !parts.is_empty() {
+            let mut draft = refusal(actions, invite, 415, "");
+            draft.append(HeaderName::Accept, super::ACCEPT);
+            return actions.stack.respond(actions.now, server, &mut draft);
+        }
+        let session_id = actions.entropy.next_u64() >> 1;
+        let media = match offer {
+            Some(offer) => Media::of_offer(session_id, offer.content),
+            None => {
+                let listener = actions.stack.addresses().listener(0);
+                let family = listener.map_or(Family::V4, Family::of);
+                Ok(Media::to_offer(session_id, family))
+            }
+        };
+        match media {
+            Ok(media) => self.open_call(actions, server, invite, service, media),
+            Err(fault) => {
+                let (status, reason) = fault.status();
+                reject(actions, status, reason);
+            }
+        }
+    }
+
+    /// A request of a dialog.
+    pub(super) fn handle_in_dialog(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: &Message,
+    ) {
+        let id = DialogId::of_received_request(request).ok();
+        let key = id.and_then(|id| self.by_dialog.get(&id).copied());
+        let call = key.and_then(|key| self.calls.get_mut(&key));
+        let (Some(key), Some(dialog)) = (key, call.and_then(|call| call.dialog.as_mut())) else {
+            return actions.stack.reject(actions.now, server, request, 481, "");
+        };
+        if let Err(error) = dialog.receive_request(request) {
+            let status = error.status();
+            return actions
+                .stack
+                .reject(actions.now, server, request, status, "");
+        }
+        match request.method() {
+            Some(Method::Bye) => {
+                let _ = dialog;
+                self.answer(actions, server, request, 200);
+                if let Some(call) = self.forget_call(actions, key)
+                    && let Some(server) = call.server
+                {
+                    // RFC 3261 15.1.2: what is pending ends too.
+                    let mut draft = call.invite.response(487, "");
+                    draft.to_tag(&call.tag);
+                    actions.stack.respond(actions.now, server, &mut draft);
+                }
+            }
+            Some(Method::Invite | Method::Update) => {
+                self.handle_offer(actions, key, server, request);
+            }
+            Some(Method::Prack) => self.handle_prack(actions, key, server, request),
+            Some(Method::Options) => {
+                let mut draft = request.response(200, "");
+                capabilities(&mut draft);
+                actions.stack.respond(actions.now, server, &mut draft);
+            }
+            Some(Method::Info) => self.answer(actions, server, request, 200),
+            _ => {
+                let mut draft = request.response(405, "");
+                draft.append(HeaderName::Allow, ALLOW);
+                actions.stack.respond(actions.now, server, &mut draft);
+            }
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        actions: &mut Actions<'_>,
+        server: ServerId,
+        request: &Message,
+        status: u16,
+    ) {
+        let mut draft = request.response(status, "");
+        actions.stack.respond(actions.now, server, &mut draft);
+    }
+
+    /// A re-INVITE, or an UPDATE (RFC 3261 14.2, RFC 3311 5.2).
+    fn handle_offer(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        server: ServerId,
+        request: &Message,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let is_update = request.is_method(&Method::Update);
+        // One exchange at a time (RFC 3261 14.2, RFC 3311 5.2).
+        if call.change.is_some() || call.has_offered || (!is_update && call.server.is_some()) {
+            return self.answer(actions, server, request, 491);
+        }
+        let policy = session_policy(actions);
+        if let Err(TimerRefusal::TooSmall(least)) = Answer::to(&policy, request) {
+            let mut draft = request.response(422, "");
+            draft.append(HeaderName::MinSe, &least.min_se.to_string());
+            return actions.stack.respond(actions.now, server, &mut draft);
+        }
+        let parts = body::parts(request).unwrap_or_default();
+        let offer = parts.iter().find(|part| part.kind == "application/sdp");
+        let taken = offer.map(|offer| call.media.take_offer(offer.content));
+        if let Some(Err(fault)) = taken {
+            let (status, reason) = fault.status();
+            return actions
+                .stack
+                .reject(actions.now, server, request, status, reason);
+        }
+        let before = actions
+            .mgc
+            .as_ref()
+            .and_then(|mgc| mgc.local_of(MemberId(key.0)));
+        let Some(local) = before else {
+            return self.answer(actions, server, request, 500);
+        };
+        call.change = Some(Change::Offer(server, Box::new(request.clone())));
+        if let (Some(Ok(())), Some(mgc)) = (taken, &mut actions.mgc) {
+            let plan = call.media.plan();
+            if mgc.set_member(actions.now, MemberId(key.0), plan) {
+                return;
+            }
+        }
+        // Nothing changes at the gateway.
+        call.change = None;
+        self.answer_offer(actions, key, server, request, local);
+    }
+
+    /// A further offer is in force: it is answered, or one is made where there was none.
+    pub(super) fn answer_offer(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        server: ServerId,
+        request: &Message,
+        local: SocketAddr,
+    ) {
+        let contact = self.contact(actions, key);
+        let policy = session_policy(actions);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let is_invite = request.is_method(&Method::Invite);
+        let mut draft = request.response(200, "");
+        draft
+            .append(HeaderName::Contact, &contact)
+            .append(HeaderName::Allow, ALLOW);
+        if is_invite || !request.body().is_empty() {
+            let description = call.media.describe(local);
+            draft.set_body("application/sdp", description.to_string());
+        }
+        call.has_offered = is_invite && request.body().is_empty();
+        if let Ok(answer) = Answer::to(&policy, request) {
+            answer.write(&mut draft);
+            let role = Some(Refresher::Uas);
+            call.session = Some(SessionTimer::new(actions.now, answer.expires, role));
+        }
+        if let Some(dialog) = &mut call.dialog {
+            // Without a usable Contact the target stays.
+            let _ = dialog.refresh_target(request);
+        }
+        match draft.finish() {
+            Ok(response) => {
+                if is_invite {
+                    let timers = actions.config.core;
+                    let again = Retransmission::of_success(actions.now, timers, response.clone());
+                    call.success = Some((server, again));
+                }
+                actions.stack.respond_with(actions.now, server, response);
+            }
+            Err(_) => self.answer(actions, server, request, 500),
+        }
+        self.restart_timer(actions, key);
+    }
+
+    fn handle_prack(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        server: ServerId,
+        request: &Message,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let rack = request.rack().ok().flatten();
+        let provisionals = call.provisionals.as_mut();
+        let taken = provisionals
+            .zip(rack)
+            .and_then(|(provisionals, rack)| provisionals.handle_prack(actions.now, &rack).ok());
+        match taken {
+            Some(Acknowledgement::Accepted(next)) => {
+                if let (Some(next), Some(server)) = (next, call.server) {
+                    actions.stack.respond_with(actions.now, server, next);
+                }
+                self.answer(actions, server, request, 200);
+                self.start(actions, key);
+                self.restart_timer(actions, key);
+            }
+            _ => self.answer(actions, server, request, 481),
+        }
+    }
+
+    /// The ACK of a 2xx.
+    pub(super) fn handle_ack(&mut self, actions: &mut Actions<'_>, ack: &Message) {
+        let id = DialogId::of_received_request(ack).ok();
+        let Some(key) = id.and_then(|id| self.by_dialog.get(&id).copied()) else {
+            return;
+        };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        if call.success.take().is_none() {
+            return;
+        }
+        if call.stage == Stage::Answered {
+            call.stage = Stage::Confirmed;
+        }
+        if !std::mem::take(&mut call.has_offered) {
+            self.start(actions, key);
+            return self.restart_timer(actions, key);
+        }
+        let parts = body::parts(ack).unwrap_or_default();
+        let answer = parts.iter().find(|part| part.kind == "application/sdp");
+        let taken = answer.map(|answer| call.media.take_answer(answer.content));
+        match taken {
+            Some(Ok(())) => {
+                let plan = call.media.plan();
+                call.change = Some(Change::Answer);
+                let mgc = actions.mgc.as_mut();
+                if !mgc.is_some_and(|mgc| mgc.set_member(actions.now, MemberId(key.0), plan)) {
+                    call.change = None;
+                    self.start(actions, key);
+                }
+                self.restart_timer(actions, key);
+            }
+            _ => self.end_call(actions, key, 488, "No usable answer"),
+        }
+    }
+
+    /// An INVITE was cancelled.
+    pub(super) fn handle_cancel(&mut self, actions: &mut Actions<'_>, server: ServerId) {
+        if let Some(&key) = self.by_server.get(&server) {
+            self.end_call(actions, key, 487, "");
+        }
+    }
+
+    // ---- requests of ours ----
+
+    /// Refreshes the session: the peer cannot (RFC 4028 7.4).
+    pub(super) fn refresh(&mut self, actions: &mut Actions<'_>, key: CallKey) {
+        let local = actions
+            .mgc
+            .as_ref()
+            .and_then(|mgc| mgc.local_of(MemberId(key.0)));
+        if let Some(local) = local {
+            self.reinvite(actions, key, local);
+        }
+    }
+
+    /// Offers the same again, from where the gateway receives now.
+    pub(super) fn reinvite(&mut self, actions: &mut Actions<'_>, key: CallKey, local: SocketAddr) {
+        let contact = self.contact(actions, key);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some(dialog) = &mut call.dialog else {
+            return;
+        };
+        let mut draft = dialog.request(&Method::Invite);
+        draft
+            .append(HeaderName::Contact, &contact)
+            .append(HeaderName::Allow, ALLOW);
+        let description = call.media.describe(local);
+        draft.set_body("application/sdp", description.to_string());
+        call.has_offered = true;
+        if let Some(branch) = send(actions, dialog, draft) {
+            self.by_branch.insert(branch, key);
+        }
+    }
+
+    /// A response to a request of ours.
+    pub(super) fn handle_response(
+        &mut self,
+        actions: &mut Actions<'_>,
+        branch: BranchId,
+        response: &Message,
+    ) {
+        let Some(&key) = self.by_branch.get(&branch) else {
+            return;
+        };
+        let Ok(cseq) = response.cseq() else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        match (response.status(), cseq.method) {
+            (Some(200..300), Method::Invite) => {
+                let Some(dialog) = &mut call.dialog else {
+                    return;
+                };
+                let _ = dialog.refresh_target(response);
+                acknowledge(actions, dialog, response);
+                call.has_offered = false;
+                let answer = call.media.take_answer(response.body());
+                let plan = call.media.plan();
+                match answer {
+                    Ok(()) => {
+                        if let Some(mgc) = &mut actions.mgc {
+                            mgc.set_member(actions.now, MemberId(key.0), plan);
+                        }
+                    }
+                    Err(_) => self.end_call(actions, key, 488, "No usable answer"),
+                }
+            }
+            // RFC 3261 12.2.1.2, 14.1: the dialog is gone, or its media is not known any more.
+            (Some(300..), Method::Invite) => {
+                self.end_call(actions, key, 500, "Media cannot be moved");
+            }
+            (Some(408 | 481), _) => self.end_call(actions, key, 408, ""),
+            _ => {}
+        }
+    }
+
+    /// No response comes to a request of ours.
+    pub(super) fn handle_failure(
+        &mut self,
+        actions: &mut Actions<'_>,
+        branch: BranchId,
+        status: u16,
+    ) {
+        if let Some(&key) = self.by_branch.get(&branch) {
+            self.end_call(actions, key, status, "");
+        }
+    }
+}
+
+/// The ACK of a 2xx to an INVITE of ours.
+pub(super) fn acknowledge(actions: &mut Actions<'_>, dialog: &Dialog, response: &Message) {
+    let Ok(draft) = dialog.ack(response) else {
+        return;
+    };
+    if let Some(next) = sip::UriBuf::parse(dialog.next_hop()) {
+        let next = NextHop::Uri(next.view());
+        actions.stack.send_ack(actions.now, Role::Mrfc, draft, next);
+    }
+}
