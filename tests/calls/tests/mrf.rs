@@ -1,11 +1,13 @@
 //! Users who hear announcements and meet in conferences: the MRFC and an MRFP that obeys.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{Layout, Setup, User, World, everywhere};
+use control::config::{ControlFile, MrfFile, PromptName};
 use h248::error::ErrorCode;
 use h248::message::StreamMode;
-use load::ua::Event;
+use load::ua::{Event, Step};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -245,4 +247,53 @@ fn a_conference_moves_when_its_mrfp_is_gone_and_an_announcement_ends() {
     world.expect_end(2);
     world.expect_end(0);
     world.expect_end(1);
+}
+
+#[test]
+fn a_caller_hears_why_a_call_fails() {
+    let announced = |file: &mut ControlFile| {
+        file.mrf = Some(MrfFile {
+            announcements: Some(BTreeMap::from([
+                ("404".to_owned(), PromptName::Number(4)),
+                ("486".to_owned(), PromptName::Url("file:///busy.wav".into())),
+                ("480".to_owned(), PromptName::Number(1)),
+            ])),
+            ..MrfFile::default()
+        });
+    };
+    everywhere(&setup(2).with(announced), |world| {
+        begin(world, &[0, 1]);
+        world.policy(1, |policy| {
+            policy.incoming = vec![Step::Ring, Step::Reject(486)];
+        });
+        world.dial(0, "sip:user1@ims.test");
+        wait(world, "it plays", |mrfp| {
+            mrfp.terminations()
+                .any(|it| it.played("an").as_deref() == Some("file:///busy.wav"))
+        });
+        played(world);
+        assert_eq!(world.expect_refusal(0), 486);
+        world.dial(0, "sip:nobody@ims.test");
+        wait(world, "it plays", |mrfp| {
+            mrfp.terminations()
+                .any(|it| it.played("an").as_deref() == Some("4"))
+        });
+        played(world);
+        assert_eq!(world.expect_refusal(0), 404);
+        wait(world, "the context goes", |mrfp| mrfp.contexts.is_empty());
+    });
+}
+
+#[test]
+fn without_an_mrfp_a_call_fails_as_it_did() {
+    let announced = |file: &mut ControlFile| {
+        file.mrf = Some(MrfFile {
+            announcements: Some(BTreeMap::from([("404".to_owned(), PromptName::Number(4))])),
+            ..MrfFile::default()
+        });
+    };
+    let world = &mut setup(1).with(announced).build();
+    world.register(&[0]);
+    world.dial(0, "sip:nobody@ims.test");
+    assert_eq!(world.expect_refusal(0), 404);
 }

@@ -13,6 +13,8 @@ mod prompt;
 mod requests;
 mod service;
 
+pub use service::escape_parameter;
+
 use std::collections::{BTreeMap, HashMap};
 
 use base::IdMap;

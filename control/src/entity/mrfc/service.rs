@@ -152,6 +152,19 @@ impl Announcement {
     }
 }
 
+/// A value as a URI parameter may have it (RFC 3261 25.1 `paramchar`).
+pub fn escape_parameter(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for octet in value.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => escaped.push(char::from(octet)),
+            octet if b"-_.!~*'()[]/:&+$".contains(&octet) => escaped.push(char::from(octet)),
+            octet => escaped.push_str(&format!("%{octet:02x}")),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +219,14 @@ mod tests {
         assert_eq!((heard.delay, heard.duration), (Duration::ZERO, None));
         assert_eq!(annc("play=1;repeat=forever").repeat, None);
         assert_eq!(annc("play=1;repeat=0").repeat, Some(1));
+    }
+
+    #[test]
+    fn a_value_is_escaped_for_its_place() {
+        let url = "http://a.test/b?c=d;e@f \"g";
+        let escaped = escape_parameter(url);
+        assert_eq!(escaped, "http://a.test/b%3fc%3dd%3be%40f%20%22g");
+        assert_eq!(annc(&format!("play={escaped}")).play, url);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Requests through the S-CSCF: from its users (TS 24.229 5.4.3.2) and to them (5.4.3.3).
 
 use sip::transaction::ServerId;
-use sip::{Draft, HeaderName, Message, NameAddr, Scheme, Uri};
+use sip::{Draft, HeaderName, Message, Method, NameAddr, Scheme, Uri};
 
 use super::registrar::Binding;
 use super::{DIALOG, ORIGINATING, Scscf};
-use crate::config::Role;
-use crate::entity::{Actions, restoration};
+use crate::config::{PromptName, Role};
+use crate::entity::{Actions, mrfc, restoration};
 use crate::identity;
 use crate::proxy::{self, BRANCHES_MAX, ContextId, Upstream};
 use crate::stack::NextHop;
@@ -16,6 +16,8 @@ use crate::stack::NextHop;
 pub(super) struct Routing {
     /// Contacts that have not been tried, in groups of the same preference (RFC 3261 16.6).
     remaining: Vec<Vec<Binding>>,
+    /// It is a call of a user of ours, who hears an announcement when it fails (TS 24.628 4.2).
+    announces: bool,
 }
 
 impl Scscf {
@@ -142,7 +144,12 @@ impl Scscf {
         let has_route = draft.first_value(HeaderName::Route).is_some();
         let to_home = !has_route && is_home(actions, &request);
         let to_mrf = !has_route && is_mrf(actions, &request);
-        let id = self.proxy.open(server, request, Routing::default());
+        let announces = !to_mrf && may_announce(actions, &request);
+        let routing = Routing {
+            announces,
+            ..Routing::default()
+        };
+        let id = self.proxy.open(server, request, routing);
         if to_mrf {
             self.forward_to_mrfc(actions, id, draft);
         } else if to_home {
@@ -207,9 +214,14 @@ impl Scscf {
             groups.truncate(1);
             groups.iter_mut().for_each(|group| group.truncate(1));
         }
-        let id = self
-            .proxy
-            .open(server, request, Routing { remaining: groups });
+        let id = self.proxy.open(
+            server,
+            request,
+            Routing {
+                remaining: groups,
+                announces: false,
+            },
+        );
         self.try_next_group(actions, id, 480);
     }
 
@@ -266,12 +278,49 @@ impl Scscf {
             self.proxy.set_aside(upstream);
             return self.try_next_group(actions, id, status);
         }
+        if let Some(draft) = self.announcement(actions, id, status) {
+            self.proxy.set_aside(upstream);
+            return self.forward_to_mrfc(actions, id, draft);
+        }
         match upstream {
             Upstream::Nothing => {}
             Upstream::Response { passing, .. } => self.proxy.respond(actions, id, passing.draft),
             Upstream::Failure { status, .. } => self.proxy.reject(actions, id, status, ""),
         }
     }
+}
+
+impl Scscf {
+    /// The INVITE of a call that fails as the MRFC gets it, where the caller is to hear why: what
+    /// it plays is early media, and the call then ends with the status it failed with (TS 24.628
+    /// 4.2, 4.7.2.9).
+    fn announcement(&mut self, actions: &Actions<'_>, id: ContextId, status: u16) -> Option<Draft> {
+        let prompt = actions.config.mrf.announcements.get(&status)?;
+        let context = self.proxy.get_mut(id)?;
+        if context.is_cancelled() || !std::mem::take(&mut context.state.announces) {
+            return None;
+        }
+        let mut draft = context.request()?.edit();
+        let play = match prompt {
+            PromptName::Number(number) => number.to_string(),
+            PromptName::Url(url) => mrfc::escape_parameter(url),
+        };
+        let domain = &actions.config.mrf.domain;
+        draft.set_request_uri(&format!(
+            "sip:annc@{domain};play={play};early=yes;cause={status}"
+        ));
+        draft.remove_all(HeaderName::Route);
+        record_route(actions, &mut draft);
+        Some(draft)
+    }
+}
+
+/// Whether the caller of a failing call can be played to: it has offered media to do it with.
+fn may_announce(actions: &Actions<'_>, request: &Message) -> bool {
+    let mrf = &actions.config.mrf;
+    let has_mrfc = actions.config.plays(Role::Mrfc) || mrf.address.is_some();
+    let is_call = request.is_method(&Method::Invite) && !request.body().is_empty();
+    has_mrfc && is_call && !mrf.announcements.is_empty()
 }
 
 /// A request as it goes to one contact: retargeted, with the way to it (RFC 3327 5.3, TS 24.229
