@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_configuration() {
-        let line = "control --roles pcscf,icscf,scscf,hss --sip 127.0.0.1:5070,[::1]:5070 \
+        let line = "control --roles pcscf,icscf,scscf,mrfc,hss --sip 127.0.0.1:5070,[::1]:5070 \
                     --realm a.test --mgc 127.0.0.1:2950 --h248 ber,tcp,sctp --sctp-udp 9899 --hss local \
                     --diameter 127.0.0.1:3870 --icscf 127.0.0.1:5071 --store s.redb \
                     --state st --admin 127.0.0.1:9999 --drain 7";
@@ -168,7 +168,7 @@ mod tests {
             panic!("accepted");
         };
         assert!(
-            error.to_string().contains("pcscf, icscf, scscf and hss"),
+            error.to_string().contains("pcscf, icscf, scscf, mrfc and hss"),
             "{error}"
         );
     }

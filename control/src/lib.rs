@@ -16,6 +16,7 @@ pub mod event_loop;
 pub mod identity;
 pub mod journal;
 pub mod mgc;
+pub mod msml;
 pub mod node;
 mod process;
 pub mod proxy;

@@ -199,6 +199,7 @@ fn signals(task: &Task) -> SignalsDescriptor {
             interval,
             offset,
             volume_db,
+            to_all,
         }) => {
             let mut signal = Signal::new(PkgdName::new("aasb", aasb::PLAY.name));
             let text = Value::quoted(announcement);
@@ -215,6 +216,9 @@ fn signals(task: &Task) -> SignalsDescriptor {
             if *volume_db != 0 {
                 let volume = Value::symbol(volume_db.to_string());
                 push(&mut signal, aasb::VOLUME.name, volume);
+            }
+            if *to_all {
+                push(&mut signal, aasb::DIRECTION.name, Value::symbol("both"));
             }
             signal
         }

@@ -74,6 +74,8 @@ pub enum TaskSignal {
         offset: Duration,
         /// Louder or softer, in dB.
         volume_db: i32,
+        /// Everybody in the context hears it.
+        to_all: bool,
     },
     /// A tone of `cg`, for a time or without end.
     Tone {

@@ -64,7 +64,7 @@ fn an_announcement_is_heard_to_its_end() {
         assert!(
             one.played("an")
                 .unwrap()
-                .starts_with("file:///prompts/hello.wav")
+                .starts_with("<file:///prompts/hello.wav>")
         );
         assert_eq!(one.played("it").as_deref(), Some("2"));
         assert_eq!(one.played("iv").as_deref(), Some("3"));
@@ -269,7 +269,7 @@ fn a_caller_hears_why_a_call_fails() {
         world.dial(0, "sip:user1@ims.test");
         wait(world, "it plays", |mrfp| {
             mrfp.terminations()
-                .any(|it| it.played("an").as_deref() == Some("file:///busy.wav"))
+                .any(|it| it.played("an").as_deref() == Some("<file:///busy.wav>"))
         });
         played(world);
         assert_eq!(world.expect_refusal(0), 486);

@@ -11,6 +11,7 @@ use sip::{Draft, HeaderName, Message, Method, UriBuf};
 use tracing::{info, warn};
 
 use super::media::Media;
+use super::msml::Informs;
 use super::service::{Announcement, Service};
 use super::{ALLOW, CallKey, Mrfc, SUPPORTED, Timer};
 use crate::config::Role;
@@ -34,6 +35,12 @@ pub(super) struct Call {
     pub media: Media,
     /// Where it is mixed.
     pub room: RoomId,
+    /// The conference it is in.
+    pub conference: Option<String>,
+    /// What MSML asks in its INVITE.
+    pub script: Option<Vec<u8>>,
+    /// It ends when it has been told everything.
+    pub ends_when_informed: bool,
     /// What waits for the gateway.
     pub change: Option<Change>,
     /// We made the offer that is not answered yet.
@@ -50,12 +57,14 @@ pub(super) struct Call {
 }
 
 /// What a call is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Purpose {
     /// An announcement is heard.
     Announcement(Announcement),
     /// It is in the conference of this name.
     Conference(String),
+    /// MSML tells; these are told back.
+    Msml(Informs),
 }
 
 /// How far a call is.
@@ -113,6 +122,7 @@ impl Mrfc {
         invite: &Message,
         service: Service,
         media: Media,
+        script: Option<Vec<u8>>,
     ) {
         if self.calls.len() >= self.calls_max {
             return entity::refuse_for_load(actions, server, invite);
@@ -132,15 +142,14 @@ impl Mrfc {
                     }
                 }
             }
-            Service::Msml => {
-                let reason = "No MSML here";
-                return actions
-                    .stack
-                    .reject(actions.now, server, invite, 488, reason);
-            }
+            Service::Msml => (Purpose::Msml(Informs::default()), RoomId(key.0)),
         };
         let tag = actions.stack.token();
         let plan = media.plan();
+        let conference = match &purpose {
+            Purpose::Conference(name) => Some(name.clone()),
+            _ => None,
+        };
         let call = Call {
             purpose,
             stage: Stage::Opening,
@@ -150,6 +159,9 @@ impl Mrfc {
             server: Some(server),
             media,
             room,
+            conference,
+            script,
+            ends_when_informed: false,
             change: Some(Change::Open),
             has_offered: false,
             success: None,
@@ -182,7 +194,7 @@ impl Mrfc {
             return;
         };
         match call.change.take() {
-            None => {}
+            None => self.script_waited(actions, key, None),
             Some(Change::Answer) => self.start(actions, key),
             Some(Change::Open) => self.answer_invite(actions, key, local),
             Some(Change::Offer(server, request)) => {
@@ -224,6 +236,7 @@ impl Mrfc {
             }
             Some(_) => self.end_call(actions, key, status, reason),
             None if is_gone => self.end_call(actions, key, status, reason),
+            None if self.is_waited_for(key) => self.script_waited(actions, key, Some(error)),
             // What it was to play it will not.
             None => self.observe(actions, key, task, Observed::Failed { code: 0 }),
         }
@@ -257,14 +270,14 @@ impl Mrfc {
         let Some(server) = call.server else { return };
         let is_early = match &call.purpose {
             Purpose::Announcement(announcement) => announcement.early,
-            Purpose::Conference(_) => false,
+            Purpose::Conference(_) | Purpose::Msml(_) => false,
         };
         let is_reliable = is_early
             && [HeaderName::Supported, HeaderName::Require]
                 .iter()
                 .any(|name| call.invite.has_token(*name, "100rel"));
+        call.has_offered = call.media.is_to_offer();
         let description = call.media.describe(local);
-        call.has_offered = call.invite.body().is_empty();
         let (invite, tag) = (call.invite.clone(), call.tag.clone());
         let status = if is_early { 183 } else { 200 };
         let contact = self.contact(actions, key);
@@ -351,6 +364,11 @@ impl Mrfc {
                 self.restart_timer(actions, key);
             }
             Purpose::Conference(_) => {}
+            Purpose::Msml(_) => {
+                if let Some(script) = call.script.take() {
+                    self.begin_script(actions, key, &script, None);
+                }
+            }
         }
     }
 
@@ -384,6 +402,7 @@ impl Mrfc {
                 };
                 self.end_call(actions, key, status, "Announcement cannot be played");
             }
+            (Purpose::Msml(_), observed) => self.observe_dialog(actions, key, observed),
             _ => {}
         }
     }
@@ -395,7 +414,7 @@ impl Mrfc {
         };
         let status = match &call.purpose {
             Purpose::Announcement(announcement) => announcement.cause,
-            Purpose::Conference(_) => 200,
+            Purpose::Conference(_) | Purpose::Msml(_) => 200,
         };
         self.end_call(actions, key, status, "");
     }
@@ -421,6 +440,10 @@ impl Mrfc {
         call.timer = None;
         let now = actions.now;
         if call.ends_at.is_some_and(|at| at <= now) {
+            if matches!(call.purpose, Purpose::Msml(_)) {
+                self.limit_dialog(actions, key);
+                return self.restart_timer(actions, key);
+            }
             return self.finish(actions, key);
         }
         if let (Some(server), Some(provisionals)) = (call.server, &mut call.provisionals) {
@@ -503,13 +526,18 @@ impl Mrfc {
         if let Some(dialog) = &call.dialog {
             self.by_dialog.remove(&dialog.id);
         }
+        if matches!(call.purpose, Purpose::Msml(_)) {
+            self.script_waited(actions, key, Some(AnchorError::Lost));
+            self.lose_player(actions, key);
+            self.lose_control(actions, key);
+        }
         if let Some(mgc) = &mut actions.mgc {
             mgc.remove_member(actions.now, Call::member(key));
-            if call.room == RoomId(key.0) {
-                mgc.close_room(actions.now, call.room);
+            if !matches!(call.purpose, Purpose::Conference(_)) {
+                mgc.close_room(actions.now, RoomId(key.0));
             }
         }
-        if let Purpose::Conference(name) = &call.purpose {
+        if let Some(name) = &call.conference {
             self.leave(actions, key, name);
         }
         Some(call)
@@ -520,7 +548,7 @@ impl Mrfc {
         let call = self.calls.get(&key);
         let focus = call.and_then(|call| match &call.purpose {
             Purpose::Conference(name) => self.focus_uri(actions, name),
-            Purpose::Announcement(_) => None,
+            Purpose::Announcement(_) | Purpose::Msml(_) => None,
         });
         match focus {
             Some(uri) => format!("<{uri}>;isfocus"),

@@ -7,6 +7,7 @@ use crate::admin::ConferenceStatus;
 use crate::config::Role;
 use crate::entity::Actions;
 use crate::mgc::RoomId;
+use crate::msml::{self, DeleteWhen};
 
 /// Conferences that people are told of at once.
 const STATUS_MAX: usize = 100;
@@ -27,6 +28,23 @@ pub(super) enum Kind {
     Mix,
     /// The factory (RFC 4579 5.4); it has a focus.
     Focus,
+    /// MSML (RFC 5707 8.2).
+    Msml {
+        /// The call that asked for it.
+        owner: CallKey,
+        /// When it goes by itself.
+        delete_when: DeleteWhen,
+    },
+}
+
+impl Conference {
+    pub(super) const fn new(kind: Kind, room: RoomId) -> Self {
+        Self {
+            kind,
+            room,
+            members: Vec::new(),
+        }
+    }
 }
 
 impl Kind {
@@ -34,6 +52,7 @@ impl Kind {
         match self {
             Self::Mix => "netann",
             Self::Focus => "focus",
+            Self::Msml { .. } => "msml",
         }
     }
 }
@@ -59,11 +78,7 @@ impl Mrfc {
             if !is_made {
                 return Err((404, "No such conference"));
             }
-            let conference = Conference {
-                kind,
-                room: RoomId(self.next_number()),
-                members: Vec::new(),
-            };
+            let conference = Conference::new(kind, RoomId(self.next_number()));
             self.conferences.insert(name.clone(), conference);
         }
         let members_max = self.members_max;
@@ -83,12 +98,24 @@ impl Mrfc {
             return;
         };
         conference.members.retain(|member| *member != key);
-        if conference.members.is_empty() {
-            let room = conference.room;
-            self.conferences.remove(name);
-            if let Some(mgc) = &mut actions.mgc {
-                mgc.close_room(actions.now, room);
+        if !conference.members.is_empty() {
+            return;
+        }
+        let (room, kind) = (conference.room, conference.kind);
+        if let Kind::Msml { owner, delete_when } = kind {
+            if delete_when != DeleteWhen::NoMedia {
+                return;
             }
+            // RFC 5707 8.2.
+            let id = msml::Object::parse(name);
+            if let Some(id) = id {
+                let body = msml::event("msml.conf.nomedia", &id, &[]);
+                self.inform(actions, owner, body);
+            }
+        }
+        self.conferences.remove(name);
+        if let Some(mgc) = &mut actions.mgc {
+            mgc.close_room(actions.now, room);
         }
     }
 

@@ -157,6 +157,11 @@ impl Media {
         });
     }
 
+    /// True when the next description is an offer.
+    pub fn is_to_offer(&self) -> bool {
+        self.offer.is_none()
+    }
+
     /// What is wanted of the gateway.
     pub fn plan(&self) -> MemberPlan {
         MemberPlan {

@@ -9,10 +9,12 @@ mod body;
 mod call;
 mod conference;
 mod media;
+mod msml;
 mod prompt;
 mod requests;
 mod service;
 
+pub use prompt::{announcement, variable};
 pub use service::escape_parameter;
 
 use std::collections::{BTreeMap, HashMap};
@@ -35,7 +37,7 @@ const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
 /// Extensions that we know.
 const SUPPORTED: &[&str] = &["100rel", "timer"];
 /// Bodies that we take.
-const ACCEPT: &str = "application/sdp";
+const ACCEPT: &str = "application/sdp, application/msml+xml";
 
 /// Names a call, its member and the room that it has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +62,10 @@ pub struct Mrfc {
     by_server: IdMap<ServerId, CallKey>,
     by_branch: IdMap<BranchId, CallKey>,
     conferences: BTreeMap<String, Conference>,
+    /// Dialogs of MSML, by the call at which they run.
+    dialogs: BTreeMap<CallKey, msml::Dialog>,
+    /// Documents of MSML that wait, by the call that sent them.
+    scripts: BTreeMap<CallKey, msml::Script>,
     /// The number dealt last, to a call or a room.
     number: u64,
 }
@@ -76,6 +82,8 @@ impl Mrfc {
             by_server: IdMap::default(),
             by_branch: IdMap::default(),
             conferences: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            scripts: BTreeMap::new(),
             number: 0,
         }
     }

@@ -60,7 +60,12 @@ impl Mrfc {
             return reject(actions, 400, "No usable body");
         };
         let offer = parts.iter().find(|part| part.kind == "application/sdp");
-        if offer.is_none() && !parts.is_empty() {
+        let script = parts
+            .iter()
+            .find(|part| part.kind == crate::msml::CONTENT_TYPE);
+        let script = script.map(|part| part.content.to_vec());
+        let is_told = script.is_some() && service == service::Service::Msml;
+        if offer.is_none() && !parts.is_empty() && !is_told {
             let mut draft = refusal(actions, invite, 415, "");
             draft.append(HeaderName::Accept, super::ACCEPT);
             return actions.stack.respond(actions.now, server, &mut draft);
@@ -75,7 +80,7 @@ impl Mrfc {
             }
         };
         match media {
-            Ok(media) => self.open_call(actions, server, invite, service, media),
+            Ok(media) => self.open_call(actions, server, invite, service, media, script),
             Err(fault) => {
                 let (status, reason) = fault.status();
                 reject(actions, status, reason);
@@ -124,7 +129,7 @@ impl Mrfc {
                 capabilities(&mut draft);
                 actions.stack.respond(actions.now, server, &mut draft);
             }
-            Some(Method::Info) => self.answer(actions, server, request, 200),
+            Some(Method::Info) => self.handle_info(actions, key, server, request),
             _ => {
                 let mut draft = request.response(405, "");
                 draft.append(HeaderName::Allow, ALLOW);
@@ -213,11 +218,12 @@ impl Mrfc {
         draft
             .append(HeaderName::Contact, &contact)
             .append(HeaderName::Allow, ALLOW);
-        if is_invite || !request.body().is_empty() {
+        let offers = call.media.is_to_offer();
+        if is_invite || !offers {
             let description = call.media.describe(local);
             draft.set_body("application/sdp", description.to_string());
         }
-        call.has_offered = is_invite && request.body().is_empty();
+        call.has_offered = is_invite && offers;
         if let Ok(answer) = Answer::to(&policy, request) {
             answer.write(&mut draft);
             let role = Some(Refresher::Uas);
@@ -385,6 +391,7 @@ impl Mrfc {
                 self.end_call(actions, key, 500, "Media cannot be moved");
             }
             (Some(408 | 481), _) => self.end_call(actions, key, 408, ""),
+            (Some(200..), Method::Info) => self.informed(actions, key),
             _ => {}
         }
     }

@@ -143,12 +143,29 @@ impl Announcement {
             };
         }
         TaskSignal::Audio {
-            announcement: super::prompt::announcement(&self.play, &self.locale, &self.variables),
+            announcement: super::prompt::announcement(&self.parts(), &self.locale),
             iterations: self.repeat,
             interval: self.delay,
             offset: Duration::ZERO,
             volume_db: 0,
+            to_all: false,
         }
+    }
+
+    /// What is played, and behind it the values (RFC 4240 3.1 leaves their form open): of a type,
+    /// as in `date;ymd;20261121`, or digits.
+    fn parts(&self) -> Vec<String> {
+        let value = |text: &String| {
+            let mut fields = text.splitn(3, ';');
+            match (fields.next(), fields.next(), fields.next()) {
+                (Some(kind), Some(subtype), Some(value)) => {
+                    super::prompt::variable(kind, subtype, value)
+                }
+                _ => super::prompt::variable("digits", "gen", text),
+            }
+        };
+        let values = self.variables.iter().map(value);
+        [self.play.clone()].into_iter().chain(values).collect()
     }
 }
 

@@ -1,0 +1,346 @@
+//! A document to requests.
+
+use std::time::Duration;
+
+use super::code;
+use super::dialog::{self, Step};
+use super::tree::{self, Element, Tree};
+
+/// Requests of one document.
+const REQUESTS_MAX: usize = 64;
+/// Octets of a name.
+const NAME_MAX: usize = 64;
+
+/// A document of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// In the order in which they are to be done, up to the first that cannot be.
+    pub items: Vec<Item>,
+}
+
+/// A request, and what marks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its mark, which the result names.
+    pub mark: Option<String>,
+    /// What is asked, or why it cannot be.
+    pub request: Result<Request, Fault>,
+}
+
+/// Why something cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Its response code.
+    pub code: u16,
+    /// In words.
+    pub description: String,
+}
+
+impl Fault {
+    /// A fault of this code.
+    pub fn new(code: u16, description: impl Into<String>) -> Self {
+        let description = description.into();
+        Self { code, description }
+    }
+}
+
+/// What is asked (RFC 5707 7, 8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `createconference`.
+    CreateConference(Conference),
+    /// `modifyconference`: of what may change, nothing does here.
+    ModifyConference(Object),
+    /// `destroyconference`.
+    DestroyConference(Object),
+    /// `join`.
+    Join(Object, Object, StreamChange),
+    /// `modifystream`.
+    ModifyStream(Object, Object, StreamChange),
+    /// `unjoin`.
+    Unjoin(Object, Object),
+    /// `dialogstart`.
+    DialogStart {
+        /// What it is with.
+        target: Object,
+        /// Its name, if it was given one.
+        name: Option<String>,
+        /// What is to be done.
+        steps: Vec<Step>,
+    },
+    /// `dialogend`.
+    DialogEnd(Object),
+    /// `send` of an event to a dialog.
+    Send {
+        /// The dialog.
+        target: Object,
+        /// The event: `terminate`.
+        event: String,
+    },
+}
+
+/// What a conference is to be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conference {
+    /// Its name, if it was given one.
+    pub name: Option<String>,
+    /// When it goes by itself.
+    pub delete_when: DeleteWhen,
+}
+
+/// When a conference goes by itself (RFC 5707 8.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteWhen {
+    /// When nobody is in it any more.
+    NoMedia,
+    /// When who made it has gone.
+    NoControl,
+    /// Never.
+    Never,
+}
+
+/// The name of an object (RFC 5707 6).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Object {
+    /// `conn:TAG`.
+    Connection(String),
+    /// `conf:NAME`.
+    Conference(String),
+    /// `conn:TAG/dialog:NAME`, `conf:NAME/dialog:NAME`.
+    Dialog(Box<Object>, String),
+}
+
+impl Object {
+    /// Reads a name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (text, dialog) = match text.split_once('/') {
+            Some((text, dialog)) => (text, Some(dialog.strip_prefix("dialog:")?)),
+            None => (text, None),
+        };
+        let fits = |name: &str| !name.is_empty() && name.len() <= NAME_MAX;
+        let (kind, name) = text.split_once(':')?;
+        let object = match kind {
+            "conn" if fits(name) => Self::Connection(name.to_owned()),
+            "conf" if fits(name) => Self::Conference(name.to_owned()),
+            _ => return None,
+        };
+        match dialog {
+            Some(dialog) if fits(dialog) => Some(Self::Dialog(Box::new(object), dialog.to_owned())),
+            Some(_) => None,
+            None => Some(object),
+        }
+    }
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connection(name) => write!(f, "conn:{name}"),
+            Self::Conference(name) => write!(f, "conf:{name}"),
+            Self::Dialog(object, name) => write!(f, "{object}/dialog:{name}"),
+        }
+    }
+}
+
+/// How media passes between two objects that are joined, seen from the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamChange {
+    /// From the first to the second.
+    pub from_first: bool,
+    /// From the second to the first.
+    pub to_first: bool,
+}
+
+impl StreamChange {
+    /// Both ways.
+    pub const BOTH: Self = Self {
+        from_first: true,
+        to_first: true,
+    };
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// 400: it is none of MSML.
+pub fn parse(document: &[u8]) -> Result<Document, Fault> {
+    let tree = Tree::parse(document).map_err(|error| match error {
+        tree::Error::Malformed => Fault::new(code::BAD_REQUEST, "not well-formed"),
+        tree::Error::Limit => Fault::new(code::LIMIT, "document too large"),
+    })?;
+    let root = tree.root().filter(|root| root.name() == "msml");
+    let root = root.ok_or_else(|| Fault::new(code::BAD_REQUEST, "not MSML"))?;
+    if !matches!(root.attribute("version"), Some("1.0" | "1.1")) {
+        return Err(Fault::new(code::BAD_REQUEST, "version"));
+    }
+    let items: Vec<Item> = root
+        .children()
+        .take(REQUESTS_MAX + 1)
+        .map(|element| Item {
+            mark: element.attribute("mark").map(str::to_owned),
+            request: request(element),
+        })
+        .collect();
+    match items.len() {
+        0 => Err(Fault::new(code::MISSING_CONTENT, "msml")),
+        1..=REQUESTS_MAX => Ok(Document { items }),
+        _ => Err(Fault::new(code::LIMIT, "too many requests")),
+    }
+}
+
+fn request(element: Element<'_>) -> Result<Request, Fault> {
+    let object = |name: &str| {
+        let text = required(element, name)?;
+        Object::parse(text).ok_or_else(|| invalid(name))
+    };
+    let pair = || Ok::<_, Fault>((object("id1")?, object("id2")?));
+    match element.name() {
+        "createconference" => conference(element).map(Request::CreateConference),
+        "modifyconference" => object("id").map(Request::ModifyConference),
+        "destroyconference" => object("id").map(Request::DestroyConference),
+        "join" => {
+            let (first, second) = pair()?;
+            Ok(Request::Join(first, second, streams(element)?))
+        }
+        "modifystream" => {
+            let (first, second) = pair()?;
+            Ok(Request::ModifyStream(first, second, streams(element)?))
+        }
+        "unjoin" => {
+            let (first, second) = pair()?;
+            Ok(Request::Unjoin(first, second))
+        }
+        "dialogstart" => dialog_start(element),
+        "dialogend" => object("id").map(Request::DialogEnd),
+        "send" => Ok(Request::Send {
+            target: object("target")?,
+            event: required(element, "event")?.to_owned(),
+        }),
+        known @ ("monitor" | "audit" | "dialogprepare" | "result" | "event") => {
+            Err(Fault::new(code::UNSUPPORTED_ELEMENT, known))
+        }
+        unknown => Err(Fault::new(code::UNKNOWN_ELEMENT, unknown)),
+    }
+}
+
+fn conference(element: Element<'_>) -> Result<Conference, Fault> {
+    let delete_when = match element.attribute("deletewhen") {
+        None | Some("nomedia") => DeleteWhen::NoMedia,
+        Some("nocontrol") => DeleteWhen::NoControl,
+        Some("never") => DeleteWhen::Never,
+        Some(_) => return Err(invalid("deletewhen")),
+    };
+    let name = element.attribute("name").map(name_of).transpose()?;
+    for child in element.children() {
+        match child.name() {
+            // Mixed are the loudest in any case, and reserved is nothing (RFC 5707 8.3, 8.6).
+            "audiomix" | "reserve" => {
+                if let Some(asn) = child.child("asn") {
+                    return Err(Fault::new(code::UNSUPPORTED_ELEMENT, asn.name()));
+                }
+            }
+            known @ "videolayout" => {
+                return Err(Fault::new(code::UNSUPPORTED_ELEMENT, known));
+            }
+            unknown => return Err(Fault::new(code::UNKNOWN_ELEMENT, unknown)),
+        }
+    }
+    Ok(Conference { name, delete_when })
+}
+
+fn name_of(text: &str) -> Result<String, Fault> {
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.+@".contains(&octet);
+    match !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err(invalid("name")),
+    }
+}
+
+/// `stream` elements (RFC 5707 8.8): without any, audio passes both ways.
+fn streams(element: Element<'_>) -> Result<StreamChange, Fault> {
+    let mut change = StreamChange {
+        from_first: false,
+        to_first: false,
+    };
+    let mut is_said = false;
+    for stream in element.children() {
+        if stream.name() != "stream" {
+            return Err(Fault::new(code::UNKNOWN_ELEMENT, stream.name()));
+        }
+        match required(stream, "media")? {
+            "audio" => {}
+            "video" => return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "media")),
+            _ => return Err(invalid("media")),
+        }
+        is_said = true;
+        let gain = stream.child("gain").and_then(|gain| gain.attribute("amt"));
+        let is_heard = match gain {
+            None | Some("unmute") => true,
+            Some("mute") => false,
+            // Louder and softer the mix does by itself.
+            Some(_) => return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "amt")),
+        };
+        let direction = stream.attribute("dir");
+        match direction {
+            None => (change.from_first, change.to_first) = (is_heard, true),
+            Some("from-id1") => change.from_first = is_heard,
+            Some("to-id1") => change.to_first = is_heard,
+            Some(_) => return Err(invalid("dir")),
+        }
+    }
+    Ok(if is_said { change } else { StreamChange::BOTH })
+}
+
+fn dialog_start(element: Element<'_>) -> Result<Request, Fault> {
+    let target = required(element, "target")?;
+    let target = Object::parse(target).ok_or_else(|| invalid("target"))?;
+    match element.attribute("type") {
+        None | Some("application/moml+xml" | "application/msml+xml") => {}
+        Some(language) => return Err(Fault::new(code::UNSUPPORTED_LANGUAGE, language)),
+    }
+    if let Some(source) = element.attribute("src") {
+        return Err(Fault::new(code::FETCH_FAILED, source));
+    }
+    Ok(Request::DialogStart {
+        target,
+        name: element.attribute("name").map(name_of).transpose()?,
+        steps: dialog::steps(element)?,
+    })
+}
+
+// ---- attributes ----
+
+pub(super) fn required<'a>(element: Element<'a>, name: &str) -> Result<&'a str, Fault> {
+    let value = element.attribute(name);
+    let missing = || {
+        Fault::new(
+            code::MISSING_ATTRIBUTE,
+            format!("{} {name}", element.name()),
+        )
+    };
+    value.ok_or_else(missing)
+}
+
+pub(super) fn invalid(name: &str) -> Fault {
+    Fault::new(code::INVALID_ATTRIBUTE, name)
+}
+
+/// `5s`, `500ms`, `2m`, `1h`, or a bare number of seconds.
+pub(super) fn time(element: Element<'_>, name: &str) -> Result<Option<Duration>, Fault> {
+    let Some(text) = element.attribute(name) else {
+        return Ok(None);
+    };
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| invalid(name))?;
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" | "" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(invalid(name)),
+    };
+    let most = Duration::from_secs(24 * 3600);
+    Ok(Some(
+        Duration::from_millis(number.saturating_mul(unit)).min(most),
+    ))
+}

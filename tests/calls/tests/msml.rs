@@ -1,0 +1,527 @@
+//! An application server that tells the MRFC by MSML what its MRFP is to do (RFC 5707), on networks
+//! that lose, repeat and reorder.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use calls::{ControlHost, GOOD, Host, MrfpHost, MrfpTermination, ROUGH, WireHost};
+use control::config::{ControlFile, Role};
+use h248::message::StreamMode;
+use sim::{Network, NodeId};
+use sip::{Draft, HeaderName, Message, Method};
+
+const MRFC: &str = "192.0.2.1:5060";
+const SERVER: &str = "192.0.2.9:5060";
+const MRFP: &str = "192.0.2.60:2944";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// An application server with its calls.
+struct World {
+    network: Network<Host>,
+    control: NodeId,
+    mrfp: NodeId,
+    server: NodeId,
+    read: usize,
+    /// Requests answered already: they may come twice.
+    answered: BTreeSet<String>,
+    /// INFOs and BYEs of the MRFC, each once.
+    heard: Vec<Message>,
+    requests: u32,
+}
+
+/// A call with the MRFC.
+struct Call {
+    number: u32,
+    to: String,
+    target: String,
+    cseq: u32,
+}
+
+impl Call {
+    /// What MSML calls it.
+    fn connection(&self) -> String {
+        let tag = self.to.split("tag=").nth(1).unwrap();
+        format!("conn:{tag}")
+    }
+
+    fn remote(&self) -> SocketAddr {
+        at(&format!("192.0.2.9:{}", 7000 + 2 * self.number))
+    }
+}
+
+impl World {
+    fn new(seed: u64, rough: bool) -> Self {
+        let mut network = Network::new(seed);
+        network.set_link(GOOD);
+        let file = ControlFile {
+            roles: Some(vec![Role::Mrfc]),
+            sip: Some(vec![at(MRFC)]),
+            mgc: Some(at("192.0.2.1:2944")),
+            ..ControlFile::default()
+        };
+        let config = file.validate().expect("an MRFC");
+        let now = network.now();
+        let host = ControlHost::new(config, now, seed, &[]);
+        let ip = |text: &str| -> IpAddr { at(text).ip() };
+        let control = network.add("mrfc", &[ip(MRFC)], Host::Control(Box::new(host)));
+        let host = MrfpHost::new(at(MRFP), at("192.0.2.1:2944"), now, seed);
+        let mrfp = network.add("mrfp", &[ip(MRFP)], Host::Mrfp(Box::new(host)));
+        let wire = Host::Wire(Box::<WireHost>::default());
+        let server = network.add("server", &[ip(SERVER)], wire);
+        network.run_for(Duration::from_secs(5));
+        if rough {
+            network.set_link(ROUGH);
+        }
+        Self {
+            network,
+            control,
+            mrfp,
+            server,
+            read: 0,
+            answered: BTreeSet::new(),
+            heard: Vec::new(),
+            requests: 0,
+        }
+    }
+
+    fn send(&mut self, message: &Message) {
+        self.network.with(self.server, |host, _| match host {
+            Host::Wire(wire) => wire.send(at(SERVER), at(MRFC), message.as_bytes()),
+            _ => unreachable!(),
+        });
+    }
+
+    /// Lets time pass and answers what is asked; responses that came.
+    fn step(&mut self) -> Vec<Message> {
+        self.network.run_for(Duration::from_millis(100));
+        let Host::Wire(wire) = self.network.host(self.server) else {
+            unreachable!()
+        };
+        let came: Vec<Vec<u8>> = wire.datagrams[self.read..]
+            .iter()
+            .map(|(_, _, bytes)| bytes.clone())
+            .collect();
+        self.read += came.len();
+        let mut responses = Vec::new();
+        for bytes in came {
+            let message = Message::parse(bytes).expect("what the MRFC sends");
+            if !message.is_request() {
+                responses.push(message);
+                continue;
+            }
+            let ok = message.response(200, "").finish().unwrap();
+            self.send(&ok);
+            let via = message.header(HeaderName::Via).unwrap().to_owned();
+            if self.answered.insert(via) {
+                self.heard.push(message);
+            }
+        }
+        responses
+    }
+
+    /// Sends a request until its final response has come.
+    fn ask(&mut self, request: &Message) -> Message {
+        let cseq = request.header(HeaderName::CSeq).unwrap();
+        let call_id = request.header(HeaderName::CallId).unwrap();
+        for round in 0..400 {
+            if round % 5 == 0 {
+                self.send(request);
+            }
+            let is_it = |message: &Message| {
+                message.header(HeaderName::CSeq) == Some(cseq)
+                    && message.header(HeaderName::CallId) == Some(call_id)
+                    && message.status() >= Some(200)
+            };
+            if let Some(response) = self.step().into_iter().find(is_it) {
+                return response;
+            }
+        }
+        panic!("no answer to {}", request.to_text());
+    }
+
+    fn request(&mut self, method: &Method, call: &Call) -> Draft {
+        self.requests += 1;
+        let mut draft = Draft::request(method, &call.target);
+        let via = format!("SIP/2.0/UDP {SERVER};branch=z9hG4bK{}", self.requests);
+        draft
+            .append(HeaderName::Via, &via)
+            .append(HeaderName::MaxForwards, "70")
+            .append(
+                HeaderName::From,
+                &format!("<sip:as@{SERVER}>;tag=as{}", call.number),
+            )
+            .append(HeaderName::To, &call.to)
+            .append(HeaderName::CallId, &format!("call-{}", call.number))
+            .append(HeaderName::CSeq, &format!("{} {method}", call.cseq))
+            .append(HeaderName::Contact, &format!("<sip:as@{SERVER}>"));
+        draft
+    }
+
+    /// Calls the MRFC; what else its INVITE says.
+    fn call(&mut self, number: u32, uri: &str, script: Option<&str>) -> Call {
+        let mut call = Call {
+            number,
+            to: format!("<{uri}>"),
+            target: uri.to_owned(),
+            cseq: 1,
+        };
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+             m=audio {} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
+            call.remote().port()
+        );
+        let mut invite = self.request(&Method::Invite, &call);
+        match script {
+            None => invite.set_body("application/sdp", sdp),
+            Some(script) => invite.set_body(
+                "multipart/mixed;boundary=b",
+                format!(
+                    "--b\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--b\r\nContent-Type: \
+                     application/msml+xml\r\n\r\n{}\r\n--b--\r\n",
+                    document(script)
+                ),
+            ),
+        };
+        let invite = invite.finish().unwrap();
+        let ok = self.ask(&invite);
+        assert_eq!(ok.status(), Some(200), "{}", ok.to_text());
+        call.to = ok.header(HeaderName::To).unwrap().to_owned();
+        call.target = ok.contact().unwrap().uri.as_str().to_owned();
+        let ack = self.request(&Method::Ack, &call).finish().unwrap();
+        // Its 2xx is repeated until the ACK has come.
+        for _ in 0..400 {
+            self.send(&ack);
+            let again = self.step();
+            let is_confirmed = again.is_empty();
+            if is_confirmed {
+                for _ in 0..50 {
+                    if !self.step().is_empty() {
+                        self.send(&ack);
+                    }
+                }
+                return call;
+            }
+        }
+        panic!("never confirmed");
+    }
+
+    /// Asks by MSML; returns the body of the answer.
+    fn tell(&mut self, call: &mut Call, inner: &str) -> String {
+        call.cseq += 1;
+        let mut info = self.request(&Method::Info, call);
+        info.set_body("application/msml+xml", document(inner));
+        let response = self.ask(&info.finish().unwrap());
+        assert_eq!(response.status(), Some(200), "{}", response.to_text());
+        String::from_utf8(response.body().to_vec()).unwrap()
+    }
+
+    fn done(&mut self, call: &mut Call, inner: &str) -> String {
+        let result = self.tell(call, inner);
+        assert!(result.contains("response=\"200\""), "{result}");
+        result
+    }
+
+    fn hang_up(&mut self, call: &mut Call) {
+        call.cseq += 1;
+        let bye = self.request(&Method::Bye, call).finish().unwrap();
+        assert_eq!(self.ask(&bye).status(), Some(200));
+    }
+
+    fn mrfp(&self) -> &MrfpHost {
+        match self.network.host(self.mrfp) {
+            Host::Mrfp(host) => host,
+            _ => unreachable!(),
+        }
+    }
+
+    fn member(&self, call: &Call) -> Option<&MrfpTermination> {
+        self.mrfp().towards(call.remote())
+    }
+
+    fn wait(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..1000 {
+            if is_so(self) {
+                return;
+            }
+            self.step();
+        }
+        panic!("{what}: {:#?}", self.mrfp().contexts);
+    }
+
+    fn report(&mut self, call: &Call, event: &str) {
+        let name = self.member(call).expect("its termination").name.clone();
+        self.network.with(self.mrfp, |host, now| match host {
+            Host::Mrfp(mrfp) => mrfp.report(now, &name, event),
+            _ => unreachable!(),
+        });
+    }
+
+    /// Waits for an event, and takes it.
+    fn event(&mut self, name: &str) -> String {
+        for _ in 0..1000 {
+            let wanted = format!("event name=\"{name}\"");
+            let body = |message: &Message| String::from_utf8_lossy(message.body()).into_owned();
+            let found = self.heard.iter().position(|it| body(it).contains(&wanted));
+            if let Some(found) = found {
+                return body(&self.heard.remove(found));
+            }
+            self.step();
+        }
+        let heard: Vec<String> = self.heard.iter().map(Message::to_text).collect();
+        panic!("no {name}: {heard:#?}");
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        let mut sizes: Vec<usize> = self.mrfp().contexts.values().map(Vec::len).collect();
+        sizes.sort_unstable();
+        sizes
+    }
+
+    fn calls(&self) -> usize {
+        match self.network.host(self.control) {
+            Host::Control(control) => control.status(self.network.now()).mrf.unwrap().calls,
+            _ => unreachable!(),
+        }
+    }
+}
+
+fn document(inner: &str) -> String {
+    format!("<?xml version=\"1.0\"?><msml version=\"1.1\">{inner}</msml>")
+}
+
+/// On a good network, and on some that are not.
+fn everywhere(flow: impl Fn(&mut World)) {
+    flow(&mut World::new(1, false));
+    for seed in sim::seeds(4) {
+        flow(&mut World::new(seed, true));
+    }
+}
+
+const URI: &str = "sip:msml@192.0.2.1:5060";
+
+#[test]
+fn a_dialog_plays_collects_and_tells() {
+    everywhere(|world| {
+        let mut call = world.call(1, URI, None);
+        let conn = call.connection();
+        let result = world.done(
+            &mut call,
+            &format!(
+                "<dialogstart target=\"{conn}\" name=\"ask\"><collect fdt=\"9s\"><play><audio \
+                 uri=\"file:///ask.wav\"/></play><pattern digits=\"min=1;max=4;rtk=#\"/><dtmfexit>\
+                 <send target=\"source\" event=\"app.digits\" namelist=\"dtmf.digits dtmf.end\"/>\
+                 </dtmfexit></collect><play><audio uri=\"file:///thanks.wav\"/></play><exit \
+                 namelist=\"play.end\"/></dialogstart>"
+            ),
+        );
+        assert!(!result.contains("dialogid"), "it was named: {result}");
+        let map = "(xF|xxF|xxxF|xxxxF|xxxx)";
+        world.wait("it asks", |world| {
+            let asks = world.member(&call);
+            asks.is_some_and(|it| it.digit_map() == Some(map) && !it.signals.is_empty())
+        });
+        world.report(&call, "dd/ce { ds = \"42F\", Meth = UM }");
+        let told = world.event("app.digits");
+        assert!(
+            told.contains("<name>dtmf.digits</name><value>42</value>"),
+            "{told}"
+        );
+        assert!(told.contains("<value>dtmf.match</value>"), "{told}");
+        world.wait("it thanks", |world| {
+            let played = world.member(&call).and_then(|it| it.played("an"));
+            played.as_deref() == Some("<file:///thanks.wav>")
+        });
+        world.report(&call, "aasb/playcom { ap = 120 }");
+        let told = world.event("msml.dialog.exit");
+        assert!(
+            told.contains(&format!("id=\"{conn}/dialog:ask\"")),
+            "{told}"
+        );
+        assert!(told.contains("<value>play.complete</value>"), "{told}");
+        world.hang_up(&mut call);
+        world.wait("the context goes", |world| world.sizes().is_empty());
+        assert_eq!(world.calls(), 0);
+    });
+}
+
+#[test]
+fn connections_join_a_conference_are_muted_and_leave_it() {
+    everywhere(|world| {
+        let mut first = world.call(1, URI, None);
+        let mut second = world.call(2, URI, None);
+        let made = world.done(&mut first, "<createconference mark=\"1\"/>");
+        assert!(made.contains("mark=\"1\""), "{made}");
+        let conf = made.split("<confid>").nth(1).unwrap();
+        let conf = conf.split('<').next().unwrap().to_owned();
+        for call in [&mut first, &mut second] {
+            let conn = call.connection();
+            let join = format!("<join id1=\"{conn}\" id2=\"{conf}\"/>");
+            world.done(call, &join);
+        }
+        assert_eq!(world.sizes(), [2], "the answer comes when they are joined");
+        let conn = second.connection();
+        let muted = format!(
+            "<modifystream id1=\"{conn}\" id2=\"{conf}\"><stream media=\"audio\" \
+             dir=\"to-id1\"/></modifystream>"
+        );
+        world.done(&mut first, &muted);
+        assert_eq!(world.member(&second).unwrap().mode, StreamMode::SendOnly);
+        // To the whole conference.
+        let start = format!(
+            "<dialogstart target=\"{conf}\" name=\"d\"><play><audio uri=\"a\"/></play>\
+             </dialogstart>"
+        );
+        world.done(&mut first, &start);
+        world.wait("all hear it", |world| {
+            world
+                .member(&first)
+                .and_then(|it| it.played("di"))
+                .as_deref()
+                == Some("both")
+        });
+        world.done(&mut first, &format!("<dialogend id=\"{conf}/dialog:d\"/>"));
+        world.event("msml.dialog.exit");
+        world.done(
+            &mut first,
+            &format!("<unjoin id1=\"{conn}\" id2=\"{conf}\"/>"),
+        );
+        assert_eq!(world.sizes(), [1, 1]);
+        assert_eq!(world.member(&second).unwrap().mode, StreamMode::SendReceive);
+        world.hang_up(&mut second);
+        let conn = first.connection();
+        world.done(
+            &mut first,
+            &format!("<unjoin id1=\"{conn}\" id2=\"{conf}\"/>"),
+        );
+        world.event("msml.conf.nomedia");
+        let gone = world.tell(&mut first, &format!("<destroyconference id=\"{conf}\"/>"));
+        assert!(gone.contains("response=\"430\""), "{gone}");
+        world.hang_up(&mut first);
+        world.wait("the contexts go", |world| world.sizes().is_empty());
+    });
+}
+
+#[test]
+fn two_connections_are_joined_and_one_goes() {
+    everywhere(|world| {
+        let mut first = world.call(1, URI, None);
+        let mut second = world.call(2, URI, None);
+        let (one, other) = (first.connection(), second.connection());
+        world.done(
+            &mut first,
+            &format!("<join id1=\"{one}\" id2=\"{other}\"/>"),
+        );
+        assert_eq!(world.sizes(), [2]);
+        let again = world.tell(
+            &mut first,
+            &format!("<join id1=\"{one}\" id2=\"{other}\"/>"),
+        );
+        assert!(again.contains("response=\"520\""), "{again}");
+        world.hang_up(&mut second);
+        world.wait("the other stays", |world| world.sizes() == [1]);
+        world.hang_up(&mut first);
+        world.wait("the context goes", |world| world.sizes().is_empty());
+    });
+}
+
+#[test]
+fn a_recording_tells_what_it_is_called() {
+    everywhere(|world| {
+        let mut call = world.call(1, URI, None);
+        let conn = call.connection();
+        world.done(
+            &mut call,
+            &format!(
+                "<dialogstart target=\"{conn}\"><record dest=\"recording:r1\" maxtime=\"30s\" \
+                 termkey=\"#\"/><exit namelist=\"record.end record.recordid record.len\"/>\
+                 </dialogstart>"
+            ),
+        );
+        world.wait("it records", |world| {
+            let member = world.member(&call);
+            member.is_some_and(|it| it.played("rid").as_deref() == Some("recording:r1"))
+        });
+        let recorded =
+            "aasrec/precsucc { ri = \"r1.wav\", rdur = 5000, res = \"key\", ek = \"F\" }";
+        world.report(&call, recorded);
+        let told = world.event("msml.dialog.exit");
+        assert!(
+            told.contains("<value>record.complete.termkey</value>"),
+            "{told}"
+        );
+        assert!(told.contains("<value>r1.wav</value>"), "{told}");
+        assert!(told.contains("<value>5000ms</value>"), "{told}");
+    });
+}
+
+#[test]
+fn an_invite_may_bring_its_document() {
+    everywhere(|world| {
+        let script = "<createconference name=\"c\"/><createconference name=\"c\" mark=\"x\"/>";
+        let mut call = world.call(1, URI, Some(script));
+        world.wait("the result comes", |world| !world.heard.is_empty());
+        let body = String::from_utf8_lossy(world.heard[0].body()).into_owned();
+        assert!(body.contains("response=\"432\""), "{body}");
+        world.hang_up(&mut call);
+    });
+}
+
+#[test]
+fn what_cannot_be_done_is_told_by_its_code() {
+    let world = &mut World::new(1, false);
+    let mut call = world.call(1, URI, None);
+    let conn = call.connection();
+    for (inner, code) in [
+        ("<join id1=\"conn:nobody\" id2=\"conf:x\"/>".to_owned(), 430),
+        (format!("<join id1=\"{conn}\" id2=\"conf:x\"/>"), 430),
+        (format!("<unjoin id1=\"{conn}\" id2=\"{conn}\"/>"), 440),
+        ("<join id1=\"conf:a\" id2=\"conf:b\"/>".to_owned(), 402),
+        (format!("<dialogend id=\"{conn}/dialog:x\"/>"), 430),
+        ("<spin/>".to_owned(), 401),
+    ] {
+        let result = world.tell(&mut call, &inner);
+        assert!(
+            result.contains(&format!("response=\"{code}\"")),
+            "{inner}: {result}"
+        );
+    }
+    call.cseq += 1;
+    let mut info = world.request(&Method::Info, &call);
+    info.set_body("text/plain", "x");
+    let response = world.ask(&info.finish().unwrap());
+    assert_eq!(response.status(), Some(415));
+}
+
+#[test]
+fn the_mrfc_says_what_it_can() {
+    let world = &mut World::new(1, false);
+    let call = Call {
+        number: 9,
+        to: format!("<{URI}>"),
+        target: URI.to_owned(),
+        cseq: 1,
+    };
+    let options = world.request(&Method::Options, &call).finish().unwrap();
+    let response = world.ask(&options);
+    assert_eq!(response.status(), Some(200));
+    assert!(
+        response
+            .header(HeaderName::Accept)
+            .unwrap()
+            .contains("application/msml+xml")
+    );
+    let message = world.request(&Method::Message, &call).finish().unwrap();
+    assert_eq!(world.ask(&message).status(), Some(405));
+    let mut invite = world.request(&Method::Invite, &call);
+    invite.append(HeaderName::Require, "precondition");
+    let refused = world.ask(&invite.finish().unwrap());
+    assert_eq!(refused.status(), Some(420));
+    assert_eq!(
+        refused.header(HeaderName::Unsupported),
+        Some("precondition")
+    );
+}
