@@ -248,7 +248,7 @@ fn collect(
     if map.len() > MAP_MAX {
         return Err(Fault::new(code::LIMIT, "pattern"));
     }
-    let interrupts = !played.is_some_and(|play| play.attribute("barge") == Some("false"));
+    let interrupts = played.is_none_or(|play| play.attribute("barge") != Some("false"));
     let seconds = Duration::from_secs;
     let digits = Digits {
         map,

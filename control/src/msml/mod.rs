@@ -17,6 +17,28 @@ pub use read::{
 pub use tree::{DEPTH_MAX, ELEMENTS_MAX, OCTETS_MAX};
 pub use write::{Outcome, event, result};
 
+/// The URIs of a list of recipients (`application/resource-lists+xml`, RFC 4826, RFC 5366), as many
+/// as `max`; none where it cannot be read.
+pub fn uris_of_list(document: &[u8], max: usize) -> Vec<String> {
+    let mut uris = Vec::new();
+    let Ok(tree) = tree::Tree::parse(document) else {
+        return uris;
+    };
+    let mut open: Vec<tree::Element<'_>> = tree.root().into_iter().collect();
+    while let Some(element) = open.pop() {
+        if element.name() == "entry"
+            && let Some(uri) = element.attribute("uri")
+            && uris.len() < max
+        {
+            uris.push(uri.to_owned());
+        }
+        let mut children: Vec<_> = element.children().collect();
+        children.reverse();
+        open.extend(children);
+    }
+    uris
+}
+
 /// Content-Type of its documents.
 pub const CONTENT_TYPE: &str = "application/msml+xml";
 

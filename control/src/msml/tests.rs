@@ -276,6 +276,16 @@ fn each_fault_has_its_code() {
 }
 
 #[test]
+fn recipients_are_read_in_their_order() {
+    let list = b"<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\"><list>\
+        <entry uri=\"sip:a@b.test\"/><list><entry uri=\"tel:+1\"/></list><entry/></list>\
+        </resource-lists>";
+    assert_eq!(uris_of_list(list, 9), ["sip:a@b.test", "tel:+1"]);
+    assert_eq!(uris_of_list(list, 1), ["sip:a@b.test"]);
+    assert!(uris_of_list(b"<list", 9).is_empty());
+}
+
+#[test]
 fn results_and_events_are_written() {
     let outcome = Outcome {
         fault: Some(Fault::new(430, "conf:\"<a>\"")),

@@ -1,5 +1,5 @@
-//! An application server that tells the MRFC by MSML what its MRFP is to do (RFC 5707), on networks
-//! that lose, repeat and reorder.
+//! An application server that tells the MRFC by MSML what its MRFP is to do (RFC 5707), and users in
+//! conferences with a focus (RFC 4579, RFC 4575), on networks that lose, repeat and reorder.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -113,7 +113,10 @@ impl World {
                 responses.push(message);
                 continue;
             }
-            let ok = message.response(200, "").finish().unwrap();
+            if message.is_method(&Method::Ack) {
+                continue;
+            }
+            let ok = answer(&message);
             self.send(&ok);
             let via = message.header(HeaderName::Via).unwrap().to_owned();
             if self.answered.insert(via) {
@@ -152,7 +155,7 @@ impl World {
             .append(HeaderName::MaxForwards, "70")
             .append(
                 HeaderName::From,
-                &format!("<sip:as@{SERVER}>;tag=as{}", call.number),
+                &format!("<sip:as{0}@{SERVER}>;tag=as{0}", call.number),
             )
             .append(HeaderName::To, &call.to)
             .append(HeaderName::CallId, &format!("call-{}", call.number))
@@ -262,17 +265,21 @@ impl World {
 
     /// Waits for an event, and takes it.
     fn event(&mut self, name: &str) -> String {
+        self.body_with(&format!("event name=\"{name}\""))
+    }
+
+    /// Waits for a request whose body has this in it, and takes the body.
+    fn body_with(&mut self, wanted: &str) -> String {
         for _ in 0..1000 {
-            let wanted = format!("event name=\"{name}\"");
             let body = |message: &Message| String::from_utf8_lossy(message.body()).into_owned();
-            let found = self.heard.iter().position(|it| body(it).contains(&wanted));
+            let found = self.heard.iter().position(|it| body(it).contains(wanted));
             if let Some(found) = found {
                 return body(&self.heard.remove(found));
             }
             self.step();
         }
         let heard: Vec<String> = self.heard.iter().map(Message::to_text).collect();
-        panic!("no {name}: {heard:#?}");
+        panic!("no {wanted}: {heard:#?}");
     }
 
     fn sizes(&self) -> Vec<usize> {
@@ -287,6 +294,20 @@ impl World {
             _ => unreachable!(),
         }
     }
+}
+
+/// What is answered to a request of the MRFC: a call is taken.
+fn answer(request: &Message) -> Message {
+    let mut draft = request.response(200, "");
+    if request.is_method(&Method::Invite) {
+        let name = request.uri().unwrap().user().unwrap().to_owned();
+        draft.to_tag("called");
+        draft.append(HeaderName::Contact, &format!("<sip:{name}@{SERVER}>"));
+        let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+                   m=audio 7900 RTP/AVP 8\r\n";
+        draft.set_body("application/sdp", sdp);
+    }
+    draft.finish().unwrap()
 }
 
 fn document(inner: &str) -> String {
@@ -524,4 +545,107 @@ fn the_mrfc_says_what_it_can() {
         refused.header(HeaderName::Unsupported),
         Some("precondition")
     );
+}
+
+const FACTORY: &str = "sip:conference@192.0.2.1:5060";
+
+#[test]
+fn a_subscriber_hears_who_comes_and_goes() {
+    everywhere(|world| {
+        let mut first = world.call(1, FACTORY, None);
+        let focus = first.target.clone();
+        let mut watcher = Call {
+            number: 8,
+            to: format!("<{focus}>"),
+            target: focus.clone(),
+            cseq: 1,
+        };
+        let mut subscribe = world.request(&Method::Subscribe, &watcher);
+        subscribe.append(HeaderName::Event, "conference");
+        let response = world.ask(&subscribe.finish().unwrap());
+        assert_eq!(response.status(), Some(200), "{}", response.to_text());
+        let told = world.body_with("state=\"full\" version=\"0\"");
+        assert!(told.contains("<user-count>1</user-count>"), "{told}");
+        assert!(
+            told.contains("<user entity=\"sip:as1@192.0.2.9\""),
+            "{told}"
+        );
+        assert!(told.contains("<status>connected</status>"), "{told}");
+        let mut second = world.call(2, &focus, None);
+        let told = world.body_with("<user entity=\"sip:as2@192.0.2.9\" state=\"full\"");
+        assert!(told.contains("state=\"partial\""), "{told}");
+        assert!(!told.contains("sip:as1@"), "{told}");
+        world.wait("both are in", |world| world.sizes() == [2]);
+        world.hang_up(&mut second);
+        world.body_with("<user entity=\"sip:as2@192.0.2.9\" state=\"deleted\"/>");
+        world.hang_up(&mut first);
+        let is_last = |message: &Message| {
+            let state = message.header(HeaderName::SubscriptionState);
+            state.is_some_and(|state| state.contains("terminated;reason=noresource"))
+        };
+        world.wait("the subscription ends", |world| {
+            world.heard.iter().any(is_last)
+        });
+        watcher.to = response.header(HeaderName::To).unwrap().to_owned();
+        watcher.cseq += 1;
+        let mut again = world.request(&Method::Subscribe, &watcher);
+        again.append(HeaderName::Event, "conference");
+        let gone = world.ask(&again.finish().unwrap());
+        assert_eq!(gone.status(), Some(481));
+    });
+}
+
+#[test]
+fn a_user_is_called_into_a_conference_and_taken_out() {
+    everywhere(|world| {
+        let mut call = world.call(1, FACTORY, None);
+        call.cseq += 1;
+        let mut refer = world.request(&Method::Refer, &call);
+        refer.append(HeaderName::ReferTo, "<sip:bob@192.0.2.9:5060>");
+        assert_eq!(world.ask(&refer.finish().unwrap()).status(), Some(202));
+        world.body_with("SIP/2.0 100 Trying");
+        world.body_with("SIP/2.0 200 OK");
+        world.wait("both are in", |world| world.sizes() == [2]);
+        world.wait("bob hears", |world| {
+            let bob = world.mrfp().towards(at("192.0.2.9:7900"));
+            bob.is_some_and(|it| it.formats == ["8"] && it.mode == StreamMode::SendReceive)
+        });
+        call.cseq += 1;
+        let mut refer = world.request(&Method::Refer, &call);
+        refer
+            .append(HeaderName::ReferTo, "<sip:bob@192.0.2.9:5060;method=BYE>")
+            .append(HeaderName::ReferSub, "false");
+        assert_eq!(world.ask(&refer.finish().unwrap()).status(), Some(202));
+        world.wait("bob is out", |world| {
+            let is_bye = |message: &Message| message.is_method(&Method::Bye);
+            world.sizes() == [1] && world.heard.iter().any(is_bye)
+        });
+        world.hang_up(&mut call);
+        world.wait("the context goes", |world| world.sizes().is_empty());
+    });
+}
+
+#[test]
+fn only_focuses_are_referred_and_subscribed_to() {
+    let world = &mut World::new(1, false);
+    let mut call = world.call(1, "sip:conf=1@192.0.2.1:5060", None);
+    call.cseq += 1;
+    let mut refer = world.request(&Method::Refer, &call);
+    refer.append(HeaderName::ReferTo, "<sip:bob@192.0.2.9:5060>");
+    assert_eq!(world.ask(&refer.finish().unwrap()).status(), Some(403));
+    for (event, uri, status) in [
+        ("conference", "sip:mrfc.nothing@192.0.2.1:5060", 404),
+        ("presence", FACTORY, 489),
+    ] {
+        let stranger = Call {
+            number: 7,
+            to: format!("<{uri}>"),
+            target: uri.to_owned(),
+            cseq: 1,
+        };
+        let mut subscribe = world.request(&Method::Subscribe, &stranger);
+        subscribe.append(HeaderName::Event, event);
+        let response = world.ask(&subscribe.finish().unwrap());
+        assert_eq!(response.status(), Some(status), "{uri}");
+    }
 }

@@ -10,6 +10,7 @@ use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method, UriBuf};
 use tracing::{info, warn};
 
+use super::focus::Referral;
 use super::media::Media;
 use super::msml::Informs;
 use super::service::{Announcement, Service};
@@ -18,7 +19,7 @@ use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::mgc::{AnchorError, MemberId, Observed, RoomId, Task};
-use crate::stack::NextHop;
+use crate::stack::{BranchId, NextHop};
 
 /// One call.
 #[derive(Debug)]
@@ -51,6 +52,14 @@ pub(super) struct Call {
     pub session: Option<SessionTimer>,
     /// It ends then in any case.
     pub ends_at: Option<Instant>,
+    /// Who it is with, as others in its conference hear of it.
+    pub user: String,
+    /// We called.
+    pub is_dialed_out: bool,
+    /// Our INVITE, while it has no final response.
+    pub branch: Option<BranchId>,
+    /// Who is told what becomes of our INVITE.
+    pub referral: Option<Referral>,
     /// The last task given to its member.
     pub task: u32,
     pub timer: Option<TimerId>,
@@ -76,8 +85,10 @@ pub(super) enum Stage {
     Early,
     /// A 2xx was sent.
     Answered,
-    /// The ACK came.
+    /// The ACK came, or we have sent it.
     Confirmed,
+    /// We call.
+    Calling,
 }
 
 /// What waits for the gateway.
@@ -91,9 +102,44 @@ pub(super) enum Change {
     Answer,
     /// The member has another gateway, which the peer is to be told.
     Moved,
+    /// A user is to be called.
+    Call,
 }
 
 impl Call {
+    /// A call of which nothing has come yet.
+    pub fn new(purpose: Purpose, invite: Message, tag: String, media: Media, room: RoomId) -> Self {
+        let conference = match &purpose {
+            Purpose::Conference(name) => Some(name.clone()),
+            _ => None,
+        };
+        Self {
+            purpose,
+            stage: Stage::Opening,
+            user: user_of(&invite),
+            invite,
+            tag,
+            dialog: None,
+            server: None,
+            media,
+            room,
+            conference,
+            script: None,
+            ends_when_informed: false,
+            change: None,
+            has_offered: false,
+            success: None,
+            provisionals: None,
+            session: None,
+            ends_at: None,
+            is_dialed_out: false,
+            branch: None,
+            referral: None,
+            task: 0,
+            timer: None,
+        }
+    }
+
     const fn member(key: CallKey) -> MemberId {
         MemberId(key.0)
     }
@@ -146,31 +192,10 @@ impl Mrfc {
         };
         let tag = actions.stack.token();
         let plan = media.plan();
-        let conference = match &purpose {
-            Purpose::Conference(name) => Some(name.clone()),
-            _ => None,
-        };
-        let call = Call {
-            purpose,
-            stage: Stage::Opening,
-            invite: invite.clone(),
-            tag,
-            dialog: None,
-            server: Some(server),
-            media,
-            room,
-            conference,
-            script,
-            ends_when_informed: false,
-            change: Some(Change::Open),
-            has_offered: false,
-            success: None,
-            provisionals: None,
-            session: None,
-            ends_at: None,
-            task: 0,
-            timer: None,
-        };
+        let mut call = Call::new(purpose, invite.clone(), tag, media, room);
+        call.server = Some(server);
+        call.change = Some(Change::Open);
+        call.script = script;
         self.calls.insert(key, call);
         self.by_server.insert(server, key);
         actions.counters.count(Counter::MrfcCallAttempted);
@@ -201,6 +226,7 @@ impl Mrfc {
                 self.answer_offer(actions, key, server, &request, local);
             }
             Some(Change::Moved) => self.reinvite(actions, key, local),
+            Some(Change::Call) => self.send_invite(actions, key, local),
         }
     }
 
@@ -234,7 +260,10 @@ impl Mrfc {
                     .stack
                     .reject(actions.now, server, &request, status, reason);
             }
-            Some(_) => self.end_call(actions, key, status, reason),
+            Some(_) => {
+                self.refer_outcome(actions, key, status);
+                self.end_call(actions, key, status, reason);
+            }
             None if is_gone => self.end_call(actions, key, status, reason),
             None if self.is_waited_for(key) => self.script_waited(actions, key, Some(error)),
             // What it was to play it will not.
@@ -341,6 +370,7 @@ impl Mrfc {
         info!(call_id = %Pii(&invite.call_id().unwrap_or_default()), "call answered");
         actions.stack.respond_with(actions.now, server, response);
         self.restart_timer(actions, key);
+        self.roster_changed(actions, key);
     }
 
     /// What a call is for begins: its media passes.
@@ -363,7 +393,12 @@ impl Mrfc {
                 }
                 self.restart_timer(actions, key);
             }
-            Purpose::Conference(_) => {}
+            Purpose::Conference(name) => {
+                let name = name.clone();
+                if let Some(list) = call.script.take() {
+                    self.invite_list(actions, &name, &list);
+                }
+            }
             Purpose::Msml(_) => {
                 if let Some(script) = call.script.take() {
                     self.begin_script(actions, key, &script, None);
@@ -504,6 +539,12 @@ impl Mrfc {
             actions.counters.count(Counter::MrfcCallFailed);
             return actions.stack.respond(actions.now, server, &mut draft);
         }
+        if let Some(branch) = call.branch {
+            // Whoever answers all the same is told that it is not wanted.
+            self.unwanted.insert(branch, call.invite.clone());
+            actions.counters.count(Counter::MrfcCallFailed);
+            return actions.stack.cancel(actions.now, branch);
+        }
         actions.counters.count(Counter::MrfcCallReleased);
         let Some(dialog) = &mut call.dialog else {
             return;
@@ -539,6 +580,7 @@ impl Mrfc {
         }
         if let Some(name) = &call.conference {
             self.leave(actions, key, name);
+            self.tell_roster(actions, name, &call.user);
         }
         Some(call)
     }
@@ -557,12 +599,22 @@ impl Mrfc {
     }
 }
 
+/// Who calls, as others hear of it: nobody where it wants so (RFC 3323).
+fn user_of(invite: &Message) -> String {
+    let hides = invite
+        .values(HeaderName::Privacy)
+        .flat_map(|value| value.split(';'))
+        .any(|value| ["id", "user", "header"].contains(&value.trim()));
+    if hides {
+        return "sip:anonymous@anonymous.invalid".into();
+    }
+    let asserted = invite.asserted_identities().find_map(Result::ok);
+    let user = asserted.or_else(|| invite.from().ok());
+    user.map_or_else(String::new, |user| user.uri.canonical())
+}
+
 /// Sends a request of a dialog.
-pub(super) fn send(
-    actions: &mut Actions<'_>,
-    dialog: &Dialog,
-    draft: Draft,
-) -> Option<crate::stack::BranchId> {
+pub(super) fn send(actions: &mut Actions<'_>, dialog: &Dialog, draft: Draft) -> Option<BranchId> {
     let next = UriBuf::parse(dialog.next_hop())?;
     let next = NextHop::Uri(next.view());
     Some(actions.stack.send(actions.now, Role::Mrfc, draft, next))

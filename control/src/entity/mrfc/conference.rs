@@ -114,6 +114,7 @@ impl Mrfc {
             }
         }
         self.conferences.remove(name);
+        self.end_roster(actions, name);
         if let Some(mgc) = &mut actions.mgc {
             mgc.close_room(actions.now, room);
         }

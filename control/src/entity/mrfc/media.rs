@@ -157,6 +157,16 @@ impl Media {
         });
     }
 
+    /// The peer does not want to hear.
+    pub fn is_held(&self) -> bool {
+        !self.peer.receives()
+    }
+
+    /// What passes, as the peer sees it (RFC 4575 5.8.3).
+    pub fn status(&self) -> &'static str {
+        self.peer.name()
+    }
+
     /// True when the next description is an offer.
     pub fn is_to_offer(&self) -> bool {
         self.offer.is_none()

@@ -8,10 +8,12 @@
 mod body;
 mod call;
 mod conference;
+mod focus;
 mod media;
 mod msml;
 mod prompt;
 mod requests;
+mod roster;
 mod service;
 
 pub use prompt::{announcement, variable};
@@ -31,11 +33,13 @@ use crate::mgc::RoomEvent;
 use crate::stack::BranchId;
 use call::Call;
 use conference::Conference;
+pub use roster::SubscriptionId;
 
 /// Methods that we take.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY";
 /// Extensions that we know.
-const SUPPORTED: &[&str] = &["100rel", "timer"];
+const SUPPORTED: &[&str] = &["100rel", "timer", "recipient-list-invite"];
 /// Bodies that we take.
 const ACCEPT: &str = "application/sdp, application/msml+xml";
 
@@ -48,6 +52,8 @@ pub struct CallKey(u64);
 pub enum Timer {
     /// Something of a call is due.
     Call(CallKey),
+    /// A subscription to a conference expires.
+    Subscription(SubscriptionId),
 }
 
 /// The entity.
@@ -62,6 +68,12 @@ pub struct Mrfc {
     by_server: IdMap<ServerId, CallKey>,
     by_branch: IdMap<BranchId, CallKey>,
     conferences: BTreeMap<String, Conference>,
+    /// Subscriptions to conferences.
+    subscriptions: BTreeMap<SubscriptionId, roster::Subscription>,
+    /// NOTIFYs under way.
+    by_notify: IdMap<BranchId, SubscriptionId>,
+    /// INVITEs of ours that were given up and may still be answered.
+    unwanted: IdMap<BranchId, Message>,
     /// Dialogs of MSML, by the call at which they run.
     dialogs: BTreeMap<CallKey, msml::Dialog>,
     /// Documents of MSML that wait, by the call that sent them.
@@ -82,6 +94,9 @@ impl Mrfc {
             by_server: IdMap::default(),
             by_branch: IdMap::default(),
             conferences: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            by_notify: IdMap::default(),
+            unwanted: IdMap::default(),
             dialogs: BTreeMap::new(),
             scripts: BTreeMap::new(),
             number: 0,
@@ -98,7 +113,7 @@ impl Mrfc {
         MrfStatus {
             calls: self.calls.len(),
             conferences: self.conference_status(),
-            subscriptions: 0,
+            subscriptions: self.subscriptions.len(),
         }
     }
 
@@ -120,10 +135,21 @@ impl Mrfc {
             Event::Cancel { server } => self.handle_cancel(actions, server),
             Event::Response {
                 branch, response, ..
-            } => self.handle_response(actions, branch, &response),
-            Event::Failed { branch, status } => self.handle_failure(actions, branch, status),
+            } => {
+                let status = response.status().unwrap_or_default();
+                if !self.notified(actions, branch, status) {
+                    self.handle_response(actions, branch, &response);
+                }
+            }
+            Event::Failed { branch, status } => {
+                if !self.notified(actions, branch, status) {
+                    self.handle_failure(actions, branch, status);
+                }
+            }
             Event::Ended { branch } => {
                 self.by_branch.remove(&branch);
+                self.by_notify.remove(&branch);
+                self.unwanted.remove(&branch);
             }
             Event::Room(event) => self.handle_room(actions, event),
             Event::Cx { .. } | Event::CxRequest { .. } | Event::Anchor { .. } => {}
@@ -134,6 +160,7 @@ impl Mrfc {
     pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
         match timer {
             Timer::Call(key) => self.handle_call_timer(actions, key),
+            Timer::Subscription(id) => self.handle_subscription_timer(actions, id),
         }
     }
 
@@ -154,12 +181,18 @@ impl Mrfc {
             draft.append(HeaderName::Unsupported, &unknown.join(", "));
             return actions.stack.respond(actions.now, server, &mut draft);
         }
+        let is_subscribe = request.is_method(&Method::Subscribe);
         if request.is_in_dialog() {
+            if is_subscribe && self.refresh_subscription(actions, server, request) {
+                return;
+            }
             return self.handle_in_dialog(actions, server, request);
         }
         match request.method() {
             Some(Method::Invite) => self.handle_invite(actions, server, request),
             Some(Method::Options) => answer_options(actions, server, request),
+            Some(Method::Subscribe) => self.handle_subscribe(actions, server, request),
+            Some(Method::Refer) => self.handle_refer(actions, server, request, None),
             _ => {
                 let mut draft = refusal(actions, request, 405, "");
                 draft.append(HeaderName::Allow, ALLOW);
@@ -214,5 +247,6 @@ fn capabilities(draft: &mut sip::Draft) {
     draft
         .append(HeaderName::Allow, ALLOW)
         .append(HeaderName::Accept, ACCEPT)
-        .append(HeaderName::Supported, &SUPPORTED.join(", "));
+        .append(HeaderName::Supported, &SUPPORTED.join(", "))
+        .append(HeaderName::AllowEvents, roster::EVENT);
 }

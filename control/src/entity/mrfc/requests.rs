@@ -64,6 +64,11 @@ impl Mrfc {
             .iter()
             .find(|part| part.kind == crate::msml::CONTENT_TYPE);
         let script = script.map(|part| part.content.to_vec());
+        let list = parts.iter().find(|part| part.kind == super::focus::LIST);
+        let script = match service {
+            service::Service::Factory => list.map(|part| part.content.to_vec()),
+            _ => script,
+        };
         let is_told = script.is_some() && service == service::Service::Msml;
         if offer.is_none() && !parts.is_empty() && !is_told {
             let mut draft = refusal(actions, invite, 415, "");
@@ -129,6 +134,7 @@ impl Mrfc {
                 capabilities(&mut draft);
                 actions.stack.respond(actions.now, server, &mut draft);
             }
+            Some(Method::Refer) => self.handle_refer(actions, server, request, Some(key)),
             Some(Method::Info) => self.handle_info(actions, key, server, request),
             _ => {
                 let mut draft = request.response(405, "");
@@ -245,6 +251,7 @@ impl Mrfc {
             Err(_) => self.answer(actions, server, request, 500),
         }
         self.restart_timer(actions, key);
+        self.roster_changed(actions, key);
     }
 
     fn handle_prack(
@@ -360,6 +367,16 @@ impl Mrfc {
         branch: BranchId,
         response: &Message,
     ) {
+        if let Some(invite) = self.unwanted.get(&branch) {
+            if let (Some(200..300), Ok(mut dialog)) =
+                (response.status(), Dialog::as_uac(invite, response))
+            {
+                acknowledge(actions, &dialog, response);
+                let bye = dialog.request(&Method::Bye);
+                send(actions, &dialog, bye);
+            }
+            return;
+        }
         let Some(&key) = self.by_branch.get(&branch) else {
             return;
         };
@@ -367,6 +384,9 @@ impl Mrfc {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        if call.is_dialed_out && cseq.method == Method::Invite && cseq.number == 1 {
+            return self.handle_callee(actions, key, response);
+        }
         match (response.status(), cseq.method) {
             (Some(200..300), Method::Invite) => {
                 let Some(dialog) = &mut call.dialog else {
@@ -404,6 +424,10 @@ impl Mrfc {
         status: u16,
     ) {
         if let Some(&key) = self.by_branch.get(&branch) {
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.branch = None;
+            }
+            self.refer_outcome(actions, key, status);
             self.end_call(actions, key, status, "");
         }
     }
