@@ -126,8 +126,8 @@ pub fn release(context: u32) -> ActionRequest {
 
 /// What a gateway is told before it takes calls: to subtract every context, where nobody knows what
 /// it has, and to report when nothing is heard from here for `silence` (`it/ito`, H.248.14) and, if
-/// it can, when it is overloaded (`ocp`, H.248.11). Where it `asks`, it is also to say what packages
-/// it has.
+/// it can, when it is overloaded (`ocp`, H.248.11). Where it `asks`, it is also to say what
+/// packages it has.
 pub fn start(clears: bool, silence: Duration, asks: bool) -> Vec<ActionRequest> {
     let mut inactivity = RequestedEvent::new(PkgdName::new("it", "ito"));
     let hundredths = u64::try_from(silence.as_millis() / 10).unwrap_or(u64::MAX);

@@ -304,8 +304,9 @@ fn pattern_map(pattern: Element<'_>) -> Result<(String, Option<char>), Fault> {
         None | Some("moml+digits") => moml_map(digits),
         Some("megaco" | "megaco+digits" | "mgcp" | "mgcp+digits") => {
             let fits = |letter: char| letter.is_ascii_alphanumeric() || "[]-.|()".contains(letter);
+            let inner = digits.strip_prefix('(').and_then(|it| it.strip_suffix(')'));
             match !digits.is_empty() && digits.chars().all(fits) {
-                true => Ok((digits.to_owned(), None)),
+                true => Ok((inner.unwrap_or(digits).to_owned(), None)),
                 false => Err(invalid("digits")),
             }
         }

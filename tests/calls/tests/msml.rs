@@ -1,5 +1,5 @@
-//! An application server that tells the MRFC by MSML what its MRFP is to do (RFC 5707), and users in
-//! conferences with a focus (RFC 4579, RFC 4575), on networks that lose, repeat and reorder.
+//! An application server that tells the MRFC by MSML what its MRFP is to do (RFC 5707), and users
+//! in conferences with a focus (RFC 4579, RFC 4575), on networks that lose, repeat and reorder.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

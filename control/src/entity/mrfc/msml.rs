@@ -318,7 +318,11 @@ impl Mrfc {
 
     /// Who made conferences has gone: those go that were to go with it.
     pub(super) fn lose_control(&mut self, actions: &mut Actions<'_>, key: CallKey) {
-        let goes = |kind: &Kind| matches!(kind, Kind::Msml { owner, delete_when: DeleteWhen::NoControl } if *owner == key);
+        let with_control = DeleteWhen::NoControl;
+        let goes = |kind: &Kind| match kind {
+            Kind::Msml { owner, delete_when } => *owner == key && *delete_when == with_control,
+            _ => false,
+        };
         let gone = self.conferences.iter().filter(|(_, it)| goes(&it.kind));
         let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
         for name in gone {
