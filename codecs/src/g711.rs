@@ -19,8 +19,8 @@ impl Law {
     pub fn encode(self, samples: &[i16], octets: &mut [u8]) {
         let pairs = octets.iter_mut().zip(samples);
         match self {
-            Self::A => pairs.for_each(|(octet, &sample)| *octet = encode_a(sample)),
-            Self::Mu => pairs.for_each(|(octet, &sample)| *octet = encode_mu(sample)),
+            Self::A => pairs.for_each(|(octet, &sample)| *octet = lanes::encode_a(sample)),
+            Self::Mu => pairs.for_each(|(octet, &sample)| *octet = lanes::encode_mu(sample)),
         }
     }
 
@@ -44,6 +44,11 @@ impl Law {
     }
 }
 
+/// What µ-law adds to magnitudes, so that its segments begin at powers of two.
+const MU_BIAS: i32 = 33;
+/// The largest magnitude whose biased value still lies in the last segment.
+const MU_CLIP: i32 = 8158;
+
 /// One sample to A-law, G.711 table 1.
 pub const fn encode_a(sample: i16) -> u8 {
     let value = sample >> 3;
@@ -62,16 +67,17 @@ pub const fn encode_a(sample: i16) -> u8 {
 
 /// One sample to µ-law, G.711 table 2.
 pub const fn encode_mu(sample: i16) -> u8 {
-    // The largest magnitude whose biased value still lies in the last segment.
-    const CLIP: i32 = 8158;
-    const BIAS: i32 = 33;
     let value = (sample >> 2) as i32;
     let (magnitude, mask) = if value >= 0 {
         (value, 0xff)
     } else {
         (-value, 0x7f)
     };
-    let biased = if magnitude > CLIP { CLIP } else { magnitude } + BIAS;
+    let biased = if magnitude > MU_CLIP {
+        MU_CLIP
+    } else {
+        magnitude
+    } + MU_BIAS;
     let segment = (biased | 0x3f).ilog2() - 5;
     let code = segment << 4 | (biased as u32 >> (segment + 1) & 0x0f);
     code as u8 ^ mask
@@ -127,6 +133,40 @@ const fn table(a_law: bool) -> [i16; 256] {
         octet += 1;
     }
     table
+}
+
+/// The same as above, without branches and tables, so that the compiler makes vector instructions
+/// of it: a segment and its step are the exponent and the leading bits of the fraction of a binary
+/// floating-point number.
+mod lanes {
+    /// Bits of a single-precision number below its exponent and four bits of its fraction.
+    const BELOW: u32 = 19;
+    /// Exponent and fraction of 2⁴, A-law's segment 0 were it one like the others, and of 2⁵, µ-law's.
+    const A_BASE: i32 = (127 + 4) << 4;
+    const MU_BASE: i32 = (127 + 5) << 4;
+
+    pub(super) fn encode_a(sample: i16) -> u8 {
+        let value = i32::from(sample >> 3);
+        let sign = value >> 31;
+        let magnitude = value ^ sign;
+        let float = ((magnitude as f32).to_bits() >> BELOW) as i32 - A_BASE;
+        // Segments 0 and 1 are of the same step.
+        let code = if magnitude < 32 {
+            magnitude >> 1
+        } else {
+            float
+        };
+        (code ^ 0xd5 ^ (sign & 0x80)) as u8
+    }
+
+    pub(super) fn encode_mu(sample: i16) -> u8 {
+        let value = i32::from(sample >> 2);
+        let sign = value >> 31;
+        let magnitude = (value ^ sign) - sign;
+        let biased = magnitude.min(super::MU_CLIP) + super::MU_BIAS;
+        let code = ((biased as f32).to_bits() >> BELOW) as i32 - MU_BASE;
+        (code ^ 0xff ^ (sign & 0x80)) as u8
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +257,17 @@ mod tests {
             assert!(a <= (exact.abs() / 32).max(8) + 8, "{sample}");
             let mu = (i32::from(decode_mu(encode_mu(sample))) - exact).abs();
             assert!(mu <= (exact.abs() + 132) / 32 + 4, "{sample}");
+        }
+    }
+
+    #[test]
+    fn slices_are_encoded_as_samples_are() {
+        let samples: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+        let mut octets = vec![0; samples.len()];
+        for (law, encode) in [(Law::A, encode_a as fn(i16) -> u8), (Law::Mu, encode_mu)] {
+            law.encode(&samples, &mut octets);
+            let wrong = samples.iter().zip(&octets).find(|&(&a, &b)| encode(a) != b);
+            assert_eq!(wrong, None, "{law:?}");
         }
     }
 

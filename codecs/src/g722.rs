@@ -41,9 +41,9 @@ impl Encoder {
     fn encode_low(&mut self, sample: i32) -> u8 {
         let error = saturate(sample - self.low.s);
         let magnitude = if error < 0 { !error } else { error };
-        let is_below = |level: &i32| magnitude < (level * self.low.det) >> 12;
+        let is_above = |level: &i32| magnitude >= (level * self.low.det) >> 12;
         // QUANTL: the interval, counted from 1.
-        let interval = 1 + LEVELS.iter().position(is_below).unwrap_or(LEVELS.len());
+        let interval = 1 + LEVELS.partition_point(is_above);
         let code = if error < 0 {
             // The two innermost intervals have codes of their own.
             if interval < 3 {
