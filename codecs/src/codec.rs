@@ -6,6 +6,7 @@ use crate::amr::{AmrFormat, Band};
 use crate::decoder::Decoder;
 use crate::encoder::{Encoder, EncoderConfig};
 use crate::error::{FormatError, Unavailable};
+use crate::evs::EvsFormat;
 use crate::g711::Law;
 use crate::l16;
 use crate::opus::OpusFormat;
@@ -42,6 +43,8 @@ pub enum Codec {
     AmrWb(AmrFormat),
     /// Opus (RFC 7587).
     Opus(OpusFormat),
+    /// EVS, of which its AMR-WB interoperable mode is coded (TS 26.445 Annex A).
+    Evs(EvsFormat),
 }
 
 impl Codec {
@@ -87,6 +90,8 @@ impl Codec {
             with(16_000, 1, Self::AmrWb(AmrFormat::parse(Band::Wide, fmtp)?))
         } else if is("opus") {
             with(48_000, 2, Self::Opus(OpusFormat::parse(fmtp)?))
+        } else if is("EVS") {
+            with(16_000, 1, Self::Evs(EvsFormat::parse(fmtp)?))
         } else {
             Err(FormatError::Encoding)
         }
@@ -114,6 +119,7 @@ impl Codec {
             Self::Amr(_) => "AMR",
             Self::AmrWb(_) => "AMR-WB",
             Self::Opus(_) => "opus",
+            Self::Evs(_) => "EVS",
         }
     }
 
@@ -131,7 +137,7 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma | Self::Amr(_) => 8_000,
             Self::L16 { sample_rate, .. } => *sample_rate,
-            Self::G722 | Self::AmrWb(_) => 16_000,
+            Self::G722 | Self::AmrWb(_) | Self::Evs(_) => 16_000,
             Self::Opus(format) => format.sample_rate,
         }
     }
@@ -152,7 +158,7 @@ impl Codec {
             Self::Pcmu | Self::Pcma | Self::L16 { .. } => 1,
             Self::G722 => 2,
             Self::Amr(_) => 160,
-            Self::AmrWb(_) => 320,
+            Self::AmrWb(_) | Self::Evs(_) => 320,
             Self::Opus(format) => format.sample_rate as usize / 400,
         }
     }

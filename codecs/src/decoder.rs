@@ -60,6 +60,7 @@ impl Decoder {
             Codec::G722 => Kind::G722(Box::new(g722::Decoder::new()), concealer()),
             Codec::Amr(format) => Kind::Amr(amr::Decoder::new(Band::Narrow, format)?),
             Codec::AmrWb(format) => Kind::Amr(amr::Decoder::new(Band::Wide, format)?),
+            Codec::Evs(format) => Kind::Amr(amr::Decoder::of_evs(format)?),
             Codec::Opus(format) => Kind::Opus(opus::Decoder::new(format)?),
         };
         Ok(Self { kind })

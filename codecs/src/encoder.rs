@@ -91,8 +91,15 @@ impl Encoder {
                 let encoder = Box::new(g722::Encoder::new());
                 (Kind::G722(encoder), packet_samples / 2)
             }
-            Codec::Amr(format) => Self::amr(Band::Narrow, format, config, packet_samples)?,
-            Codec::AmrWb(format) => Self::amr(Band::Wide, format, config, packet_samples)?,
+            Codec::Amr(format) => {
+                let encoder = amr::Encoder::new(Band::Narrow, format, config)?;
+                Self::amr(encoder, packet_samples)
+            }
+            Codec::AmrWb(format) => {
+                let encoder = amr::Encoder::new(Band::Wide, format, config)?;
+                Self::amr(encoder, packet_samples)
+            }
+            Codec::Evs(format) => Self::amr(amr::Encoder::of_evs(format, config)?, packet_samples),
             Codec::Opus(format) => {
                 let encoder = opus::Encoder::new(format, config)?;
                 (Kind::Opus(encoder), opus::payload_bytes_max(config.ptime))
@@ -106,15 +113,9 @@ impl Encoder {
         })
     }
 
-    fn amr(
-        band: Band,
-        format: &amr::AmrFormat,
-        config: EncoderConfig,
-        packet_samples: usize,
-    ) -> Result<(Kind, usize), Unavailable> {
-        let encoder = amr::Encoder::new(band, format, config)?;
+    fn amr(encoder: amr::Encoder, packet_samples: usize) -> (Kind, usize) {
         let bytes = encoder.payload_bytes(packet_samples);
-        Ok((Kind::Amr(Box::new(encoder)), bytes))
+        (Kind::Amr(Box::new(encoder)), bytes)
     }
 
     /// Encodes one packet: at most [`packet_samples`](Self::packet_samples), and a multiple of the

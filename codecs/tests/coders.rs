@@ -10,7 +10,7 @@ use codecs::{
 
 fn codec(encoding: &str, fmtp: &str) -> Codec {
     let (rate, channels) = match encoding {
-        "AMR-WB" => (16_000, 1),
+        "AMR-WB" | "EVS" => (16_000, 1),
         "opus" => (48_000, 2),
         _ => (8_000, 1),
     };
@@ -55,6 +55,8 @@ fn speech_is_like_itself_behind_every_codec() {
         ("AMR", "mode-set=0", 40, 0.7),
         ("AMR-WB", "", 20, 0.9),
         ("AMR-WB", "octet-align=1;mode-set=2", 120, 0.9),
+        ("EVS", "evs-mode-switch=1", 20, 0.9),
+        ("EVS", "evs-mode-switch=1;hf-only=1", 60, 0.9),
         ("opus", "", 20, 0.85),
         ("opus", "maxplaybackrate=8000;cbr=1", 60, 0.9),
         ("opus", "maxplaybackrate=16000;useinbandfec=1", 10, 0.9),
@@ -91,8 +93,13 @@ fn speech_is_like_itself_behind_every_codec() {
 #[test]
 fn silence_is_not_sent_and_talk_after_it_is_marked() {
     let quiet_after = 100;
-    for (encoding, descriptors) in [("AMR", 8..=22), ("AMR-WB", 8..=22), ("opus", 1..=10)] {
-        let codec = codec(encoding, "");
+    for (encoding, descriptors) in [
+        ("AMR", 8..=22),
+        ("AMR-WB", 8..=22),
+        ("EVS", 8..=22),
+        ("opus", 1..=10),
+    ] {
+        let codec = codec(encoding, "evs-mode-switch=1");
         let config = EncoderConfig {
             dtx: true,
             ..of(20)
@@ -146,6 +153,7 @@ fn requests_for_modes_pass_and_are_followed() {
         ("AMR", "octet-align=1", 33, 14),
         ("AMR-WB", "", 61, 18),
         ("AMR-WB", "octet-align=1", 62, 19),
+        ("EVS", "evs-mode-switch=1", 60, 17),
     ] {
         let codec = codec(encoding, fmtp);
         let (mut ours, mut theirs) = (
@@ -304,6 +312,11 @@ fn configurations_that_are_not_the_codec_s_are_refused() {
     };
     assert_eq!(refused(&opus, config), Unavailable::Config("complexity"));
     assert_eq!(refused(&opus, of(30)), Unavailable::Config("ptime"));
+    let evs = codec("EVS", "");
+    assert_eq!(refused(&evs, of(20)), Unavailable::NoCodec("EVS"));
+    let mut decoder = evs.decoder().unwrap();
+    let unsupported = decoder.decode(&[0; 33], &mut [0; 320]);
+    assert_eq!(unsupported, Err(DecodeError::Unsupported));
 }
 
 #[test]
@@ -337,6 +350,7 @@ fn payloads_may_be_cut_and_changed_anywhere() {
         ("AMR", "octet-align=1"),
         ("AMR-WB", ""),
         ("AMR-WB", "octet-align=1"),
+        ("EVS", "evs-mode-switch=1"),
         ("opus", "maxplaybackrate=16000"),
     ] {
         let codec = codec(encoding, fmtp);

@@ -10,6 +10,7 @@ use crate::amr::{AmrFormat, Band};
 use crate::codec::PACKET_TIME_MAX;
 use crate::encoder::{Encoded, EncoderConfig};
 use crate::error::{EncodeError, Unavailable};
+use crate::evs::{self, EvsFormat};
 
 const FRAME: Duration = Duration::from_millis(20);
 /// Frames of a packet that is sent.
@@ -24,7 +25,7 @@ const _: () = assert!(narrow::FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 pub(crate) struct Encoder {
     coder: Coder,
     band: Band,
-    octet_align: bool,
+    packing: Packing,
     modes: ModeControl,
     /// The codec mode request that is sent.
     request: u8,
@@ -39,7 +40,28 @@ enum Coder {
     Wide(wide::Encoder),
 }
 
+/// How frames become a payload.
+#[derive(Clone, Copy, Debug)]
+enum Packing {
+    /// RFC 4867.
+    Amr { octet_align: bool },
+    /// TS 26.445 Annex A.
+    Evs { header_full_only: bool },
+}
+
 impl Encoder {
+    /// For AMR-WB IO of EVS.
+    pub(crate) fn of_evs(format: &EvsFormat, config: EncoderConfig) -> Result<Self, Unavailable> {
+        if !format.starts_in_amr_wb {
+            return Err(Unavailable::NoCodec("EVS"));
+        }
+        let mut encoder = Self::new(Band::Wide, &format.amr_wb, config)?;
+        encoder.packing = Packing::Evs {
+            header_full_only: format.header_full_only,
+        };
+        Ok(encoder)
+    }
+
     pub(crate) fn new(
         band: Band,
         format: &AmrFormat,
@@ -53,7 +75,9 @@ impl Encoder {
         Ok(Self {
             coder: coder.ok_or(Unavailable::Memory)?,
             band,
-            octet_align: format.octet_align,
+            packing: Packing::Amr {
+                octet_align: format.octet_align,
+            },
             modes: modes.ok_or(Unavailable::Config("mode"))?,
             request: NO_REQUEST,
             was_speech: false,
@@ -65,10 +89,11 @@ impl Encoder {
     pub(crate) fn payload_bytes(&self, samples: usize) -> usize {
         let frames = samples / self.band.frame_samples();
         let bits = self.band.frame_bits(self.band.mode_max()).unwrap_or(0);
-        if self.octet_align {
-            1 + frames * (1 + bits.div_ceil(8))
-        } else {
-            (4 + frames * (6 + bits)).div_ceil(8)
+        match self.packing {
+            Packing::Amr { octet_align: true } => 1 + frames * (1 + bits.div_ceil(8)),
+            Packing::Amr { octet_align: false } => (4 + frames * (6 + bits)).div_ceil(8),
+            // With a request, and zeros that avoid sizes of the compact format.
+            Packing::Evs { .. } => 1 + frames * (1 + bits.div_ceil(8)) + 2,
         }
     }
 
@@ -115,7 +140,19 @@ impl Encoder {
             return Ok(Encoded::Nothing);
         }
         let frames = self.frames[..sent].iter().map(<[u8; _]>::as_slice);
-        payload::write(self.band, self.octet_align, self.request, frames, payload)
+        let written = match self.packing {
+            Packing::Amr { octet_align } => {
+                payload::write(self.band, octet_align, self.request, frames, payload)
+            }
+            Packing::Evs { header_full_only } => {
+                let request = match self.request {
+                    NO_REQUEST => evs::Request::NONE,
+                    mode => evs::Request::amr_wb(mode),
+                };
+                evs::write(header_full_only, request, frames, payload)
+            }
+        };
+        written
             .map(|len| Encoded::Payload { len, marker })
             .ok_or(EncodeError::PayloadTooSmall)
     }

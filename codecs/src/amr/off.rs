@@ -4,12 +4,17 @@ use crate::amr::{AmrFormat, Band};
 use crate::decoder::DecodedKind;
 use crate::encoder::{Encoded, EncoderConfig};
 use crate::error::{DecodeError, EncodeError, Unavailable};
+use crate::evs::EvsFormat;
 
 #[derive(Debug)]
 pub(crate) enum Encoder {}
 
 impl Encoder {
     pub(crate) fn new(_: Band, _: &AmrFormat, _: EncoderConfig) -> Result<Self, Unavailable> {
+        Err(Unavailable::Feature("amr"))
+    }
+
+    pub(crate) fn of_evs(_: &EvsFormat, _: EncoderConfig) -> Result<Self, Unavailable> {
         Err(Unavailable::Feature("amr"))
     }
 
@@ -35,6 +40,10 @@ pub(crate) enum Decoder {}
 
 impl Decoder {
     pub(crate) fn new(_: Band, _: &AmrFormat) -> Result<Self, Unavailable> {
+        Err(Unavailable::Feature("amr"))
+    }
+
+    pub(crate) fn of_evs(_: &EvsFormat) -> Result<Self, Unavailable> {
         Err(Unavailable::Feature("amr"))
     }
 
