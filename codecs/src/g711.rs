@@ -141,8 +141,9 @@ const fn table(a_law: bool) -> [i16; 256] {
 mod lanes {
     /// Bits of a single-precision number below its exponent and four bits of its fraction.
     const BELOW: u32 = 19;
-    /// Exponent and fraction of 2⁴, A-law's segment 0 were it one like the others, and of 2⁵, µ-law's.
+    /// Exponent and fraction of 2⁴, where A-law's segment 0 would begin were it like the others.
     const A_BASE: i32 = (127 + 4) << 4;
+    /// Of 2⁵, where µ-law's begins.
     const MU_BASE: i32 = (127 + 5) << 4;
 
     pub(super) fn encode_a(sample: i16) -> u8 {
