@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use interop::network::{Family, Ues};
-use interop::{Capture, Folder, Namespace, strowger};
+use interop::{Analysis, Capture, Folder, Namespace, strowger};
 
 const CONTROL: &str = "127.0.0.1:9080";
 const MEDIA: &str = "127.0.0.2:9081";
@@ -11,7 +11,7 @@ const READY_LIMIT: Duration = Duration::from_secs(20);
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// A caller's call by this scenario comes to the end that it is to.
-fn drives(scenario: &str) {
+fn drives(scenario: &str, check: impl FnOnce(&Analysis)) {
     let (namespace, folder) = (Namespace::new(), Folder::new());
     let capture = Capture::start(&namespace, &folder);
     let start = |name: &str, admin: &str, line: &str| {
@@ -26,7 +26,7 @@ fn drives(scenario: &str) {
     let media = start(
         "media",
         MEDIA,
-        "media --functions trgw --profile mp --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
+        "media --functions mrfp --recordings recordings --mgc 127.0.0.1:2944 --mid 127.0.0.2:2944 \
          --address 127.0.0.2 --ports 20000-20999 --io udp",
     );
     strowger::wait_until(READY_LIMIT, "the MRFP registers", || {
@@ -43,16 +43,27 @@ fn drives(scenario: &str) {
         let status = strowger::status(&namespace, &folder, CONTROL).unwrap_or_default();
         status["mrf"]["calls"] == 0 && status["contexts"] == 0
     });
+    // What was sent last is on the disk a little later.
+    let recorded = Analysis::of(&folder.file("capture.pcapng"));
+    strowger::wait_until(READY_LIMIT, "all is recorded", || {
+        recorded.count("sip.Method == BYE") > 0
+    });
     drop((control, media));
-    capture.stop().assert_clean(&["sip", "megaco"]);
+    check(&capture.stop());
 }
 
 #[test]
 fn sipp_hears_an_announcement_by_netann() {
-    drives("netann.xml");
+    drives("netann.xml", |analysis| {
+        analysis.assert_clean(&["sip", "megaco"]);
+        let heard = analysis.count("rtp && ip.src == 127.0.0.2");
+        assert!(heard > 10, "{heard} packets");
+    });
 }
 
 #[test]
 fn sipp_makes_a_conference_by_msml() {
-    drives("msml.xml");
+    drives("msml.xml", |analysis| {
+        analysis.assert_clean(&["sip", "megaco"])
+    });
 }
