@@ -1,12 +1,13 @@
 //! Plays clips that are in memory, a tick at a time.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
 
 /// A part of what is played.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Piece {
     /// Samples at the player's rate.
     Clip(Arc<[i16]>),
@@ -20,6 +21,16 @@ impl Piece {
             Piece::Clip(samples) => samples.len() as u64,
             Piece::Silence(samples) => *samples,
         }
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Piece::Clip(_) => "Clip",
+            Piece::Silence(_) => "Silence",
+        };
+        write!(f, "{name}({} samples)", self.len())
     }
 }
 
