@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::cache::Cache;
 use crate::clock;
-use crate::decode::decode;
+use crate::decode::{CLIP_SAMPLES_MAX, decode};
 use crate::error::Error;
 use crate::http::{self, Answer, Freshness, HttpConfig, Url, Validators};
 use crate::player::{PIECES_MAX, Piece, PlayOptions, Player, samples_of};
@@ -219,6 +219,10 @@ impl Library {
         for step in steps {
             match step {
                 Step::Pause(time) => pieces.push(Piece::Silence(samples_of(time, rate))),
+                Step::Tone(hertz, time) => {
+                    let samples = tone(hertz, samples_of(time, rate), rate)?;
+                    pieces.push(Piece::Clip(samples));
+                }
                 Step::File(path) => pieces.push(Piece::Clip(self.file(path, rate)?)),
                 Step::Voice(language, word) => {
                     pieces.push(Piece::Clip(self.word(language, word, rate)?));
@@ -340,6 +344,20 @@ impl Library {
     }
 }
 
+/// A tone with soft edges, 13 dB below full scale.
+fn tone(hertz: u32, samples: u64, rate: u32) -> Result<Arc<[i16]>, Error> {
+    if samples > CLIP_SAMPLES_MAX {
+        return Err(Error::Limit("the length of a clip"));
+    }
+    let step = std::f64::consts::TAU * f64::from(hertz) / f64::from(rate);
+    let edge = u64::from(rate / 200);
+    let sample = |at: u64| {
+        let soft = at.min(samples - 1 - at).min(edge) as f64 / edge as f64;
+        (10_000.0 * soft * (at as f64 * step).sin()) as i16
+    };
+    Ok((0..samples).map(sample).collect())
+}
+
 impl Stamp {
     fn http(validators: Validators, freshness: Freshness) -> Self {
         Stamp::Http {
@@ -425,6 +443,23 @@ mod tests {
     }
 
     #[test]
+    fn a_tone_has_its_pitch_and_soft_edges() {
+        let tone = tone(1000, 800, 8000).unwrap();
+        assert_eq!((tone[0], tone[799]), (0, 0));
+        // Eight samples to a period, the greatest of them at a quarter of it.
+        let loudest = tone[40..760].iter().max();
+        assert!((9_900..=10_000).contains(loudest.unwrap()));
+        assert!(
+            tone[40..752]
+                .iter()
+                .zip(&tone[48..760])
+                .all(|(a, b)| a.abs_diff(*b) <= 1)
+        );
+        assert!(super::tone(1000, CLIP_SAMPLES_MAX + 1, 8000).is_err());
+        assert!(super::tone(1000, 0, 8000).unwrap().is_empty());
+    }
+
+    #[test]
     fn a_file_that_changed_is_read_again() {
         let scratch = Scratch::new();
         let library = library(&scratch, &[]);
@@ -475,6 +510,8 @@ mod tests {
         assert!(german != english);
         let wide = seconds("prompt:busy", None, 48_000).unwrap();
         assert!(wide.abs_diff(english) < Duration::from_millis(5));
+        let message = seconds("prompt:leave-message", None, 8000).unwrap();
+        assert!(message > Duration::from_secs(2));
         assert!(seconds("prompt:none", None, 8000).is_err());
         let number = Item::Variable(Variable::parse("num", "", "21").unwrap());
         assert!(heard(&library, vec![number], 16_000).unwrap().len() > 8000);

@@ -34,6 +34,8 @@ pub(crate) enum Step {
     Voice(String, Word),
     /// Nothing, for so long.
     Pause(Duration),
+    /// A tone of so many hertz.
+    Tone(u32, Duration),
 }
 
 /// All announcements and languages there are, checked.
@@ -62,6 +64,8 @@ enum Segment {
     File(PathBuf),
     Say(Vec<Word>),
     Silence(Duration),
+    /// Hertz, and how long.
+    Tone(u32, Duration),
     /// Place among the variables of a request, from 0.
     Variable(usize),
     Announcement(String),
@@ -99,6 +103,8 @@ struct SegmentEntry {
     file: Option<String>,
     say: Option<String>,
     silence_ms: Option<u32>,
+    tone_hz: Option<u32>,
+    tone_ms: Option<u32>,
     variable: Option<usize>,
     announcement: Option<String>,
 }
@@ -382,6 +388,7 @@ impl Prompts {
             match segment {
                 Segment::File(path) => steps.push(Step::File(path.clone())),
                 Segment::Silence(duration) => steps.push(Step::Pause(*duration)),
+                Segment::Tone(hertz, duration) => steps.push(Step::Tone(*hertz, *duration)),
                 Segment::Say(words) => {
                     let spoken = words.iter().cloned().map(Spoken::Word);
                     self.spoken(tag, spoken, steps)?;
@@ -469,29 +476,42 @@ impl Tongue {
         entry: &Spanned<SegmentEntry>,
     ) -> Result<Segment, PromptFault> {
         let span = || entry.span();
-        match entry.get_ref() {
-            SegmentEntry {
-                file: Some(file),
-                say: None,
-                silence_ms: None,
-                variable: None,
-                announcement: None,
-            } => {
+        let SegmentEntry {
+            file,
+            say,
+            silence_ms,
+            tone_hz,
+            tone_ms,
+            variable,
+            announcement,
+        } = entry.get_ref();
+        let time = |ms: u32| Duration::from_millis(u64::from(ms));
+        let kinds = [
+            file.is_some(),
+            say.is_some(),
+            silence_ms.is_some(),
+            tone_hz.is_some() && tone_ms.is_some(),
+            variable.is_some(),
+            announcement.is_some(),
+        ];
+        let is_one = kinds.iter().filter(|is_there| **is_there).count() == 1;
+        let is_whole = tone_hz.is_some() == tone_ms.is_some();
+        match (
+            file,
+            say,
+            silence_ms,
+            tone_hz.zip(*tone_ms),
+            variable,
+            announcement,
+        ) {
+            (Some(file), ..) if is_one && is_whole => {
                 let path = text.path(folder, &Spanned::new(span(), file.clone()))?;
                 text.check_file(span(), &path)?;
                 Ok(Segment::File(path))
             }
-            SegmentEntry {
-                file: None,
-                say: Some(words),
-                silence_ms: None,
-                variable: None,
-                announcement: None,
-            } => {
-                let words: Vec<Word> = words
-                    .split_whitespace()
-                    .map(|word| word.to_lowercase().into())
-                    .collect();
+            (_, Some(words), ..) if is_one && is_whole => {
+                let words = words.split_whitespace();
+                let words: Vec<Word> = words.map(|word| word.to_lowercase().into()).collect();
                 if let Some(word) = words.iter().find(|word| !self.has(word)) {
                     let fault = format!("there is no sound for the word `{word}`");
                     let remedy = "record it into the language's folder of words, or add it to the \
@@ -500,34 +520,23 @@ impl Tongue {
                 }
                 Ok(Segment::Say(words))
             }
-            SegmentEntry {
-                file: None,
-                say: None,
-                silence_ms: Some(pause),
-                variable: None,
-                announcement: None,
-            } if *pause <= SILENCE_MS_MAX => {
-                Ok(Segment::Silence(Duration::from_millis(u64::from(*pause))))
+            (_, _, Some(ms @ 0..=SILENCE_MS_MAX), ..) if is_one && is_whole => {
+                Ok(Segment::Silence(time(*ms)))
             }
-            SegmentEntry {
-                file: None,
-                say: None,
-                silence_ms: None,
-                variable: Some(index),
-                announcement: None,
-            } if *index > 0 => Ok(Segment::Variable(index - 1)),
-            SegmentEntry {
-                file: None,
-                say: None,
-                silence_ms: None,
-                variable: None,
-                announcement: Some(name),
-            } => Ok(Segment::Announcement(name.clone())),
+            (_, _, _, Some((hertz @ TONE_HZ_MIN..=TONE_HZ_MAX, ms @ 0..=TONE_MS_MAX)), ..)
+                if is_one =>
+            {
+                Ok(Segment::Tone(hertz, time(ms)))
+            }
+            (_, _, _, _, Some(index @ 1..), _) if is_one && is_whole => {
+                Ok(Segment::Variable(index - 1))
+            }
+            (.., Some(name)) if is_one && is_whole => Ok(Segment::Announcement(name.clone())),
             _ => Err(text.at(
                 span(),
                 "not a segment",
                 "give one of file, say, silence-ms (an hour at most), variable (from 1), \
-                 announcement",
+                 announcement, or tone-hz (20 to 3400) with tone-ms (a minute at most)",
             )),
         }
     }
@@ -582,8 +591,13 @@ const ENDINGS: &[&str] = &["wav", "amr", "awb", "opus", "ogg"];
 const NESTED_MAX: u32 = 8;
 /// Steps of one announcement.
 const STEPS_MAX: usize = 1024;
-/// An hour.
+/// Longest silence: an hour.
 const SILENCE_MS_MAX: u32 = 3_600_000;
+/// Longest tone: a minute.
+const TONE_MS_MAX: u32 = 60_000;
+/// What telephones carry.
+const TONE_HZ_MIN: u32 = 20;
+const TONE_HZ_MAX: u32 = 3_400;
 
 /// A language that is built in.
 #[cfg(test)]
@@ -613,6 +627,7 @@ mod tests {
             Step::Voice(_, word) => word.to_string(),
             Step::File(path) => path.file_name().unwrap().to_str().unwrap().to_owned(),
             Step::Pause(pause) => format!("{}ms", pause.as_millis()),
+            Step::Tone(hertz, time) => format!("{hertz}Hz {}ms", time.as_millis()),
         });
         words.collect::<Vec<_>>().join(" ")
     }
@@ -669,6 +684,8 @@ mod tests {
             segments.de = [{ file = 'b/busy.wav' }, { silence-ms = 50 }, { variable = 2 }]
             [announcement.outer]
             segments.de = [{ say = 'Bitte eins' }, { announcement = 'busy' }]
+            [announcement.beep]
+            segments.de = [{ tone-hz = 1000, tone-ms = 300 }]
         ";
         let files = [
             ("b/busy.wav", wav(8000, &[1; 80])),
@@ -692,6 +709,7 @@ mod tests {
             said(name("outer"), Some("en")),
             "bitte eins.wav busy.wav 50ms ein hundert eins.wav"
         );
+        assert_eq!(said(name("beep"), None), "1000Hz 300ms");
         assert_eq!(said(name("barred"), Some("en")), "this call is barred");
         // The number that `busy` had is nobody's.
         assert!(
