@@ -151,10 +151,19 @@ fn a_full_disk_ends_the_recording_with_its_cause_and_keeps_what_fitted() {
     let disk = SmallDisk::new(128);
     let mut bench = Bench::over(Scratch::new(), disk.0.path());
     let mut recorder = bench.begin(request("a", RecordingFormat::WavLinear, 8000));
-    // What the disk has no room for is 4 s of the ring; the worker never waits.
+    let draft = disk.0.path().join(".a.wav.draft");
+    let mut said = 44;
     let ended = loop {
-        match recorder.push(&[&[9; 160]]) {
-            Recorded::Going => std::thread::sleep(Duration::from_millis(2)),
+        // Never further ahead of the disk than half of what the ring holds.
+        let written = fs::metadata(&draft).map_or(0, |meta| meta.len());
+        let tick: &[i16] = if said > written + 32_000 {
+            &[]
+        } else {
+            &[9; 160]
+        };
+        said += 2 * tick.len() as u64;
+        match recorder.push(&[tick]) {
+            Recorded::Going => std::thread::sleep(Duration::from_millis(1)),
             Recorded::Ended(cause) => break cause,
         }
     };
@@ -198,7 +207,7 @@ fn recording_until_killed() {
         .record(request("a", RecordingFormat::WavLinear, 8000))
         .unwrap();
     while recorder.push(&[&[1; 160]]) == Recorded::Going {
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
