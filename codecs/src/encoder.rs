@@ -170,7 +170,8 @@ impl Encoder {
     }
 
     /// Asks the peer for a speech mode: the CMR of what is sent from here on. `None` asks for
-    /// nothing. Codecs without modes ignore it.
+    /// nothing; in the place of a mode outside the set the next lower one is asked for. Codecs
+    /// without modes ignore it.
     pub fn ask_peer(&mut self, mode: Option<u8>) {
         if let Kind::Amr(encoder) = &mut self.kind {
             encoder.ask_peer(mode);

@@ -186,6 +186,20 @@ fn requests_for_modes_pass_and_are_followed() {
 }
 
 #[test]
+fn only_modes_of_the_set_are_asked_for() {
+    let codec = codec("AMR", "mode-set=2,5");
+    let mut encoder = codec.encoder(of(20)).unwrap();
+    let mut decoder = codec.decoder().unwrap();
+    let mut heard = [0; 160];
+    for (asked, sent) in [(0, 2), (2, 2), (4, 2), (7, 5), (200, 5)] {
+        encoder.ask_peer(Some(asked));
+        let (payload, _) = payload(&mut encoder, &[1_000; 160]).unwrap();
+        decoder.decode(&payload, &mut heard).unwrap();
+        assert_eq!(decoder.requested_mode(), Some(sent), "{asked}");
+    }
+}
+
+#[test]
 fn losses_are_concealed_and_fade() {
     for encoding in ["G722", "AMR", "AMR-WB", "opus"] {
         let codec = codec(encoding, "");

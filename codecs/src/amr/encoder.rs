@@ -104,8 +104,8 @@ impl Encoder {
     }
 
     pub(crate) fn ask_peer(&mut self, mode: Option<u8>) {
-        let known = mode.filter(|&mode| mode <= self.band.mode_max());
-        self.request = known.unwrap_or(NO_REQUEST);
+        // RFC 4867 8.1: modes outside the set are not asked for either.
+        self.request = mode.map_or(NO_REQUEST, |mode| self.modes.within(mode));
     }
 
     /// Encodes frames of 20 ms, [`SENT_MAX`] at most.

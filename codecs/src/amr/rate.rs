@@ -26,9 +26,14 @@ impl ModeControl {
 
     /// A mode is asked for: it, or the next lower one of the set, or the lowest, is approached.
     pub(crate) fn request(&mut self, mode: u8) {
+        self.wanted = self.within(mode);
+    }
+
+    /// The mode, or the next lower one of the set, or the lowest.
+    pub(crate) fn within(&self, mode: u8) -> u8 {
         let modes = self.format.modes;
         let not_above = modes.iter().take_while(|&each| each <= mode).last();
-        self.wanted = not_above.unwrap_or(modes.lowest());
+        not_above.unwrap_or(modes.lowest())
     }
 
     /// The mode of the next frame. To be asked once for each, sent or not.
