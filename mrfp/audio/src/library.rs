@@ -96,7 +96,7 @@ pub struct PlayRequest {
 /// Where files are.
 #[derive(Clone, Debug)]
 pub struct LibraryConfig {
-    /// The folder of prompts.
+    /// The folder of prompts; empty for none, which leaves what is built in.
     pub prompts: PathBuf,
     /// Files from HTTP servers.
     pub http: HttpConfig,
@@ -206,7 +206,11 @@ impl Library {
             }
             Item::File(path) => {
                 plain(Path::new(path))?;
-                self.file(self.config.prompts.join(path), rate)?
+                let folder = &self.config.prompts;
+                if folder.as_os_str().is_empty() {
+                    return Err(Error::NotFound(path.clone()));
+                }
+                self.file(folder.join(path), rate)?
             }
             Item::Recording(name) => self.file(self.recordings.file(name), rate)?,
             Item::Http(url) => self.http(url, rate)?,
@@ -515,6 +519,21 @@ mod tests {
         assert!(seconds("prompt:none", None, 8000).is_err());
         let number = Item::Variable(Variable::parse("num", "", "21").unwrap());
         assert!(heard(&library, vec![number], 16_000).unwrap().len() > 8000);
+    }
+
+    #[test]
+    fn without_a_folder_of_prompts_no_file_is_played_and_announcements_are() {
+        let scratch = Scratch::new();
+        let recordings = Arc::new(Folder::open(scratch.path()).unwrap());
+        let library = Library::open(LibraryConfig::new(PathBuf::new()), recordings).unwrap();
+        // It is there, seen from where the test runs.
+        let file = vec![Item::File("Cargo.toml".to_owned())];
+        assert!(matches!(
+            heard(&library, file, 8000),
+            Err(Error::NotFound(_))
+        ));
+        let busy = vec![Item::from_uri("prompt:busy").unwrap()];
+        assert!(heard(&library, busy, 8000).unwrap().len() > 16_000);
     }
 
     /// Answers one request after the other, a connection each.

@@ -110,13 +110,16 @@ struct SegmentEntry {
 }
 
 impl Prompts {
-    /// Reads and checks `manifest.toml` of a folder; without one there are the announcements that
-    /// are built in. Every file that it names is decoded once.
+    /// Reads and checks `manifest.toml` of a folder; without either there are the announcements
+    /// that are built in. Every file that it names is decoded once.
     ///
     /// # Errors
     /// The first fault.
     pub(crate) fn load(folder: &Path) -> Result<Self, PromptFault> {
         let mut prompts = Self::built_in()?;
+        if folder.as_os_str().is_empty() {
+            return Ok(prompts);
+        }
         let file = folder.join(MANIFEST);
         match fs::read_to_string(&file) {
             Ok(text) => {
