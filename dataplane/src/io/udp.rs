@@ -10,6 +10,7 @@
 use super::{Backend, Endpoint, Endpoints, Outgoing, PacketIo, Waker};
 use crate::{BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses};
 use base::Instant;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Endpoints for UdpEndpoints {
         if let Some(bytes) = self.receive_buffer_bytes {
             socket.set_receive_buffer_bytes(bytes)?;
         }
-        self.epoll(local).add(&socket, u64::from(flow.0))?;
+        self.epoll(local).add_for_news(&socket, u64::from(flow.0))?;
         let socket = Arc::new(socket);
         self.sockets[flow.index()] = Some(Arc::clone(&socket));
         Ok(Endpoint::Socket(socket))
@@ -152,6 +153,12 @@ struct UdpIo {
     cursor: usize,
     /// `events` tells what waits since the last time that anything was received.
     has_looked: bool,
+    /// Sockets on which something may wait that no event will tell, in the order they are read.
+    unread: VecDeque<FlowId>,
+    /// By flow, whether it is among them.
+    is_unread: Box<[bool]>,
+    /// Those have their turn before `events`.
+    unread_first: bool,
     sockets: Vec<Option<Arc<Socket>>>,
     receive: ReceiveBatch,
     send: SendBatch,
@@ -173,6 +180,9 @@ impl UdpIo {
             events: Events::new(EVENTS_MAX),
             cursor: 0,
             has_looked: false,
+            unread: VecDeque::with_capacity(addresses.flows()),
+            is_unread: vec![false; addresses.flows()].into(),
+            unread_first: false,
             sockets: vec![None; addresses.flows()],
             receive: ReceiveBatch::new(PER_SOCKET_MAX),
             send: SendBatch::new(BURST_MAX),
@@ -181,29 +191,40 @@ impl UdpIo {
         })
     }
 
+    /// Looks for events; those of the last time have been read.
     fn wait_for_events(&mut self, timeout: Option<Duration>) {
         self.cursor = 0;
         // No error is known with a valid set; were there one, nothing would be ready.
         let _ = self.epoll.wait(&mut self.events, timeout);
     }
 
+    fn is_received_here(&self, flow: FlowId) -> bool {
+        self.addresses
+            .local(flow)
+            .is_some_and(|local| receiver_of(local.port(), self.share.workers) == self.share.worker)
+    }
+
+    /// Something may be left at a flow that no event will tell.
+    fn read_later(&mut self, flow: FlowId) {
+        if !std::mem::replace(&mut self.is_unread[flow.index()], true) {
+            self.unread.push_back(flow);
+        }
+    }
+
     /// Takes away what waits at a flow, if it is received here. One look at all sockets tells, for
     /// all flows that are opened in a turn, where there is anything.
     fn drain(&mut self, flow: FlowId, drops: &mut DropCounts) {
-        let local = self.addresses.local(flow);
-        let is_here = local.is_some_and(|local| {
-            receiver_of(local.port(), self.share.workers) == self.share.worker
-        });
-        if !is_here {
+        if !self.is_received_here(flow) {
             return;
         }
-        if !self.has_looked {
+        if !self.has_looked && self.events.token(self.cursor).is_none() {
             self.has_looked = true;
             self.wait_for_events(Some(Duration::ZERO));
         }
         let told = self.events.tokens().count();
-        let is_told = self.events.tokens().any(|token| token == u64::from(flow.0));
-        if told < EVENTS_MAX && !is_told {
+        let is_told = self.is_unread[flow.index()]
+            || self.events.tokens().any(|token| token == u64::from(flow.0));
+        if self.has_looked && told < EVENTS_MAX && !is_told {
             return;
         }
         let Some(Some(socket)) = self.sockets.get(flow.index()) else {
@@ -227,20 +248,42 @@ impl UdpIo {
         burst: &mut Burst,
         drops: &mut DropCounts,
     ) {
-        // The command that opens the flow here may still be in the ring.
+        // Nearly always one waits, and the second place tells that no more does.
+        for places in [FIRST_READ, PER_SOCKET_MAX - FIRST_READ] {
+            if !self.read(flow, places, now, burst, drops) {
+                return;
+            }
+        }
+        self.read_later(flow);
+    }
+
+    /// Reads so many at most; true when more may wait.
+    fn read(
+        &mut self,
+        flow: FlowId,
+        places: usize,
+        now: Instant,
+        burst: &mut Burst,
+        drops: &mut DropCounts,
+    ) -> bool {
+        // `open` has it looked at again.
         let Some(Some(socket)) = self.sockets.get(flow.index()) else {
-            return;
+            return false;
         };
         if self.pool.is_empty() {
             let mut nowhere = [[0_u8; 1]; PER_SOCKET_MAX];
-            let lost = self.receive.receive(socket, &mut nowhere).unwrap_or(0);
+            let nowhere = &mut nowhere[..places];
+            let lost = self.receive.receive(socket, nowhere).unwrap_or(0);
             drops.add(DropReason::NoFrame, lost as u64);
-            return;
+            return lost == places;
         }
-        let count = burst.room().min(PER_SOCKET_MAX).min(self.pool.len());
+        let count = burst.room().min(places).min(self.pool.len());
+        if count == 0 {
+            return true;
+        }
         self.reading
             .extend(self.pool.drain(self.pool.len() - count..));
-        // A failure concerns this one socket and shows again next turn; other flows go on.
+        // A failure concerns this one socket; other flows go on.
         let received = self.receive.receive(socket, &mut self.reading).unwrap_or(0);
         for (index, mut frame) in self.reading.drain(..).enumerate() {
             if index >= received {
@@ -259,12 +302,11 @@ impl UdpIo {
                 }
             }
         }
+        received == count
     }
-}
 
-impl PacketIo for UdpIo {
-    fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
-        self.has_looked = false;
+    /// Reads from the sockets that events tell of.
+    fn read_news(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
         if self.events.token(self.cursor).is_none() {
             self.wait_for_events(Some(Duration::ZERO));
         }
@@ -278,6 +320,34 @@ impl PacketIo for UdpIo {
             }
             self.receive_from(FlowId(token as u32), now, burst, drops);
         }
+    }
+
+    /// Reads from the sockets that something was left on, from each once.
+    fn read_unread(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
+        for _ in 0..self.unread.len() {
+            if burst.is_full() {
+                return;
+            }
+            if let Some(flow) = self.unread.pop_front() {
+                self.is_unread[flow.index()] = false;
+                self.receive_from(flow, now, burst, drops);
+            }
+        }
+    }
+}
+
+impl PacketIo for UdpIo {
+    fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
+        self.has_looked = false;
+        if self.unread_first {
+            self.read_unread(now, burst, drops);
+        }
+        self.read_news(now, burst, drops);
+        if !self.unread_first {
+            self.read_unread(now, burst, drops);
+        }
+        // Neither keeps the other waiting for ever.
+        self.unread_first = !self.unread_first && burst.is_full();
     }
 
     fn alloc(&mut self, frames: &mut Vec<Frame>, count: usize) {
@@ -314,7 +384,13 @@ impl PacketIo for UdpIo {
 
     fn open(&mut self, flow: FlowId, endpoint: Endpoint, drops: &mut DropCounts) {
         match endpoint {
-            Endpoint::Socket(socket) => self.sockets[flow.index()] = Some(socket),
+            Endpoint::Socket(socket) => {
+                self.sockets[flow.index()] = Some(socket);
+                // What came before has been told, and could not be read.
+                if self.is_received_here(flow) {
+                    self.read_later(flow);
+                }
+            }
             Endpoint::Kept => self.drain(flow, drops),
             Endpoint::Virtual => {}
         }
@@ -329,8 +405,15 @@ impl PacketIo for UdpIo {
 
     fn wait(&mut self, timeout: Option<Duration>) {
         self.has_looked = false;
-        // Events of the last wait that have not been read are reported again.
-        self.wait_for_events(timeout);
+        if self.events.token(self.cursor).is_some() {
+            return;
+        }
+        let is_left = !self.unread.is_empty();
+        self.wait_for_events(if is_left {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        });
     }
 
     fn waker(&self) -> Waker {
@@ -382,6 +465,11 @@ const EVENTS_MAX: usize = BURST_MAX;
 /// Datagrams read from one socket at a time, so that a flooded port does not starve others.
 const PER_SOCKET_MAX: usize = 16;
 
+/// Of those, how many places are prepared at first.
+const FIRST_READ: usize = 2;
+
+const _: () = assert!(FIRST_READ < PER_SOCKET_MAX);
+
 /// Most sockets kept while their ports are closed, unless it is said otherwise: those of 16 384
 /// calls that ended within one rest.
 pub const KEPT_MAX: usize = 65_536;
@@ -396,3 +484,91 @@ const DRAINS_MAX: usize = 64;
 
 /// The token of the event that wakes; flows have 32 bits.
 const WAKEUP: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalAddress;
+    use std::net::UdpSocket;
+
+    const NOW: Instant = Instant::from_secs(1_800_000_000);
+
+    /// An address of one port that nobody has.
+    fn addresses() -> LocalAddresses {
+        let free = UdpSocket::bind("127.8.6.9:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let ports = free.port()..=free.port();
+        LocalAddresses::new(&[LocalAddress::new(free.ip(), ports)]).unwrap()
+    }
+
+    /// Receives until so many came, or the time is up.
+    fn receive(io: &mut dyn PacketIo, count: usize) -> usize {
+        let (mut drops, mut received) = (DropCounts::default(), 0);
+        for _ in 0..500 {
+            let mut burst = Burst::new();
+            io.rx_burst(NOW, &mut burst, &mut drops);
+            received += burst.len();
+            io.free(&mut burst.drain().map(|datagram| datagram.frame).collect());
+            if received >= count {
+                break;
+            }
+            io.wait(Some(Duration::from_millis(10)));
+        }
+        received
+    }
+
+    #[test]
+    fn what_came_before_a_worker_knew_the_socket_is_received() {
+        let addresses = addresses();
+        let mut backend = backend(&addresses, &UdpConfig::default()).unwrap();
+        let flow = FlowId(0);
+        let local = addresses.local(flow).unwrap();
+        let endpoint = backend.endpoints.open(flow, local).unwrap();
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..3 {
+            other.send_to(b"early", local).unwrap();
+        }
+        let io = &mut *backend.ios[0];
+        // Until the system has told of it.
+        io.wait(Some(Duration::from_secs(5)));
+        let (mut burst, mut drops) = (Burst::new(), DropCounts::default());
+        io.rx_burst(NOW, &mut burst, &mut drops);
+        assert!(burst.is_empty());
+        io.open(flow, endpoint, &mut drops);
+        assert_eq!(receive(io, 3), 3);
+    }
+
+    #[test]
+    fn what_is_left_on_a_socket_is_received_though_nothing_more_comes() {
+        let addresses = addresses();
+        let mut backend = backend(&addresses, &UdpConfig::default()).unwrap();
+        let flow = FlowId(0);
+        let local = addresses.local(flow).unwrap();
+        let endpoint = backend.endpoints.open(flow, local).unwrap();
+        let io = &mut *backend.ios[0];
+        io.open(flow, endpoint, &mut DropCounts::default());
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for count in [
+            1,
+            2,
+            3,
+            PER_SOCKET_MAX,
+            PER_SOCKET_MAX + 1,
+            2 * PER_SOCKET_MAX + 3,
+        ] {
+            for _ in 0..count {
+                other.send_to(b"many", local).unwrap();
+            }
+            assert_eq!(receive(io, count), count, "{count}");
+            assert_eq!(io_left(io), 0);
+        }
+    }
+
+    fn io_left(io: &mut dyn PacketIo) -> usize {
+        let mut burst = Burst::new();
+        io.rx_burst(NOW, &mut burst, &mut DropCounts::default());
+        burst.len()
+    }
+}

@@ -4,11 +4,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// An `epoll` set, level-triggered: a socket stays ready as long as datagrams wait on it.
+/// An `epoll` set: one thread adds, another may wait.
 ///
-/// The kernel puts a socket that it reported at the end of its list, so that bounded reads from a
-/// bounded number of sockets serve all of them in turn. It can be shared: one thread adds, another
-/// waits.
+/// A member stays ready as long as datagrams wait on it, unless it was added by
+/// [`Epoll::add_for_news`]. The kernel puts a member that it reported at the end of its list, so
+/// that bounded reads from a bounded number of sockets serve all of them in turn.
 #[derive(Debug)]
 pub struct Epoll(OwnedFd);
 
@@ -32,8 +32,22 @@ impl Epoll {
     /// # Errors
     /// What the system answers: already a member, or too many watches.
     pub fn add(&self, member: &impl AsFd, token: u64) -> io::Result<()> {
+        self.add_with(member, token, libc::EPOLLIN)
+    }
+
+    /// The same for a member that is reported once for what arrives, edge-triggered: who does not
+    /// read until nothing waits has to remember that. It saves the system a look at each member
+    /// that it reported before.
+    ///
+    /// # Errors
+    /// As [`Epoll::add`].
+    pub fn add_for_news(&self, member: &impl AsFd, token: u64) -> io::Result<()> {
+        self.add_with(member, token, libc::EPOLLIN | libc::EPOLLET)
+    }
+
+    fn add_with(&self, member: &impl AsFd, token: u64, events: libc::c_int) -> io::Result<()> {
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            events: events as u32,
             u64: token,
         };
         self.control(libc::EPOLL_CTL_ADD, member, &mut event)
