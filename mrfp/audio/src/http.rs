@@ -67,8 +67,8 @@ impl Url {
         &self.host
     }
 
-    /// The value of `Host`.
-    fn authority(&self) -> String {
+    /// Host and port, as `Host` has them.
+    pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') {
             format!("[{}]", self.host)
         } else {

@@ -1,5 +1,6 @@
 //! Where clips come from: prompts, recordings, HTTP servers; and the players made of them.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -122,6 +123,8 @@ pub(crate) struct Library {
     prompts: Prompts,
     recordings: Arc<Folder>,
     cache: Mutex<Cache<Source, Stamp>>,
+    /// Servers that could not be asked, why, and until when they are not asked again.
+    outages: Mutex<HashMap<String, (Error, Instant)>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -160,6 +163,7 @@ impl Library {
     ) -> Result<Self, PromptFault> {
         Ok(Self {
             cache: Mutex::new(Cache::new(config.cache_octets_max)),
+            outages: Mutex::new(HashMap::new()),
             prompts: Prompts::load(&config.prompts)?,
             config,
             recordings,
@@ -297,7 +301,7 @@ impl Library {
             Some((Stamp::Http { validators, .. }, Some(_))) => validators.clone(),
             _ => Validators::default(),
         };
-        match (http::fetch(url, &have, &self.config.http), kept) {
+        match (self.fetch(url, &have), kept) {
             (Ok(Answer::Body(body, validators, freshness)), _) => {
                 let stamp = Stamp::http(validators, freshness);
                 let file: Arc<[u8]> = body.into();
@@ -325,6 +329,31 @@ impl Library {
             }
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// Asks a server, unless one could not just now: those who wait for others are not to wait for
+    /// the same outage one after the other.
+    fn fetch(&self, url: &Url, have: &Validators) -> Result<Answer, Error> {
+        let outages = || self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = url.authority();
+        if let Some((error, until)) = outages().get(&server)
+            && clock::now() < *until
+        {
+            return Err(error.clone());
+        }
+        let answer = http::fetch(url, have, &self.config.http);
+        let mut outages = outages();
+        match &answer {
+            Err(error @ Error::Io(_)) => {
+                let now = clock::now();
+                outages.retain(|_, (_, until)| now < *until);
+                if outages.len() < OUTAGES_MAX {
+                    outages.insert(server, (error.clone(), now + OUTAGE_TIME));
+                }
+            }
+            _ => drop(outages.remove(&server)),
+        }
+        answer
     }
 
     /// A clip of a file that is in memory.
@@ -390,6 +419,10 @@ impl Error {
     }
 }
 
+/// How long a server that could not be asked is left alone.
+const OUTAGE_TIME: Duration = Duration::from_secs(5);
+/// Servers known not to answer.
+const OUTAGES_MAX: usize = 256;
 /// Between words that the voice says.
 const WORD_GAP: Duration = Duration::from_millis(30);
 /// Largest file.
@@ -596,6 +629,36 @@ mod tests {
         );
         assert_eq!(serving.join().unwrap(), 3);
         assert_eq!(heard(&library, vec![item], 8000).unwrap(), [5; 80]);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_left_alone_for_a_while() {
+        let scratch = Scratch::new();
+        let mut library = library(&scratch, &["127.0.0.1"]);
+        library.config.http.time_max = Duration::from_millis(50);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let item = Item::from_uri(&uri).unwrap();
+        let timed_out = Err(Error::Io(std::io::ErrorKind::TimedOut));
+        assert_eq!(heard(&library, vec![item.clone()], 8000), timed_out);
+        // It would have longer now, and is not asked.
+        library.config.http.time_max = Duration::from_secs(5);
+        assert_eq!(heard(&library, vec![item.clone()], 8000), timed_out);
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_ok());
+        assert!(listener.accept().is_err(), "it was asked again");
+        // When the time is over, it is.
+        library.outages.lock().unwrap().clear();
+        let serving = thread::spawn(move || {
+            listener.set_nonblocking(false).unwrap();
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            stream
+                .write_all(&answer("200 OK", &wav(8000, &[1, 2])))
+                .unwrap();
+        });
+        assert_eq!(heard(&library, vec![item], 8000).unwrap(), [1, 2]);
+        serving.join().unwrap();
     }
 
     #[test]
