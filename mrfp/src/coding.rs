@@ -1,36 +1,53 @@
 //! How speech is sent: what is encoded alike, and the encoder for it.
 
-use std::time::Duration;
+use codecs::Codec;
+use media::{ConfigError, Encoding, EncodingConfig, Outgoing, TICK};
 
-use codecs::{Codec, Encoded, Encoder, EncoderConfig, Resampler};
-use media::{ConfigError, TICK};
-
-/// What speech is sent as. Streams of the same coding that hear the same share one encoder.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Coding {
-    pub codec: Codec,
-    pub config: EncoderConfig,
+/// An encoding that knows which tick it is at: what is between those that it is given is silence
+/// that is not sent.
+pub(crate) struct Coder {
+    encoding: Encoding,
+    next: u64,
 }
 
-impl Coding {
-    /// Units of the RTP timestamp that a time takes.
-    pub fn timestamp_units(&self, time: Duration) -> u32 {
-        let units = u128::from(self.codec.rtp_clock_rate()) * time.as_micros() / 1_000_000;
-        u32::try_from(units).unwrap_or(u32::MAX)
+impl Coder {
+    pub fn new(config: &EncodingConfig) -> Result<Self, ConfigError> {
+        Ok(Self {
+            encoding: Encoding::new(config)?,
+            next: 0,
+        })
     }
 
-    /// True when each tick is a packet, so that the encoder may change from one to the next.
-    pub fn is_tickwise(&self) -> bool {
-        self.config.ptime == TICK
+    pub fn config(&self) -> &EncodingConfig {
+        self.encoding.config()
     }
 
-    /// What it costs to encode a tick, for choosing workers and bounding work.
-    pub fn cost_ns(&self) -> u64 {
-        cost_ns(&self.codec).0
+    /// Takes the samples of a tick; packets are to be taken before the next.
+    pub fn push(&mut self, tick: u64, samples: &[i16]) {
+        if self.next != tick {
+            self.encoding.begin_at(tick);
+        }
+        self.encoding.push(samples);
+        self.next = tick + 1;
+    }
+
+    /// The next packet, if it is whole.
+    pub fn next_packet(&mut self) -> Option<Outgoing<'_>> {
+        self.encoding.next_packet()
+    }
+
+    /// The remote side asks for a mode (RFC 4867 4.3.1).
+    pub fn request_mode(&mut self, mode: u8) {
+        self.encoding.request_mode(mode);
     }
 }
 
-/// Orders of magnitude of encoding and decoding 20 ms.
+/// True when each tick is a packet, so that a listener may change from one encoder to another.
+pub(crate) fn is_tickwise(config: &EncodingConfig) -> bool {
+    config.encoder.ptime == TICK
+}
+
+/// Orders of magnitude of encoding and decoding 20 ms, for choosing workers and bounding work.
 pub(crate) fn cost_ns(codec: &Codec) -> (u64, u64) {
     match codec {
         Codec::Pcmu | Codec::Pcma | Codec::L16 { .. } => (500, 700),
@@ -39,68 +56,6 @@ pub(crate) fn cost_ns(codec: &Codec) -> (u64, u64) {
         Codec::AmrWb(_) => (180_000, 25_000),
         Codec::Opus(_) => (150_000, 25_000),
         _ => (1_000, 1_000),
-    }
-}
-
-/// An encoder with what it needs: nothing is allocated after `new`.
-pub(crate) struct Coder {
-    encoder: Encoder,
-    resampler: Resampler,
-    /// Samples at the codec's rate that wait for a whole packet.
-    pending: Box<[i16]>,
-    filled: usize,
-    payload: Box<[u8]>,
-    /// Units of the RTP timestamp of a packet.
-    packet_units: u32,
-}
-
-impl Coder {
-    /// For ticks of samples at `rate`.
-    pub fn new(coding: &Coding, rate: u32) -> Result<Self, ConfigError> {
-        let encoder = coding.codec.encoder(coding.config)?;
-        let resampler = Resampler::new(rate, coding.codec.sample_rate());
-        let resampler = resampler.ok_or(ConfigError::SampleRate)?;
-        let tick = resampler.samples_out(tick_samples(rate));
-        Ok(Self {
-            pending: vec![0; encoder.packet_samples() + tick].into(),
-            filled: 0,
-            payload: vec![0; encoder.payload_bytes_max()].into(),
-            packet_units: coding.timestamp_units(coding.config.ptime),
-            encoder,
-            resampler,
-        })
-    }
-
-    /// True when nothing waits for the rest of its packet.
-    pub fn is_at_boundary(&self) -> bool {
-        self.filled == 0
-    }
-
-    /// Encodes a tick; `each` gets the payload of every packet that is whole, `None` where nothing
-    /// is to be sent (DTX), and the units of time that it takes.
-    pub fn push(&mut self, samples: &[i16], mut each: impl FnMut(Option<(&[u8], bool)>, u32)) {
-        let room = &mut self.pending[self.filled..];
-        self.filled += self.resampler.process(samples, room);
-        let packet = self.encoder.packet_samples();
-        while self.filled >= packet {
-            // A payload has room, and the samples are those of a packet.
-            match self
-                .encoder
-                .encode(&self.pending[..packet], &mut self.payload)
-            {
-                Ok(Encoded::Payload { len, marker }) => {
-                    each(Some((&self.payload[..len], marker)), self.packet_units);
-                }
-                Ok(Encoded::Nothing) | Err(_) => each(None, self.packet_units),
-            }
-            self.pending.copy_within(packet..self.filled, 0);
-            self.filled -= packet;
-        }
-    }
-
-    /// The remote side asks for a mode (RFC 4867 4.3.1).
-    pub fn request_mode(&mut self, mode: u8) {
-        self.encoder.request_mode(mode);
     }
 }
 

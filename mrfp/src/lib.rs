@@ -25,7 +25,6 @@ mod performing;
 mod room;
 mod status;
 mod stream;
-mod talkers;
 
 pub use dsp::Dsp;
 pub use load::{DspLoad, LoadStatus};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use audio::{
@@ -16,7 +17,10 @@ use h248::error::ErrorCode;
 use h248::message::StreamMode;
 use media::dtmf::Detector;
 use media::tone::{Country, Supervisory, Tone, ToneGenerator};
-use media::{FormatKind, InBand, PayloadFormat, Receiver, ReceiverConfig, TICK};
+use media::{
+    EncodingConfig, FormatKind, InBand, PayloadFormat, Receiver, ReceiverConfig, Sender,
+    SenderConfig, TICK,
+};
 use mg::{
     ContextStream, Leg, LegAudio, LegPerformance, MediaEvent, MediaPlane, OpenError, Performance,
     PerformanceEnd, Performed, Statistics,
@@ -24,13 +28,13 @@ use mg::{
 use trgw::Trgw;
 
 use crate::announcement;
-use crate::coding::{Coder, Coding, cost_ns};
+use crate::coding::{Coder, cost_ns, is_tickwise};
 use crate::load::{DspLoad, LoadStatus};
 use crate::order::Order;
 use crate::performing::{Performing, What};
-use crate::room::{Group, Member, Room};
+use crate::room::{Group, Member, NOBODY, Room};
 use crate::status::{RoomStatus, StreamStatus};
-use crate::stream::{Digits, Meter, SendFormat, Sender, Stream};
+use crate::stream::{Digits, Meter, Sending, Stream};
 
 /// What an MRFP can be told.
 #[derive(Clone, Debug)]
@@ -86,7 +90,7 @@ struct StreamRecord {
     worker: u16,
     rate: u32,
     audio: Arc<LegAudio>,
-    coding: Option<Coding>,
+    coding: Option<EncodingConfig>,
     heeds_tones: bool,
     digits: [Option<(u64, u8)>; 2],
     performances: Vec<PerformanceRecord>,
@@ -108,6 +112,7 @@ struct RoomRecord {
     worker: u16,
     rate: u32,
     slots: Vec<u32>,
+    dominant: Arc<AtomicU32>,
 }
 
 /// True for a country whose tones are known.
@@ -183,6 +188,7 @@ impl Mrfp {
                 stream: room.name.stream,
                 worker: room.worker,
                 sample_rate: room.rate,
+                dominant: self.local_of(room.dominant.load(Ordering::Relaxed)),
                 streams: room
                     .slots
                     .iter()
@@ -198,6 +204,10 @@ impl Mrfp {
             .iter()
             .map(|worker| worker.load.status())
             .collect()
+    }
+
+    fn local_of(&self, slot: u32) -> Option<SocketAddr> {
+        self.streams.get(&slot).map(|stream| stream.local)
     }
 
     fn status(&self, slot: u32) -> Option<StreamStatus> {
@@ -332,6 +342,7 @@ impl Mrfp {
                 worker,
                 rate,
                 slots: Vec::new(),
+                dominant: Arc::new(AtomicU32::new(NOBODY)),
             },
         );
         number
@@ -383,6 +394,7 @@ impl Mrfp {
             return;
         };
         let (worker, rate) = (record.worker, record.rate);
+        let dominant = Arc::clone(&record.dominant);
         let mut groups: Vec<Group> = Vec::new();
         let mut members = Vec::with_capacity(legs.len());
         let mut isolated: Vec<(u16, u16)> = isolated
@@ -396,13 +408,13 @@ impl Mrfp {
                 .get(slot)
                 .and_then(|stream| stream.coding.as_ref());
             let sends = leg.mode.sends() && coding.is_some();
-            let shared = coding.filter(|coding| sends && coding.is_tickwise());
+            let shared = coding.filter(|coding| sends && is_tickwise(coding));
             let group = shared.and_then(|coding| {
-                let known = groups.iter().position(|group| group.coding == *coding);
+                let mut known = groups.iter();
+                let known = known.position(|group| group.coder.config() == coding);
                 known.or_else(|| {
-                    let coder = Coder::new(coding, rate).ok()?;
-                    let coding = coding.clone();
-                    groups.push(Group { coding, coder });
+                    let coder = Coder::new(coding).ok()?;
+                    groups.push(Group { coder });
                     Some(groups.len() - 1)
                 })
             });
@@ -415,7 +427,7 @@ impl Mrfp {
             });
         }
         self.tickets = self.tickets.wrapping_add(1);
-        let room = Room::new(rate, self.tickets, members, groups, isolated);
+        let room = Room::new(rate, self.tickets, members, groups, isolated, dominant);
         self.order(worker, Order::Room(number, Some(Box::new(room))));
     }
 
@@ -427,7 +439,10 @@ impl Mrfp {
             return;
         };
         let (worker, rate) = (record.worker, record.rate);
-        let (coding, format) = self.coding(audio, leg);
+        let (coding, sender) = match self.coding(audio, leg, rate) {
+            Some((coding, sender)) => (Some(coding), Some(sender)),
+            None => (None, None),
+        };
         let known = self.streams.get(&slot);
         let is_same = known.is_some_and(|stream| {
             stream.worker == worker
@@ -455,16 +470,16 @@ impl Mrfp {
         };
         let mut stream = Stream::new(flow, rate, receiver, Arc::clone(&meter));
         let cost_ns = cost(audio, coding.as_ref());
-        if let (Some(coding), Some(format)) = (&coding, format)
-            && let Ok(coder) = Coder::new(coding, rate)
+        if let (Some(coding), Some(config)) = (&coding, sender)
+            && let Ok(coder) = Coder::new(coding)
         {
-            let entropy = &mut self.entropy;
-            let random = (
-                entropy.next_u32(),
-                entropy.next_u32(),
-                entropy.next_u32() as u16,
-            );
-            stream.sender = Some(Sender::new(coding.clone(), coder, format, random));
+            let sender = Sender::new(SenderConfig {
+                ssrc: self.entropy.next_u32(),
+                sequence: self.entropy.next_u32() as u16,
+                timestamp: self.entropy.next_u32(),
+                ..config
+            });
+            stream.sending = Some(Sending { coder, sender });
         }
         let entry = self.streams.entry(slot).or_insert_with(|| StreamRecord {
             local: leg.local,
@@ -493,30 +508,43 @@ impl Mrfp {
     }
 
     /// How a leg is sent to: by the first codec of Remote that there is, else as it receives.
-    fn coding(&self, audio: &LegAudio, leg: &Leg) -> (Option<Coding>, Option<SendFormat>) {
+    fn coding(
+        &self,
+        audio: &LegAudio,
+        leg: &Leg,
+        sample_rate: u32,
+    ) -> Option<(EncodingConfig, SenderConfig)> {
         let wanted = match audio.sends.is_empty() {
             true => &audio.receives,
             false => &audio.sends,
         };
-        let found = wanted
-            .iter()
-            .find_map(|format| Some((format, codec(format)?)));
-        let Some((format, codec)) = found else {
-            return (None, None);
-        };
+        let mut found = wanted.iter();
+        let (format, codec) = found.find_map(|format| Some((format, codec(format)?)))?;
         let ptime = audio.ptime.filter(|ptime| PTIMES.contains(ptime));
-        let config = EncoderConfig {
+        let clock_hz = codec.rtp_clock_rate();
+        // Events of another clock have no place among these packets: they sound.
+        let events = leg
+            .sends_events
+            .filter(|events| events.clock_hz == clock_hz);
+        let sender = SenderConfig {
+            payload_type: format.payload_type,
+            clock_hz,
+            event_payload_type: events.map(|events| events.payload_type),
+            ssrc: 0,
+            sequence: 0,
+            timestamp: 0,
+        };
+        let encoder = EncoderConfig {
             ptime: ptime.unwrap_or(TICK),
             complexity: self.config.opus_complexity,
             ..EncoderConfig::default()
         };
-        let format = SendFormat {
-            payload_type: format.payload_type,
-            events: leg
-                .sends_events
-                .map(|events| (events.payload_type, events.clock_hz)),
+        let coding = EncodingConfig {
+            codec,
+            encoder,
+            sample_rate,
         };
-        (Some(Coding { codec, config }), Some(format))
+        Some((coding, sender))
     }
 
     /// Has a stream hear, play and record what its leg says.
@@ -883,10 +911,10 @@ fn rate_of(audio: &LegAudio) -> u32 {
     rates.max().unwrap_or(RATE_MIN).min(RATE_MAX)
 }
 
-fn cost(audio: &LegAudio, coding: Option<&Coding>) -> u64 {
+fn cost(audio: &LegAudio, coding: Option<&EncodingConfig>) -> u64 {
     let decode = audio.receives.iter().find_map(codec);
     let decode = decode.map_or(0, |codec| cost_ns(&codec).1);
-    decode + coding.map_or(0, |coding| coding.cost_ns()) + STREAM_COST_NS
+    decode + coding.map_or(0, |coding| cost_ns(&coding.codec).0) + STREAM_COST_NS
 }
 
 /// A recording's name without its ending, and the format that this stands for.

@@ -1,16 +1,18 @@
 //! A room on its worker: one stream of a context, a tick at a time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base::Instant;
 use dataplane::Outlet;
-use media::mix::Sum;
+use media::loudest::{Fade, Loudest};
+use media::mix::{Sum, ramp};
 use media::{TICK, Workspace};
 
-use crate::coding::{Coder, Coding, cost_ns, tick_samples};
+use crate::coding::{Coder, cost_ns, tick_samples};
 use crate::load::DspLoad;
 use crate::stream::Stream;
-use crate::talkers::{Candidate, TALKERS_MAX, Talkers};
 
 /// The streams of a worker, by their slots.
 pub(crate) type Streams = [Option<Box<Stream>>];
@@ -24,7 +26,9 @@ pub(crate) struct Room {
     sum: Sum,
     /// Samples of a tick.
     samples: usize,
-    talkers: Talkers,
+    loudest: Loudest,
+    /// Who talks most, by its slot, or [`NOBODY`]: for people.
+    dominant: Arc<AtomicU32>,
     /// When the tick begins that is under way, or the next.
     pub release: Instant,
     /// Another number than that of the room that had its place before.
@@ -46,7 +50,6 @@ pub(crate) struct Member {
 
 /// An encoder for all who hear the same and are sent the same.
 pub(crate) struct Group {
-    pub coding: Coding,
     pub coder: Coder,
 }
 
@@ -93,6 +96,7 @@ impl Room {
         members: Vec<Member>,
         groups: Vec<Group>,
         isolated: Vec<(u16, u16)>,
+        dominant: Arc<AtomicU32>,
     ) -> Self {
         Self {
             members: members.into(),
@@ -100,7 +104,8 @@ impl Room {
             isolated: isolated.into(),
             sum: Sum::new(tick_samples(rate)),
             samples: tick_samples(rate),
-            talkers: Talkers::default(),
+            loudest: Loudest::new(TALKERS_MAX),
+            dominant,
             release: Instant::ZERO,
             ticket,
             step: Step::Pull(0),
@@ -109,24 +114,15 @@ impl Room {
 
     /// Takes over what goes on of the room that this one replaces.
     pub fn adopt(&mut self, before: &mut Self) {
-        let slots = |place: u16| {
-            before
-                .members
-                .get(usize::from(place))
-                .map(|member| member.slot)
-        };
-        let mut talkers = before.talkers;
-        talkers.renumber(|place| {
-            let slot = slots(place)?;
-            let at = self.members.iter().position(|member| member.slot == slot)?;
-            u16::try_from(at).ok()
-        });
-        self.talkers = talkers;
+        std::mem::swap(&mut self.loudest, &mut before.loudest);
+        for member in &before.members {
+            if !self.members.iter().any(|other| other.slot == member.slot) {
+                self.loudest.remove(member.slot);
+            }
+        }
         for group in &mut self.groups {
-            let same = before
-                .groups
-                .iter_mut()
-                .find(|other| other.coding == group.coding);
+            let mut others = before.groups.iter_mut();
+            let same = others.find(|other| other.coder.config() == group.coder.config());
             if let Some(same) = same {
                 std::mem::swap(&mut group.coder, &mut same.coder);
             }
@@ -139,20 +135,23 @@ impl Room {
     pub fn next_cost_ns(&self, streams: &Streams) -> u64 {
         match self.step {
             Step::Pull(place) => match self.stream(place, streams) {
-                Some(stream) if stream.is_heard => match &stream.sender {
-                    Some(sender) => cost_ns(&sender.coding.codec).1,
+                Some(stream) if stream.is_heard => match &stream.sending {
+                    Some(sending) => cost_ns(&sending.coder.config().codec).1,
                     None => STEP_NS,
                 },
                 _ => IDLE_NS,
             },
-            Step::Choose => STEP_NS + TALKERS_MAX as u64 * IDLE_NS,
+            Step::Choose => STEP_NS,
             Step::Group(index) => {
                 let group = self.groups.get(index);
-                group.map_or(IDLE_NS, |group| group.coding.cost_ns())
+                group.map_or(IDLE_NS, |group| cost_ns(&group.coder.config().codec).0)
             }
-            Step::Own(place) => match self.stream(place, streams).and_then(|s| s.sender.as_ref()) {
-                Some(sender) if self.talkers.contains(place as u16) => sender.coding.cost_ns(),
-                _ => STEP_NS,
+            Step::Own(place) => match self.stream(place, streams) {
+                Some(stream) if self.has_own(place, stream) => match &stream.sending {
+                    Some(sending) => cost_ns(&sending.coder.config().codec).0,
+                    None => STEP_NS,
+                },
+                _ => IDLE_NS,
             },
         }
     }
@@ -220,30 +219,27 @@ impl Room {
 
     /// Chooses who is heard, and adds them up.
     fn choose(&mut self, desk: &mut Desk<'_, '_>) {
-        let mut choice = self.talkers.choose();
-        let is_small = self.members.len() <= TALKERS_MAX;
-        for (place, member) in self.members.iter().enumerate() {
-            let Some(stream) = of(desk.streams, member.slot) else {
-                continue;
-            };
-            let loudness = match is_small {
-                // There is no choice to make.
-                true => stream.is_heard.then_some(0),
-                false => stream.loudness(),
-            };
-            if let Some(loudness) = loudness {
-                let place = place as u16;
-                choice.consider(Candidate { place, loudness });
+        for member in &self.members {
+            let stream = of(desk.streams, member.slot);
+            if let Some(stream) = stream
+                && let Some(loudness) = stream.loudness_dbov()
+            {
+                let is_talking = stream.pulled.is_talking;
+                self.loudest.consider(member.slot, loudness, is_talking);
             }
         }
-        self.talkers = choice.done();
+        if self.loudest.choose() {
+            let dominant = self.loudest.dominant().unwrap_or(NOBODY);
+            self.dominant.store(dominant, Ordering::Relaxed);
+        }
         self.sum.clear();
-        for &place in self.talkers.places() {
-            let slot = self
-                .members
-                .get(usize::from(place))
-                .map(|member| member.slot);
-            if let Some(stream) = slot.and_then(|slot| of(desk.streams, slot)) {
+        for (slot, fade) in self.loudest.heard() {
+            if let Some(stream) = of(desk.streams, slot) {
+                match fade {
+                    Fade::None => {}
+                    Fade::In => ramp(&mut stream.said, 0.0, 1.0),
+                    Fade::Out => ramp(&mut stream.said, 1.0, 0.0),
+                }
                 self.sum.add(&stream.said);
             }
         }
@@ -254,8 +250,20 @@ impl Room {
         let member = &self.members[place];
         member.group.is_some()
             && !member.is_isolated
-            && !self.talkers.contains(place as u16)
+            && !self.loudest.hears(member.slot)
             && !stream.hears_its_own()
+    }
+
+    /// True for a member that an encoder of its own works for.
+    fn has_own(&self, place: usize, stream: &Stream) -> bool {
+        self.members[place].sends && self.members.len() > 1 && !self.shares(place, stream)
+            || stream.has_sounds()
+    }
+
+    /// The number of the tick that is under way: the same for all rooms, so that timestamps go on
+    /// from one to the other.
+    fn tick(&self) -> u64 {
+        (u128::from(self.release.as_nanos()) / TICK.as_nanos()) as u64
     }
 
     /// Encodes for those who hear the same, and sends it to each.
@@ -278,21 +286,22 @@ impl Room {
         let heard = &mut desk.bench.heard[..samples];
         self.sum.write(heard);
         desk.load.count_encoded();
-        let (members, talkers) = (&self.members, self.talkers);
+        let (tick, members, loudest) = (self.tick(), &self.members, &self.loudest);
         let Some(group) = self.groups.get_mut(index) else {
             return;
         };
-        group.coder.push(heard, |payload, units| {
-            for (place, member) in members.iter().enumerate() {
-                if !is_of(member) || member.is_isolated || talkers.contains(place as u16) {
+        group.coder.push(tick, heard);
+        while let Some(mut outgoing) = group.coder.next_packet() {
+            for member in members.iter().filter(|member| is_of(member)) {
+                if member.is_isolated || loudest.hears(member.slot) {
                     continue;
                 }
                 let stream = of(desk.streams, member.slot);
                 if let Some(stream) = stream.filter(|stream| !stream.hears_its_own()) {
-                    stream.send_shared(desk.outlet, payload, units);
+                    stream.send_shared(desk.outlet, &mut outgoing);
                 }
             }
-        });
+        }
     }
 
     /// Encodes for one who hears what no other does.
@@ -313,7 +322,7 @@ impl Room {
         let heard = &mut heard[..samples];
         if member.is_isolated {
             self.sum_for(place, desk.streams, heard);
-        } else if self.talkers.contains(place as u16) {
+        } else if self.loudest.hears(member.slot) {
             let own = of(desk.streams, member.slot).map(|stream| &*stream.said);
             self.sum.write_without(own.unwrap_or(&[]), heard);
         } else {
@@ -329,23 +338,22 @@ impl Room {
             return stream.skip();
         }
         desk.load.count_encoded();
-        stream.send_own(desk.outlet, heard);
+        stream.send_own(desk.outlet, self.tick(), heard);
     }
 
     /// What a member hears from whom nobody isolates it.
     fn sum_for(&self, place: usize, streams: &mut Streams, heard: &mut [i16]) {
         heard.fill(0);
-        for &talker in self.talkers.places() {
-            let pair = (talker, place as u16);
-            let is_cut = self.isolated.binary_search(&pair).is_ok();
-            if usize::from(talker) == place || is_cut {
+        for (slot, _) in self.loudest.heard() {
+            let talker = self.members.iter().position(|member| member.slot == slot);
+            let Some(talker) = talker.filter(|&talker| talker != place) else {
+                continue;
+            };
+            let pair = (talker as u16, place as u16);
+            if self.isolated.binary_search(&pair).is_ok() {
                 continue;
             }
-            let slot = self
-                .members
-                .get(usize::from(talker))
-                .map(|member| member.slot);
-            if let Some(stream) = slot.and_then(|slot| of(streams, slot)) {
+            if let Some(stream) = of(streams, slot) {
                 for (sample, said) in heard.iter_mut().zip(&stream.said) {
                     *sample = sample.saturating_add(*said);
                 }
@@ -357,6 +365,12 @@ impl Room {
 fn of(streams: &mut Streams, slot: u32) -> Option<&mut Stream> {
     streams.get_mut(slot as usize)?.as_deref_mut()
 }
+
+/// Talkers that are added up; smaller rooms have no choice to make.
+const TALKERS_MAX: usize = 4;
+
+/// No slot.
+pub(crate) const NOBODY: u32 = u32::MAX;
 
 /// A tick later than this is left out: what it would send is of no use any more.
 const LATE_MAX: Duration = Duration::from_millis(100);

@@ -15,6 +15,8 @@ pub struct RoomStatus {
     pub worker: u16,
     /// Samples per second that are added up.
     pub sample_rate: u32,
+    /// Where it receives who talks most.
+    pub dominant: Option<SocketAddr>,
     /// Who is in it.
     pub streams: Vec<StreamStatus>,
 }

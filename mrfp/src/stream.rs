@@ -7,13 +7,11 @@ use std::time::Duration;
 use base::Instant;
 use dataplane::{DetectedTone, FlowId, Outlet, Sends};
 use media::dtmf::{self, Detection, Detector};
-use media::event::EventSender;
 use media::level::{SILENCE_DBOV, level_dbov};
 use media::tone::ToneGenerator;
-use media::{Carriage, Pulled, PulledKind, Receiver, TICK, Workspace};
-use rtp::{HEADER_BYTES, Header};
+use media::{Carriage, Outgoing, Pulled, PulledKind, Receiver, Sender, Workspace};
 
-use crate::coding::{Coder, Coding, tick_samples};
+use crate::coding::{Coder, tick_samples};
 use crate::performing::Performing;
 
 /// Performances of one stream at a time.
@@ -39,36 +37,15 @@ pub(crate) struct Stream {
     performing: [Option<Box<Performing>>; PERFORMANCES_MAX],
     outward_digit: Option<ToneGenerator>,
     inward_digit: Option<ToneGenerator>,
-    events: EventSender,
-    pub sender: Option<Sender>,
+    pub sending: Option<Sending>,
     meter: Arc<Meter>,
 }
 
 /// How a stream sends.
-pub(crate) struct Sender {
+pub(crate) struct Sending {
+    /// Its own encoder, for what no other hears.
     pub coder: Coder,
-    pub coding: Coding,
-    /// Units of the timestamp in a tick.
-    tick_units: u32,
-    line: Line,
-}
-
-/// Numbers of packets.
-struct Line {
-    format: SendFormat,
-    ssrc: u32,
-    sequence: u16,
-    timestamp: u32,
-    /// Nothing was sent before.
-    is_resuming: bool,
-}
-
-/// Payload types that are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SendFormat {
-    pub payload_type: u8,
-    /// Of telephone events, with their clock; `None` when the remote side takes none.
-    pub events: Option<(u8, u32)>,
+    pub sender: Sender,
 }
 
 /// Digits that are to sound: outward, inward; by their codes.
@@ -122,8 +99,7 @@ impl Stream {
             performing: [const { None }; PERFORMANCES_MAX],
             outward_digit: None,
             inward_digit: None,
-            events: EventSender::default(),
-            sender: None,
+            sending: None,
             meter,
         }
     }
@@ -144,9 +120,9 @@ impl Stream {
         self.is_heard = self.pulled.kind != PulledKind::Silence;
         self.tell_digits(outlet);
         if let Some(mode) = self.receiver.requested_mode()
-            && let Some(sender) = &mut self.sender
+            && let Some(sending) = &mut self.sending
         {
-            sender.coder.request_mode(mode);
+            sending.coder.request_mode(mode);
         }
         for performing in self.performing.iter_mut().flatten() {
             if performing.outward {
@@ -184,25 +160,28 @@ impl Stream {
             .store(self.pulled.is_talking, Ordering::Relaxed);
     }
 
-    /// How loud it is, if it is to be heard.
-    pub fn loudness(&self) -> Option<i16> {
-        (self.is_heard && self.pulled.is_talking).then_some(i16::from(self.pulled.level_dbov))
+    /// How loud it is, if it says anything.
+    pub fn loudness_dbov(&self) -> Option<f32> {
+        let is_played = self.pulled.kind == PulledKind::Silence;
+        self.is_heard.then(|| match is_played {
+            true => f32::from(self.pulled.level_dbov),
+            false => self.receiver.activity().loudness_dbov(),
+        })
     }
 
     /// True when it hears something that no other stream does.
     pub fn hears_its_own(&self) -> bool {
         let mut performing = self.performing.iter().flatten();
-        let sender = self.sender.as_ref();
         self.has_sounds()
             || performing.any(|performing| !performing.is_sound() && performing.inward)
-            || sender.is_some_and(|sender| !sender.coder.is_at_boundary())
     }
 
     /// True when something sounds for it alone.
     pub fn has_sounds(&self) -> bool {
         let mut performing = self.performing.iter().flatten();
+        let sending = self.sending.as_ref();
         self.outward_digit.is_some()
-            || self.events.is_sending()
+            || sending.is_some_and(|sending| sending.sender.is_sending_event())
             || performing.any(|performing| performing.is_sound() && performing.outward)
     }
 
@@ -231,41 +210,35 @@ impl Stream {
     }
 
     /// Encodes what it hears with its own encoder and sends it.
-    pub fn send_own(&mut self, outlet: &mut Outlet<'_>, heard: &[i16]) {
-        let Self {
-            sender: Some(sender),
-            events,
-            flow,
-            ..
-        } = self
-        else {
+    pub fn send_own(&mut self, outlet: &mut Outlet<'_>, tick: u64, heard: &[i16]) {
+        let flow = self.flow;
+        let Some(Sending { coder, sender }) = &mut self.sending else {
             return;
         };
-        if events.is_sending() {
-            return sender.send_event(outlet, *flow, events);
+        if let Some(packet) = sender.event_packet(tick) {
+            send(outlet, flow, &packet);
         }
-        let Sender { coder, line, .. } = sender;
-        coder.push(heard, |payload, units| {
-            line.send(outlet, *flow, payload, units)
-        });
-    }
-
-    /// Sends a payload that was encoded for several.
-    pub fn send_shared(
-        &mut self,
-        outlet: &mut Outlet<'_>,
-        payload: Option<(&[u8], bool)>,
-        units: u32,
-    ) {
-        if let Some(sender) = &mut self.sender {
-            sender.line.send(outlet, self.flow, payload, units);
+        coder.push(tick, heard);
+        while let Some(mut outgoing) = coder.next_packet() {
+            if let Some(packet) = sender.stamp(&mut outgoing) {
+                send(outlet, flow, packet);
+            }
         }
     }
 
-    /// Nothing is sent for a tick: time passes all the same.
+    /// Sends a packet that was encoded for several.
+    pub fn send_shared(&mut self, outlet: &mut Outlet<'_>, outgoing: &mut Outgoing<'_>) {
+        if let Some(sending) = &mut self.sending
+            && let Some(packet) = sending.sender.stamp(outgoing)
+        {
+            send(outlet, self.flow, packet);
+        }
+    }
+
+    /// Nothing is sent for a tick.
     pub fn skip(&mut self) {
-        if let Some(sender) = &mut self.sender {
-            sender.line.pass(sender.tick_units);
+        if let Some(sending) = &mut self.sending {
+            sending.sender.pause();
         }
     }
 
@@ -311,23 +284,21 @@ impl Stream {
             let tone = dtmf::tone(code, None)?;
             Some(ToneGenerator::new(tone, rate, dtmf::LEVEL_DBM0))
         };
-        let takes_events = self
-            .sender
-            .as_ref()
-            .is_some_and(|sender| sender.line.format.events.is_some());
-        match digits.outward {
-            Some((_, code)) if digits.is_outward_new && takes_events => {
-                self.events.stop();
-                // The queue was emptied.
-                let _ = self.events.start(code, None);
+        if digits.outward.is_none() || digits.is_outward_new {
+            if let Some(sending) = &mut self.sending {
+                sending.sender.stop_events();
             }
-            Some((_, code)) if digits.is_outward_new => self.outward_digit = tone(code, self.rate),
-            Some(_) => {}
-            None => {
-                self.events.stop();
-                if let Some(generator) = &mut self.outward_digit {
-                    generator.stop();
-                }
+            if let Some(generator) = &mut self.outward_digit {
+                generator.stop();
+            }
+        }
+        if let Some((_, code)) = digits.outward
+            && digits.is_outward_new
+        {
+            let sending = self.sending.as_mut();
+            let is_event = sending.is_some_and(|it| it.sender.send_event(code, None).is_ok());
+            if !is_event {
+                self.outward_digit = tone(code, self.rate);
             }
         }
         match digits.inward {
@@ -340,9 +311,13 @@ impl Stream {
     /// Takes over what goes on of the stream that this one replaces.
     pub fn adopt(&mut self, before: &mut Self) {
         std::mem::swap(&mut self.performing, &mut before.performing);
-        if let (Some(sender), Some(other)) = (&mut self.sender, &before.sender) {
-            (sender.line.ssrc, sender.line.sequence) = (other.line.ssrc, other.line.sequence);
-            sender.line.timestamp = other.line.timestamp;
+        if let (Some(new), Some(old)) = (&mut self.sending, &mut before.sending) {
+            let (of_new, of_old) = (*new.sender.config(), *old.sender.config());
+            let same_clock = of_new.clock_hz == of_old.clock_hz;
+            if same_clock && of_new.event_payload_type == of_old.event_payload_type {
+                std::mem::swap(&mut new.sender, &mut old.sender);
+                new.sender.set_payload_type(of_new.payload_type);
+            }
         }
     }
 
@@ -387,83 +362,14 @@ const SILENT: Pulled = Pulled {
     is_talking: false,
 };
 
-impl Sender {
-    /// A sender whose numbers begin at random.
-    pub fn new(coding: Coding, coder: Coder, format: SendFormat, random: (u32, u32, u16)) -> Self {
-        Self {
-            tick_units: coding.timestamp_units(TICK),
-            coder,
-            coding,
-            line: Line {
-                format,
-                ssrc: random.0,
-                timestamp: random.1,
-                sequence: random.2,
-                is_resuming: true,
-            },
-        }
-    }
-
-    fn send_event(&mut self, outlet: &mut Outlet<'_>, flow: FlowId, events: &mut EventSender) {
-        let line = &mut self.line;
-        let Some((payload_type, clock_hz)) = line.format.events else {
-            return events.stop();
-        };
-        let tick = clock_hz / 50;
-        if let Some(packet) = events.tick(line.timestamp, tick, 2 * tick) {
-            let header = Header {
-                marker: packet.marker,
-                payload_type,
-                sequence: line.sequence,
-                timestamp: packet.timestamp,
-                ssrc: line.ssrc,
-            };
-            send(outlet, flow, &header, &packet.event.to_bytes());
-            line.sequence = line.sequence.wrapping_add(1);
-        }
-        line.pass(self.tick_units);
-    }
-}
-
-impl Line {
-    /// Time passes in which nothing is sent.
-    fn pass(&mut self, units: u32) {
-        self.timestamp = self.timestamp.wrapping_add(units);
-        self.is_resuming = true;
-    }
-
-    fn send(
-        &mut self,
-        outlet: &mut Outlet<'_>,
-        flow: FlowId,
-        payload: Option<(&[u8], bool)>,
-        units: u32,
-    ) {
-        if let Some((payload, marker)) = payload {
-            let header = Header {
-                marker: marker || self.is_resuming,
-                payload_type: self.format.payload_type,
-                sequence: self.sequence,
-                timestamp: self.timestamp,
-                ssrc: self.ssrc,
-            };
-            send(outlet, flow, &header, payload);
-            self.sequence = self.sequence.wrapping_add(1);
-            self.is_resuming = false;
-        }
-        self.timestamp = self.timestamp.wrapping_add(units);
-    }
-}
-
-fn send(outlet: &mut Outlet<'_>, flow: FlowId, header: &Header, payload: &[u8]) {
+fn send(outlet: &mut Outlet<'_>, flow: FlowId, packet: &[u8]) {
     outlet.send(flow, Sends::Rtp, |buffer| {
-        let end = HEADER_BYTES + payload.len();
-        match (header.write_to(buffer), buffer.get_mut(HEADER_BYTES..end)) {
-            (Ok(()), Some(room)) => {
-                room.copy_from_slice(payload);
-                end
+        match buffer.get_mut(..packet.len()) {
+            Some(room) => {
+                room.copy_from_slice(packet);
+                packet.len()
             }
-            _ => 0,
+            None => 0,
         }
     });
 }
