@@ -56,6 +56,34 @@ fn two_of_different_codecs_hear_each_other_and_not_themselves() {
 }
 
 #[test]
+fn every_pair_of_codecs_is_transcoded_both_ways() {
+    for (index, (one, one_fmtp)) in rig::codecs().into_iter().enumerate() {
+        let mut rig = Rig::new(1);
+        for (two, two_fmtp) in rig::codecs().into_iter().skip(index) {
+            let mut parties = [
+                rig.party_as(one.clone(), one_fmtp, 500.0),
+                rig.party_as(two.clone(), two_fmtp, 900.0),
+            ];
+            rig.connect(&parties, &[]);
+            rig.talk(&mut parties, Duration::from_millis(1200));
+            let heard = [parties[0].level_at(900.0), parties[1].level_at(500.0)];
+            let itself = [parties[0].level_at(500.0), parties[1].level_at(900.0)];
+            let pair = (one.encoding(), two.encoding());
+            // What was said is at -18 dBov.
+            assert!(
+                heard.iter().all(|level| (-22.0..-14.0).contains(level)),
+                "{pair:?} {heard:?}"
+            );
+            assert!(
+                itself.iter().all(|level| *level < ABSENT_DBOV),
+                "{pair:?} {itself:?}"
+            );
+            parties.iter().for_each(|party| rig.close(party));
+        }
+    }
+}
+
+#[test]
 fn each_of_three_hears_the_other_two() {
     let mut rig = Rig::new(2);
     let wide = Codec::L16 {

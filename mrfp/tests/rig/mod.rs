@@ -32,6 +32,8 @@ pub struct Rig {
     next_port: u16,
     folder: Option<PathBuf>,
     events: Vec<MediaEvent>,
+    /// Turns of workers must not ask the allocator for anything.
+    pub is_frugal: bool,
 }
 
 /// A party: what it is at the MRFP, what it says, and what it has heard lately.
@@ -98,6 +100,7 @@ impl Rig {
             next_port: 10_000,
             folder,
             events: Vec::new(),
+            is_frugal: false,
         }
     }
 
@@ -117,12 +120,18 @@ impl Rig {
     }
 
     pub fn party(&mut self, codec: Codec, hz: f32) -> Party {
+        self.party_as(codec, None, hz)
+    }
+
+    /// With parameters of its format.
+    pub fn party_as(&mut self, codec: Codec, fmtp: Option<&str>, hz: f32) -> Party {
         let local = SocketAddr::from(([192, 0, 2, 1], self.next_port));
         let remote = SocketAddr::from(([203, 0, 113, 9], self.next_port));
         self.next_port += 2;
         self.mrfp.open(self.now, local).expect("it opens");
         let mut format = sdp::Codec::new(96, codec.encoding(), codec.rtp_clock_rate());
         format.channels = codec.channels();
+        format.fmtp = fmtp.map(Into::into);
         let audio = LegAudio {
             receives: vec![format.clone()],
             sends: vec![format],
@@ -227,8 +236,10 @@ impl Rig {
     /// Turns of all workers until none has anything to do.
     pub fn settle(&mut self) {
         for _ in 0..1000 {
-            let turns = self.workers.iter_mut();
-            let turns: Vec<Turn> = turns.map(|worker| worker.turn(self.now)).collect();
+            let workers = self.workers.iter_mut();
+            let turns: Vec<Turn> = workers
+                .map(|worker| turn(worker, self.now, self.is_frugal))
+                .collect();
             while let Some(event) = self.mrfp.poll_event(self.now) {
                 self.events.push(event);
             }
@@ -337,9 +348,37 @@ impl Party {
     }
 }
 
+fn turn(worker: &mut Worker, now: Instant, is_frugal: bool) -> Turn {
+    let mut turn = Turn::Idle;
+    let measured = allocation_counter::measure(|| turn = worker.turn(now));
+    if is_frugal {
+        assert_eq!(measured.count_total, 0, "allocations in a turn");
+        assert_eq!(measured.count_current, 0, "frees in a turn");
+    }
+    turn
+}
+
 fn sine(hz: f32, rate: u32, index: f64) -> i16 {
     let angle = std::f64::consts::TAU * f64::from(hz) * index / f64::from(rate);
     (8000.0 * angle.sin()) as i16
+}
+
+/// Every codec there is, with the parameters of its format.
+pub fn codecs() -> Vec<(Codec, Option<&'static str>)> {
+    let formats = [
+        ("PCMU", 8_000, 1, None),
+        ("PCMA", 8_000, 1, None),
+        ("G722", 8_000, 1, None),
+        ("L16", 16_000, 1, None),
+        ("AMR", 8_000, 1, None),
+        ("AMR-WB", 16_000, 1, Some("octet-align=1")),
+        ("opus", 48_000, 2, None),
+    ];
+    let codec = |(encoding, clock, channels, fmtp)| {
+        let codec = Codec::from_sdp(encoding, clock, channels, fmtp);
+        (codec.expect("it is known"), fmtp)
+    };
+    formats.into_iter().map(codec).collect()
 }
 
 pub fn announcement(syntax: &str) -> Performance {

@@ -1,0 +1,60 @@
+//! A worker allocates and frees nothing: not for rooms, streams, codecs, performances or orders.
+
+mod rig;
+
+use std::time::Duration;
+
+use codecs::Codec;
+use mg::{LegTone, Performance};
+use rig::{Party, Rig};
+
+#[test]
+fn a_room_of_every_codec_allocates_nothing() {
+    let mut rig = Rig::new(2);
+    rig.is_frugal = true;
+    let mut parties: Vec<Party> = Vec::new();
+    for (index, (codec, fmtp)) in rig::codecs().into_iter().enumerate() {
+        let hz = 350.0 + 150.0 * index as f32;
+        parties.push(rig.party_as(codec, fmtp, hz));
+    }
+    rig.connect(&parties[..3], &[]);
+    rig.talk(&mut parties[..3], Duration::from_millis(400));
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_millis(400));
+    // Tones and digits begin and end, one is isolated, some leave.
+    parties[0].leg.performs = vec![rig.performance(1, Performance::Tone("rt"))];
+    parties[1].leg.heeds_tones = true;
+    parties[2].leg.plays_outward = Some(LegTone { number: 1, code: 5 });
+    parties[3].leg.plays_inward = Some(LegTone { number: 2, code: 6 });
+    rig.connect(&parties, &[(0, 1)]);
+    rig.talk(&mut parties, Duration::from_millis(400));
+    for party in &mut parties {
+        party.leg.performs.clear();
+        (party.leg.plays_outward, party.leg.plays_inward) = (None, None);
+    }
+    rig.connect(&parties[2..], &[]);
+    rig.talk(&mut parties, Duration::from_millis(400));
+    for party in &parties {
+        rig.close(party);
+    }
+    assert!(rig.mrfp.rooms().is_empty());
+}
+
+#[test]
+fn announcements_and_recordings_allocate_nothing() {
+    let mut rig = Rig::with_files();
+    rig.is_frugal = true;
+    rig.prompt("7.wav", 8000, 500.0, 300);
+    let mut party = [rig.party(Codec::Pcma, 900.0)];
+    for (number, what) in [
+        (1, rig::announcement("file:7.wav")),
+        (2, rig::recording("talk")),
+    ] {
+        party[0].leg.performs = vec![rig.performance(number, what)];
+        rig.connect(&party, &[]);
+        rig.talk(&mut party, Duration::from_millis(200));
+        party[0].leg.performs[0].is_finishing = true;
+        rig.connect(&party, &[]);
+        rig.until_performed(&mut party);
+    }
+}
