@@ -57,8 +57,8 @@ impl Default for MrfpConfig {
 /// Executes what gateways decide that play, mix and record. Owned by the mg thread.
 ///
 /// It has the TrGW's media plane ([`Mrfp::trgw`]) for everything but that, and gateways that only
-/// relay use it directly. Call [`Mrfp::poll_event`] until it returns `None` whenever the runtime has
-/// news ([`dataplane::Control`]) or the file server woke the thread.
+/// relay use it directly. Call [`Mrfp::poll_event`] until it returns `None` whenever the runtime
+/// has news ([`dataplane::Control`]) or the file server woke the thread.
 pub struct Mrfp {
     trgw: Trgw,
     config: MrfpConfig,
