@@ -16,7 +16,6 @@ pub mod event_loop;
 pub mod identity;
 pub mod journal;
 pub mod mgc;
-pub mod msml;
 pub mod node;
 mod process;
 pub mod proxy;

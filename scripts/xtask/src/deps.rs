@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("inet", &[]),
     ("h248", &["base"]),
     ("diameter", &["base"]),
+    ("msml", &[]),
     ("codecs", &["amr-sys", "opus-sys"]),
     ("amr-sys", &[]),
     ("opus-sys", &[]),
@@ -31,7 +32,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Control knows signalling and no media.
     (
         "control",
-        &["base", "sip", "sdp", "h248", "diameter", "usrsctp"],
+        &[
+            "base", "sip", "sdp", "h248", "msml", "diameter", "usrsctp",
+        ],
     ),
     // Media: the runtime knows packets and no protocol, the gateway knows H.248 and no packets.
     ("udp_batch", &[]),

@@ -11,8 +11,8 @@ use sip::{Draft, HeaderName, Message, Method, UriBuf};
 use tracing::{info, warn};
 
 use super::focus::Referral;
+use super::markup::Informs;
 use super::media::Media;
-use super::msml::Informs;
 use super::service::{Announcement, Service};
 use super::{ALLOW, CallKey, Mrfc, SUPPORTED, Timer};
 use crate::config::Role;

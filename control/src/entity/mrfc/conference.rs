@@ -7,7 +7,7 @@ use crate::admin::ConferenceStatus;
 use crate::config::Role;
 use crate::entity::Actions;
 use crate::mgc::RoomId;
-use crate::msml::{self, DeleteWhen};
+use msml::DeleteWhen;
 
 /// Conferences that people are told of at once.
 const STATUS_MAX: usize = 100;

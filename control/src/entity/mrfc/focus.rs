@@ -13,8 +13,8 @@ use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::Actions;
 use crate::mgc::{Family, MemberId};
-use crate::msml::uris_of_list;
 use crate::stack::NextHop;
+use msml::uris_of_list;
 
 /// Content-Type of lists of recipients.
 pub(super) const LIST: &str = "application/resource-lists+xml";

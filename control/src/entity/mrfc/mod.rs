@@ -9,14 +9,13 @@ mod body;
 mod call;
 mod conference;
 mod focus;
+mod markup;
 mod media;
-mod msml;
 mod prompt;
 mod requests;
 mod roster;
 mod service;
 
-pub use prompt::{announcement, variable};
 pub use service::escape_parameter;
 
 use std::collections::{BTreeMap, HashMap};
@@ -75,9 +74,9 @@ pub struct Mrfc {
     /// INVITEs of ours that were given up and may still be answered.
     unwanted: IdMap<BranchId, Message>,
     /// Dialogs of MSML, by the call at which they run.
-    dialogs: BTreeMap<CallKey, msml::Dialog>,
+    dialogs: BTreeMap<CallKey, markup::Dialog>,
     /// Documents of MSML that wait, by the call that sent them.
-    scripts: BTreeMap<CallKey, msml::Script>,
+    scripts: BTreeMap<CallKey, markup::Script>,
     /// The number dealt last, to a call or a room.
     number: u64,
 }

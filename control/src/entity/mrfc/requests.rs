@@ -60,9 +60,7 @@ impl Mrfc {
             return reject(actions, 400, "No usable body");
         };
         let offer = parts.iter().find(|part| part.kind == "application/sdp");
-        let script = parts
-            .iter()
-            .find(|part| part.kind == crate::msml::CONTENT_TYPE);
+        let script = parts.iter().find(|part| part.kind == msml::CONTENT_TYPE);
         let script = script.map(|part| part.content.to_vec());
         let list = parts.iter().find(|part| part.kind == super::focus::LIST);
         let script = match service {

@@ -4,13 +4,20 @@
 //! Read are the core package, conferences and the dialog packages base, group and send: dialogs of
 //! `play`, `dtmf`, `collect`, `record`, `dtmfgen`, `send`, `exit` and `disconnect`. Video, speech,
 //! fax and call progress analysis are answered with 402.
+//!
+//! ```
+//! let text = "<msml version=\"1.1\"><destroyconference id=\"conf:a\"/></msml>";
+//! let document = msml::parse(text.as_bytes()).unwrap();
+//! let ended = msml::Request::DestroyConference(msml::Object::parse("conf:a").unwrap());
+//! assert_eq!(document.items[0].request, Ok(ended));
+//! ```
 
 mod dialog;
 mod read;
 mod tree;
 mod write;
 
-pub use dialog::{Perform, Step};
+pub use dialog::{Digits, Part, Perform, Play, Record, Signal, Step};
 pub use read::{
     Conference, DeleteWhen, Document, Fault, Item, Object, Request, StreamChange, parse,
 };

@@ -8,12 +8,12 @@ use sip::{HeaderName, Message, Method};
 
 use super::call::{Purpose, Stage, send};
 use super::conference::{Conference, Kind};
-use super::{CallKey, Mrfc};
+use super::{CallKey, Mrfc, prompt};
 use crate::entity::Actions;
-use crate::mgc::{AnchorError, MemberId, Observed, RoomId, Task, TaskSignal};
-use crate::msml::{
-    self, CONTENT_TYPE, DeleteWhen, Fault, Item, Object, Outcome, Perform, Request, Step,
-    StreamChange, code,
+use crate::mgc::{self, AnchorError, MemberId, Observed, RoomId, Task, TaskSignal};
+use msml::{
+    CONTENT_TYPE, DeleteWhen, Fault, Item, Object, Outcome, Part, Perform, Play, Request, Signal,
+    Step, StreamChange, code,
 };
 
 /// Documents that wait for the one before to be answered; what is told beyond them is lost.
@@ -614,15 +614,8 @@ impl Mrfc {
                 }
                 Some(Step::Perform(perform)) => {
                     dialog.perform = *perform;
-                    let mut signal = dialog.perform.signal.clone();
-                    if let Some(TaskSignal::Audio { to_all, .. }) = &mut signal {
-                        *to_all = dialog.to_all;
-                    }
                     let limit = dialog.perform.limit;
-                    let task = Task {
-                        signal,
-                        digits: dialog.perform.digits.clone(),
-                    };
+                    let task = task_of(&dialog.perform, dialog.to_all);
                     if let Some(call) = self.calls.get_mut(&player) {
                         call.ends_at = limit.map(|limit| actions.now + limit);
                     }
@@ -651,7 +644,7 @@ impl Mrfc {
             return;
         };
         let collects = dialog.perform.digits.is_some();
-        let records = matches!(dialog.perform.signal, Some(TaskSignal::Record(_)));
+        let records = matches!(dialog.perform.signal, Some(Signal::Record(_)));
         let values = &mut dialog.values;
         match observed {
             Observed::Played { amount } => {
@@ -832,6 +825,54 @@ impl Mrfc {
     }
 }
 
+/// What the gateway is asked for.
+fn task_of(perform: &Perform, to_all: bool) -> Task {
+    let signal = perform.signal.as_ref().map(|signal| match signal {
+        Signal::Play(play) => TaskSignal::Audio {
+            announcement: announcement_of(play),
+            iterations: play.iterations,
+            interval: play.interval,
+            offset: play.offset,
+            volume_db: 0,
+            to_all,
+        },
+        Signal::Dtmf(keys) => TaskSignal::Dtmf(keys.clone()),
+        Signal::Record(record) => TaskSignal::Record(mgc::Recording {
+            name: record.name.clone(),
+            prompt: record
+                .prompt
+                .as_ref()
+                .map(announcement_of)
+                .unwrap_or_default(),
+            pre_speech: record.pre_speech,
+            post_speech: record.post_speech,
+            length: record.length,
+            end_keys: record.end_keys.clone(),
+        }),
+    });
+    let digits = perform.digits.as_ref().map(|digits| mgc::Digits {
+        map: digits.map.clone(),
+        first: digits.first,
+        long: digits.long,
+        short: digits.short,
+        interrupts: digits.interrupts,
+    });
+    Task { signal, digits }
+}
+
+fn announcement_of(play: &Play) -> String {
+    let part = |part: &Part| match part {
+        Part::Audio(uri) => uri.clone(),
+        Part::Variable {
+            kind,
+            subtype,
+            value,
+        } => prompt::variable(kind, subtype, value),
+    };
+    let parts: Vec<String> = play.parts.iter().map(part).collect();
+    prompt::announcement(&parts, &play.language)
+}
+
 fn values_of(values: &BTreeMap<&'static str, String>, names: &[String]) -> Vec<(String, String)> {
     let value = |name: &String| {
         let value = values.get(name.as_str()).cloned();
@@ -852,4 +893,58 @@ fn told_digits(digits: &str, return_key: Option<char>) -> String {
         keys.pop();
     }
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_digit_maps() {
+        for digits in [
+            "min=2;max=3;rtk=#",
+            "min=1;rtk=#",
+            "*9",
+            "length=4",
+            "min=1",
+        ] {
+            let text = format!(
+                "<msml version=\"1.1\"><dialogstart target=\"conn:1\"><dtmf><pattern \
+                 digits=\"{digits}\"/></dtmf></dialogstart></msml>"
+            );
+            let document = msml::parse(text.as_bytes()).unwrap();
+            let Ok(Request::DialogStart { steps, .. }) = &document.items[0].request else {
+                panic!("{document:?}")
+            };
+            let Step::Perform(perform) = &steps[0] else {
+                panic!("{steps:?}")
+            };
+            let task = task_of(perform, false);
+            let value = h248::message::DigitMapValue {
+                body: task.digits.unwrap().map,
+                ..Default::default()
+            };
+            assert!(h248::digit_map::DigitMap::parse(&value).is_ok(), "{digits}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_has_its_language() {
+        let play = Play {
+            parts: vec![
+                Part::Audio("file:///a.wav".into()),
+                Part::Variable {
+                    kind: "date".into(),
+                    subtype: "ymd".into(),
+                    value: "20261121".into(),
+                },
+            ],
+            language: "de".into(),
+            ..Play::default()
+        };
+        assert_eq!(
+            announcement_of(&play),
+            "<file:///a.wav>,<var:date;ymd;20261121;de>"
+        );
+    }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::code;
 use super::read::{Fault, invalid, required, time};
 use super::tree::Element;
-use crate::mgc::{Digits, Recording, TaskSignal};
 
 /// Steps of one dialog.
 const STEPS_MAX: usize = 128;
@@ -51,13 +50,87 @@ pub enum Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Perform {
     /// What is played or recorded.
-    pub signal: Option<TaskSignal>,
+    pub signal: Option<Signal>,
     /// What is collected.
     pub digits: Option<Digits>,
     /// The key that ends digits, which is none of them.
     pub return_key: Option<char>,
     /// It ends after this in any case.
     pub limit: Option<Duration>,
+}
+
+/// What is played or recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `play`.
+    Play(Play),
+    /// `dtmfgen`: these keys.
+    Dtmf(String),
+    /// `record`.
+    Record(Record),
+}
+
+/// `play` (RFC 5707 9.7.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Play {
+    /// What, one after the other.
+    pub parts: Vec<Part>,
+    /// Language of what is said; empty where it is not told.
+    pub language: String,
+    /// How often; without end if `None`.
+    pub iterations: Option<u32>,
+    /// Silence between two.
+    pub interval: Duration,
+    /// Where in it to begin.
+    pub offset: Duration,
+}
+
+/// A part of what is played.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A file, by its URI.
+    Audio(String),
+    /// A value, said as one of its type.
+    Variable {
+        /// `date`, `digits`, `money`…
+        kind: String,
+        /// `ymd`, `usd`…
+        subtype: String,
+        /// The value.
+        value: String,
+    },
+}
+
+/// Digits that are collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digits {
+    /// The digit map (H.248.1 7.1.14) that the patterns say.
+    pub map: String,
+    /// `fdt`: before the first digit; `None` waits for ever.
+    pub first: Option<Duration>,
+    /// `idt`: between two digits, where more are needed.
+    pub long: Duration,
+    /// `edt`: after a match that could still become another.
+    pub short: Duration,
+    /// What is played ends with a digit.
+    pub interrupts: bool,
+}
+
+/// `record` (RFC 5707 9.7.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// What it is to be called.
+    pub name: String,
+    /// What is played before.
+    pub prompt: Option<Play>,
+    /// How long speech is waited for.
+    pub pre_speech: Option<Duration>,
+    /// The silence that ends it.
+    pub post_speech: Option<Duration>,
+    /// How long it may be.
+    pub length: Option<Duration>,
+    /// The keys that end it.
+    pub end_keys: String,
 }
 
 /// Reads the steps of a dialog.
@@ -81,7 +154,7 @@ pub(super) fn steps(dialog: Element<'_>) -> Result<Vec<Step>, Fault> {
             "groupexit" => open.extend(reversed(element)),
             "play" => {
                 let perform = Perform {
-                    signal: Some(play(element)?),
+                    signal: Some(Signal::Play(play(element)?)),
                     limit: time(element, "maxtime")?,
                     ..Perform::default()
                 };
@@ -92,7 +165,7 @@ pub(super) fn steps(dialog: Element<'_>) -> Result<Vec<Step>, Fault> {
             "record" => record(element, &mut steps)?,
             "dtmfgen" => {
                 let perform = Perform {
-                    signal: Some(TaskSignal::Dtmf(keys(required(element, "digits")?)?)),
+                    signal: Some(Signal::Dtmf(keys(required(element, "digits")?)?)),
                     ..Perform::default()
                 };
                 steps.push(Step::Perform(Box::new(perform)));
@@ -169,15 +242,15 @@ fn parallel(group: Element<'_>, steps: &mut Vec<Step>) -> Result<(), Fault> {
 
 // ---- play ----
 
-fn play(element: Element<'_>) -> Result<TaskSignal, Fault> {
+fn play(element: Element<'_>) -> Result<Play, Fault> {
     let mut parts = Vec::new();
     for child in element.children() {
         match child.name() {
-            "audio" => parts.push(required(child, "uri")?.to_owned()),
+            "audio" => parts.push(audio(child)?),
             "var" => parts.push(variable(child)?),
             "media" => {
                 for audio in child.children().filter(|it| it.name() == "audio") {
-                    parts.push(required(audio, "uri")?.to_owned());
+                    parts.push(self::audio(audio)?);
                 }
             }
             "playexit" => {}
@@ -199,22 +272,26 @@ fn play(element: Element<'_>) -> Result<TaskSignal, Fault> {
         Some(text) => Some(text.parse().map_err(|_| invalid("iterate"))?),
     };
     let language = element.attribute("lang").unwrap_or_default();
-    Ok(TaskSignal::Audio {
-        announcement: crate::entity::mrfc::announcement(&parts, language),
+    Ok(Play {
+        parts,
+        language: language.to_owned(),
         iterations,
         interval: time(element, "interval")?.unwrap_or_default(),
         offset: time(element, "offset")?.unwrap_or_default(),
-        volume_db: 0,
-        to_all: false,
     })
 }
 
+fn audio(element: Element<'_>) -> Result<Part, Fault> {
+    required(element, "uri").map(|uri| Part::Audio(uri.to_owned()))
+}
+
 /// `var` (RFC 5707 9.7.1.2): type, subtype and value.
-fn variable(element: Element<'_>) -> Result<String, Fault> {
-    let kind = required(element, "type")?;
-    let subtype = element.attribute("subtype").unwrap_or_default();
-    let value = required(element, "value")?;
-    Ok(crate::entity::mrfc::variable(kind, subtype, value))
+fn variable(element: Element<'_>) -> Result<Part, Fault> {
+    Ok(Part::Variable {
+        kind: required(element, "type")?.to_owned(),
+        subtype: element.attribute("subtype").unwrap_or_default().to_owned(),
+        value: required(element, "value")?.to_owned(),
+    })
 }
 
 // ---- digits ----
@@ -258,7 +335,7 @@ fn collect(
         interrupts,
     };
     let perform = Perform {
-        signal: played.map(play).transpose()?,
+        signal: played.map(play).transpose()?.map(Signal::Play),
         digits: Some(digits),
         return_key,
         limit: time(element, "maxtime")?,
@@ -397,12 +474,9 @@ fn record(element: Element<'_>, steps: &mut Vec<Step>) -> Result<(), Fault> {
     }
     let destination = element.attribute("dest").or(element.attribute("audiodest"));
     let missing = || Fault::new(code::MISSING_ATTRIBUTE, "record dest");
-    let prompt = match element.child("play").map(play).transpose()? {
-        Some(TaskSignal::Audio { announcement, .. }) => announcement,
-        _ => String::new(),
-    };
+    let prompt = element.child("play").map(play).transpose()?;
     let key = element.attribute("termkey").map(keys).transpose()?;
-    let recording = Recording {
+    let recording = Record {
         name: destination.ok_or_else(missing)?.to_owned(),
         prompt,
         pre_speech: time(element, "prespeech")?,
@@ -411,7 +485,7 @@ fn record(element: Element<'_>, steps: &mut Vec<Step>) -> Result<(), Fault> {
         end_keys: key.unwrap_or_default(),
     };
     let perform = Perform {
-        signal: Some(TaskSignal::Record(recording)),
+        signal: Some(Signal::Record(recording)),
         ..Perform::default()
     };
     steps.push(Step::Perform(Box::new(perform)));
