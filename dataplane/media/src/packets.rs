@@ -131,6 +131,11 @@ impl Packets {
     pub fn take(&mut self, waiting: &Waiting) -> &[u8] {
         self.taken &= !(1 << slot_of(waiting.sequence));
         self.next = waiting.sequence + 1;
+        self.payload(waiting)
+    }
+
+    /// The payload of what [`first`](Self::first) has shown.
+    pub fn payload(&self, waiting: &Waiting) -> &[u8] {
         let offset = (waiting.at % self.log.len() as u64) as usize;
         &self.log[offset..offset + usize::from(waiting.len)]
     }

@@ -270,10 +270,12 @@ impl Voice {
         }
     }
 
-    fn conceal(&mut self, out: &mut [i16]) {
-        match self {
-            Self::Codec(decoder) => decoder.conceal(out),
-            Self::Noise(generator) => generator.fill(out),
+    /// Fills in for a packet; the one after it may be there already.
+    fn conceal(&mut self, next: Option<&[u8]>, out: &mut [i16]) {
+        match (self, next) {
+            (Self::Codec(decoder), Some(next)) => decoder.recover(next, out),
+            (Self::Codec(decoder), None) => decoder.conceal(out),
+            (Self::Noise(generator), _) => generator.fill(out),
         }
     }
 }
@@ -589,7 +591,7 @@ impl Receiver {
     ) -> PulledKind {
         let now_us = micros(now);
         let mut kind = self.fill(now_us, workspace);
-        if kind == PulledKind::Silence && self.line.is_empty() {
+        if kind == PulledKind::Silence && self.line.is_void() {
             out.fill(0);
             return kind;
         }
@@ -611,7 +613,7 @@ impl Receiver {
         while self.line.pending() < self.line.tick {
             let next = match self.ready(now_us) {
                 Some(waiting) => self.decode(&waiting, workspace),
-                None if self.is_idle() && self.line.is_empty() => return PulledKind::Silence,
+                None if self.is_idle() && self.line.is_void() => return PulledKind::Silence,
                 None => self.conceal(workspace),
             };
             self.pending_kind = next;
@@ -682,16 +684,19 @@ impl Receiver {
             self.resume = Resume::WhenDue;
         }
         let gap = self.gap();
-        let format = self
-            .current
-            .and_then(|current| self.formats.get_mut(current));
+        let waiting = gap.and_then(|_| self.packets.first());
+        let next = waiting
+            .filter(|waiting| self.current == Some(usize::from(waiting.format)))
+            .map(|waiting| self.packets.payload(&waiting));
+        let current = self.current;
+        let format = current.and_then(|current| self.formats.get_mut(current));
         let Some(Format::Audio(audio)) = format.filter(|_| !is_idle) else {
             let ticks = self.ticks_of(TICK);
             self.filled_ticks = self.filled_ticks.saturating_add(ticks);
             self.line.append_silence();
             return PulledKind::Silence;
         };
-        let (ticks, count) = audio.conceal(gap, workspace);
+        let (ticks, count) = audio.conceal(gap, next, workspace);
         self.filled_ticks += ticks;
         self.line.append(&workspace.converted[..count], false);
         if self.is_quiet {
@@ -869,15 +874,23 @@ impl AudioFormat {
     }
 
     /// Puts what may have been in a packet that is not there into `workspace.converted`: ticks of
-    /// the clock, those of a gap at most if it is known, and samples.
-    fn conceal(&mut self, gap_ticks: Option<i64>, workspace: &mut Workspace) -> (i64, usize) {
+    /// the clock, those of a gap at most if it is known, and samples. `next` is what follows the gap.
+    fn conceal(
+        &mut self,
+        gap_ticks: Option<i64>,
+        next: Option<&[u8]>,
+        workspace: &mut Workspace,
+    ) -> (i64, usize) {
         let mut samples = self.conceal_samples;
+        let mut is_last = false;
         if let Some(ticks) = gap_ticks {
             let gap = ticks.max(1) * i64::from(self.sample_rate) / i64::from(self.clock_hz);
-            samples = samples.min((gap.max(1) as usize).next_multiple_of(self.frame_samples));
+            let gap = (gap.max(1) as usize).next_multiple_of(self.frame_samples);
+            is_last = gap <= samples;
+            samples = samples.min(gap);
         }
         let concealed = &mut workspace.decoded[..samples];
-        self.voice.conceal(concealed);
+        self.voice.conceal(next.filter(|_| is_last), concealed);
         let count = self.converter.process(concealed, &mut workspace.converted);
         (self.ticks_of(samples), count)
     }
@@ -900,6 +913,8 @@ struct Line {
     sample_rate: u32,
     tick: usize,
     history: usize,
+    /// What is last in it is a tick of nothing.
+    is_silent: bool,
 }
 
 /// What is kept of what was pulled: enough to put in the longest period.
@@ -918,6 +933,7 @@ impl Line {
             sample_rate,
             tick: 20 * ms,
             history: HISTORY_MS * ms,
+            is_silent: true,
         }
     }
 
@@ -929,8 +945,9 @@ impl Line {
         self.pending() as i64 * 1_000_000 / i64::from(self.sample_rate)
     }
 
-    fn is_empty(&self) -> bool {
-        self.head == self.tail
+    /// Nothing is in it, and nothing has been for a tick.
+    fn is_void(&self) -> bool {
+        self.head == self.tail && self.is_silent
     }
 
     /// What does not fit is not there: that is more than any packet has.
@@ -939,25 +956,35 @@ impl Line {
         let from = self.tail;
         self.samples[from..from + len].copy_from_slice(&samples[..len]);
         self.tail += len;
-        if is_splice {
-            let blend = (SPLICE_MS * self.sample_rate as usize / 1000)
-                .min(len)
-                .min(from);
-            for index in 0..blend {
-                // The past mirrored: it goes on from where it was.
-                let past = i32::from(self.samples[from - 1 - index]);
-                let next = i32::from(self.samples[from + index]);
-                let (share, whole) = (index as i32 + 1, blend as i32 + 1);
-                let sum = past * (whole - share) + next * share;
-                self.samples[from + index] = (sum / whole) as i16;
-            }
+        // Silence begins and ends softly.
+        if is_splice || self.is_silent {
+            self.splice(from, len);
         }
+        self.is_silent = false;
     }
 
     fn append_silence(&mut self) {
-        let to = (self.tail + self.tick).min(self.samples.len());
-        self.samples[self.tail..to].fill(0);
-        self.tail = to;
+        let from = self.tail;
+        self.tail = (from + self.tick).min(self.samples.len());
+        self.samples[from..self.tail].fill(0);
+        if !self.is_silent {
+            self.splice(from, self.tail - from);
+        }
+        self.is_silent = true;
+    }
+
+    /// Blends what was before into `len` samples that have nothing to do with it: the past
+    /// mirrored, which goes on from where it was.
+    fn splice(&mut self, from: usize, len: usize) {
+        let blend = SPLICE_MS * self.sample_rate as usize / 1000;
+        let blend = blend.min(len).min(from);
+        for index in 0..blend {
+            let past = i32::from(self.samples[from - 1 - index]);
+            let next = i32::from(self.samples[from + index]);
+            let (share, whole) = (index as i32 + 1, blend as i32 + 1);
+            let sum = past * (whole - share) + next * share;
+            self.samples[from + index] = (sum / whole) as i16;
+        }
     }
 
     fn pull(&mut self, out: &mut [i16]) {

@@ -5,12 +5,12 @@ mod link;
 use std::time::Duration;
 
 use codecs::speech::Speech;
-use codecs::{Codec, likeness};
-use link::{Link, Sender};
+use codecs::{Codec, EncoderConfig, likeness};
+use link::{Link, Sender, Timed};
 use media::level::level_dbov;
 use media::{
-    FormatKind, InBand, PayloadFormat, Playout, PulledKind, Receiver, ReceiverConfig,
-    TelephoneEvent, Workspace,
+    Encoding, EncodingConfig, FormatKind, InBand, PayloadFormat, Playout, PulledKind, Receiver,
+    ReceiverConfig, SenderConfig, TelephoneEvent, Workspace,
 };
 
 const SECOND: usize = 8000;
@@ -59,9 +59,13 @@ fn run(said: Vec<i16>, sender: Sender, link: Link) -> Run {
 
 /// Sends all that is said and pulls as long as something may come.
 fn run_with(config: ReceiverConfig, said: Vec<i16>, sender: Sender, link: Link) -> Run {
+    let arrivals = link.carry(sender.packets(&said));
+    run_packets(config, said, arrivals)
+}
+
+fn run_packets(config: ReceiverConfig, said: Vec<i16>, mut arrivals: Vec<Timed>) -> Run {
     let mut receiver = Receiver::new(&config).unwrap();
     let mut workspace = Workspace::default();
-    let mut arrivals = link.carry(sender.packets(&said));
     arrivals.sort_by_key(|arrival| arrival.at);
     let mut arrivals = arrivals.into_iter().peekable();
     let (mut heard, mut kinds, mut events) = (Vec::new(), Vec::new(), Vec::new());
@@ -370,5 +374,78 @@ fn keys_are_told_as_they_were_pressed_over_a_bad_network() {
     assert_eq!(began, keys);
     for lasted in run.events.iter().filter_map(|event| event.lasted) {
         assert!(lasted.as_millis().abs_diff(90) <= 15, "{lasted:?}");
+    }
+}
+
+/// Packets of a talker in a codec, at the rate of its own clock.
+fn encoded(codec: &Codec, said: &[i16], drift_ppm: f64) -> Vec<Timed> {
+    let encoder = EncoderConfig {
+        dtx: true,
+        ..EncoderConfig::default()
+    };
+    let mut encoding = Encoding::new(&EncodingConfig {
+        codec: codec.clone(),
+        encoder,
+        sample_rate: 8000,
+    })
+    .unwrap();
+    let mut sender = media::Sender::new(SenderConfig {
+        payload_type: 96,
+        clock_hz: codec.rtp_clock_rate(),
+        event_payload_type: None,
+        ssrc: 77,
+        sequence: 65_500,
+        timestamp: 9,
+    });
+    let mut packets = Vec::new();
+    for (number, samples) in said.chunks_exact(160).enumerate() {
+        encoding.push(samples);
+        let nanos = (number + 1) as f64 * 2e7 / (1.0 + drift_ppm / 1e6);
+        while let Some(mut outgoing) = encoding.next_packet() {
+            packets.extend(sender.stamp(&mut outgoing).map(|packet| Timed {
+                at: link::start() + Duration::from_nanos(nanos as u64),
+                packet: packet.to_vec(),
+            }));
+        }
+    }
+    packets
+}
+
+#[test]
+fn every_codec_survives_a_bad_network() {
+    let wanted = [
+        ("G722", 8000, 1, 200.0, 0.75),
+        ("AMR", 8000, 1, -200.0, 0.6),
+        ("AMR-WB", 16_000, 1, 200.0, 0.6),
+        ("opus", 48_000, 2, -200.0, 0.6),
+    ];
+    let link = Link {
+        loss: 0.1,
+        jitter_ms: 60,
+        reorders: true,
+        duplicates: 0.05,
+        ..Link::default()
+    };
+    for (name, rate, channels, drift_ppm, least) in wanted {
+        let codec = Codec::from_sdp(name, rate, channels, None).unwrap();
+        if codec.encoder(EncoderConfig::default()).is_err() {
+            continue;
+        }
+        let said = speech(20);
+        let packets = encoded(&codec, &said, drift_ppm);
+        let config = ReceiverConfig {
+            formats: vec![PayloadFormat {
+                payload_type: 96,
+                kind: FormatKind::Audio(codec),
+            }],
+            ..config()
+        };
+        let run = run_packets(config, said, link.carry(packets));
+        let seconds = run.seconds(5);
+        let (delay, likeness) = mean(&seconds);
+        assert!(delay <= 160, "{name}: {delay} {seconds:?}");
+        assert!(likeness > least, "{name}: {likeness} {seconds:?}");
+        let (first, last) = (mean(&seconds[..3]).0, mean(&seconds[5..]).0);
+        assert!(first.abs_diff(last) <= 45, "{name}: {seconds:?}");
     }
 }
