@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use codecs::comfort_noise::{Analyzer, Generator};
 use codecs::speech::Speech;
-use codecs::{Codec, Encoded, EncoderConfig, PACKET_SAMPLES_MAX};
+use codecs::{Codec, Encoded, EncoderConfig, PACKET_SAMPLES_MAX, Resampler};
 
 #[test]
 fn packets_of_no_codec_allocate() {
@@ -47,4 +48,22 @@ fn packets_of_no_codec_allocate() {
         });
         assert_eq!(counted.count_total, 0, "{encoding}");
     }
+}
+
+#[test]
+fn rates_and_noise_allocate_nothing() {
+    let mut resampler = Resampler::new(8_000, 48_000).unwrap();
+    let (mut analyzer, mut generator) = (Analyzer::new(), Generator::new(1));
+    let mut speech = Speech::new(1);
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..20 {
+            let (mut said, mut out) = ([0; 160], [0; 960]);
+            speech.fill(&mut said);
+            assert_eq!(resampler.process(&said, &mut out), 960);
+            analyzer.hear(&said);
+            generator.set(analyzer.parameters());
+            generator.fill(&mut out);
+        }
+    });
+    assert_eq!(counted.count_total, 0);
 }
