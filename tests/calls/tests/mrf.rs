@@ -297,3 +297,19 @@ fn without_an_mrfp_a_call_fails_as_it_did() {
     world.dial(0, "sip:nobody@ims.test");
     assert_eq!(world.expect_refusal(0), 404);
 }
+
+#[test]
+fn what_a_controller_left_behind_is_subtracted_when_it_reports_itself() {
+    let world = &mut setup(1).layout(Layout::OneProcess).build();
+    begin(world, &[0]);
+    world.dial(0, "sip:conf=1@mrf.ims.test");
+    answered(world, 0);
+    world.restart(world.scscf);
+    world.network.run_for(5 * SECOND);
+    let name = world.mrfp(0).terminations().next().unwrap().name.clone();
+    world.act_mrfp(0, |mrfp, now| mrfp.report(now, &name, "hangterm/thb"));
+    wait(world, "the context goes", |mrfp| mrfp.contexts.is_empty());
+    // It serves on.
+    world.dial(0, "sip:conf=2@mrf.ims.test");
+    answered(world, 0);
+}
