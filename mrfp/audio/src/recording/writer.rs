@@ -266,3 +266,140 @@ const RING_TIME: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// Samples of each track that are encoded before they are appended: one second at 16 kHz.
 const CHUNK_SAMPLES: usize = 16_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::time::Duration;
+
+    use base::Entropy;
+
+    use super::super::{Recorded, RecordingFormat, RecordingName, SilenceRule};
+    use super::*;
+    use crate::testkit::Scratch;
+    use crate::wav::Wav;
+
+    /// A recording of one test and what was pushed into it.
+    struct Pushed {
+        recorder: Option<Recorder>,
+        tracks: Vec<Vec<i16>>,
+        ended: Option<Cause>,
+    }
+
+    fn request(entropy: &mut Entropy, id: u64) -> RecordRequest {
+        let name = RecordingName::parse(&format!("r{id}")).unwrap();
+        let mut request = RecordRequest::new(name, RecordingFormat::WavLinear, 8000);
+        request.tracks = 1 + entropy.below(3) as usize;
+        request.duration_max = Duration::from_millis(1 + entropy.below(3000));
+        if entropy.chance(300) {
+            request.silence = Some(SilenceRule {
+                level_dbov: -40,
+                before: Some(Duration::from_millis(entropy.below(500))),
+                after: Some(Duration::from_millis(entropy.below(500))),
+            });
+        }
+        request
+    }
+
+    /// Pushes a tick of any length, and notes what was taken.
+    fn push(entropy: &mut Entropy, pushed: &mut Pushed) {
+        let Some(recorder) = &mut pushed.recorder else {
+            return;
+        };
+        let is_quiet = entropy.chance(400);
+        let length = entropy.below(480) as usize;
+        let ticks: Vec<Vec<i16>> = (0..pushed.tracks.len())
+            .map(|_| {
+                let sample = |entropy: &mut Entropy| match is_quiet {
+                    true => entropy.below(30) as i16,
+                    false => entropy.next_u32() as i16,
+                };
+                (0..length).map(|_| sample(entropy)).collect()
+            })
+            .collect();
+        let slices: Vec<&[i16]> = ticks.iter().map(Vec::as_slice).collect();
+        let had_ended = pushed.ended.is_some();
+        let recorded = recorder.push(&slices);
+        if let Recorded::Ended(cause) = recorded {
+            pushed.ended.get_or_insert(cause);
+        }
+        // Told from outside, or not kept up with: the tick was not taken.
+        let is_taken = match recorded {
+            Recorded::Going => true,
+            Recorded::Ended(Cause::Key | Cause::Overrun) => false,
+            Recorded::Ended(_) => !had_ended,
+        };
+        if is_taken {
+            for (track, tick) in pushed.tracks.iter_mut().zip(&ticks) {
+                track.extend_from_slice(tick);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_comes_when_the_files_have_what_was_pushed() {
+        for seed in 0..12 {
+            let mut entropy = Entropy::from_u64(seed);
+            let scratch = Scratch::new();
+            let folder = Arc::new(Folder::open(scratch.path()).unwrap());
+            let mut recordings = Recordings::new(folder);
+            let mut all = BTreeMap::new();
+            let mut handles = BTreeMap::new();
+            for id in 0..6u64 {
+                let request = request(&mut entropy, id);
+                let tracks = vec![Vec::new(); request.tracks];
+                let (recorder, accepted) = accept(request).unwrap();
+                handles.insert(id, accepted.end_handle());
+                recordings.begin(id, accepted);
+                let pushed = Pushed {
+                    recorder: Some(recorder),
+                    tracks,
+                    ended: None,
+                };
+                all.insert(id, pushed);
+            }
+            let mut steps = 0;
+            while !recordings.is_empty() {
+                steps += 1;
+                assert!(steps < 100_000, "seed {seed}: it never ends");
+                let id = entropy.below(6);
+                match entropy.below(1000) {
+                    0..2 => handles[&id].set(Cause::Key),
+                    2..4 => all.get_mut(&id).unwrap().recorder = None,
+                    4..200 => {
+                        for (id, report) in recordings.turn() {
+                            check(seed, &all[&id], &report);
+                        }
+                    }
+                    _ => push(&mut entropy, all.get_mut(&id).unwrap()),
+                }
+            }
+            let files = fs::read_dir(scratch.path()).unwrap().count();
+            assert_eq!(files, 6 + 1, "each file and the lock");
+        }
+    }
+
+    fn check(seed: u64, pushed: &Pushed, report: &Report) {
+        let context = format!("seed {seed}, {report:?}");
+        if let Some(ended) = pushed.ended {
+            assert_eq!(report.cause, ended, "{context}");
+        }
+        assert_eq!(report.error, None, "{context}");
+        let file = fs::read(&report.files[0]).unwrap();
+        assert_eq!(file.len() as u64, report.octets, "{context}");
+        let wav = Wav::parse(&file).unwrap();
+        assert_eq!(
+            duration_of(wav.len() as u64, 8000),
+            report.duration,
+            "{context}"
+        );
+        for (index, track) in pushed.tracks.iter().enumerate() {
+            let heard: Vec<i16> = wav.track(index).collect();
+            // At the longest allowed the last tick is taken in part.
+            let is_cut = report.cause == Cause::Duration;
+            assert!(heard.len() == track.len() || is_cut, "{context}");
+            assert_eq!(heard, track[..heard.len()], "{context}");
+        }
+    }
+}
