@@ -203,9 +203,10 @@ fn recording_until_killed() {
         recordings: folder.into(),
     };
     let mut files = FileServer::start(config, || ()).unwrap();
-    let (_, mut recorder) = files
-        .record(request("a", RecordingFormat::WavLinear, 8000))
-        .unwrap();
+    let mut request = request("a", RecordingFormat::WavLinear, 8000);
+    // In real time: it ends by itself should nobody kill it.
+    request.duration_max = Duration::from_secs(120);
+    let (_, mut recorder) = files.record(request).unwrap();
     while recorder.push(&[&[1; 160]]) == Recorded::Going {
         std::thread::sleep(Duration::from_millis(20));
     }
