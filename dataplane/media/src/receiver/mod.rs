@@ -3,54 +3,30 @@
 use std::time::Duration;
 
 use base::Instant;
-use codecs::comfort_noise::{Generator, Parameters};
-use codecs::{Codec, Decoded, DecodedKind, Decoder, PACKET_SAMPLES_MAX};
+use codecs::{Codec, DecodedKind, PACKET_SAMPLES_MAX};
 use rtp::{Arrival, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
 
 use crate::delay::DelayEstimator;
-use crate::dtmf::{self, Detection, Detector, Remover};
+use crate::dtmf::{self, Detector, Remover};
 use crate::error::ConfigError;
-use crate::event::{Carriage, EventReceiver, TelephoneEvent};
+use crate::event::{EventReceiver, TelephoneEvent};
 use crate::level::{Activity, SILENCE_DBOV, level_dbov};
 use crate::packets::{Packets, Stored, Waiting};
-use crate::rate::Converter;
-use crate::stretch;
 use crate::tone::ToneGenerator;
+
+mod event_queue;
+mod format;
+mod line;
+
+pub use event_queue::EVENTS_MAX;
+pub use format::{FORMATS_MAX, FormatKind, PayloadFormat};
+
+use event_queue::EventQueue;
+use format::{Format, Voice};
+use line::Line;
 
 /// The time that one call of [`Receiver::pull`] takes.
 pub const TICK: Duration = Duration::from_millis(20);
-
-/// Payload formats that one stream may have.
-pub const FORMATS_MAX: usize = 16;
-
-/// Events that wait to be polled.
-pub const EVENTS_MAX: usize = 16;
-
-/// A payload type and what it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PayloadFormat {
-    /// 0 to 127.
-    pub payload_type: u8,
-    /// What its payloads are.
-    pub kind: FormatKind,
-}
-
-/// What payloads are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FormatKind {
-    /// Speech.
-    Audio(Codec),
-    /// Noise in the silence between, RFC 3389.
-    ComfortNoise {
-        /// Ticks and samples of a second: those of the speech it goes with.
-        clock_hz: u32,
-    },
-    /// Telephone events, RFC 4733.
-    Event {
-        /// Ticks of a second.
-        clock_hz: u32,
-    },
-}
 
 /// What a [`Receiver`] is made for.
 #[derive(Clone, Debug)]
@@ -229,57 +205,6 @@ pub struct Receiver {
     activity: Activity,
 }
 
-/// One payload format.
-#[derive(Debug)]
-enum Format {
-    Audio(Box<AudioFormat>),
-    Event { clock_hz: u32 },
-}
-
-/// A format whose payloads are heard.
-#[derive(Debug)]
-struct AudioFormat {
-    voice: Voice,
-    converter: Converter,
-    sample_rate: u32,
-    clock_hz: u32,
-    /// What is concealed at once.
-    conceal_samples: usize,
-    frame_samples: usize,
-}
-
-/// What makes samples of payloads.
-#[derive(Debug)]
-enum Voice {
-    Codec(Decoder),
-    Noise(Generator),
-}
-
-impl Voice {
-    fn decode(&mut self, payload: &[u8], out: &mut [i16], len: usize) -> Option<Decoded> {
-        match self {
-            Self::Codec(decoder) => decoder.decode(payload, out).ok(),
-            Self::Noise(generator) => {
-                generator.set(Parameters::parse(payload).ok()?);
-                generator.fill(&mut out[..len]);
-                Some(Decoded {
-                    samples: len,
-                    kind: DecodedKind::ComfortNoise,
-                })
-            }
-        }
-    }
-
-    /// Fills in for a packet; the one after it may be there already.
-    fn conceal(&mut self, next: Option<&[u8]>, out: &mut [i16]) {
-        match (self, next) {
-            (Self::Codec(decoder), Some(next)) => decoder.recover(next, out),
-            (Self::Codec(decoder), None) => decoder.conceal(out),
-            (Self::Noise(generator), _) => generator.fill(out),
-        }
-    }
-}
-
 /// What is played next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resume {
@@ -300,8 +225,6 @@ enum InBandState {
 const CONCEAL_MAX: Duration = Duration::from_millis(100);
 /// Noise goes on for so long before silence is assumed: those who send it renew it sooner.
 const QUIET_MAX: Duration = Duration::from_secs(5);
-/// What is concealed at once where the codec does not say.
-const CONCEAL_SLICE_MS: u32 = 10;
 /// Speech waits this much longer than it has to before it is made shorter: a tick, and some more.
 const EXCESS_MAX_US: i64 = 30_000;
 /// Beyond this much more, it is made shorter at any place.
@@ -313,9 +236,6 @@ const STRETCH_EVERY: u32 = 4;
 /// Places that match less are left alone.
 const LIKENESS_MIN: f32 = 0.8;
 const LIKENESS_URGENT: f32 = 0.3;
-/// What is left of another format is blended into the next for so long.
-const SPLICE_MS: usize = 4;
-
 /// Octets of payloads that may wait: 64 kbit/s for 500 ms and then some, more for linear samples.
 const LOG_BYTES: usize = 8 * 1024;
 const LOG_BYTES_LINEAR: usize = 96 * 1024;
@@ -822,251 +742,6 @@ impl PulledKind {
         } else {
             self
         }
-    }
-}
-
-impl Format {
-    fn new(kind: &FormatKind, sample_rate: u32) -> Result<Self, ConfigError> {
-        let (voice, rate, clock_hz, frame_samples) = match kind {
-            FormatKind::Event { clock_hz } => {
-                let clock_hz = (*clock_hz).max(1);
-                return Ok(Self::Event { clock_hz });
-            }
-            FormatKind::ComfortNoise { clock_hz } => {
-                let voice = Voice::Noise(Generator::new(NOISE_SEED));
-                (voice, *clock_hz, *clock_hz, 1)
-            }
-            FormatKind::Audio(codec) => {
-                let voice = Voice::Codec(codec.decoder()?);
-                let (rate, clock_hz) = (codec.sample_rate(), codec.rtp_clock_rate());
-                (voice, rate, clock_hz, codec.frame_samples())
-            }
-        };
-        let slice = (rate * CONCEAL_SLICE_MS / 1000) as usize;
-        Ok(Self::Audio(Box::new(AudioFormat {
-            voice,
-            converter: Converter::new(rate, sample_rate)?,
-            sample_rate: rate,
-            clock_hz,
-            conceal_samples: slice.next_multiple_of(frame_samples),
-            frame_samples,
-        })))
-    }
-}
-
-impl AudioFormat {
-    /// Puts what is in a payload into `workspace.converted`: what it is, how many ticks of the
-    /// clock that are, and samples.
-    fn decode(
-        &mut self,
-        payload: &[u8],
-        workspace: &mut Workspace,
-    ) -> Option<(DecodedKind, i64, usize)> {
-        let out = &mut workspace.decoded;
-        let decoded = self.voice.decode(payload, out, self.conceal_samples)?;
-        let samples = &out[..decoded.samples];
-        if self.frame_samples > 1 {
-            // Such codecs conceal whole packets.
-            self.conceal_samples = samples.len().max(self.frame_samples);
-        }
-        let count = self.converter.process(samples, &mut workspace.converted);
-        Some((decoded.kind, self.ticks_of(decoded.samples), count))
-    }
-
-    /// Puts what may have been in a packet that is not there into `workspace.converted`: ticks of
-    /// the clock, those of a gap at most if it is known, and samples. `next` is what follows the gap.
-    fn conceal(
-        &mut self,
-        gap_ticks: Option<i64>,
-        next: Option<&[u8]>,
-        workspace: &mut Workspace,
-    ) -> (i64, usize) {
-        let mut samples = self.conceal_samples;
-        let mut is_last = false;
-        if let Some(ticks) = gap_ticks {
-            let gap = ticks.max(1) * i64::from(self.sample_rate) / i64::from(self.clock_hz);
-            let gap = (gap.max(1) as usize).next_multiple_of(self.frame_samples);
-            is_last = gap <= samples;
-            samples = samples.min(gap);
-        }
-        let concealed = &mut workspace.decoded[..samples];
-        self.voice.conceal(next.filter(|_| is_last), concealed);
-        let count = self.converter.process(concealed, &mut workspace.converted);
-        (self.ticks_of(samples), count)
-    }
-
-    fn ticks_of(&self, samples: usize) -> i64 {
-        (samples as u64 * u64::from(self.clock_hz) / u64::from(self.sample_rate)) as i64
-    }
-}
-
-/// All noise is the same noise.
-const NOISE_SEED: u32 = 1;
-
-/// Samples decoded and not pulled yet, and those pulled last.
-#[derive(Debug)]
-struct Line {
-    samples: Box<[i16]>,
-    /// Where what is not pulled begins and ends.
-    head: usize,
-    tail: usize,
-    sample_rate: u32,
-    tick: usize,
-    history: usize,
-    /// What is last in it is a tick of nothing.
-    is_silent: bool,
-}
-
-/// What is kept of what was pulled: enough to put in the longest period.
-const HISTORY_MS: usize = 20;
-const _: () = assert!(HISTORY_MS >= stretch::PERIOD_MS_MAX + stretch::BLEND_MS);
-/// The longest packet, a tick, a period put in, and the history.
-const LINE_MS: usize = 120 + 20 + stretch::PERIOD_MS_MAX + HISTORY_MS + 5;
-
-impl Line {
-    fn new(sample_rate: u32) -> Self {
-        let ms = sample_rate as usize / 1000;
-        Self {
-            samples: vec![0; LINE_MS * ms].into_boxed_slice(),
-            head: HISTORY_MS * ms,
-            tail: HISTORY_MS * ms,
-            sample_rate,
-            tick: 20 * ms,
-            history: HISTORY_MS * ms,
-            is_silent: true,
-        }
-    }
-
-    fn pending(&self) -> usize {
-        self.tail - self.head
-    }
-
-    fn pending_us(&self) -> i64 {
-        self.pending() as i64 * 1_000_000 / i64::from(self.sample_rate)
-    }
-
-    /// Nothing is in it, and nothing has been for a tick.
-    fn is_void(&self) -> bool {
-        self.head == self.tail && self.is_silent
-    }
-
-    /// What does not fit is not there: that is more than any packet has.
-    fn append(&mut self, samples: &[i16], is_splice: bool) {
-        let len = samples.len().min(self.samples.len() - self.tail);
-        let from = self.tail;
-        self.samples[from..from + len].copy_from_slice(&samples[..len]);
-        self.tail += len;
-        // Silence begins and ends softly.
-        if is_splice || self.is_silent {
-            self.splice(from, len);
-        }
-        self.is_silent = false;
-    }
-
-    fn append_silence(&mut self) {
-        let from = self.tail;
-        self.tail = (from + self.tick).min(self.samples.len());
-        self.samples[from..self.tail].fill(0);
-        if !self.is_silent {
-            self.splice(from, self.tail - from);
-        }
-        self.is_silent = true;
-    }
-
-    /// Blends what was before into `len` samples that have nothing to do with it: the past
-    /// mirrored, which goes on from where it was.
-    fn splice(&mut self, from: usize, len: usize) {
-        let blend = SPLICE_MS * self.sample_rate as usize / 1000;
-        let blend = blend.min(len).min(from);
-        for index in 0..blend {
-            let past = i32::from(self.samples[from - 1 - index]);
-            let next = i32::from(self.samples[from + index]);
-            let (share, whole) = (index as i32 + 1, blend as i32 + 1);
-            let sum = past * (whole - share) + next * share;
-            self.samples[from + index] = (sum / whole) as i16;
-        }
-    }
-
-    fn pull(&mut self, out: &mut [i16]) {
-        let len = out.len().min(self.pending());
-        out[..len].copy_from_slice(&self.samples[self.head..self.head + len]);
-        out[len..].fill(0);
-        self.head += len;
-        let from = self.head - self.history;
-        self.samples.copy_within(from..self.tail, 0);
-        self.head -= from;
-        self.tail -= from;
-    }
-
-    fn shorten(&mut self, likeness_min: f32) -> usize {
-        let pending = &mut self.samples[self.head..self.tail];
-        let cut = stretch::find_take_out(pending, self.sample_rate);
-        let Some(cut) = cut.filter(|cut| cut.likeness >= likeness_min) else {
-            return 0;
-        };
-        let len = stretch::take_out(pending, self.sample_rate, cut.samples);
-        self.tail = self.head + len;
-        cut.samples
-    }
-
-    fn lengthen(&mut self, likeness_min: f32) -> usize {
-        let room = self.samples.len() - self.tail;
-        let line = &mut self.samples;
-        let cut = stretch::find_put_in(&line[..self.tail], self.head, self.sample_rate);
-        let Some(cut) = cut.filter(|cut| cut.likeness >= likeness_min && cut.samples <= room)
-        else {
-            return 0;
-        };
-        self.tail = stretch::put_in(line, self.tail, self.head, self.sample_rate, cut.samples);
-        cut.samples
-    }
-}
-
-/// Events that wait to be polled.
-#[derive(Debug, Default)]
-struct EventQueue {
-    events: [Option<TelephoneEvent>; EVENTS_MAX],
-    first: usize,
-    len: usize,
-    lost: u64,
-    /// Where the key within speech began.
-    began: u64,
-}
-
-impl EventQueue {
-    fn push(&mut self, event: TelephoneEvent) {
-        if self.len == EVENTS_MAX {
-            self.lost += 1;
-            return;
-        }
-        self.events[(self.first + self.len) % EVENTS_MAX] = Some(event);
-        self.len += 1;
-    }
-
-    fn push_in_band(&mut self, detection: Detection, sample_rate: u32) {
-        let (code, lasted) = match detection {
-            Detection::Began { code, at } => {
-                self.began = at;
-                (code, None)
-            }
-            Detection::Ended { code, at } => {
-                let samples = at.saturating_sub(self.began);
-                let ms = samples * 1000 / u64::from(sample_rate);
-                (code, Some(Duration::from_millis(ms)))
-            }
-        };
-        self.push(TelephoneEvent {
-            code,
-            lasted,
-            carriage: Carriage::InBand,
-        });
-    }
-
-    fn pop(&mut self) -> Option<TelephoneEvent> {
-        let event = self.events[self.first].take()?;
-        self.first = (self.first + 1) % EVENTS_MAX;
-        self.len -= 1;
-        Some(event)
     }
 }
 
