@@ -141,8 +141,9 @@ impl<F: Function> Function for Dsp<F> {
                 continue;
             }
             if let Some(stream) = self.stream(datagram.flow) {
-                if *verdict == Verdict::Forward {
-                    stream.receive(datagram.arrival, datagram.payload());
+                match *verdict {
+                    Verdict::Forward => stream.receive(datagram.arrival, datagram.payload()),
+                    _ => stream.receive_rtcp(datagram.arrival, datagram.payload()),
                 }
                 *verdict = Verdict::Consumed;
             }

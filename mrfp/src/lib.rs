@@ -22,6 +22,7 @@ mod load;
 mod mrfp;
 mod order;
 mod performing;
+mod reports;
 mod room;
 mod status;
 mod stream;

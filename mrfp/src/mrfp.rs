@@ -12,7 +12,7 @@ use audio::{
 };
 use base::{Entropy, Instant};
 use codecs::{Codec, EncoderConfig};
-use dataplane::Mail;
+use dataplane::{FlowId, Mail};
 use h248::error::ErrorCode;
 use h248::message::StreamMode;
 use media::dtmf::Detector;
@@ -22,8 +22,8 @@ use media::{
     SenderConfig, TICK,
 };
 use mg::{
-    ContextStream, Leg, LegAudio, LegPerformance, MediaEvent, MediaPlane, OpenError, Performance,
-    PerformanceEnd, Performed, Statistics,
+    ContextStream, Leg, LegAudio, LegPerformance, LegRtcp, MediaEvent, MediaPlane, OpenError,
+    Performance, PerformanceEnd, Performed, Statistics,
 };
 use trgw::Trgw;
 
@@ -32,6 +32,7 @@ use crate::coding::{Coder, cost_ns, is_tickwise};
 use crate::load::{DspLoad, LoadStatus};
 use crate::order::Order;
 use crate::performing::{Performing, What};
+use crate::reports::Reports;
 use crate::room::{Group, Member, NOBODY, Room};
 use crate::status::{RoomStatus, StreamStatus};
 use crate::stream::{Digits, Meter, Sending, Stream};
@@ -96,6 +97,8 @@ struct StreamRecord {
     performances: Vec<PerformanceRecord>,
     meter: Arc<Meter>,
     cost_ns: u64,
+    /// [`has_rtcp`] of its leg.
+    has_rtcp: Option<bool>,
 }
 
 struct PerformanceRecord {
@@ -448,6 +451,7 @@ impl Mrfp {
             stream.worker == worker
                 && stream.rate == rate
                 && stream.audio == *audio
+                && stream.has_rtcp == has_rtcp(leg)
                 && stream.coding == coding
         });
         if is_same {
@@ -481,6 +485,13 @@ impl Mrfp {
             });
             stream.sending = Some(Sending { coder, sender });
         }
+        let rtcp = match leg.rtcp {
+            LegRtcp::None => None,
+            LegRtcp::Muxed => Some(flow),
+            LegRtcp::Port { .. } => Some(FlowId(flow.0 + 1)),
+        };
+        let (ssrc, cname) = (self.entropy.next_u32(), self.entropy.token_string());
+        stream.reports = rtcp.map(|rtcp| Reports::new(rtcp, ssrc, cname));
         let entry = self.streams.entry(slot).or_insert_with(|| StreamRecord {
             local: leg.local,
             room: None,
@@ -493,6 +504,7 @@ impl Mrfp {
             performances: Vec::new(),
             meter,
             cost_ns: 0,
+            has_rtcp: None,
         });
         if let Some(worker) = self.workers.get_mut(usize::from(worker)) {
             worker.cost_ns = (worker.cost_ns + cost_ns).saturating_sub(entry.cost_ns);
@@ -500,6 +512,7 @@ impl Mrfp {
         entry.cost_ns = cost_ns;
         (entry.rate, entry.coding) = (rate, coding);
         entry.audio = Arc::clone(audio);
+        entry.has_rtcp = has_rtcp(leg);
         // The new one hears no digits yet.
         entry.heeds_tones = false;
         entry.digits = [None; 2];
@@ -872,6 +885,15 @@ fn codec(format: &sdp::Codec) -> Option<Codec> {
     Codec::from_sdp(&format.encoding, clock, channels, format.fmtp.as_deref()).ok()
 }
 
+/// Whether a leg has RTCP: on the port of its media, or on one of its own.
+fn has_rtcp(leg: &Leg) -> Option<bool> {
+    match leg.rtcp {
+        LegRtcp::None => None,
+        LegRtcp::Muxed => Some(true),
+        LegRtcp::Port { .. } => Some(false),
+    }
+}
+
 fn receiver_config(audio: &LegAudio, leg: &Leg, sample_rate: u32) -> ReceiverConfig {
     let mut formats: Vec<PayloadFormat> = audio
         .receives
@@ -958,4 +980,4 @@ const STREAM_COST_NS: u64 = 2_000;
 const COST_NS_MAX: u64 = 16_000_000;
 
 /// How late ticks may begin before no streams are added.
-const LAG_NS_MAX: u64 = 10_000_000;
+const LAG_NS_MAX: u64 = 5_000_000;

@@ -13,6 +13,7 @@ use media::{Carriage, Outgoing, Pulled, PulledKind, Receiver, Sender, Workspace}
 
 use crate::coding::{Coder, tick_samples};
 use crate::performing::Performing;
+use crate::reports::Reports;
 
 /// Performances of one stream at a time.
 pub(crate) const PERFORMANCES_MAX: usize = 4;
@@ -38,6 +39,8 @@ pub(crate) struct Stream {
     outward_digit: Option<ToneGenerator>,
     inward_digit: Option<ToneGenerator>,
     pub sending: Option<Sending>,
+    /// RTCP, where there is any.
+    pub reports: Option<Reports>,
     meter: Arc<Meter>,
 }
 
@@ -100,6 +103,7 @@ impl Stream {
             outward_digit: None,
             inward_digit: None,
             sending: None,
+            reports: None,
             meter,
         }
     }
@@ -107,6 +111,13 @@ impl Stream {
     /// A packet came, opened and admitted.
     pub fn receive(&mut self, arrival: Instant, packet: &[u8]) {
         self.receiver.receive(arrival, packet);
+    }
+
+    /// RTCP came, opened and admitted.
+    pub fn receive_rtcp(&mut self, arrival: Instant, packet: &[u8]) {
+        if let Some(reports) = &mut self.reports {
+            reports.receive(arrival, packet, &mut self.receiver);
+        }
     }
 
     /// Takes the tick that is due: what comes from the remote side, and what is played inward.
@@ -118,6 +129,10 @@ impl Stream {
     ) {
         self.pulled = self.receiver.pull(outlet.now(), workspace, &mut self.said);
         self.is_heard = self.pulled.kind != PulledKind::Silence;
+        if let Some(reports) = &mut self.reports {
+            let sender = self.sending.as_ref().map(|sending| &sending.sender);
+            reports.send_due(outlet, &mut self.receiver, sender);
+        }
         self.tell_digits(outlet);
         if let Some(mode) = self.receiver.requested_mode()
             && let Some(sending) = &mut self.sending

@@ -3,12 +3,14 @@
 
 mod rig;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use codecs::Codec;
 use h248::message::StreamMode;
-use mg::{MediaEvent, Performance, PerformanceEnd};
+use mg::{LegRtcp, MediaEvent, MediaPlane, OpenError, Performance, PerformanceEnd};
 use rig::{Party, Rig};
+use rtp::rtcp::{Compound, Packet};
 
 /// Levels above and below these are those of a tone that is there, and of one that is not.
 const THERE_DBOV: f32 = -30.0;
@@ -192,6 +194,62 @@ fn a_stream_goes_from_one_room_to_another() {
     let rooms = rig.mrfp.rooms();
     let sizes: Vec<usize> = rooms.iter().map(|room| room.streams.len()).collect();
     assert_eq!(sizes, [1, 2]);
+}
+
+#[test]
+fn a_worker_that_is_late_takes_no_more_streams_and_keeps_its_rooms() {
+    let mut rig = Rig::new(1);
+    let mut parties = [400.0, 700.0].map(|hz| rig.party(Codec::Pcma, hz));
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_millis(500));
+    // It stands still for a while, and again.
+    for _ in 0..4 {
+        rig.now += Duration::from_millis(400);
+        rig.settle();
+    }
+    let load = rig.mrfp.loads()[0];
+    assert!(load.lag_us > 5_000 && load.skipped > 40, "{load:?}");
+    let new = SocketAddr::from(([192, 0, 2, 1], 10_090));
+    let refused = rig.mrfp.open(rig.now, new);
+    assert_eq!(refused, Err(OpenError::Exhausted));
+    let both = [[false, true], [true, false]];
+    assert_eq!(heard(&mut rig, &mut parties), both);
+    rig.talk(&mut parties, Duration::from_secs(5));
+    assert!(rig.mrfp.loads()[0].lag_us < 1_000);
+    assert_eq!(rig.mrfp.open(rig.now, new), Ok(()));
+}
+
+#[test]
+fn what_is_sent_and_received_is_reported() {
+    let mut rig = Rig::new(1);
+    let mut parties = [400.0, 700.0].map(|hz| rig.party(Codec::Pcma, hz));
+    let remote = SocketAddr::from(([203, 0, 113, 9], 20_001));
+    parties[0].leg.rtcp = LegRtcp::Port {
+        remote: Some(remote),
+    };
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(16));
+    let compounds: Vec<Compound<'_>> = rig
+        .others
+        .iter()
+        .map(|packet| Compound::parse(packet).expect("it is RTCP"))
+        .collect();
+    assert_eq!(compounds.len(), 3);
+    let reports = compounds.iter().map(|compound| {
+        let mut packets = compound.packets();
+        let Some(Packet::SenderReport { info, reports, .. }) = packets.next() else {
+            panic!("a sender reports first");
+        };
+        assert!(matches!(packets.next(), Some(Packet::SourceDescription(_))));
+        let report = reports.iter().next().expect("it receives");
+        assert_eq!(report.cumulative_lost, 0);
+        info.packets
+    });
+    let packets: Vec<u32> = reports.collect();
+    assert!(
+        packets[0] < packets[1] && packets[1] < packets[2],
+        "{packets:?}"
+    );
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Rig {
     next_port: u16,
     folder: Option<PathBuf>,
     events: Vec<MediaEvent>,
+    /// What was sent elsewhere than to the media of a party.
+    pub others: Vec<Vec<u8>>,
     /// Turns of workers must not ask the allocator for anything.
     pub is_frugal: bool,
 }
@@ -100,6 +102,7 @@ impl Rig {
             next_port: 10_000,
             folder,
             events: Vec::new(),
+            others: Vec::new(),
             is_frugal: false,
         }
     }
@@ -225,8 +228,9 @@ impl Rig {
                 while let Some(packet) = self.network.receive() {
                     let mut all = parties.iter_mut();
                     let to = all.find(|party| party.leg.remote == Some(packet.destination));
-                    if let Some(party) = to {
-                        party.hears(&packet.payload);
+                    match to {
+                        Some(party) => party.hears(&packet.payload),
+                        None => self.others.push(packet.payload),
                     }
                 }
             }
