@@ -872,7 +872,8 @@ impl MediaPlane for Mrfp {
 impl Worker {
     /// True when another stream does no harm to those there are.
     fn has_room(&self) -> bool {
-        self.cost_ns < COST_NS_MAX && self.load.lag_ns() < LAG_NS_MAX
+        // Without any its last word is an old one.
+        self.cost_ns == 0 || self.cost_ns < COST_NS_MAX && self.load.lag_ns() < LAG_NS_MAX
     }
 }
 
