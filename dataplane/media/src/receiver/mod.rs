@@ -167,7 +167,10 @@ impl Default for Workspace {
 /// Packets come in as they arrive, ticks of 20 ms go out when they are due. Playout follows a
 /// schedule: what was sent at a time is heard when the slowest of the usual packets would have
 /// come. Where that time moves, with jitter or clocks, speech is made shorter or longer by single
-/// periods of its pitch. O(1) per packet; nothing is allocated after `new`.
+/// periods of its pitch: a steady tone at -15 dBov then bends by at most 200 of 32 768 more than it
+/// does by itself, and by 2 200 at most where another source takes over. On a network without
+/// jitter speech is 25 ms later than its packets; with 60 ms of it, 60. O(1) per packet; nothing is
+/// allocated after `new`.
 #[derive(Debug)]
 pub struct Receiver {
     by_payload_type: [u8; 128],

@@ -151,9 +151,9 @@ fn mean(seconds: &[(usize, f32)]) -> (usize, f32) {
 fn a_good_network_is_heard_as_it_was_said_and_soon() {
     let run = run(speech(12), Sender::default(), Link::default());
     let (delay, likeness) = mean(&run.seconds(6));
-    // 20 ms of the packet itself, the network's 20, and at most two ticks.
-    assert!(delay <= 85, "{delay}");
-    assert!(likeness > 0.97, "{likeness}");
+    // 20 ms of the packet itself, the network's 20, and a tick or so.
+    assert!(delay <= 70, "{delay}");
+    assert!(likeness > 0.99, "{likeness}");
     assert_eq!(run.playout.concealed_samples, 0);
     assert_eq!(run.count(PulledKind::Concealed), 0);
 }
@@ -166,8 +166,8 @@ fn loss_of_a_tenth_is_concealed() {
     };
     let run = run(speech(30), Sender::default(), link);
     let (delay, likeness) = mean(&run.seconds(3));
-    assert!(delay <= 100, "{delay}");
-    assert!(likeness > 0.8, "{likeness}");
+    assert!(delay <= 75, "{delay}");
+    assert!(likeness > 0.93, "{likeness}");
     let concealed = run.playout.concealed_samples as f32 / run.said.len() as f32;
     assert!((0.07..0.14).contains(&concealed), "{concealed}");
 }
@@ -180,8 +180,8 @@ fn jitter_of_60_ms_costs_delay_and_little_else() {
     };
     let run = run(speech(30), Sender::default(), link);
     let (delay, likeness) = mean(&run.seconds(5));
-    assert!((80..=150).contains(&delay), "{delay}");
-    assert!(likeness > 0.85, "{likeness}");
+    assert!((80..=115).contains(&delay), "{delay}");
+    assert!(likeness > 0.99, "{likeness}");
     let concealed = run.playout.concealed_samples as f32 / run.said.len() as f32;
     assert!(concealed < 0.04, "{concealed}");
 }
@@ -196,8 +196,8 @@ fn order_and_duplicates_do_not_matter() {
     };
     let run = run(speech(20), Sender::default(), link);
     let (delay, likeness) = mean(&run.seconds(5));
-    assert!(delay <= 140, "{delay}");
-    assert!(likeness > 0.85, "{likeness}");
+    assert!(delay <= 115, "{delay}");
+    assert!(likeness > 0.99, "{likeness}");
     assert!(run.receiver.reception().duplicates > 100);
     assert!(run.receiver.reception().reordered > 20);
 }
@@ -217,8 +217,8 @@ fn drifting_clocks_add_no_delay_and_do_not_click() {
         });
         // Delay against what was said, whose seconds are not quite ours: 24 ms in two minutes.
         assert!(most - least <= 60, "{ppm}: {least} to {most}");
-        assert!(delay <= 110, "{ppm}: {delay}");
-        assert!(likeness > 0.93, "{ppm}: {likeness}");
+        assert!(delay <= 75, "{ppm}: {delay}");
+        assert!(likeness > 0.99, "{ppm}: {likeness}");
 
         let steady = run(tone(60), sender, Link::default());
         let playout = steady.playout;
@@ -226,7 +226,7 @@ fn drifting_clocks_add_no_delay_and_do_not_click() {
         assert!(moved >= 40, "{ppm}: {playout:?}");
         assert_eq!(playout.concealed_samples, 0, "{ppm}: {playout:?}");
         let (said, heard) = (bend(&steady.said), bend(&steady.heard[SECOND..59 * SECOND]));
-        assert!(heard <= said + 600, "{ppm}: {heard} of {said}");
+        assert!(heard <= said + 200, "{ppm}: {heard} of {said}");
     }
 }
 
@@ -248,8 +248,8 @@ fn all_at_once_for_two_minutes_does_not_grow_late() {
         let seconds = run.seconds(5);
         let (first, last) = (mean(&seconds[..3]), mean(&seconds[5..]));
         assert!(first.0.abs_diff(last.0) <= 45, "{ppm}: {first:?} {last:?}");
-        assert!(last.0 <= 190, "{ppm}: {last:?}");
-        assert!(last.1 > 0.65, "{ppm}: {last:?}");
+        assert!(last.0 <= 130, "{ppm}: {last:?}");
+        assert!(last.1 > 0.94, "{ppm}: {last:?}");
     }
 }
 
@@ -265,8 +265,8 @@ fn packet_times_may_be_mixed() {
     };
     let run = run(speech(20), sender, link);
     let (delay, likeness) = mean(&run.seconds(5));
-    assert!(delay <= 150, "{delay}");
-    assert!(likeness > 0.9, "{likeness}");
+    assert!(delay <= 100, "{delay}");
+    assert!(likeness > 0.99, "{likeness}");
     let concealed = run.playout.concealed_samples;
     assert!(concealed < 2000, "{concealed}");
 }
@@ -286,7 +286,7 @@ fn another_source_is_heard_after_a_moment() {
         assert!(silent.count() <= 5, "{from}");
     }
     let heard = bend(&run.heard[2 * SECOND..14 * SECOND]);
-    assert!(heard <= 3000, "{heard}");
+    assert!(heard <= 2200, "{heard}");
 }
 
 #[test]
