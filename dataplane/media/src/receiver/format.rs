@@ -139,7 +139,8 @@ impl AudioFormat {
     }
 
     /// Puts what may have been in a packet that is not there into `workspace.converted`: ticks of
-    /// the clock, those of a gap at most if it is known, and samples. `next` is what follows the gap.
+    /// the clock, those of a gap at most if it is known, and samples. `next` is what follows the
+    /// gap.
     pub(super) fn conceal(
         &mut self,
         gap_ticks: Option<i64>,
