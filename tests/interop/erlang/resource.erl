@@ -111,6 +111,9 @@ conference(Connection, MediaIp) ->
     %% Who is held neither speaks nor hears.
     step(Connection, hold, action(Context, "Modify", Two,
         "Media { Stream = 1 { LocalControl { Mode = Inactive } } }")),
+    %% What was on its way when it was held is not meant.
+    timer:sleep(300),
+    [heard(Socket) || Socket <- Sockets],
     talk([{A, One, 8, quiet}, {B, Two, 0, loud}, {C, Three, 8, quiet}]),
     judge(held, {loudness(A), loudness(B), loudness(C)} =:= {quiet, nothing, quiet}),
     step(Connection, leave, action(Context, "Subtract", Two, "Audit { Statistics }")),
@@ -133,11 +136,11 @@ talk(Talkers) ->
 %% What the last packets are like.
 loudness(Socket) ->
     Packets = heard(Socket),
-    Last = lists:nthtail(max(0, length(Packets) - 10), Packets),
+    Last = lists:nthtail(max(0, length(Packets) - 20), Packets),
     case {Last, [Packet || Packet <- Last, is_loud(Packet)]} of
         {[], _} -> nothing;
-        {_, Loud} when length(Loud) >= 8 -> loud;
-        {_, []} -> quiet;
+        {_, Loud} when length(Loud) >= 10 -> loud;
+        {_, Loud} when length(Loud) =< 3 -> quiet;
         _ -> mixed
     end.
 

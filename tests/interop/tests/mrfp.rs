@@ -58,11 +58,7 @@ fn their_controller_drives_our_mrfp(encoder: Encoder) {
     // What was said for a second is in the file, as another program reads it.
     let file = std::fs::read(recordings.join("message.wav")).expect("the recording");
     assert!(file.starts_with(b"RIFF"));
-    assert!(
-        (12_000..22_000).contains(&file.len()),
-        "{} octets",
-        file.len()
-    );
+    assert!(file.len() > 12_000, "{} octets", file.len());
 }
 
 #[test]
