@@ -333,10 +333,11 @@ impl Mrfp {
             room.rate = room.rate.max(rate);
             return number;
         }
-        // There is one for each pair of ports at least.
-        let number = slots.first().copied().unwrap_or(0);
-        let number = (number..).find(|number| !self.rooms.contains_key(number));
-        let number = number.unwrap_or(0);
+        // There are no more rooms than streams, so some number below theirs is free.
+        let first = slots.first().copied().unwrap_or(0);
+        let mut numbers = std::iter::once(first).chain(0..);
+        let number = numbers.find(|number| !self.rooms.contains_key(number));
+        let number = number.unwrap_or(first);
         let worker = self.choose_worker().unwrap_or(0);
         self.rooms.insert(
             number,
