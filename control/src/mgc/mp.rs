@@ -430,3 +430,200 @@ fn local(reply: &AmmsReply) -> Option<SocketAddr> {
         .first()?
         .rtp_address(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mgc::RemoteMedia;
+
+    fn plan() -> MemberPlan {
+        let codecs = vec![Codec::pcma(), Codec::telephone_event(101, 8000)];
+        MemberPlan {
+            family: Family::V4,
+            receive: codecs.clone(),
+            remote: Some(RemoteMedia {
+                endpoint: "192.0.2.9:7000".parse::<SocketAddr>().unwrap().into(),
+                codecs,
+                ptime_ms: Some(30),
+            }),
+            mode: Mode::SendReceive,
+        }
+    }
+
+    /// A command as it is printed, compact.
+    fn printed(command: CommandRequest) -> String {
+        let transaction = h248::message::Transaction::Request(h248::message::TransactionRequest {
+            id: h248::message::TransactionId(1),
+            actions: vec![action(Some(7), vec![command])],
+        });
+        let mut out = Vec::new();
+        let style = h248::text::Style::Compact;
+        h248::text::write_transaction(&transaction, style, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn task(task: &Task) -> String {
+        let name = TerminationId::new("ip/1");
+        let plan = plan();
+        let same = Some(&plan);
+        let command = command(
+            &Step::Modify,
+            Some(&name),
+            same,
+            &plan,
+            None,
+            Some((20, task)),
+        );
+        printed(command)
+    }
+
+    #[test]
+    fn an_add_leaves_the_address_to_the_gateway_and_says_the_codecs() {
+        let nothing = Task::default();
+        let text = printed(command(
+            &Step::Add,
+            None,
+            None,
+            &plan(),
+            None,
+            Some((16, &nothing)),
+        ));
+        for part in [
+            "C=7{A=${",
+            "MO=SR",
+            "c=IN IP4 $",
+            "m=audio $ RTP/AVP 8 101",
+            "a=rtpmap:101 telephone-event/8000",
+            "c=IN IP4 192.0.2.9",
+            "m=audio 7000 RTP/AVP 8 101",
+            "a=ptime:30",
+            "hangterm/thb",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("RV="), "one codec: {text}");
+    }
+
+    #[test]
+    fn what_does_not_change_is_not_said() {
+        let (name, before) = (TerminationId::new("ip/1"), plan());
+        let local = "198.51.100.1:4000".parse().ok();
+        let mut after = before.clone();
+        after.mode = Mode::SendOnly;
+        let change = command(
+            &Step::Modify,
+            Some(&name),
+            Some(&before),
+            &after,
+            local,
+            None,
+        );
+        let text = printed(change);
+        assert!(text.contains("MF=ip/1") && text.contains("MO=SO"), "{text}");
+        assert!(!text.contains("m=audio"), "{text}");
+        assert_eq!(media(Some(&before), &before, local), None);
+    }
+
+    #[test]
+    fn signals_have_their_parameters() {
+        let audio = Task {
+            signal: Some(TaskSignal::Audio {
+                announcement: "<file:///a.wav>".into(),
+                iterations: None,
+                interval: Duration::from_millis(450),
+                offset: Duration::from_millis(70),
+                volume_db: -3,
+                to_all: true,
+            }),
+            digits: None,
+        };
+        let text = task(&audio);
+        for part in [
+            "aasb/play{",
+            "an=\"<file:///a.wav>\"",
+            "it=-1",
+            "iv=5",
+            "off=7",
+            "vl=-3",
+            "di=both",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let fixed = Task {
+            signal: Some(TaskSignal::Fixed {
+                number: 4,
+                cycles: Some(2),
+                variant: "de".into(),
+            }),
+            digits: None,
+        };
+        let text = task(&fixed);
+        assert!(text.contains("an/apf{"), "{text}");
+        assert!(
+            text.contains("an=4") && text.contains("noc=2") && text.contains("av=\"de\""),
+            "{text}"
+        );
+        let keys = Task {
+            signal: Some(TaskSignal::Dtmf("1#".into())),
+            digits: None,
+        };
+        let text = task(&keys);
+        assert!(text.contains("dg/d1") && text.contains("dg/do"), "{text}");
+    }
+
+    #[test]
+    fn digits_interrupt_unless_they_are_not_to() {
+        let mut collect = Task {
+            signal: None,
+            digits: Some(Digits {
+                map: "xx.F".into(),
+                first: Some(Duration::from_secs(9)),
+                long: Duration::from_secs(4),
+                short: Duration::from_secs(2),
+                interrupts: true,
+            }),
+        };
+        let text = task(&collect);
+        assert!(text.contains("E=20{") && text.contains("dd/ce{"), "{text}");
+        assert!(text.contains("T:9") && text.contains("xx.F"), "{text}");
+        let kept = text.matches("KA").count();
+        if let Some(digits) = &mut collect.digits {
+            digits.interrupts = false;
+        }
+        assert_eq!(task(&collect).matches("KA").count(), kept + 1);
+    }
+
+    #[test]
+    fn events_tell_what_became_of_a_task() {
+        let event = |name: (&str, &str), parameters: &[(&str, &str)]| {
+            let mut event = ObservedEvent::new(PkgdName::new(name.0, name.1));
+            for (name, value) in parameters {
+                event
+                    .parameters
+                    .push(Parameter::new(*name, Value::quoted(value)));
+            }
+            observed(&event)
+        };
+        let played = Observed::Played { amount: None };
+        assert_eq!(event(("g", "sc"), &[("Meth", "TO")]), Some(played));
+        assert_eq!(
+            event(("g", "sc"), &[("Meth", "EV")]),
+            Some(Observed::Interrupted)
+        );
+        let failed = |code| Some(Observed::Failed { code });
+        assert_eq!(event(("g", "sc"), &[("Meth", "NC")]), failed(0));
+        assert_eq!(event(("aasrec", "audfail"), &[("rc", "327")]), failed(327));
+        let amount = Some(Duration::from_millis(1200));
+        let played = event(("aasb", "playcom"), &[("ap", "120")]);
+        assert_eq!(played, Some(Observed::Played { amount }));
+        let digits = Observed::Digits {
+            digits: "12F".into(),
+            is_match: true,
+        };
+        assert_eq!(
+            event(("dd", "ce"), &[("ds", "12F"), ("Meth", "UM")]),
+            Some(digits)
+        );
+        assert_eq!(event(("hangterm", "thb"), &[]), None);
+    }
+}
