@@ -1,10 +1,13 @@
-//! Fetches a file over HTTP/1.1, RFC 9110 and 9112: blocking, bounded in size and time.
+//! Fetches a file over HTTP (RFC 9110) by `ureq`: blocking, bounded in size and time, and from hosts
+//! that are allowed, redirections included.
 //!
 //! `http` only: TLS is left to a proxy beside the process. The answer is taken whole.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
 
 use crate::clock;
 use crate::error::Error;
@@ -163,17 +166,25 @@ pub fn fetch(url: &Url, have: &Validators, config: &HttpConfig) -> Result<Answer
     let mut url = url.clone();
     for _ in 0..=REDIRECTIONS_MAX {
         config.check(&url)?;
-        let mut connection = Connection::open(&url, deadline)?;
-        connection.ask(&url, have)?;
-        let head = connection.head()?;
-        match head.status {
+        let mut response = ask(&url, have, left(deadline)?).map_err(fault)?;
+        let fields = response.headers();
+        match response.status().as_u16() {
             200 => {
-                let body = connection.body(&head, config.octets_max)?;
-                return Ok(Answer::Body(body, head.validators(), head.freshness()));
+                if fields.contains_key("content-encoding") {
+                    return Err(Error::Http("an encoding that was not asked for"));
+                }
+                let (validators, freshness) = (Validators::of(fields), Freshness::of(fields));
+                let limit = config.octets_max as u64;
+                let length = field(fields, "content-length").and_then(|it| it.parse::<u64>().ok());
+                if length.is_some_and(|length| length > limit) {
+                    return Err(TOO_LARGE);
+                }
+                let body = response.body_mut().with_config().limit(limit).read_to_vec();
+                return Ok(Answer::Body(body.map_err(fault)?, validators, freshness));
             }
-            304 => return Ok(Answer::NotModified(head.freshness())),
+            304 => return Ok(Answer::NotModified(Freshness::of(fields))),
             301 | 302 | 303 | 307 | 308 => {
-                let location = head.field("location");
+                let location = field(fields, "location");
                 url = url.join(location.ok_or(Error::Http("a redirection to nowhere"))?)?;
             }
             status => return Err(Error::Status(status)),
@@ -182,58 +193,67 @@ pub fn fetch(url: &Url, have: &Validators, config: &HttpConfig) -> Result<Answer
     Err(Error::Http("too many redirections"))
 }
 
-/// The head of an answer.
-#[derive(Debug)]
-struct Head {
-    status: u16,
-    /// Names in small letters.
-    fields: Vec<(String, String)>,
+/// Asks once, over a connection of its own. Each redirection is judged before it is followed.
+fn ask(url: &Url, have: &Validators, time: Duration) -> Result<Response<Body>, ureq::Error> {
+    let config = Agent::config_builder()
+        .timeout_global(Some(time))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_response_header_size(HEAD_OCTETS_MAX)
+        .proxy(None)
+        .user_agent("strowger")
+        .accept("audio/*, application/ogg")
+        .accept_encoding("identity")
+        .build();
+    let agent = Agent::new_with_config(config);
+    let mut request = agent.get(format!("http://{}{}", url.authority(), url.target));
+    if let Some(etag) = &have.etag {
+        request = request.header("If-None-Match", etag);
+    } else if let Some(date) = &have.last_modified {
+        request = request.header("If-Modified-Since", date);
+    }
+    request.header("Connection", "close").call()
 }
 
-impl Head {
-    fn parse(text: &str) -> Result<Self, Error> {
-        let mut lines = text.split("\r\n");
-        let status = lines
-            .next()
-            .and_then(|line| line.strip_prefix("HTTP/1."))
-            .and_then(|line| line.split(' ').nth(1))
-            .filter(|digits| digits.len() == 3)
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(Error::Http("no status line"))?;
-        let fields = lines
-            .filter(|line| !line.is_empty())
-            .take(FIELDS_MAX)
-            .map(|line| {
-                let (name, value) = line.split_once(':').ok_or(Error::Http("a broken field"))?;
-                Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
-            })
-            .collect::<Result<_, Error>>()?;
-        Ok(Self { status, fields })
+/// What went wrong, in our words.
+fn fault(fault: ureq::Error) -> Error {
+    match fault {
+        ureq::Error::Timeout(_) => Error::Io(io::ErrorKind::TimedOut),
+        ureq::Error::HostNotFound => Error::Io(io::ErrorKind::NotFound),
+        ureq::Error::ConnectionFailed => Error::Io(io::ErrorKind::ConnectionRefused),
+        ureq::Error::BodyExceedsLimit(_) => TOO_LARGE,
+        ureq::Error::Io(fault) if fault.kind() == io::ErrorKind::UnexpectedEof => CUT_SHORT,
+        ureq::Error::Io(fault) => fault.into(),
+        _ => Error::Http("an answer that cannot be read"),
     }
+}
 
-    fn field(&self, name: &str) -> Option<&str> {
-        let mut found = self.fields.iter().filter(|(each, _)| each == name);
-        found.next().map(|(_, value)| value.as_str())
-    }
+fn field<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    fields.get(name)?.to_str().ok()
+}
 
-    fn validators(&self) -> Validators {
-        Validators {
-            etag: self.field("etag").map(str::to_owned),
-            last_modified: self.field("last-modified").map(str::to_owned),
+impl Validators {
+    fn of(fields: &HeaderMap) -> Self {
+        Self {
+            etag: field(fields, "etag").map(str::to_owned),
+            last_modified: field(fields, "last-modified").map(str::to_owned),
         }
     }
+}
 
+impl Freshness {
     /// RFC 9111 5.2.2; without `max-age` a copy is asked after each time.
-    fn freshness(&self) -> Freshness {
+    fn of(fields: &HeaderMap) -> Self {
         let mut freshness = Freshness {
             may_store: true,
             lifetime: Duration::ZERO,
             may_be_stale: true,
         };
         let mut is_always_asked = false;
-        let named = |(name, _): &&(String, String)| name == "cache-control";
-        let fields = self.fields.iter().filter(named);
-        for directive in fields.flat_map(|(_, value)| value.split(',')) {
+        let said = fields.get_all("cache-control").iter();
+        let said = said.filter_map(|value| value.to_str().ok());
+        for directive in said.flat_map(|value| value.split(',')) {
             let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
             match name.trim().to_ascii_lowercase().as_str() {
                 "no-store" => freshness.may_store = false,
@@ -246,7 +266,7 @@ impl Head {
                 _ => {}
             }
         }
-        let age = self.field("age").and_then(|age| age.parse().ok());
+        let age = field(fields, "age").and_then(|age| age.parse().ok());
         let age = Duration::from_secs(age.unwrap_or(0));
         freshness.lifetime = freshness.lifetime.saturating_sub(age);
         if is_always_asked {
@@ -254,169 +274,6 @@ impl Head {
             freshness.may_be_stale = false;
         }
         freshness
-    }
-}
-
-/// One connection for one question.
-struct Connection {
-    stream: TcpStream,
-    deadline: Instant,
-    /// What was read and not taken yet.
-    ahead: Vec<u8>,
-}
-
-impl Connection {
-    fn open(url: &Url, deadline: Instant) -> Result<Self, Error> {
-        let mut refused = Error::Io(io::ErrorKind::NotFound);
-        let addresses = (url.host.as_str(), url.port).to_socket_addrs()?;
-        for address in addresses.take(ADDRESSES_MAX) {
-            match TcpStream::connect_timeout(&address, left(deadline)?) {
-                Ok(stream) => {
-                    return Ok(Self {
-                        stream,
-                        deadline,
-                        ahead: Vec::new(),
-                    });
-                }
-                Err(error) => refused = error.into(),
-            }
-        }
-        Err(refused)
-    }
-
-    fn ask(&mut self, url: &Url, have: &Validators) -> Result<(), Error> {
-        let mut request = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: strowger\r\n\
-             Accept: audio/*, application/ogg\r\nConnection: close\r\n",
-            url.target,
-            url.authority()
-        );
-        if let Some(etag) = &have.etag {
-            request += &format!("If-None-Match: {etag}\r\n");
-        } else if let Some(date) = &have.last_modified {
-            request += &format!("If-Modified-Since: {date}\r\n");
-        }
-        request += "\r\n";
-        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
-        self.stream.write_all(request.as_bytes())?;
-        Ok(())
-    }
-
-    /// Reads more; false at the end.
-    fn more(&mut self) -> Result<bool, Error> {
-        let mut octets = [0; 16_384];
-        loop {
-            self.stream.set_read_timeout(Some(left(self.deadline)?))?;
-            match self.stream.read(&mut octets) {
-                Ok(count) => {
-                    self.ahead.extend_from_slice(&octets[..count]);
-                    return Ok(count > 0);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Err(Error::Io(io::ErrorKind::TimedOut));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// The next final head; interim ones are passed over.
-    fn head(&mut self) -> Result<Head, Error> {
-        for _ in 0..INTERIM_MAX {
-            let end = loop {
-                let end = self.ahead.windows(4).position(|seen| seen == b"\r\n\r\n");
-                if let Some(end) = end {
-                    break end;
-                }
-                if self.ahead.len() > HEAD_OCTETS_MAX {
-                    return Err(Error::Limit("the head of an answer"));
-                }
-                if !self.more()? {
-                    return Err(Error::Http("an answer cut short"));
-                }
-            };
-            let text = String::from_utf8_lossy(&self.ahead[..end]).into_owned();
-            self.ahead.drain(..end + 4);
-            let head = Head::parse(&text)?;
-            if head.status >= 200 {
-                return Ok(head);
-            }
-        }
-        Err(Error::Http("nothing but interim answers"))
-    }
-
-    /// RFC 9112 6.3.
-    fn body(&mut self, head: &Head, octets_max: usize) -> Result<Vec<u8>, Error> {
-        match head.field("transfer-encoding") {
-            Some(coding) if coding.eq_ignore_ascii_case("chunked") => {
-                return self.chunks(octets_max);
-            }
-            Some(_) => return Err(Error::Http("a transfer coding other than chunked")),
-            None => {}
-        }
-        if let Some(coding) = head.field("content-encoding")
-            && !coding.eq_ignore_ascii_case("identity")
-        {
-            return Err(Error::Http("a content coding that was not asked for"));
-        }
-        match head.field("content-length") {
-            Some(length) => {
-                let length = length.parse().map_err(|_| Error::Http("a broken length"))?;
-                if length > octets_max {
-                    return Err(TOO_LARGE);
-                }
-                self.exactly(length)
-            }
-            None => {
-                while self.ahead.len() <= octets_max {
-                    if !self.more()? {
-                        return Ok(std::mem::take(&mut self.ahead));
-                    }
-                }
-                Err(TOO_LARGE)
-            }
-        }
-    }
-
-    fn exactly(&mut self, length: usize) -> Result<Vec<u8>, Error> {
-        while self.ahead.len() < length {
-            if !self.more()? {
-                return Err(Error::Http("a body cut short"));
-            }
-        }
-        let rest = self.ahead.split_off(length);
-        Ok(std::mem::replace(&mut self.ahead, rest))
-    }
-
-    /// RFC 9112 7.1; what comes after the last chunk is not read.
-    fn chunks(&mut self, octets_max: usize) -> Result<Vec<u8>, Error> {
-        const BROKEN: Error = Error::Http("a broken chunk");
-        let mut body = Vec::new();
-        loop {
-            let end = loop {
-                if let Some(end) = self.ahead.windows(2).position(|seen| seen == b"\r\n") {
-                    break end;
-                }
-                if self.ahead.len() > CHUNK_LINE_OCTETS_MAX || !self.more()? {
-                    return Err(BROKEN);
-                }
-            };
-            let line = self.exactly(end + 2)?;
-            let line = std::str::from_utf8(&line).map_err(|_| BROKEN)?;
-            let size = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(size, 16).map_err(|_| BROKEN)?;
-            if size == 0 {
-                return Ok(body);
-            }
-            if size > octets_max - body.len() {
-                return Err(TOO_LARGE);
-            }
-            body.append(&mut self.exactly(size)?);
-            if self.exactly(2)? != b"\r\n" {
-                return Err(BROKEN);
-            }
-        }
     }
 }
 
@@ -430,18 +287,16 @@ fn left(deadline: Instant) -> Result<Duration, Error> {
 }
 
 const TOO_LARGE: Error = Error::Limit("the size of a file fetched");
+const CUT_SHORT: Error = Error::Http("an answer that is cut short");
 const URL_OCTETS_MAX: usize = 2048;
 const REDIRECTIONS_MAX: usize = 5;
-const ADDRESSES_MAX: usize = 4;
-const INTERIM_MAX: usize = 4;
-const FIELDS_MAX: usize = 100;
 const HEAD_OCTETS_MAX: usize = 16_384;
-const CHUNK_LINE_OCTETS_MAX: usize = 1024;
 /// A copy is asked after at least once a day.
 const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
@@ -549,11 +404,13 @@ mod tests {
         assert_eq!(fetched(&large), Err(TOO_LARGE));
         let said = b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n";
         assert_eq!(fetched(said), Err(TOO_LARGE));
-        let chunk = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n";
-        assert_eq!(fetched(chunk), Err(TOO_LARGE));
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        let chunks = [head, b"3e9\r\n".to_vec(), vec![0; 1001]].concat();
+        assert_eq!(fetched(&chunks), Err(TOO_LARGE));
         for answer in [
             &b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"[..],
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nabc",
             b"HTTP/1.1 20",
             b"SIP/2.0 200 OK\r\n\r\n",
@@ -580,9 +437,11 @@ mod tests {
         };
         assert_eq!(freshness.lifetime, Duration::from_secs(5));
         let asked = serving.join().unwrap();
-        assert!(asked[0].starts_with("GET /a.wav?b=1 HTTP/1.1\r\nHost: 127.0.0.1:"));
-        assert!(asked[0].contains("If-None-Match: \"7\"\r\n"));
-        assert!(!asked[0].contains("If-Modified-Since"));
+        let asked = asked[0].to_ascii_lowercase();
+        assert!(asked.starts_with("get /a.wav?b=1 http/1.1\r\n"), "{asked}");
+        assert!(asked.contains("\r\nhost: 127.0.0.1:"), "{asked}");
+        assert!(asked.contains("\r\nif-none-match: \"7\"\r\n"), "{asked}");
+        assert!(!asked.contains("if-modified-since"), "{asked}");
     }
 
     #[test]
@@ -598,8 +457,9 @@ mod tests {
     #[test]
     fn what_may_not_be_kept_says_so() {
         let head = |control: &str| {
-            let text = format!("HTTP/1.1 200 OK\r\nCache-Control: {control}");
-            Head::parse(&text).unwrap().freshness()
+            let mut fields = HeaderMap::new();
+            fields.insert("cache-control", control.parse().unwrap());
+            Freshness::of(&fields)
         };
         assert!(!head("no-store").may_store);
         assert_eq!(head("no-cache, max-age=9").lifetime, Duration::ZERO);

@@ -580,7 +580,8 @@ mod tests {
                 let mut request = [0; 4096];
                 let count = stream.read(&mut request).unwrap();
                 let text = String::from_utf8_lossy(&request[..count]).into_owned();
-                modified_since += usize::from(text.contains("If-None-Match"));
+                let text = text.to_ascii_lowercase();
+                modified_since += usize::from(text.contains("if-none-match"));
                 stream.write_all(&answer).unwrap();
             }
             modified_since
