@@ -13,12 +13,13 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const COMMAND_LIMIT: Duration = Duration::from_secs(20);
 
 /// Folders that the binary is built from, from the root of the checkout.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "bench",
     "cli",
     "codecs",
     "control",
     "dataplane",
+    "mrfp",
     "protocols",
     "trgw",
     "usrsctp",
