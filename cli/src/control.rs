@@ -168,7 +168,9 @@ mod tests {
             panic!("accepted");
         };
         assert!(
-            error.to_string().contains("pcscf, icscf, scscf, mrfc and hss"),
+            error
+                .to_string()
+                .contains("pcscf, icscf, scscf, mrfc and hss"),
             "{error}"
         );
     }

@@ -32,9 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Control knows signalling and no media.
     (
         "control",
-        &[
-            "base", "sip", "sdp", "h248", "msml", "diameter", "usrsctp",
-        ],
+        &["base", "sip", "sdp", "h248", "msml", "diameter", "usrsctp"],
     ),
     // Media: the runtime knows packets and no protocol, the gateway knows H.248 and no packets.
     ("udp_batch", &[]),
