@@ -1,5 +1,5 @@
-//! Fetches a file over HTTP (RFC 9110) by `ureq`: blocking, bounded in size and time, and from hosts
-//! that are allowed, redirections included.
+//! Fetches a file over HTTP (RFC 9110) by `ureq`: blocking, bounded in size and time, and from
+//! hosts that are allowed, redirections included.
 //!
 //! `http` only: TLS is left to a proxy beside the process. The answer is taken whole.
 
