@@ -14,6 +14,7 @@ pub mod erlang;
 mod folder;
 pub mod garbage;
 pub mod hosts;
+pub mod mrf;
 mod namespace;
 pub mod network;
 pub mod peer;

@@ -271,11 +271,12 @@ impl Mrfc {
         }
     }
 
-    /// A call's room is lost: a conference goes on at another gateway, where there is one.
-    pub(super) fn media_lost(&mut self, actions: &mut Actions<'_>, key: CallKey) {
+    /// A call's room is lost: a conference goes on at another gateway, where there is one. True
+    /// where it does.
+    pub(super) fn media_lost(&mut self, actions: &mut Actions<'_>, key: CallKey) -> bool {
         actions.counters.count(Counter::MediaLost);
         let Some(call) = self.calls.get_mut(&key) else {
-            return;
+            return false;
         };
         let moves =
             matches!(call.purpose, Purpose::Conference(_)) && call.stage == Stage::Confirmed;
@@ -283,10 +284,11 @@ impl Mrfc {
             let (member, plan) = (Call::member(key), call.media.plan());
             if mgc.add_member(actions.now, call.room, member, plan).is_ok() {
                 call.change = Some(Change::Moved);
-                return;
+                return true;
             }
         }
         self.end_call(actions, key, 503, "Media resource lost");
+        false
     }
 
     // ---- answering ----

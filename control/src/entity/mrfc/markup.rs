@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method};
+use tracing::warn;
 
 use super::call::{Purpose, Stage, send};
 use super::conference::{Conference, Kind};
@@ -664,6 +665,7 @@ impl Mrfc {
                 }
             }
             Observed::Failed { code } if records => {
+                warn!(code, "recording failed");
                 let end = match code {
                     // As RFC 2897 3.3 numbers it.
                     327 => "record.failed.prespeech",

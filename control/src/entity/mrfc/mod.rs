@@ -24,6 +24,7 @@ use base::IdMap;
 use sip::dialog::DialogId;
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method};
+use tracing::warn;
 
 use super::{Actions, Event};
 use crate::admin::MrfStatus;
@@ -218,10 +219,11 @@ impl Mrfc {
             RoomEvent::MemberLost { member } => {
                 self.end_call(actions, CallKey(member.0), 503, "Media lost");
             }
-            RoomEvent::Lost { members, .. } => {
-                for member in members {
-                    self.media_lost(actions, CallKey(member.0));
-                }
+            RoomEvent::Lost { room, members } => {
+                let count = members.len();
+                let lost = members.into_iter().map(|member| CallKey(member.0));
+                let moved = lost.filter(|key| self.media_lost(actions, *key)).count();
+                warn!(room = room.0, moved, ended = count - moved, "room lost");
             }
         }
     }

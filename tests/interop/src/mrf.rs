@@ -1,0 +1,169 @@
+//! An MRFC of ours, its MRFPs, and SIPp's UEs that call it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::sipp::Ue;
+use crate::{Analysis, Capture, Folder, Namespace, Process, strowger};
+
+/// Admin address of the MRFC.
+const CONTROL: &str = "127.0.0.1:9080";
+const SIP: &str = "127.0.0.1:5060";
+const MGC: &str = "127.0.0.1:2944";
+/// How long anything but a call may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running MRFC with MRFPs.
+pub struct Mrf {
+    // Dropped in this order: processes before the namespace that they run in.
+    control: Process,
+    /// By the last octet of their addresses, 127.0.0.0/8.
+    mrfps: BTreeMap<u8, Process>,
+    capture: Capture,
+    namespace: Namespace,
+    folder: Folder,
+}
+
+impl Mrf {
+    /// Starts an MRFC.
+    #[expect(clippy::new_without_default, reason = "it starts processes")]
+    pub fn new() -> Self {
+        let (namespace, folder) = (Namespace::new(), Folder::new());
+        let capture = Capture::start(&namespace, &folder);
+        let line = format!("control --roles mrfc --sip {SIP} --mgc {MGC} --state mrfc");
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        let control = strowger::start(&namespace, &folder, "control", CONTROL, &arguments);
+        Self {
+            control,
+            mrfps: BTreeMap::new(),
+            capture,
+            namespace,
+            folder,
+        }
+    }
+
+    /// Starts the MRFP of this address.
+    pub fn start_mrfp(&mut self, last: u8) {
+        let arguments = self.mrfp_line(last);
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let command = strowger::command(&self.namespace, &arguments);
+        self.start_mrfp_by(last, command);
+    }
+
+    /// The same with a disk of this size for its recordings, which nobody else sees.
+    pub fn start_mrfp_with_disk(&mut self, last: u8, kib: u32) {
+        // `ip netns exec` gives it a mount namespace of its own.
+        let mount = "mkdir -p \"$0\" && mount -t tmpfs -o size=\"$1\" tmpfs \"$0\" && shift && \
+                     exec \"$@\"";
+        let folder = self.recordings(last);
+        let size = format!("{kib}k");
+        let mut command = self.namespace.command("sh");
+        command.args(["-c", mount]).arg(folder).arg(size);
+        command.arg(strowger::binary());
+        command.args(self.mrfp_line(last).split_whitespace());
+        self.start_mrfp_by(last, command);
+    }
+
+    fn mrfp_line(&self, last: u8) -> String {
+        let ip = format!("127.0.0.{last}");
+        let recordings = self.recordings(last);
+        format!(
+            "media --functions mrfp --recordings {} --mgc {MGC} --mid {ip}:2944 --address {ip} \
+             --ports 20000-20999 --io udp --admin {ip}:9081",
+            recordings.display()
+        )
+    }
+
+    fn start_mrfp_by(&mut self, last: u8, mut command: std::process::Command) {
+        let name = format!("mrfp-{last}");
+        let process = Process::start(&name, &mut command, self.folder.path());
+        self.mrfps.insert(last, process);
+    }
+
+    fn recordings(&self, last: u8) -> PathBuf {
+        self.folder.file(&format!("recordings-{last}"))
+    }
+
+    /// What an MRFP has recorded under this name, as it sees its disk itself.
+    pub fn recording(&self, last: u8, name: &str) -> Vec<u8> {
+        let path = self.recordings(last).join(name);
+        let path = format!("/proc/{}/root{}", self.mrfps[&last].id(), path.display());
+        std::fs::read(&path).unwrap_or_else(|fault| panic!("no recording {path}: {fault}"))
+    }
+
+    /// Waits until the MRFP of this address is in service.
+    pub fn wait_for_mrfp(&self, last: u8) {
+        self.wait_until("the MRFP is in service", |status| {
+            gateways(status).any(|each| is_at(each, last) && each["state"] == "in service")
+        });
+    }
+
+    /// Which MRFP has contexts.
+    pub fn busy_mrfp(&self) -> u8 {
+        let status = self.status();
+        let busy =
+            |last: &&u8| gateways(&status).any(|each| is_at(each, **last) && each["contexts"] != 0);
+        *self.mrfps.keys().find(busy).expect("one has contexts")
+    }
+
+    /// Kills an MRFP by SIGKILL.
+    pub fn kill(&mut self, last: u8) {
+        drop(self.mrfps.remove(&last));
+    }
+
+    /// What the MRFC says of itself.
+    pub fn status(&self) -> Value {
+        strowger::status(&self.namespace, &self.folder, CONTROL).unwrap_or_default()
+    }
+
+    /// Waits until that is so.
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+        strowger::wait_until(PATIENCE, what, || holds(&self.status()));
+    }
+
+    /// Waits until the MRFC has neither calls nor contexts.
+    pub fn wait_until_idle(&self) {
+        self.wait_until("nothing is left", |status| {
+            status["mrf"]["calls"] == 0 && status["contexts"] == 0
+        });
+    }
+
+    /// What the MRFC has logged.
+    pub fn log(&self) -> String {
+        self.control.output()
+    }
+
+    /// Has a UE do what the scenario says.
+    pub fn call(&self, ue: &Ue, scenario: &str) -> Process {
+        let mrfc = SIP.parse().expect("an address");
+        ue.start_calling_as(&self.namespace, &self.folder, mrfc, "", ue, scenario)
+    }
+
+    /// Waits until so many packets of this kind were captured: what was sent last is on the disk a
+    /// little later.
+    pub fn wait_for_packets(&self, filter: &str, count: usize) {
+        let recorded = Analysis::of(&self.folder.file("capture.pcapng"));
+        strowger::wait_until(PATIENCE, filter, || recorded.count(filter) >= count);
+    }
+
+    /// Ends all, which has run until now, and checks what was captured.
+    pub fn finish(mut self, check: impl FnOnce(&Analysis)) {
+        for process in self.mrfps.values_mut() {
+            assert!(process.is_running(), "{}", process.output());
+        }
+        assert!(self.control.is_running(), "{}", self.control.output());
+        drop((self.mrfps, self.control));
+        check(&self.capture.stop());
+    }
+}
+
+fn gateways(status: &Value) -> impl Iterator<Item = &Value> {
+    status["media_gateways"].as_array().into_iter().flatten()
+}
+
+fn is_at(gateway: &Value, last: u8) -> bool {
+    gateway["mid"] == format!("127.0.0.{last}:2944")
+}
