@@ -1,30 +1,20 @@
 //! Call set-ups of a media process for each second of its CPU, driven by a controller of our own.
 //!
 //! A set-up is two Adds, a Modify and a Subtract, each a transaction of its own or, batched, the
-//! first three in one. The controller writes and reads text without the codec of the process under
-//! test, which is cheap enough to keep it busy from one core.
+//! first three in one.
 //!
 //! Set-ups go in slices, and between two of them ports rest: so each slice finds the ports of an
 //! earlier one, as in a process that has been running for long.
 
-use std::collections::HashMap;
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::controller::{Controller, between};
 use crate::report::{self, Figure};
 use crate::rig::{MGC, MediaRig};
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
-
-/// Unanswered for so long, a request is sent again.
-const RESEND: Duration = Duration::from_secs(1);
-/// No answer at all for so long: the gateway is gone.
-const STALL_LIMIT: Duration = Duration::from_secs(20);
-/// The gateway registers within this.
-const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Flags of `gateway`.
 #[derive(Debug, Args)]
@@ -65,19 +55,10 @@ enum Step {
     Subtract,
 }
 
-struct Waiting {
-    step: Step,
-    message: String,
-    sent: Instant,
-}
-
-/// A controller with one gateway.
-struct Controller {
-    socket: UdpSocket,
-    gateway: SocketAddr,
-    next: u32,
+/// Set-ups under way, and those done.
+struct SetUps {
+    controller: Controller<Step>,
     batched: bool,
-    waiting: HashMap<u32, Waiting>,
     done: u64,
     /// Contexts that shall stay: their set-up ends with the Modify.
     standing: u64,
@@ -88,12 +69,15 @@ pub fn run(args: &GatewayArgs) -> ExitCode {
     let rig = MediaRig::start(MEASURED_CORE);
     let figures = rig.namespace().inside(|| {
         report::pin(GENERATOR_CORE);
-        let mut controller = Controller::open();
-        controller.standing = args.standing;
-        controller.batched = args.batched;
-        controller.run_slices(args.standing + args.warm_up, args);
+        let mut set_ups = SetUps {
+            controller: Controller::open(MGC.parse().expect("a socket address")),
+            batched: args.batched,
+            done: 0,
+            standing: args.standing,
+        };
+        set_ups.run_slices(args.standing + args.warm_up, args);
         let before = rig.usage();
-        let seconds = controller.run_slices(args.count, args).as_secs_f64();
+        let seconds = set_ups.run_slices(args.count, args).as_secs_f64();
         let cpu = (rig.usage().cpu - before.cpu).as_secs_f64();
         let count = args.count as f64;
         vec![
@@ -117,36 +101,7 @@ pub fn run(args: &GatewayArgs) -> ExitCode {
     report::show("media set-up", &figures, args.json.as_deref())
 }
 
-impl Controller {
-    /// Waits until the gateway registers and takes it in service.
-    fn open() -> Self {
-        let socket = UdpSocket::bind(MGC).expect("the address is free");
-        socket
-            .set_read_timeout(Some(START_LIMIT))
-            .expect("the limit is not zero");
-        let mut buffer = [0; 65_535];
-        let (length, gateway) = socket
-            .recv_from(&mut buffer)
-            .expect("the gateway registers");
-        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        let id = between(&text, &["T=", "Transaction = ", "Transaction="], "{");
-        let id = id.unwrap_or_else(|| panic!("no transaction in {text}"));
-        let reply = format!("!/3 [{MGC_IP}]:2944\nP={}{{C=-{{SC=ROOT}}}}", id.trim());
-        socket
-            .send_to(reply.as_bytes(), gateway)
-            .expect("the gateway is there");
-        socket.set_nonblocking(true).expect("a socket can be");
-        Controller {
-            socket,
-            gateway,
-            next: 1,
-            batched: false,
-            waiting: HashMap::new(),
-            done: 0,
-            standing: 0,
-        }
-    }
-
+impl SetUps {
     /// Does `count` set-ups, with a rest after each slice. Returns the time without rests.
     fn run_slices(&mut self, count: u64, args: &GatewayArgs) -> Duration {
         let mut busy = Duration::ZERO;
@@ -166,17 +121,14 @@ impl Controller {
     fn run(&mut self, count: u64, window: usize) {
         let goal = self.done + count;
         let mut begun = self.done;
-        let mut last_progress = Instant::now();
         while self.done < goal {
-            while begun < goal && self.waiting.len() < window {
+            while begun < goal && self.controller.waiting() < window {
                 self.begin();
                 begun += 1;
             }
-            if self.read() {
-                last_progress = Instant::now();
+            for (step, reply) in self.controller.replies() {
+                self.go_on(step, &reply);
             }
-            assert!(last_progress.elapsed() < STALL_LIMIT, "the gateway is gone");
-            self.resend();
         }
     }
 
@@ -185,82 +137,21 @@ impl Controller {
         if self.batched {
             let far = add("core", None);
             let action = format!("C=${{{near},{far},MF=ip/2/*{{{REMOTE}}}}}");
-            self.send(Step::AddBoth, &action);
+            self.controller.send(Step::AddBoth, &action);
         } else {
-            self.send(Step::AddFirst, &format!("C=${{{near}}}"));
+            self.controller
+                .send(Step::AddFirst, &format!("C=${{{near}}}"));
         }
-    }
-
-    fn send(&mut self, step: Step, action: &str) {
-        let id = self.next;
-        self.next += 1;
-        let message = format!("!/3 [{MGC_IP}]:2944\nT={id}{{{action}}}");
-        self.transmit(&message);
-        let waiting = Waiting {
-            step,
-            message,
-            sent: Instant::now(),
-        };
-        self.waiting.insert(id, waiting);
-    }
-
-    fn transmit(&self, message: &str) {
-        // What does not leave is sent again.
-        let _ = self.socket.send_to(message.as_bytes(), self.gateway);
-    }
-
-    fn resend(&mut self) {
-        let late: Vec<u32> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.sent.elapsed() > RESEND)
-            .map(|(&id, _)| id)
-            .collect();
-        for id in late {
-            let Some(waiting) = self.waiting.get_mut(&id) else {
-                continue;
-            };
-            waiting.sent = Instant::now();
-            let message = waiting.message.clone();
-            self.transmit(&message);
-        }
-    }
-
-    /// Reads what came; false when there was nothing.
-    fn read(&mut self) -> bool {
-        let mut buffer = [0; 65_535];
-        let mut any = false;
-        loop {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((length, _)) => {
-                    let message = String::from_utf8_lossy(&buffer[..length]);
-                    replies(&message).for_each(|reply| self.take(reply));
-                }
-                Err(fault) if fault.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => continue,
-            }
-            any = true;
-        }
-        any
     }
 
     /// The next step after a reply.
-    fn take(&mut self, text: &str) {
-        let id = between(text, &["P="], "{").and_then(|id| id.parse().ok());
-        let Some(waiting) = id.and_then(|id: u32| self.waiting.remove(&id)) else {
-            return;
-        };
-        assert!(
-            !text.contains("ER="),
-            "refused: {text}\n{}",
-            waiting.message
-        );
-        match waiting.step {
+    fn go_on(&mut self, step: Step, text: &str) {
+        match step {
             Step::AddFirst => {
                 let context = between(text, &["C="], "{").expect("an Add has a context");
                 let context = context.to_owned();
                 let action = format!("C={context}{{{}}}", add("core", None));
-                self.send(Step::AddSecond { context }, &action);
+                self.controller.send(Step::AddSecond { context }, &action);
             }
             Step::AddBoth => {
                 let context = between(text, &["C="], "{").expect("an Add has a context");
@@ -270,7 +161,7 @@ impl Controller {
             Step::AddSecond { context } => {
                 let termination = between(text, &["A="], "{").expect("an Add has a termination");
                 let action = format!("C={context}{{MF={termination}{{{REMOTE}}}}}");
-                self.send(Step::Modify { context }, &action);
+                self.controller.send(Step::Modify { context }, &action);
             }
             Step::Modify { context } => self.end(context),
             Step::Subtract => self.done += 1,
@@ -284,22 +175,10 @@ impl Controller {
             self.done += 1;
             return;
         }
-        self.send(Step::Subtract, &format!("C={context}{{W-S=*{{AT{{}}}}}}"));
+        self.controller
+            .send(Step::Subtract, &format!("C={context}{{W-S=*{{AT{{}}}}}}"));
     }
 }
-
-/// The replies of a message, each from its number on; what else stands in it is left out.
-fn replies(message: &str) -> impl Iterator<Item = &str> {
-    // In what a gateway of ours answers here, no other token ends by these.
-    let starts: Vec<usize> = message.match_indices("P=").map(|(at, _)| at).collect();
-    let ends: Vec<usize> = starts.iter().skip(1).copied().collect();
-    let ends = ends.into_iter().chain([message.len()]);
-    let spans: Vec<_> = starts.into_iter().zip(ends).collect();
-    spans.into_iter().map(|(start, end)| &message[start..end])
-}
-
-/// Address of the controller in its MID.
-const MGC_IP: &str = "127.0.0.1";
 
 /// What the Modify says of the second termination.
 const REMOTE: &str = "M{ST=1{R{\nv=0\nc=IN IP4 127.0.1.2\nm=audio 30002 RTP/AVP 8\n}}}";
@@ -315,38 +194,9 @@ fn add(realm: &str, far_port: Option<u16>) -> String {
     )
 }
 
-/// What stands between the first of `openings` that occurs and the next `end`.
-fn between<'a>(text: &'a str, openings: &[&str], end: &str) -> Option<&'a str> {
-    let from = openings
-        .iter()
-        .find_map(|opening| Some(text.find(opening)? + opening.len()))?;
-    let rest = &text[from..];
-    Some(&rest[..rest.find(end)?])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_found_in_a_reply() {
-        let reply = "!/3 [127.0.0.2]:2944\nP=17{C=5{A=ip/2/9{M{ST=1{L{\nv=0\n}}}}}}";
-        assert_eq!(between(reply, &["P="], "{"), Some("17"));
-        assert_eq!(between(reply, &["C="], "{"), Some("5"));
-        assert_eq!(between(reply, &["A="], "{"), Some("ip/2/9"));
-        assert_eq!(between(reply, &["X="], "{"), None);
-    }
-
-    #[test]
-    fn a_message_may_hold_several_replies() {
-        let message = "!/3 [127.0.0.2]:2944\nP=17{C=5{A=ip/2/9}}P=18{C=6{S=ip/2/7{SA{nt/os=0}}}}";
-        let found: Vec<&str> = replies(message).collect();
-        assert_eq!(
-            found,
-            ["P=17{C=5{A=ip/2/9}}", "P=18{C=6{S=ip/2/7{SA{nt/os=0}}}}"]
-        );
-        assert_eq!(replies("!/3 [127.0.0.2]:2944\nT=1{C=-{}}").count(), 0);
-    }
 
     #[test]
     fn braces_of_a_request_are_balanced() {

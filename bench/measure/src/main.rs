@@ -1,6 +1,8 @@
 //! Long runs and process-level figures: our processes in a network namespace, pinned to one core,
 //! under the load of SIPp and of our own generators, which have another core.
 
+mod churn;
+mod controller;
 mod crowd;
 mod endurance;
 mod gateway;
@@ -48,6 +50,8 @@ enum Command {
     Kill(kill::KillArgs),
     /// CPU of media for each call set-up: 2 Adds, 1 Modify, 1 Subtract
     Gateway(gateway::GatewayArgs),
+    /// Contexts come and go in media while packets pass through others: none may be lost
+    Churn(churn::ChurnArgs),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Overload(args) => overload::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Gateway(args) => gateway::run(&args),
+        Command::Churn(args) => churn::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
 }

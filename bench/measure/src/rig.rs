@@ -518,7 +518,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// A command of ours on one core.
-fn pinned(namespace: &Namespace, core: usize, line: &str) -> Command {
+pub fn pinned(namespace: &Namespace, core: usize, line: &str) -> Command {
     let binary = strowger::binary().to_str().expect("the path is text");
     let mut command = favoured(namespace, core);
     command.arg(binary).args(line.split_whitespace());

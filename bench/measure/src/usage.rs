@@ -9,6 +9,8 @@ pub struct Usage {
     /// Time on a CPU, user and system, summed over the threads there are: `schedstat` counts it in
     /// nanoseconds as the scheduler does, where `stat` counts ticks.
     pub cpu: Duration,
+    /// Time in which they could have run and had no CPU, counted likewise.
+    pub waited: Duration,
     /// Resident set.
     pub rss_kib: u64,
     /// Open file descriptors.
@@ -25,6 +27,7 @@ impl Usage {
                 // One that has just ended has no figures any more.
                 let usage = Usage::of_one(child).unwrap_or_default();
                 sum.cpu += usage.cpu;
+                sum.waited += usage.waited;
                 sum.rss_kib += usage.rss_kib;
                 sum.descriptors += usage.descriptors;
                 parents.push(child);
@@ -34,18 +37,21 @@ impl Usage {
     }
 
     fn of_one(pid: u32) -> Option<Usage> {
-        let mut cpu = Duration::ZERO;
+        let (mut cpu, mut waited) = (Duration::ZERO, Duration::ZERO);
         for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
             // A thread may end between the two calls.
             let Ok(schedstat) = fs::read_to_string(task.path().join("schedstat")) else {
                 continue;
             };
-            cpu += on_cpu(&schedstat)?;
+            let (ran, queued) = times(&schedstat)?;
+            cpu += ran;
+            waited += queued;
         }
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
         Some(Usage {
             cpu,
+            waited,
             rss_kib: rss_kib(&status)?,
             descriptors,
         })
@@ -61,10 +67,11 @@ fn children(pid: u32) -> Vec<u32> {
     pids.flat_map(|pids: Vec<u32>| pids).collect()
 }
 
-/// The first field of `schedstat`: nanoseconds spent on a CPU.
-fn on_cpu(schedstat: &str) -> Option<Duration> {
-    let nanoseconds = schedstat.split_whitespace().next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanoseconds))
+/// The first two fields of `schedstat`: nanoseconds spent on a CPU, and waiting for one.
+fn times(schedstat: &str) -> Option<(Duration, Duration)> {
+    let mut fields = schedstat.split_whitespace().map(str::parse);
+    let mut next = || fields.next()?.ok().map(Duration::from_nanos);
+    Some((next()?, next()?))
 }
 
 fn rss_kib(status: &str) -> Option<u64> {
@@ -80,9 +87,15 @@ mod tests {
 
     #[test]
     fn the_figures_of_the_kernel_are_read() {
-        let cpu = on_cpu("1234567890 42 7\n").expect("three fields");
-        assert_eq!(cpu, Duration::from_nanos(1_234_567_890));
-        assert_eq!(on_cpu(""), None);
+        let found = times("1234567890 42 7\n").expect("three fields");
+        assert_eq!(
+            found,
+            (
+                Duration::from_nanos(1_234_567_890),
+                Duration::from_nanos(42)
+            )
+        );
+        assert_eq!(times(""), None);
         let status = "Name:\tstrowger\nVmHWM:\t   14000 kB\nVmRSS:\t   13820 kB\n";
         assert_eq!(rss_kib(status), Some(13_820));
     }
