@@ -128,7 +128,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "interop",
         &[
-            "base", "sip", "sdp", "rtp", "h248", "diameter", "codecs", "control", "load", "sim",
+            "base", "sip", "sdp", "rtp", "h248", "diameter", "codecs", "media", "control", "load",
+            "sim",
         ],
     ),
     // Measures processes from outside, with the generators and the counterparts.

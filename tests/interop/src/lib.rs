@@ -22,6 +22,7 @@ mod process;
 pub mod sipp;
 pub mod strowger;
 pub mod tcp_ue;
+pub mod voice;
 
 pub use capture::{Analysis, Capture, RtpStream};
 pub use folder::Folder;

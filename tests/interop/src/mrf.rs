@@ -1,12 +1,14 @@
 //! An MRFC of ours, its MRFPs, and SIPp's UEs that call it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::sipp::Ue;
+use crate::voice::{Format, Voice};
 use crate::{Analysis, Capture, Folder, Namespace, Process, strowger};
 
 /// Admin address of the MRFC.
@@ -140,6 +142,38 @@ impl Mrf {
     pub fn call(&self, ue: &Ue, scenario: &str) -> Process {
         let mrfc = SIP.parse().expect("an address");
         ue.start_calling_as(&self.namespace, &self.folder, mrfc, "", ue, scenario)
+    }
+
+    /// The same with values for keywords of the scenario.
+    pub fn call_with(&self, ue: &Ue, scenario: &str, keywords: &[(&str, &str)]) -> Process {
+        let mrfc = SIP.parse().expect("an address");
+        ue.start_with(&self.namespace, &self.folder, mrfc, scenario, keywords)
+    }
+
+    /// What follows a pattern, up to one of `ends`, in the first success that a UE has received;
+    /// waits for it.
+    pub fn received(&self, ue: &Ue, pattern: &str, ends: &[char]) -> String {
+        let mut found = None;
+        strowger::wait_until(PATIENCE, pattern, || {
+            let messages = ue.messages(&self.folder);
+            let answer = messages.split_once("SIP/2.0 200 OK");
+            found = answer
+                .and_then(|(_, rest)| rest.split_once(pattern))
+                .and_then(|(_, rest)| rest.split_once(ends))
+                .map(|(value, _)| value.to_owned());
+            found.is_some()
+        });
+        found.unwrap_or_default()
+    }
+
+    /// All messages of a UE.
+    pub fn messages(&self, ue: &Ue) -> String {
+        ue.messages(&self.folder)
+    }
+
+    /// A voice at this address, whose packets go to an MRFP.
+    pub fn voice(&self, at: SocketAddr, format: &Format, hz: f32) -> Voice {
+        Voice::new(&self.namespace, at, format, hz)
     }
 
     /// Waits until so many packets of this kind were captured: what was sent last is on the disk a

@@ -204,6 +204,30 @@ impl Ue {
         self.start_calling_as(namespace, folder, pcscf, service_route, other, "caller.xml")
     }
 
+    /// What it has sent and received as a caller.
+    pub fn messages(&self, folder: &Folder) -> String {
+        let file = folder.file(&format!("caller-{}.messages", self.user));
+        std::fs::read_to_string(file).unwrap_or_default()
+    }
+
+    /// Starts a scenario with values for keywords of its own.
+    pub fn start_with(
+        &self,
+        namespace: &Namespace,
+        folder: &Folder,
+        remote: SocketAddr,
+        scenario: &str,
+        keywords: &[(&str, &str)],
+    ) -> Process {
+        let name = format!("caller-{}", self.user);
+        let fields = format!("{};{};", self.user, self.realm);
+        let mut sipp = Sipp::new(namespace, folder, &name, scenario, &fields, self);
+        for (key, value) in keywords {
+            sipp.keyword(key, value);
+        }
+        sipp.start(Some(remote))
+    }
+
     /// Starts a call, to do what the scenario says.
     pub fn start_calling_as(
         &self,

@@ -1,0 +1,107 @@
+//! A conference of three in three codecs, by SIPp through our MRFC and our MRFP, and who watches it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use interop::mrf::Mrf;
+use interop::network::{Family, Ues};
+use interop::voice::{self, Format, Voice};
+
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// Less than a party stays.
+const TALK_LIMIT: Duration = Duration::from_secs(6);
+const MEDIA_PORT: u16 = 7000;
+/// A tone is heard above this, and not below that.
+const HEARD_DBOV: f32 = -30.0;
+const UNHEARD_DBOV: f32 = -45.0;
+
+const TONES: [f32; 3] = [500.0, 800.0, 1300.0];
+const FORMATS: [Format; 3] = [
+    Format {
+        payload_type: 0,
+        encoding: ("PCMU", 8000, 1),
+        fmtp: None,
+    },
+    Format {
+        payload_type: 98,
+        encoding: ("AMR-WB", 16_000, 1),
+        fmtp: Some("octet-align=1"),
+    },
+    Format {
+        payload_type: 111,
+        encoding: ("opus", 48_000, 2),
+        fmtp: None,
+    },
+];
+
+/// Each hears the tones of the others and not its own.
+fn hear_each_other(voices: &[(Voice, SocketAddr)]) -> bool {
+    voices.iter().enumerate().all(|(own, (voice, _))| {
+        TONES.iter().enumerate().all(|(index, hz)| {
+            voice.level_at(*hz).is_some_and(|level| match index == own {
+                true => level < UNHEARD_DBOV,
+                false => level > HEARD_DBOV,
+            })
+        })
+    })
+}
+
+#[test]
+fn three_parties_of_three_codecs_hear_each_other_and_a_watcher_sees_them_come_and_go() {
+    let mut mrf = Mrf::new();
+    mrf.start_mrfp(2);
+    mrf.wait_for_mrfp(2);
+    let ues = Ues::new(Family::V4, Family::V4);
+    let parties = [&ues.alice, &ues.bob, &ues.carol];
+    let join = |place: usize, target: &str| {
+        let media = FORMATS[place].describe(MEDIA_PORT);
+        let keywords = [("target", target), ("media", &media)];
+        mrf.call_with(parties[place], "party.xml", &keywords)
+    };
+    // The first asks the factory for a conference, to which the others are led.
+    let mut calling = vec![join(0, "sip:conference@127.0.0.1:5060")];
+    let focus = mrf.received(parties[0], "Contact: <", &['>']);
+    let watching = mrf.call_with(&ues.dave, "watcher.xml", &[("target", &focus)]);
+    calling.extend([1, 2].map(|place| join(place, &focus)));
+
+    let voice = |place: usize| {
+        let at = SocketAddr::new(parties[place].address.ip(), MEDIA_PORT);
+        let port = mrf.received(parties[place], "m=audio ", &[' ']);
+        let peer = format!("127.0.0.2:{port}").parse().expect("a port");
+        (mrf.voice(at, &FORMATS[place], TONES[place]), peer)
+    };
+    let mut voices = [0, 1, 2].map(voice);
+    let is_well = voice::talk(&mut voices, TALK_LIMIT, hear_each_other);
+    let levels: Vec<_> = voices
+        .iter()
+        .map(|(voice, _)| TONES.map(|hz| voice.level_at(hz)))
+        .collect();
+    assert!(is_well, "{levels:?}");
+
+    for call in calling {
+        call.wait(CALL_LIMIT).expect_success("a party");
+    }
+    watching.wait(CALL_LIMIT).expect_success("the watcher");
+    mrf.wait_until_idle();
+    let seen = mrf.messages(&ues.dave);
+    let mut rest = seen.as_str();
+    // All are there, then not all, then it is over.
+    for step in [
+        "<user-count>3</user-count>",
+        "state=\"deleted\"",
+        "terminated;reason=noresource",
+    ] {
+        let (_, after) = rest
+            .split_once(step)
+            .unwrap_or_else(|| panic!("{step} is missing in its place:\n{seen}"));
+        rest = after;
+    }
+    for ue in parties {
+        assert!(
+            seen.contains(&format!("entity=\"{}\"", ue.impu())),
+            "{seen}"
+        );
+    }
+    mrf.wait_for_packets("sip.Method == BYE", 3);
+    mrf.finish(|analysis| analysis.assert_clean(&["sip", "megaco", "rtp"]));
+}
