@@ -1,4 +1,4 @@
-//! A conference of three in three codecs, by SIPp through our MRFC and our MRFP, and who watches it.
+//! A conference of three in three codecs, by SIPp through our MRFC and MRFP, and who watches it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
