@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dataplane::{FlowStats, Refusal};
+use mg::{LegMedia, LegSpeech};
 use rtp::quality::{Conditions, Impairment};
 
 /// The media that a leg received, told when it has ended.
@@ -13,8 +14,8 @@ pub struct LegReport {
     pub local: SocketAddr,
     /// What was counted there.
     pub stats: FlowStats,
-    /// Timestamp units per second; 0 for what is no RTP, or has several clocks.
-    pub clock_hz: u32,
+    /// What that was, as it was described last.
+    pub carries: LegMedia,
 }
 
 /// Why the other side heard nothing of a leg.
@@ -94,20 +95,32 @@ impl LegReport {
     /// Interarrival jitter (RFC 3550 6.4.1) when the last packet came.
     pub fn jitter(&self) -> Duration {
         let ticks = u64::from(self.stats.reception.jitter_ticks);
-        let nanos = (ticks * 1_000_000_000).checked_div(self.clock_hz.into());
+        let clock_hz = match self.carries {
+            LegMedia::Rtp { clock_hz, .. } => clock_hz,
+            LegMedia::Udp => 0,
+        };
+        let nanos = (ticks * 1_000_000_000).checked_div(clock_hz.into());
         Duration::from_nanos(nanos.unwrap_or(0))
     }
 
-    /// Estimated mean opinion score (G.107 annex B) of what came here: by loss, its burstiness and
-    /// the delay of a playout buffer for the jitter, as if it were G.711. `None` for what is no
-    /// RTP, or where nothing came.
+    /// Estimated mean opinion score (G.107 annex B) of what came here: by its codec, loss, the
+    /// burstiness of that and the delay of a playout buffer for the jitter. A codec that has no
+    /// values for narrow-band speech (G.113 appendix I) is judged like G.711. `None` for what is no
+    /// speech or has several clocks, or where nothing came.
     pub fn mos(&self) -> Option<f64> {
-        if self.clock_hz == 0 || self.stats.reception.expected == 0 {
+        let LegMedia::Rtp {
+            clock_hz: 1..,
+            speech: Some(speech),
+        } = self.carries
+        else {
+            return None;
+        };
+        if self.stats.reception.expected == 0 {
             return None;
         }
         let reception = self.reception();
         let conditions = Conditions {
-            impairment: Impairment::G711,
+            impairment: impairment(speech),
             delay: PACKETISATION + 2 * self.jitter(),
             loss: reception.loss(),
             burst_ratio: reception.burst_ratio(),
@@ -123,6 +136,16 @@ impl LegReport {
             gaps: counted.gaps,
             ..rtp::Reception::default()
         }
+    }
+}
+
+/// What a codec costs. It is not told in which mode it is: the best one of AMR is taken.
+fn impairment(speech: LegSpeech) -> Impairment {
+    match speech {
+        LegSpeech::G711 | LegSpeech::Other => Impairment::G711,
+        LegSpeech::G723 => Impairment::G723_1,
+        LegSpeech::G729 => Impairment::G729A,
+        LegSpeech::Efr | LegSpeech::Amr => Impairment::AMR_12_2,
     }
 }
 
@@ -171,7 +194,10 @@ mod tests {
         LegReport {
             local: "192.0.2.1:10000".parse().unwrap(),
             stats,
-            clock_hz: 8000,
+            carries: LegMedia::Rtp {
+                clock_hz: 8000,
+                speech: Some(LegSpeech::G711),
+            },
         }
     }
 
@@ -207,6 +233,26 @@ mod tests {
         let scores = scores.map(|report| report.mos().unwrap());
         assert!(scores[0] > 4.3, "{scores:?}");
         assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
+        for (speech, most) in [
+            (LegSpeech::Other, scores[0]),
+            (LegSpeech::Amr, 4.3),
+            (LegSpeech::G729, 4.15),
+            (LegSpeech::G723, 4.05),
+        ] {
+            let mut other = clean.clone();
+            other.carries = LegMedia::Rtp {
+                clock_hz: 8000,
+                speech: Some(speech),
+            };
+            let mos = other.mos().unwrap();
+            assert!(mos <= most && mos > 3.6, "{speech:?}: {mos}");
+        }
+        let mut video = clean.clone();
+        video.carries = LegMedia::Rtp {
+            clock_hz: 90_000,
+            speech: None,
+        };
+        assert_eq!(video.mos(), None);
         let nothing = report(0, &[]);
         assert_eq!(nothing.mos(), None);
         let mut counts = LegCounts::default();

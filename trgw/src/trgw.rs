@@ -39,8 +39,8 @@ pub struct Trgw {
 #[derive(Debug)]
 struct Pair {
     keys: Keys,
-    /// Of the media, as connected last; `None` before.
-    clock_hz: Option<u32>,
+    /// As connected last; `None` before.
+    carries: Option<Carries>,
     /// Flows of it that are closed, and when the later of them can be opened again.
     closed: u8,
     free_at: Instant,
@@ -155,11 +155,11 @@ impl Trgw {
             if pair.closed < 2 {
                 return None;
             }
-            let clock_hz = pair.clock_hz;
+            let carries = pair.carries;
             *place = None;
             self.pairs_len -= 1;
-            if let Some(clock_hz) = clock_hz {
-                self.report(FlowId(rtp), local, clock_hz);
+            if let Some(carries) = carries {
+                self.report(FlowId(rtp), local, carries);
             }
             return Some(MediaEvent::Closed { local, free_at });
         }
@@ -192,11 +192,11 @@ impl Trgw {
         self.ended
     }
 
-    fn report(&mut self, rtp: FlowId, local: SocketAddr, clock_hz: u32) {
+    fn report(&mut self, rtp: FlowId, local: SocketAddr, carries: Carries) {
         let report = LegReport {
             local,
             stats: self.control.stats(rtp),
-            clock_hz,
+            carries,
         };
         self.ended.count(&report);
         if self.reports.len() < REPORTS_MAX {
@@ -248,14 +248,11 @@ impl Trgw {
     fn leg(&mut self, leg: &mg::Leg) -> Option<Leg> {
         let rtp = self.rtp_of(leg.local)?;
         let pair = self.pairs.get_mut(rtp.0 as usize / 2)?.as_mut()?;
-        pair.clock_hz = Some(match leg.media {
-            Carries::Rtp { clock_hz } => clock_hz,
-            Carries::Udp => 0,
-        });
+        pair.carries = Some(leg.media);
         Some(Leg {
             flow: rtp,
             media: match leg.media {
-                Carries::Rtp { clock_hz } => LegMedia::Rtp { clock_hz },
+                Carries::Rtp { clock_hz, .. } => LegMedia::Rtp { clock_hz },
                 Carries::Udp => LegMedia::Udp,
             },
             remote: leg.remote,
@@ -308,7 +305,7 @@ impl MediaPlane for Trgw {
             self.pairs_len += 1;
             *place = Some(Pair {
                 keys: Keys::default(),
-                clock_hz: None,
+                carries: None,
                 closed: 0,
                 free_at: now,
                 is_closing: false,

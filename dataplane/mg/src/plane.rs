@@ -227,9 +227,50 @@ pub enum LegMedia {
     Rtp {
         /// Timestamp units per second.
         clock_hz: u32,
+        /// What codes its speech; `None` where it is none.
+        speech: Option<LegSpeech>,
     },
     /// UDP of any content.
     Udp,
+}
+
+/// The codec of speech that a description names first, where loss is known to do to it what it does
+/// to no other (G.113 appendix I).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegSpeech {
+    /// G.711 of either law.
+    G711,
+    /// G.723.1.
+    G723,
+    /// G.729.
+    G729,
+    /// GSM-EFR.
+    Efr,
+    /// AMR, of which GSM-EFR is a mode.
+    Amr,
+    /// Another.
+    Other,
+}
+
+impl LegSpeech {
+    /// The codec of an RTP encoding name; `None` for what accompanies speech.
+    pub fn of(encoding: &str) -> Option<Self> {
+        const KNOWN: [(&str, LegSpeech); 6] = [
+            ("PCMU", LegSpeech::G711),
+            ("PCMA", LegSpeech::G711),
+            ("G723", LegSpeech::G723),
+            ("G729", LegSpeech::G729),
+            ("GSM-EFR", LegSpeech::Efr),
+            ("AMR", LegSpeech::Amr),
+        ];
+        if sdp::Codec::names_auxiliary(encoding) {
+            return None;
+        }
+        let found = KNOWN
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(encoding));
+        Some(found.map_or(LegSpeech::Other, |(_, speech)| speech))
+    }
 }
 
 /// RTCP of a leg.

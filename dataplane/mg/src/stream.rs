@@ -12,7 +12,9 @@ use sdp::{AddressType, Codec, NetworkType};
 use smallvec::SmallVec;
 
 use crate::error::{Result, about, error};
-use crate::plane::{Leg, LegAudio, LegEvents, LegLatch, LegMedia, LegRtcp, LegSrtp, MediaPlane};
+use crate::plane::{
+    Leg, LegAudio, LegEvents, LegLatch, LegMedia, LegRtcp, LegSpeech, LegSrtp, MediaPlane,
+};
 use crate::port_pool::Wanted;
 use crate::property::Properties;
 use crate::reserver::Reserver;
@@ -497,6 +499,7 @@ fn media(group: &Group) -> Result<LegMedia> {
         () if starts_with("UDP/TLS/") => LegMedia::Udp,
         () if has_rtp() && !starts_with("TCP") => LegMedia::Rtp {
             clock_hz: clock_hz(media),
+            speech: speech(media),
         },
         () if ["UDP", "UDPTL", "-"]
             .iter()
@@ -567,6 +570,15 @@ fn clock_hz(media: &Media) -> u32 {
     } else {
         0
     }
+}
+
+/// The codec of speech that comes first.
+fn speech(media: &Media) -> Option<LegSpeech> {
+    let is_audio = media.head.kind.eq_ignore_ascii_case("audio");
+    let mut encodings = media.clocks().map(|(encoding, _)| encoding);
+    is_audio
+        .then(|| encodings.find_map(LegSpeech::of))
+        .flatten()
 }
 
 /// Where a Local description wants to receive.

@@ -4,11 +4,17 @@ mod rig;
 
 use std::time::Duration;
 
-use mg::{LegLatch, LegMedia, LegRtcp, LegSrtp, MediaEvent, OpenError, Statistics};
+use mg::{LegLatch, LegMedia, LegRtcp, LegSpeech, LegSrtp, MediaEvent, OpenError, Statistics};
 use rig::{ACCESS_4, CORE_4, CORE_6, Rig, at, locals};
 
 use h248::message::StreamMode;
 use sdp::crypto::Crypto;
+
+/// G.711, as most of these describe.
+const SPEECH: LegMedia = LegMedia::Rtp {
+    clock_hz: 8000,
+    speech: Some(LegSpeech::G711),
+};
 
 /// Says it and expects the code.
 fn refused(rig: &mut Rig, actions: &str, code: u16) -> String {
@@ -56,7 +62,7 @@ fn add_returns_what_was_left_to_the_gateway() {
     let (leg, others) = &rig.plane.legs[&at("198.51.100.1:10000")];
     assert_eq!(others, &[at("203.0.113.1:10000")]);
     assert_eq!(leg.mode, StreamMode::SendReceive);
-    assert_eq!(leg.media, LegMedia::Rtp { clock_hz: 8000 });
+    assert_eq!(leg.media, SPEECH);
     assert_eq!(leg.remote, None);
 }
 
@@ -1131,7 +1137,32 @@ fn security_descriptions_of_local_and_remote_are_the_keys_of_the_leg() {
         let reply = rig.ask(0, &protected(protocol, near, far));
         let leg = &rig.plane.legs[&locals(&reply)[0]].0;
         assert_eq!(leg.srtp, srtp, "{protocol} {near:?} {far:?}");
-        assert_eq!(leg.media, LegMedia::Rtp { clock_hz: 8000 });
+        assert_eq!(leg.media, SPEECH);
+    }
+}
+
+#[test]
+fn a_leg_has_the_codec_of_speech_that_comes_first() {
+    let cases = [
+        ("m=audio $ RTP/AVP 0", 8000, Some(LegSpeech::G711)),
+        ("m=audio $ RTP/AVP 18 8", 8000, Some(LegSpeech::G729)),
+        (
+            "m=audio $ RTP/AVP 101 97\na=rtpmap:101 telephone-event/8000\na=rtpmap:97 amr/8000",
+            8000,
+            Some(LegSpeech::Amr),
+        ),
+        (
+            "m=audio $ RTP/AVP 98\na=rtpmap:98 AMR-WB/16000",
+            16_000,
+            Some(LegSpeech::Other),
+        ),
+        ("m=video $ RTP/AVP 34", 90_000, None),
+    ];
+    for (lines, clock_hz, speech) in cases {
+        let mut rig = Rig::new();
+        let reply = rig.ask(0, &add(&local(&format!("c=IN IP4 $\n{lines}"))));
+        let leg = &rig.plane.legs[&locals(&reply)[0]].0;
+        assert_eq!(leg.media, LegMedia::Rtp { clock_hz, speech }, "{lines}");
     }
 }
 

@@ -159,6 +159,7 @@ impl Rig {
                 local,
                 media: LegMedia::Rtp {
                     clock_hz: codec.rtp_clock_rate(),
+                    speech: None,
                 },
                 remote: Some(remote),
                 rtcp: LegRtcp::None,

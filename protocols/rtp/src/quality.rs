@@ -32,22 +32,6 @@ impl Impairment {
     };
     /// GSM-EFR, and AMR at 12.2 kbit/s, which is the same.
     pub const AMR_12_2: Self = Self { ie: 5.0, bpl: 10.0 };
-
-    /// That of an RTP encoding name. `None` for those G.113 has no narrow-band values for.
-    pub fn of(encoding: &str) -> Option<Self> {
-        let known = [
-            ("PCMU", Self::G711),
-            ("PCMA", Self::G711),
-            ("G729", Self::G729A),
-            ("G723", Self::G723_1),
-            ("GSM-EFR", Self::AMR_12_2),
-            ("AMR", Self::AMR_12_2),
-        ];
-        let found = known
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(encoding));
-        found.map(|&(_, impairment)| impairment)
-    }
 }
 
 /// What a call met with.
@@ -282,11 +266,5 @@ mod tests {
             ..clean()
         };
         assert!(dead.mos() < 1.2);
-    }
-
-    #[test]
-    fn codecs_are_known_by_their_rtp_names() {
-        assert_eq!(Impairment::of("pcma"), Some(Impairment::G711));
-        assert_eq!(Impairment::of("opus"), None);
     }
 }
