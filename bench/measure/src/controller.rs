@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Unanswered for so long, a request is sent again.
 const RESEND: Duration = Duration::from_secs(1);
+/// What the gateway was too busy for (H.248.8 error 511) is asked again after this.
+const BUSY_REST: Duration = Duration::from_millis(50);
 /// No answer at all for so long: the gateway is gone.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
 /// The gateway registers within this.
@@ -26,8 +28,9 @@ pub struct Controller<T> {
 }
 
 struct Waiting<T> {
-    what: T,
-    message: String,
+    /// `None`: nobody waits for its reply.
+    what: Option<T>,
+    actions: String,
     sent: Instant,
 }
 
@@ -67,23 +70,26 @@ impl<T> Controller<T> {
         self.waiting.len()
     }
 
-    /// Requests sent again, since there was no reply in time.
+    /// Requests sent again, since there was no reply in time or the gateway was too busy.
     pub fn resent(&self) -> u64 {
         self.resent
     }
 
     /// Sends a request of these actions.
     pub fn send(&mut self, what: T, actions: &str) {
+        self.begin(Some(what), actions);
+    }
+
+    fn begin(&mut self, what: Option<T>, actions: &str) {
         let id = self.next;
         self.next += 1;
-        let message = format!("{}\nT={id}{{{actions}}}", self.head);
-        self.transmit(&message);
+        self.transmit(id, actions);
         if self.waiting.is_empty() {
             self.last_reply = Instant::now();
         }
         let waiting = Waiting {
             what,
-            message,
+            actions: actions.to_owned(),
             sent: Instant::now(),
         };
         self.waiting.insert(id, waiting);
@@ -116,12 +122,28 @@ impl<T> Controller<T> {
 
     fn take(&mut self, text: &str) -> Option<(T, String)> {
         let id = between(text, &["P="], "{")?.parse().ok()?;
-        let Waiting { what, message, .. } = self.waiting.remove(&id)?;
-        assert!(!text.contains("ER="), "refused: {text}\n{message}");
-        Some((what, text.to_owned()))
+        let mut waiting = self.waiting.remove(&id)?;
+        if text.contains("ER=511{") {
+            let is_new = waiting.actions.starts_with("C=$");
+            // As a request of its own: the old one has its reply.
+            waiting.sent = Instant::now() - (RESEND - BUSY_REST);
+            self.waiting.insert(self.next, waiting);
+            self.next += 1;
+            self.last_reply = Instant::now();
+            // What was done of it before is a context already: it is not to be left behind.
+            let context = between(text, &["C="], "{")?;
+            if is_new && context != "$" {
+                self.begin(None, &format!("C={context}{{W-S=*{{AT{{}}}}}}"));
+            }
+            return None;
+        }
+        let Waiting { what, actions, .. } = waiting;
+        assert!(!text.contains("ER="), "refused: {text}\n{actions}");
+        Some((what?, text.to_owned()))
     }
 
-    fn transmit(&self, message: &str) {
+    fn transmit(&self, id: u32, actions: &str) {
+        let message = format!("{}\nT={id}{{{actions}}}", self.head);
         // What does not leave is sent again.
         let _ = self.socket.send_to(message.as_bytes(), self.gateway);
     }
@@ -139,8 +161,8 @@ impl<T> Controller<T> {
             };
             waiting.sent = Instant::now();
             self.resent += 1;
-            let message = waiting.message.clone();
-            self.transmit(&message);
+            let actions = waiting.actions.clone();
+            self.transmit(id, &actions);
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::usage::Usage;
 /// Addresses of each of the two realms.
 const ADDRESSES: u8 = 3;
 const REALMS: [&str; 2] = ["access", "core"];
+/// Packets that wait while the worker has no core, of which there are two for all here.
+const RING: u32 = 32_768;
 /// H.248 of the media process.
 const MID: &str = "192.0.2.1:2944";
 const ADMIN: &str = "127.0.0.1:9081";
@@ -124,7 +126,9 @@ fn join(one: (&Namespace, &str, &[String]), other: (&Namespace, &str, &[String])
 fn config(io: Io) -> String {
     let mut text = match io {
         Io::Udp => "io = \"udp\"\n".to_owned(),
-        Io::AfXdp => "io = \"af_xdp\"\n[[af_xdp.interface]]\nname = \"near\"\n".to_owned(),
+        Io::AfXdp => format!(
+            "io = \"af_xdp\"\n[af_xdp]\nring = {RING}\n[[af_xdp.interface]]\nname = \"near\"\n"
+        ),
     };
     let addresses = near_addresses();
     let of_realm = |realm: usize| {
