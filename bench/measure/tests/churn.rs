@@ -3,7 +3,9 @@
 use std::process::Command;
 
 fn nothing_is_lost(io: &str) {
-    let line = format!("churn --io {io} --contexts 300 --at-once 150 --standing 20 --rate 2000");
+    // Five packets a second for each stream: its socket holds those of ten seconds, should the
+    // process have no core for so long.
+    let line = format!("churn --io {io} --contexts 300 --at-once 150 --standing 40 --rate 400");
     let run = Command::new(env!("CARGO_BIN_EXE_measure"))
         .args(line.split_whitespace())
         .output()
@@ -13,12 +15,9 @@ fn nothing_is_lost(io: &str) {
     assert!(output[0].contains("no packet lost, nothing left over"));
 }
 
+// One after the other: they share the cores of the machine.
 #[test]
-fn packets_pass_while_contexts_come_and_go_over_sockets() {
+fn packets_pass_while_contexts_come_and_go() {
     nothing_is_lost("udp");
-}
-
-#[test]
-fn packets_pass_while_contexts_come_and_go_over_af_xdp() {
     nothing_is_lost("af_xdp");
 }
