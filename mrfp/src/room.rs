@@ -331,10 +331,10 @@ impl Room {
         let Some(stream) = of(desk.streams, member.slot) else {
             return;
         };
-        let has_sounds = stream.has_sounds();
         stream.play(heard, scratch);
-        // Who hears nothing is sent silence, as long as there is somebody who could be heard.
-        if !member.sends || is_alone && !has_sounds {
+        // Who hears nothing is sent silence: a first member waits for others, and many user agents
+        // end a call in which nothing arrives.
+        if !member.sends {
             return stream.skip();
         }
         desk.load.count_encoded();
