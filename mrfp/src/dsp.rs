@@ -87,6 +87,16 @@ impl<F: Function> Dsp<F> {
                     stream.set_digits(*digits);
                 }
             }
+            Order::Volume(slot, volume) => {
+                if let Some(Some(stream)) = self.streams.get_mut(*slot as usize) {
+                    stream.set_volume(*volume);
+                }
+            }
+            Order::News(slot, news) => {
+                if let Some(Some(stream)) = self.streams.get_mut(*slot as usize) {
+                    *news = stream.set_news(news.take());
+                }
+            }
         }
     }
 

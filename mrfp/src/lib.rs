@@ -26,6 +26,7 @@ mod reports;
 mod room;
 mod status;
 mod stream;
+mod talk;
 
 pub use dsp::Dsp;
 pub use load::{DspLoad, LoadStatus};

@@ -22,8 +22,8 @@ use media::{
     SenderConfig, TICK,
 };
 use mg::{
-    ContextStream, Leg, LegAudio, LegPerformance, LegRtcp, MediaEvent, MediaPlane, OpenError,
-    Performance, PerformanceEnd, Performed, Statistics,
+    ContextStream, Leg, LegAudio, LegPerformance, LegRtcp, LegVolume, MediaEvent, MediaPlane,
+    OpenError, Performance, PerformanceEnd, Performed, Statistics,
 };
 use trgw::Trgw;
 
@@ -36,6 +36,7 @@ use crate::reports::Reports;
 use crate::room::{Group, Member, NOBODY, Room};
 use crate::status::{RoomStatus, StreamStatus};
 use crate::stream::{Digits, Meter, Sending, Stream};
+use crate::talk::TalkNews;
 
 /// What an MRFP can be told.
 #[derive(Clone, Debug)]
@@ -99,6 +100,12 @@ struct StreamRecord {
     cost_ns: u64,
     /// [`has_rtcp`] of its leg.
     has_rtcp: Option<bool>,
+    volume: LegVolume,
+    heeds_talk: bool,
+    /// Of the news of who talks there; other news are of before.
+    ticket: u64,
+    /// What was told last of who talks: somebody does, and dominates.
+    told: (bool, bool),
 }
 
 struct PerformanceRecord {
@@ -229,6 +236,10 @@ impl Mrfp {
 
     fn take_mail(&mut self, mail: Mail) {
         // Orders come back with what is not used any more: it is dropped here.
+        let mail = match mail.downcast::<TalkNews>() {
+            Ok(news) => return self.take_news(news),
+            Err(mail) => mail,
+        };
         let Ok(performing) = mail.downcast::<Performing>() else {
             return;
         };
@@ -238,6 +249,31 @@ impl Mrfp {
         if !is_recording {
             self.tell(slot, number, PerformanceEnd::Complete, performing.lasted);
         }
+    }
+
+    /// Tells who talks, and sends the news back for more.
+    fn take_news(&mut self, news: Box<TalkNews>) {
+        let slot = news.slot;
+        let Some(stream) = self.streams.get_mut(&slot) else {
+            return;
+        };
+        if !stream.heeds_talk || stream.ticket != news.ticket {
+            return;
+        }
+        let told = (news.is_talking, news.is_dominant);
+        let before = std::mem::replace(&mut stream.told, told);
+        let (worker, local) = (stream.worker, stream.local);
+        if before.0 != told.0 {
+            self.events.push_back(MediaEvent::Talking {
+                local,
+                is_talking: news.is_talking,
+                level_dbov: news.level_dbov,
+            });
+        }
+        if told.1 && !before.1 {
+            self.events.push_back(MediaEvent::Dominant { local });
+        }
+        self.order(worker, Order::News(slot, Some(news)));
     }
 
     fn take_file_event(&mut self, event: FileEvent) {
@@ -506,6 +542,10 @@ impl Mrfp {
             meter,
             cost_ns: 0,
             has_rtcp: None,
+            volume: LegVolume::default(),
+            heeds_talk: false,
+            ticket: 0,
+            told: (false, false),
         });
         if let Some(worker) = self.workers.get_mut(usize::from(worker)) {
             worker.cost_ns = (worker.cost_ns + cost_ns).saturating_sub(entry.cost_ns);
@@ -567,15 +607,34 @@ impl Mrfp {
             return;
         };
         let (worker, rate) = (stream.worker, stream.rate);
+        let before = std::mem::replace(&mut stream.volume, leg.volume);
         if stream.heeds_tones != leg.heeds_tones {
             stream.heeds_tones = leg.heeds_tones;
             let detector = leg.heeds_tones.then(|| Box::new(Detector::new(rate)));
             self.order(worker, Order::Detect(slot, detector));
         }
+        if before != leg.volume {
+            self.order(worker, Order::Volume(slot, leg.volume));
+        }
+        self.heed_talk(slot, leg.heeds_talk);
         let tone = |tone: Option<mg::LegTone>| tone.map(|tone| (tone.number, tone.code));
         let digits = [tone(leg.plays_outward), tone(leg.plays_inward)];
         self.set_digits(slot, digits);
         self.set_performances(slot, &leg.performs);
+    }
+
+    fn heed_talk(&mut self, slot: u32, heeds_talk: bool) {
+        let Some(stream) = self.streams.get_mut(&slot) else {
+            return;
+        };
+        if std::mem::replace(&mut stream.heeds_talk, heeds_talk) == heeds_talk {
+            return;
+        }
+        stream.ticket += 1;
+        stream.told = (false, false);
+        let (worker, ticket) = (stream.worker, stream.ticket);
+        let news = heeds_talk.then(|| Box::new(TalkNews::new(slot, ticket)));
+        self.order(worker, Order::News(slot, news));
     }
 
     fn set_digits(&mut self, slot: u32, digits: [Option<(u64, u8)>; 2]) {

@@ -3,7 +3,9 @@
 use crate::performing::Performing;
 use crate::room::Room;
 use crate::stream::{Digits, Stream};
+use crate::talk::TalkNews;
 use media::dtmf::Detector;
+use mg::LegVolume;
 
 /// Tells a worker to change something. It comes back with what is not used any more.
 pub(crate) enum Order {
@@ -23,4 +25,8 @@ pub(crate) enum Order {
     Detect(u32, Option<Box<Detector>>),
     /// Digits that sound.
     Digits(u32, Digits),
+    /// How loud a stream says and hears.
+    Volume(u32, LegVolume),
+    /// Who talks is to be told by this, or not any more.
+    News(u32, Option<Box<TalkNews>>),
 }

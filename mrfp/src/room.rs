@@ -232,6 +232,12 @@ impl Room {
             let dominant = self.loudest.dominant().unwrap_or(NOBODY);
             self.dominant.store(dominant, Ordering::Relaxed);
         }
+        let dominant = self.loudest.dominant();
+        for member in &self.members {
+            if let Some(stream) = of(desk.streams, member.slot) {
+                stream.tell_talk(desk.outlet, dominant == Some(member.slot));
+            }
+        }
         self.sum.clear();
         for (slot, fade) in self.loudest.heard() {
             if let Some(stream) = of(desk.streams, slot) {

@@ -8,12 +8,15 @@ use base::Instant;
 use dataplane::{DetectedTone, FlowId, Outlet, Sends};
 use media::dtmf::{self, Detection, Detector};
 use media::level::{SILENCE_DBOV, level_dbov};
+use media::mix::Fader;
 use media::tone::ToneGenerator;
 use media::{Carriage, Outgoing, Pulled, PulledKind, Receiver, Sender, Workspace};
+use mg::LegVolume;
 
 use crate::coding::{Coder, tick_samples};
 use crate::performing::Performing;
 use crate::reports::Reports;
+use crate::talk::{Talk, TalkNews};
 
 /// Performances of one stream at a time.
 pub(crate) const PERFORMANCES_MAX: usize = 4;
@@ -38,6 +41,14 @@ pub(crate) struct Stream {
     performing: [Option<Box<Performing>>; PERFORMANCES_MAX],
     outward_digit: Option<ToneGenerator>,
     inward_digit: Option<ToneGenerator>,
+    volume: LegVolume,
+    /// Gain of what comes from the remote side.
+    inward: Fader,
+    /// Gain of what it hears.
+    outward: Fader,
+    talk: Talk,
+    /// What was told last, where somebody asked.
+    news: Option<Box<TalkNews>>,
     pub sending: Option<Sending>,
     /// RTCP, where there is any.
     pub reports: Option<Reports>,
@@ -102,6 +113,11 @@ impl Stream {
             performing: [const { None }; PERFORMANCES_MAX],
             outward_digit: None,
             inward_digit: None,
+            volume: LegVolume::default(),
+            inward: Fader::default(),
+            outward: Fader::default(),
+            talk: Talk::default(),
+            news: None,
             sending: None,
             reports: None,
             meter,
@@ -144,6 +160,7 @@ impl Stream {
                 performing.record(&self.said);
             }
         }
+        self.turn_down();
         let scratch = &mut scratch[..self.said.len()];
         self.both.fill(0);
         for performing in self.performing.iter_mut().flatten() {
@@ -175,19 +192,59 @@ impl Stream {
             .store(self.pulled.is_talking, Ordering::Relaxed);
     }
 
+    /// Makes what comes from the remote side as loud as it is to be, or silent.
+    fn turn_down(&mut self) {
+        self.inward.apply(&mut self.said);
+        if self.inward.is_silent() {
+            self.is_heard = false;
+            self.pulled = SILENT;
+        } else if self.is_heard {
+            let level = self.pulled.level_dbov;
+            let level = level.saturating_add(self.volume.inward_db);
+            self.pulled.level_dbov = level.clamp(SILENCE_DBOV, 0);
+        }
+    }
+
     /// How loud it is, if it says anything.
     pub fn loudness_dbov(&self) -> Option<f32> {
         let is_played = self.pulled.kind == PulledKind::Silence;
         self.is_heard.then(|| match is_played {
             true => f32::from(self.pulled.level_dbov),
-            false => self.receiver.activity().loudness_dbov(),
+            false => {
+                let gain = f32::from(self.volume.inward_db);
+                self.receiver.activity().loudness_dbov() + gain
+            }
         })
+    }
+
+    /// Tells who asked when somebody begins to talk here, ends, or comes to dominate.
+    pub fn tell_talk(&mut self, outlet: &mut Outlet<'_>, is_dominant: bool) {
+        let is_remote = self.pulled.kind != PulledKind::Silence;
+        self.talk.tick(is_remote && self.pulled.is_talking);
+        let is_talking = self.talk.is_on();
+        let is_new = |news: &mut Box<TalkNews>| {
+            (news.is_talking, news.is_dominant) != (is_talking, is_dominant)
+        };
+        let Some(mut news) = self.news.take_if(is_new) else {
+            return;
+        };
+        (news.is_talking, news.is_dominant) = (is_talking, is_dominant);
+        news.level_dbov = self.pulled.level_dbov;
+        if let Err(mail) = outlet.post(news) {
+            // With room there it is told later.
+            self.news = mail.downcast().ok().map(|mut news: Box<TalkNews>| {
+                news.is_talking = !is_talking;
+                news
+            });
+        }
     }
 
     /// True when it hears something that no other stream does.
     pub fn hears_its_own(&self) -> bool {
         let mut performing = self.performing.iter().flatten();
-        self.has_sounds()
+        let is_turned = self.volume.is_deaf || self.volume.outward_db != 0;
+        is_turned
+            || self.has_sounds()
             || performing.any(|performing| !performing.is_sound() && performing.inward)
     }
 
@@ -208,6 +265,7 @@ impl Stream {
                 performing.record(heard);
             }
         }
+        self.outward.apply(heard);
         for performing in self.performing.iter_mut().flatten() {
             if performing.is_sound() && performing.outward && !performing.inward {
                 performing.sound(scratch);
@@ -323,9 +381,27 @@ impl Stream {
         }
     }
 
+    /// Sets how loud it says and hears.
+    pub fn set_volume(&mut self, volume: LegVolume) {
+        self.volume = volume;
+        self.inward.set_gain_db(f32::from(volume.inward_db));
+        self.inward.set_muted(volume.is_muted);
+        self.outward.set_gain_db(f32::from(volume.outward_db));
+        self.outward.set_muted(volume.is_deaf);
+    }
+
+    /// Sets by what it is told who talks, and returns what it was before.
+    pub fn set_news(&mut self, news: Option<Box<TalkNews>>) -> Option<Box<TalkNews>> {
+        std::mem::replace(&mut self.news, news)
+    }
+
     /// Takes over what goes on of the stream that this one replaces.
     pub fn adopt(&mut self, before: &mut Self) {
         std::mem::swap(&mut self.performing, &mut before.performing);
+        std::mem::swap(&mut self.news, &mut before.news);
+        self.volume = before.volume;
+        (self.inward, self.outward) = (before.inward, before.outward);
+        self.talk = before.talk;
         if let (Some(new), Some(old)) = (&mut self.sending, &mut before.sending) {
             let (of_new, of_old) = (*new.sender.config(), *old.sender.config());
             let same_clock = of_new.clock_hz == of_old.clock_hz;

@@ -24,6 +24,9 @@ fn a_room_of_every_codec_allocates_nothing() {
     // Tones and digits begin and end, one is isolated, some leave.
     parties[0].leg.performs = vec![rig.performance(1, Performance::Tone("rt"))];
     parties[1].leg.heeds_tones = true;
+    parties[1].leg.heeds_talk = true;
+    parties[1].leg.volume.outward_db = -3;
+    parties[2].leg.volume.is_muted = true;
     parties[2].leg.plays_outward = Some(LegTone { number: 1, code: 5 });
     parties[3].leg.plays_inward = Some(LegTone { number: 2, code: 6 });
     rig.connect(&parties, &[(0, 1)]);

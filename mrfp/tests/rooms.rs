@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use codecs::Codec;
 use h248::message::StreamMode;
-use mg::{LegRtcp, MediaEvent, MediaPlane, OpenError, Performance, PerformanceEnd};
+use mg::{LegRtcp, LegVolume, MediaEvent, MediaPlane, OpenError, Performance, PerformanceEnd};
 use rig::{Party, Rig};
 use rtp::rtcp::{Compound, Packet};
 
@@ -141,6 +141,94 @@ fn each_of_three_hears_the_other_two() {
     rig.close(&parties[1]);
     rig.close(&parties[2]);
     assert!(rig.mrfp.rooms().is_empty());
+}
+
+#[test]
+fn who_is_muted_deaf_or_turned_down_is_so_for_the_others_only() {
+    let mut rig = Rig::new(1);
+    let mut parties = [400.0, 700.0, 1000.0].map(|hz| rig.party(Codec::Pcma, hz));
+    parties[0].leg.volume.is_muted = true;
+    parties[1].leg.volume.is_deaf = true;
+    rig.connect(&parties, &[]);
+    let told = [
+        [false, true, true],
+        [false, false, false],
+        [false, true, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut parties), told);
+    let room = &rig.mrfp.rooms()[0];
+    assert!(!room.streams[0].is_talking && room.streams[1].is_talking);
+
+    // One is as loud as before to the others, then half as loud, and hears all twice as loud.
+    for party in &mut parties {
+        party.leg.volume = LegVolume::default();
+    }
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(2));
+    let level = |listener: &Party, talker: &Party| listener.level_at(talker.hz);
+    let before = [
+        level(&parties[1], &parties[0]),
+        level(&parties[0], &parties[1]),
+    ];
+    parties[0].leg.volume.inward_db = -6;
+    parties[0].leg.volume.outward_db = 6;
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(2));
+    let after = [
+        level(&parties[1], &parties[0]),
+        level(&parties[0], &parties[1]),
+    ];
+    let gains = [after[0] - before[0], after[1] - before[1]];
+    assert!((-6.3..-5.7).contains(&gains[0]), "{gains:?}");
+    assert!((5.7..6.3).contains(&gains[1]), "{gains:?}");
+    let others = level(&parties[2], &parties[1]) - before[1];
+    assert!(others.abs() < 0.3, "{others}");
+}
+
+#[test]
+fn who_talks_and_who_dominates_is_told_to_who_asks() {
+    let mut rig = Rig::new(1);
+    let mut parties = [400.0, 700.0].map(|hz| rig.party(Codec::Pcma, hz));
+    parties[1].amplitude = 0;
+    let told = |rig: &mut Rig| -> Vec<(u16, Option<bool>)> {
+        let events = rig.events().into_iter();
+        events
+            .filter_map(|event| match event {
+                MediaEvent::Talking {
+                    local, is_talking, ..
+                } => Some((local.port(), Some(is_talking))),
+                MediaEvent::Dominant { local } => Some((local.port(), None)),
+                _ => None,
+            })
+            .collect()
+    };
+    let [one, two] = [0, 1].map(|index| parties[index].leg.local.port());
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(1));
+    assert_eq!(told(&mut rig), []);
+    for party in &mut parties {
+        party.leg.heeds_talk = true;
+    }
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(1));
+    let mut first = told(&mut rig);
+    first.sort_unstable();
+    assert_eq!(first, [(one, None), (one, Some(true))]);
+    // The other takes over.
+    parties[0].amplitude = 0;
+    parties[1].amplitude = 6000;
+    rig.talk(&mut parties, Duration::from_secs(2));
+    let mut second = told(&mut rig);
+    second.sort_unstable();
+    assert_eq!(second, [(one, Some(false)), (two, None), (two, Some(true))]);
+    // Nobody asks any more.
+    for party in &mut parties {
+        party.leg.heeds_talk = false;
+    }
+    rig.connect(&parties, &[]);
+    parties[1].amplitude = 0;
+    rig.talk(&mut parties, Duration::from_secs(2));
+    assert_eq!(told(&mut rig), []);
 }
 
 #[test]

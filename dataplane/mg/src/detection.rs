@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::Instant;
-use h248::message::{ContextId, ObservedEvent, ObservedEventsDescriptor, StreamId, TerminationId};
-use h248::package::{Item, adid, hangterm, it, ocp};
+use h248::message::{
+    ContextId, ObservedEvent, ObservedEventsDescriptor, Parameter, StreamId, TerminationId, Value,
+};
+use h248::package::{Item, adid, hangterm, it, ocp, swmix};
 
 use crate::connection_model::ConnectionModel;
 use crate::event_processor::{Happening, Observed, Occurrence};
 use crate::plane::{MediaEvent, MediaPlane};
+use crate::script::Told;
 use crate::termination::{Termination, TerminationKey};
 use crate::tone::Tone;
 use crate::watch::{Direction, Request, Watch};
@@ -22,6 +25,14 @@ pub(crate) struct Notice {
     pub observed: ObservedEventsDescriptor,
     /// Events before these found no room in the event buffer.
     pub is_after_loss: bool,
+}
+
+fn talk(item: Item, parameters: Vec<Parameter>) -> Happening {
+    Happening::Told(Box::new(Told {
+        package: item.package,
+        item,
+        parameters,
+    }))
 }
 
 /// Most events waiting to be notified, for want of an MGC; beyond, they are lost.
@@ -49,12 +60,12 @@ impl ConnectionModel {
             }
             MediaEvent::ToneStarted { code, .. } => {
                 if let Some(tone) = Tone::new(code) {
-                    self.handle_tone(now, key, local, Happening::ToneStart(tone));
+                    self.happened(now, key, local, Happening::ToneStart(tone));
                 }
             }
             MediaEvent::ToneEnded { code, duration, .. } => {
                 if let Some(tone) = Tone::new(code) {
-                    self.handle_tone(now, key, local, Happening::ToneEnd(tone, duration));
+                    self.happened(now, key, local, Happening::ToneEnd(tone, duration));
                 }
             }
             MediaEvent::Performed {
@@ -62,19 +73,27 @@ impl ConnectionModel {
             } => self.process(key, |termination, latches| {
                 termination.performed(now, latches, number, performed)
             }),
+            MediaEvent::Talking {
+                is_talking,
+                level_dbov,
+                ..
+            } => {
+                let parameters = vec![
+                    Parameter::new(swmix::IS_TALKING, Value::from(is_talking)),
+                    Parameter::new(swmix::LEVEL, Value::symbol(level_dbov.to_string())),
+                ];
+                self.happened(now, key, local, talk(swmix::TALK, parameters));
+            }
+            MediaEvent::Dominant { .. } => {
+                self.happened(now, key, local, talk(swmix::DOMINANT, Vec::new()));
+            }
             MediaEvent::Inactive { .. } => self.fell_silent(now, plane, key),
             MediaEvent::Closed { .. } => {}
         }
         self.connect_changed(plane);
     }
 
-    fn handle_tone(
-        &mut self,
-        now: Instant,
-        key: TerminationKey,
-        local: SocketAddr,
-        what: Happening,
-    ) {
+    fn happened(&mut self, now: Instant, key: TerminationKey, local: SocketAddr, what: Happening) {
         self.process(key, |termination, latches| {
             let stream = termination.stream_at(local).map(|stream| stream.id);
             let occurrence = Occurrence {

@@ -10,7 +10,7 @@ use h248::message::{
     EventBufferControl, EventBufferDescriptor, EventSpec, EventsDescriptor, ObservedEvent,
     Parameter, PkgdName, RequestId, StreamId, Value,
 };
-use h248::package::{Item, dd, g, tonedet};
+use h248::package::{Item, dd, g, swmix, tonedet};
 
 use crate::player::Ended;
 use crate::script::Told;
@@ -180,20 +180,34 @@ impl EventProcessor {
 
     /// True when tones on a stream lead to something.
     pub fn heeds_tones(&self, stream: StreamId) -> bool {
-        self.heeds(|asked| asked.is_none_or(|id| id == stream))
+        self.heeds(Watch::is_of_tones, &TONE_PACKAGES, Some(stream))
     }
 
-    /// True when tones on any stream do.
-    pub fn heeds_any_tones(&self) -> bool {
-        self.heeds(|_| true)
+    /// True when it leads to something who talks on a stream.
+    pub fn heeds_talk(&self, stream: StreamId) -> bool {
+        self.heeds(Watch::is_of_talk, &TALK_PACKAGES, Some(stream))
     }
 
-    fn heeds(&self, is_here: impl Fn(Option<StreamId>) -> bool) -> bool {
+    /// True when tones or talk on any stream do.
+    pub fn heeds_anything(&self) -> bool {
+        self.heeds(Watch::is_of_tones, &TONE_PACKAGES, None)
+            || self.heeds(Watch::is_of_talk, &TALK_PACKAGES, None)
+    }
+
+    /// True when what is watched, or buffered as an event of some packages, is about a stream; or
+    /// about any.
+    fn heeds(
+        &self,
+        is_watched: impl Fn(&Watch) -> bool,
+        packages: &[&str],
+        stream: Option<StreamId>,
+    ) -> bool {
+        let is_here =
+            |asked: Option<StreamId>| stream.is_none() || asked.is_none() || asked == stream;
         let mut requests = self.active.all.iter();
         let mut kept = self.filter.iter();
-        let is_of_tones = |spec: &EventSpec| TONE_PACKAGES.contains(&&*lower(&spec.name));
-        requests.any(|request| request.watch.is_of_tones() && is_here(request.stream))
-            || kept.any(|spec| is_of_tones(spec) && is_here(spec.stream))
+        requests.any(|request| is_watched(&request.watch) && is_here(request.stream))
+            || kept.any(|spec| packages.contains(&&*lower(&spec.name)) && is_here(spec.stream))
     }
 
     /// A command sets EventBufferControl.
@@ -640,6 +654,9 @@ impl Sounding {
 
 /// Packages with events that come of tones, and the wildcard.
 const TONE_PACKAGES: [&str; 4] = ["tonedet", "dd", "xdd", "*"];
+
+/// Packages with events that come of talk, and the wildcard.
+const TALK_PACKAGES: [&str; 2] = [swmix::PACKAGE.name, "*"];
 
 fn lower(name: &PkgdName) -> String {
     name.package().to_ascii_lowercase()

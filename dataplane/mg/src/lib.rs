@@ -74,8 +74,8 @@ pub use performance::{
 };
 pub use plane::{
     ContextStream, Leg, LegAudio, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia,
-    LegPerformance, LegPolicing, LegRtcp, LegSpeech, LegSrtp, LegTone, MediaEvent, MediaPlane,
-    OpenError, Statistics,
+    LegPerformance, LegPolicing, LegRtcp, LegSpeech, LegSrtp, LegTone, LegVolume, MediaEvent,
+    MediaPlane, OpenError, Statistics,
 };
 pub use port_pool::RealmAddress;
 pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

@@ -106,6 +106,20 @@ pub enum MediaEvent {
         /// How, and how long it lasted.
         performed: Performed,
     },
+    /// Somebody begins to talk at a leg, or has ended; asked for by [`Leg::heeds_talk`].
+    Talking {
+        /// Where.
+        local: SocketAddr,
+        /// It begins.
+        is_talking: bool,
+        /// How loud, in dBov.
+        level_dbov: i8,
+    },
+    /// Who talks at a leg is the dominant talker from now on; asked for by [`Leg::heeds_talk`].
+    Dominant {
+        /// Where.
+        local: SocketAddr,
+    },
     /// No packet was admitted for [`Leg::inactivity`]. Once per silence.
     Inactive {
         /// Where.
@@ -128,6 +142,8 @@ impl MediaEvent {
             | Self::ToneStarted { local, .. }
             | Self::ToneEnded { local, .. }
             | Self::Performed { local, .. }
+            | Self::Talking { local, .. }
+            | Self::Dominant { local }
             | Self::Inactive { local }
             | Self::Closed { local, .. } => *local,
         }
@@ -171,8 +187,25 @@ pub struct Leg {
     pub audio: Option<Arc<LegAudio>>,
     /// Report digits however they come: as tones among what is said, if not as events.
     pub heeds_tones: bool,
+    /// Report who talks.
+    pub heeds_talk: bool,
+    /// How loud it says and hears, where the profile processes media.
+    pub volume: LegVolume,
     /// What is played and recorded there.
     pub performs: Vec<LegPerformance>,
+}
+
+/// How loud a leg is, beside what is played and recorded there, which it says nothing of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegVolume {
+    /// Gain of what comes from the remote side, as the other legs hear it, in dB.
+    pub inward_db: i8,
+    /// Gain of what the other legs say, as the remote side hears it, in dB.
+    pub outward_db: i8,
+    /// The other legs hear nothing of the remote side.
+    pub is_muted: bool,
+    /// The remote side hears nothing of the other legs.
+    pub is_deaf: bool,
 }
 
 /// How the speech of a leg is coded, by its descriptors.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use h248::error::ErrorCode;
 use h248::message::{ParmValue, PropertyParm, Value};
-use h248::package::{Item, ds, gm, ipdc, rtcph, tman};
+use h248::package::{Item, ds, gm, ipdc, rtcph, swmix, tman};
 
 use crate::error::{Result, about};
-use crate::plane::{LegFilter, LegMarking, LegPolicing};
+use crate::plane::{LegFilter, LegMarking, LegPolicing, LegVolume};
 use crate::port_pool::{PortPool, RealmIndex};
 use crate::profile::{Kind, Profile};
 
@@ -47,6 +47,8 @@ pub(crate) struct Properties {
     dscp: u8,
     /// `ds/tb`.
     keeps_marks: bool,
+    /// `swmix`.
+    pub volume: LegVolume,
 }
 
 impl Properties {
@@ -147,6 +149,10 @@ impl Properties {
             }
             tman::SUSTAINABLE_DATA_RATE => self.sustainable_rate = Some(quantity()?),
             tman::MAXIMUM_BURST_SIZE => self.burst = Some(quantity()?),
+            swmix::GAIN_IN => self.volume.inward_db = decibels(item, single()?)?,
+            swmix::GAIN_OUT => self.volume.outward_db = decibels(item, single()?)?,
+            swmix::MUTED => self.volume.is_muted = boolean()?,
+            swmix::DEAF => self.volume.is_deaf = boolean()?,
             item => item.domain?.admits(single()?).then_some(())?,
         }
         Some(())
@@ -221,6 +227,12 @@ const TOLERANCE_DEFAULT: Duration = Duration::from_millis(100);
 /// Without `tman/mbs`: what comes in the time above, and a packet of any size.
 const BURSTS_PER_SECOND: u32 = 10;
 const BURST_OCTETS_MIN: u32 = 1500;
+
+/// A gain within the range of its property.
+fn decibels(item: Item, value: &Value) -> Option<i8> {
+    item.domain?.admits(value).then_some(())?;
+    i8::try_from(value.as_i64()?).ok()
+}
 
 /// `192.0.2.0/24`, an address alone, or an address and a netmask in the same form.
 fn parse_mask(text: &str) -> Option<(IpAddr, u8)> {

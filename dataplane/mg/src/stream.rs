@@ -331,6 +331,8 @@ impl Stream {
             plays_inward: None,
             audio: self.audio.clone(),
             heeds_tones: false,
+            heeds_talk: false,
+            volume: self.properties.volume,
             performs: Vec::new(),
         })
     }

@@ -71,6 +71,7 @@ struct Due {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamTones {
     is_heeded: bool,
+    is_talk_heeded: bool,
     outward: Option<(u32, Tone)>,
     inward: Option<(u32, Tone)>,
     /// Numbers of performances, and which are to end.
@@ -433,11 +434,12 @@ impl Termination {
 
     /// What each stream detects and plays: legs change with it. Empty when that is nothing.
     pub fn tones(&self) -> Vec<StreamTones> {
-        if self.player.is_idle() && !self.events.heeds_any_tones() {
+        if self.player.is_idle() && !self.events.heeds_anything() {
             return Vec::new();
         }
         let streams = self.streams.iter().map(|stream| StreamTones {
             is_heeded: self.heeds_tones(stream.id),
+            is_talk_heeded: self.events.heeds_talk(stream.id),
             outward: self.player.tone(stream.id, true),
             inward: self.player.tone(stream.id, false),
             performs: self
@@ -524,6 +526,7 @@ impl Termination {
         }
         if stream.is_audio() {
             leg.performs = self.performs(stream);
+            leg.heeds_talk = self.events.heeds_talk(id);
         }
         let tone = |is_outward| {
             let (number, tone) = self.player.tone(id, is_outward)?;

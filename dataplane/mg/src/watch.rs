@@ -10,7 +10,7 @@ use h248::message::{
     EventDigitMap, EventSpec, EventsDescriptor, NotifyBehaviour, PkgdName, RequestedEvent,
     StreamId, Value,
 };
-use h248::package::{Item, adid, dd, g, hangterm, it, ocp, tonedet, xdd};
+use h248::package::{Item, adid, dd, g, hangterm, it, ocp, swmix, tonedet, xdd};
 
 use crate::digit_maps::{self, DigitMaps};
 use crate::error::{Result, about, error};
@@ -79,6 +79,8 @@ pub(crate) enum Watch {
     ToneLasts(Tones, Duration),
     /// `dd/ce`, `xdd/xce`: digits complete the map.
     DigitMap(Arc<DigitMap>),
+    /// `swmix`: who talks.
+    Talk,
     /// What nothing at this gateway leads to.
     Quiet,
 }
@@ -97,8 +99,14 @@ impl Watch {
             | Self::InactivityTimeout(_)
             | Self::Overload
             | Self::SignalCompletion
+            | Self::Talk
             | Self::Quiet => false,
         }
+    }
+
+    /// True for what comes of talk.
+    pub fn is_of_talk(&self) -> bool {
+        matches!(self, Self::Talk)
     }
 }
 
@@ -276,6 +284,7 @@ impl Reading<'_> {
                 }
             }
             ocp::OVERLOAD => Watch::Overload,
+            swmix::TALK | swmix::DOMINANT => Watch::Talk,
             g::SIGNAL_COMPLETION => Watch::SignalCompletion,
             tonedet::START => Watch::ToneStart(tones(event)?),
             tonedet::END => Watch::ToneEnd(tones(event)?),

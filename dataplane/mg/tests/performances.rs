@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use h248::message::{NotifyRequest, ObservedEvent};
 use mg::{
-    Announced, GatewayConfig, LegPerformance, MP, MediaEvent, Performance, PerformanceEnd,
-    Performed,
+    Announced, GatewayConfig, LegPerformance, LegVolume, MP, MediaEvent, Performance,
+    PerformanceEnd, Performed,
 };
 use rig::Rig;
 
@@ -399,6 +399,55 @@ fn codecs_that_cannot_be_processed_are_left_out() {
     );
     let reply = rig.say(&offer("96 18 101"));
     assert!(reply.contains("Error = 515"), "{reply}");
+}
+
+#[test]
+fn volumes_are_set_and_talk_is_told_where_it_is_asked_for() {
+    let mut party = Party::new();
+    let leg = |party: &Party| party.rig.plane.legs[&party.local].0.clone();
+    party.accepted(
+        "Media { Stream = 1 { LocalControl { swmix/gi = -6, swmix/go = 12, swmix/mute = ON } } }",
+    );
+    let volume = LegVolume {
+        inward_db: -6,
+        outward_db: 12,
+        is_muted: true,
+        is_deaf: false,
+    };
+    assert_eq!(leg(&party).volume, volume);
+    party.accepted("Media { Stream = 1 { LocalControl { swmix/mute = OFF, swmix/deaf = ON } } }");
+    let heard = leg(&party).volume;
+    assert_eq!(
+        (heard.is_muted, heard.is_deaf, heard.inward_db),
+        (false, true, -6)
+    );
+    for value in ["swmix/gi = 25", "swmix/go = -97", "swmix/mute = 3"] {
+        let media = format!("Media {{ Stream = 1 {{ LocalControl {{ {value} }} }} }}");
+        party.refused(&media, 449);
+    }
+
+    let talking = |party: &mut Party, is_talking| {
+        let local = party.local;
+        party.rig.event(MediaEvent::Talking {
+            local,
+            is_talking,
+            level_dbov: -23,
+        });
+        party.rig.event(MediaEvent::Dominant { local });
+        party.pass(1);
+    };
+    assert!(!leg(&party).heeds_talk);
+    talking(&mut party, true);
+    assert_eq!(party.heard(), Vec::<String>::new());
+    party.accepted("Events = 7 { swmix/talk }");
+    assert!(leg(&party).heeds_talk);
+    talking(&mut party, true);
+    assert_eq!(party.heard(), ["swmix/talk on=ON lv=-23"]);
+    party.accepted("Events = 8 { swmix/* }");
+    talking(&mut party, false);
+    assert_eq!(party.heard(), ["swmix/talk on=OFF lv=-23", "swmix/dom"]);
+    party.accepted("Events");
+    assert!(!leg(&party).heeds_talk);
 }
 
 #[test]

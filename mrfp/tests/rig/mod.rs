@@ -16,8 +16,8 @@ use media::spectrum::level_at_dbov;
 use media::tone::ToneGenerator;
 use mg::{
     Announced, Announcement, ContextStream, Leg, LegAudio, LegFilter, LegLatch, LegMarking,
-    LegMedia, LegPerformance, LegPolicing, LegRtcp, MediaEvent, MediaPlane, Performance, Performed,
-    Recording,
+    LegMedia, LegPerformance, LegPolicing, LegRtcp, LegVolume, MediaEvent, MediaPlane, Performance,
+    Performed, Recording,
 };
 use mrfp::{Dsp, DspLoad, Mrfp, MrfpConfig};
 use rtp::{HEADER_BYTES, Header, Packet};
@@ -176,6 +176,8 @@ impl Rig {
                 plays_inward: None,
                 audio: Some(Arc::new(audio)),
                 heeds_tones: false,
+                heeds_talk: false,
+                volume: LegVolume::default(),
                 performs: Vec::new(),
             },
             codec,

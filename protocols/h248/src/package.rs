@@ -182,6 +182,7 @@ packages! {
     rtcph
     ipra
     threegint
+    swmix
 }
 
 /// A package, clause 12.1.1.

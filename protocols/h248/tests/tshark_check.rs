@@ -216,9 +216,10 @@ fn tshark_knows_packages_by_the_same_numbers() {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/packages.tsv");
     let list = fs::read_to_string(list).unwrap();
     let rows: Vec<Vec<&str>> = list.lines().map(|l| l.split('\t').collect()).collect();
-    assert_eq!(rows.len(), package::ALL.len());
+    let public: Vec<_> = package::ALL.iter().filter(|it| it.id < 0x8000).collect();
+    assert_eq!(rows.len(), public.len());
     let mut messages = Vec::new();
-    for (row, known) in rows.iter().zip(package::ALL) {
+    for (row, known) in rows.iter().zip(public) {
         let id = u16::from_str_radix(row[0], 16).unwrap();
         assert_eq!((known.id, known.name), (id, row[1]));
         let reply = format!(

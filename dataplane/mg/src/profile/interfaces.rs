@@ -6,7 +6,7 @@
 
 use h248::package::{
     aasb, aasdc, aasrec, aassm, adid, an, bcg, bcp, cd, cg, chp, conftn, ct, dd, dg, ds, g, gb, gm,
-    hangterm, ipdc, ipnapt, it, mgcinfo, nt, ocp, root, rtcph, rtp, srvtn, tdmc, threegtfoc,
+    hangterm, ipdc, ipnapt, it, mgcinfo, nt, ocp, root, rtcph, rtp, srvtn, swmix, tdmc, threegtfoc,
     threegup, threegxcg, tman, tonedet, tonegen, xcg, xdd,
 };
 
@@ -79,6 +79,7 @@ pub const MP: Profile = Profile {
         XDD,
         Support::whole(&hangterm::PACKAGE),
         Support::whole(&rtcph::PACKAGE),
+        Support::whole(&swmix::PACKAGE),
     ],
     terminations_per_context_max: 2048,
     streams_max: 8,
