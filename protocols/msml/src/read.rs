@@ -55,8 +55,8 @@ pub enum Request {
     DestroyConference(Object),
     /// `join`.
     Join(Object, Object, StreamChange),
-    /// `modifystream`.
-    ModifyStream(Object, Object, StreamChange),
+    /// `modifystream`: what it does not name stays as it is.
+    ModifyStream(Object, Object, StreamUpdate),
     /// `unjoin`.
     Unjoin(Object, Object),
     /// `dialogstart`.
@@ -159,6 +159,27 @@ impl StreamChange {
     };
 }
 
+/// What is said of the media between two objects that are joined, seen from the first; `None` of
+/// what nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamUpdate {
+    /// From the first to the second.
+    pub from_first: Option<bool>,
+    /// From the second to the first.
+    pub to_first: Option<bool>,
+}
+
+impl StreamUpdate {
+    /// The same seen from the second.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        Self {
+            from_first: self.to_first,
+            to_first: self.from_first,
+        }
+    }
+}
+
 /// Reads a document.
 ///
 /// # Errors
@@ -200,7 +221,16 @@ fn request(element: Element<'_>) -> Result<Request, Fault> {
         "destroyconference" => object("id").map(Request::DestroyConference),
         "join" => {
             let (first, second) = pair()?;
-            Ok(Request::Join(first, second, streams(element)?))
+            let named = streams(element)?;
+            // Only what is named is joined; all is, where nothing is named.
+            let change = match named == StreamUpdate::default() {
+                true => StreamChange::BOTH,
+                false => StreamChange {
+                    from_first: named.from_first == Some(true),
+                    to_first: named.to_first == Some(true),
+                },
+            };
+            Ok(Request::Join(first, second, change))
         }
         "modifystream" => {
             let (first, second) = pair()?;
@@ -256,13 +286,9 @@ fn name_of(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// `stream` elements (RFC 5707 8.8): without any, audio passes both ways.
-fn streams(element: Element<'_>) -> Result<StreamChange, Fault> {
-    let mut change = StreamChange {
-        from_first: false,
-        to_first: false,
-    };
-    let mut is_said = false;
+/// `stream` elements (RFC 5707 8.8), and whether each is to be heard.
+fn streams(element: Element<'_>) -> Result<StreamUpdate, Fault> {
+    let mut update = StreamUpdate::default();
     for stream in element.children() {
         if stream.name() != "stream" {
             return Err(Fault::new(code::UNKNOWN_ELEMENT, stream.name()));
@@ -272,7 +298,6 @@ fn streams(element: Element<'_>) -> Result<StreamChange, Fault> {
             "video" => return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "media")),
             _ => return Err(invalid("media")),
         }
-        is_said = true;
         let gain = stream.child("gain").and_then(|gain| gain.attribute("amt"));
         let is_heard = match gain {
             None | Some("unmute") => true,
@@ -280,15 +305,14 @@ fn streams(element: Element<'_>) -> Result<StreamChange, Fault> {
             // Louder and softer the mix does by itself.
             Some(_) => return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "amt")),
         };
-        let direction = stream.attribute("dir");
-        match direction {
-            None => (change.from_first, change.to_first) = (is_heard, true),
-            Some("from-id1") => change.from_first = is_heard,
-            Some("to-id1") => change.to_first = is_heard,
+        match stream.attribute("dir") {
+            None => (update.from_first, update.to_first) = (Some(is_heard), Some(is_heard)),
+            Some("from-id1") => update.from_first = Some(is_heard),
+            Some("to-id1") => update.to_first = Some(is_heard),
             Some(_) => return Err(invalid("dir")),
         }
     }
-    Ok(if is_said { change } else { StreamChange::BOTH })
+    Ok(update)
 }
 
 fn dialog_start(element: Element<'_>) -> Result<Request, Fault> {

@@ -69,10 +69,14 @@ fn conferences_are_made_joined_and_ended() {
         Ok(Request::Join(first.clone(), second.clone(), change))
     );
     let muted = "<modifystream id1=\"conn:x1\" id2=\"conf:a\"><stream media=\"audio\" dir=\"from-id1\"><gain amt=\"mute\"/></stream><stream media=\"audio\" dir=\"to-id1\"/></modifystream>";
-    assert_eq!(
-        request(muted),
-        Ok(Request::ModifyStream(first.clone(), second.clone(), change))
-    );
+    let update = |from_first, to_first| StreamUpdate {
+        from_first,
+        to_first,
+    };
+    let modified = |update| Ok(Request::ModifyStream(first.clone(), second.clone(), update));
+    assert_eq!(request(muted), modified(update(Some(false), Some(true))));
+    let unmuted = "<modifystream id1=\"conn:x1\" id2=\"conf:a\"><stream media=\"audio\" dir=\"from-id1\"><gain amt=\"unmute\"/></stream></modifystream>";
+    assert_eq!(request(unmuted), modified(update(Some(true), None)));
     assert_eq!(
         request("<unjoin id1=\"conn:x1\" id2=\"conf:a\"/>"),
         Ok(Request::Unjoin(first, second.clone()))

@@ -8,8 +8,8 @@ use base::{Entropy, Instant};
 use h248::error::ErrorCode;
 use h248::message::{
     ActionReply, ActionRequest, AmmDescriptors, AmmsReply, AuditReply, AuditReturn, Command,
-    CommandReply, ContextId, ErrorDescriptor, EventDigitMap, EventsDescriptor, MediaDescriptor,
-    MessageBody, Mid, OctetString, PackagesItem, ReplyBody, Signal, SignalRequest,
+    CommandReply, ContextId, DigitMapValue, ErrorDescriptor, EventDigitMap, EventsDescriptor,
+    MediaDescriptor, MessageBody, Mid, OctetString, PackagesItem, ReplyBody, Signal, SignalRequest,
     StreamDescriptor, StreamMode, StreamParms, Streams, TerminationId, Transaction, TransactionId,
 };
 use h248::transaction::{Config, Endpoint, Output};
@@ -38,9 +38,18 @@ pub struct MrfpTermination {
 impl MrfpTermination {
     /// The digit map in force.
     pub fn digit_map(&self) -> Option<&str> {
+        self.digit_map_value().map(|value| value.body.as_str())
+    }
+
+    /// The start timer of the digits it waits for, in seconds.
+    pub fn first_digit_s(&self) -> Option<u8> {
+        self.digit_map_value()?.start
+    }
+
+    fn digit_map_value(&self) -> Option<&DigitMapValue> {
         let mut events = self.events.events.iter();
         events.find_map(|event| match &event.digit_map {
-            Some(EventDigitMap::Value(value)) => Some(value.body.as_str()),
+            Some(EventDigitMap::Value(value)) => Some(value),
             _ => None,
         })
     }

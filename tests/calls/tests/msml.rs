@@ -370,6 +370,34 @@ fn a_dialog_plays_collects_and_tells() {
 }
 
 #[test]
+fn a_first_digit_is_late_from_the_end_of_the_prompt_and_a_wrong_one_is_none_too_late() {
+    everywhere(|world| {
+        let mut call = world.call(1, URI, None);
+        let conn = call.connection();
+        for (waits, end) in [(false, "dtmf.nomatch"), (true, "dtmf.noinput")] {
+            let start = format!(
+                "<dialogstart target=\"{conn}\"><collect fdt=\"60s\"><play><audio \
+                 uri=\"file:///ask.wav\"/></play><pattern digits=\"12\"/></collect><exit \
+                 namelist=\"dtmf.end\"/></dialogstart>"
+            );
+            world.done(&mut call, &start);
+            let waits_first = |world: &World, call: &Call| world.member(call)?.first_digit_s();
+            world.wait("it asks", |world| waits_first(world, &call) == Some(0));
+            world.report(&call, "aasb/playcom { ap = 120 }");
+            world.wait("it waits", |world| waits_first(world, &call) == Some(60));
+            if waits {
+                world.network.run_for(Duration::from_secs(61));
+            }
+            world.report(&call, "dd/ce { ds = \"\", Meth = PM }");
+            let told = world.event("msml.dialog.exit");
+            assert!(told.contains(&format!("<value>{end}</value>")), "{told}");
+        }
+        world.hang_up(&mut call);
+        world.wait("the context goes", |world| world.sizes().is_empty());
+    });
+}
+
+#[test]
 fn connections_join_a_conference_are_muted_and_leave_it() {
     everywhere(|world| {
         let mut first = world.call(1, URI, None);
@@ -387,9 +415,10 @@ fn connections_join_a_conference_are_muted_and_leave_it() {
         let conn = second.connection();
         let muted = format!(
             "<modifystream id1=\"{conn}\" id2=\"{conf}\"><stream media=\"audio\" \
-             dir=\"to-id1\"/></modifystream>"
+             dir=\"from-id1\"><gain amt=\"mute\"/></stream></modifystream>"
         );
         world.done(&mut first, &muted);
+        // It still hears.
         assert_eq!(world.member(&second).unwrap().mode, StreamMode::SendOnly);
         // To the whole conference.
         let start = format!(

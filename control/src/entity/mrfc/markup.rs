@@ -2,7 +2,9 @@
 //! which it is asked, and the answer to the INFO that asked tells what became of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use base::Instant;
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method};
 use tracing::warn;
@@ -14,13 +16,15 @@ use crate::entity::Actions;
 use crate::mgc::{self, AnchorError, MemberId, Observed, RoomId, Task, TaskSignal};
 use msml::{
     CONTENT_TYPE, DeleteWhen, Fault, Item, Object, Outcome, Part, Perform, Play, Request, Signal,
-    Step, StreamChange, code,
+    Step, StreamChange, StreamUpdate, code,
 };
 
 /// Documents that wait for the one before to be answered; what is told beyond them is lost.
 const INFORMS_MAX: usize = 64;
 /// Conferences at once.
 const CONFERENCES_MAX: usize = 20_000;
+/// The longest that a gateway waits for a first digit.
+const FIRST_DIGIT_MAX: Duration = Duration::from_secs(99);
 /// Steps of a dialog that take no time, one after the other.
 const STEPS_MAX: usize = 256;
 
@@ -44,6 +48,8 @@ pub(super) struct Dialog {
     values: BTreeMap<&'static str, String>,
     /// It is heard in the whole conference.
     to_all: bool,
+    /// When the first digit is too late, since it is waited for.
+    no_input_at: Option<Instant>,
 }
 
 /// A document of which something is left to do.
@@ -218,8 +224,8 @@ impl Mrfc {
             Request::Join(first, second, change) => {
                 self.join_objects(actions, first, second, change)
             }
-            Request::ModifyStream(first, second, change) => {
-                self.modify_stream(actions, first, second, change)
+            Request::ModifyStream(first, second, update) => {
+                self.modify_stream(actions, first, second, update)
             }
             Request::Unjoin(first, second) => self.unjoin(actions, first, second),
             Request::DialogStart {
@@ -491,21 +497,22 @@ impl Mrfc {
         actions: &mut Actions<'_>,
         first: Object,
         second: Object,
-        change: StreamChange,
+        update: StreamUpdate,
     ) -> Result<Done, Fault> {
         let key = self.join_of(&first, &second)?;
-        let change = match self.connection_of(&first) {
-            Ok(named) if named == key => change,
-            _ => StreamChange {
-                from_first: change.to_first,
-                to_first: change.from_first,
-            },
+        let update = match self.connection_of(&first) {
+            Ok(named) if named == key => update,
+            _ => update.turned(),
         };
         let Some(call) = self.calls.get_mut(&key) else {
             return Ok(Done::Now);
         };
-        call.media.is_muted = !change.from_first;
-        call.media.is_deaf = !change.to_first;
+        if let Some(is_heard) = update.from_first {
+            call.media.is_muted = !is_heard;
+        }
+        if let Some(hears) = update.to_first {
+            call.media.is_deaf = !hears;
+        }
         let plan = call.media.plan();
         let mgc = actions.mgc.as_mut();
         match mgc.is_some_and(|mgc| mgc.set_member(actions.now, MemberId(key.0), plan)) {
@@ -575,6 +582,7 @@ impl Mrfc {
             perform: Perform::default(),
             values: BTreeMap::new(),
             to_all,
+            no_input_at: None,
         };
         self.dialogs.insert(player, dialog);
         self.advance(actions, player);
@@ -616,7 +624,7 @@ impl Mrfc {
                 Some(Step::Perform(perform)) => {
                     dialog.perform = *perform;
                     let limit = dialog.perform.limit;
-                    let task = task_of(&dialog.perform, dialog.to_all);
+                    let task = dialog.begin(actions.now);
                     if let Some(call) = self.calls.get_mut(&player) {
                         call.ends_at = limit.map(|limit| actions.now + limit);
                     }
@@ -645,6 +653,13 @@ impl Mrfc {
             return;
         };
         let collects = dialog.perform.digits.is_some();
+        let prompt_ended = matches!(observed, Observed::Played { .. } | Observed::Failed { .. });
+        if prompt_ended && let Some(task) = dialog.await_first(actions.now) {
+            self.set_task(actions, player, task);
+        }
+        let Some(dialog) = self.dialogs.get_mut(&player) else {
+            return;
+        };
         let records = matches!(dialog.perform.signal, Some(Signal::Record(_)));
         let values = &mut dialog.values;
         match observed {
@@ -682,10 +697,12 @@ impl Mrfc {
             Observed::Digits { digits, is_match } => {
                 let key = dialog.perform.return_key;
                 let digits = told_digits(&digits, key);
-                let end = match (is_match, digits.is_empty()) {
-                    (true, _) => "dtmf.match",
-                    (false, true) => "dtmf.noinput",
-                    (false, false) => "dtmf.nomatch",
+                // A key that fits nothing ends digits as well, before the first of them.
+                let is_late = dialog.no_input_at.is_some_and(|at| at <= actions.now);
+                let end = match is_match {
+                    true => "dtmf.match",
+                    false if digits.is_empty() && is_late => "dtmf.noinput",
+                    false => "dtmf.nomatch",
                 };
                 values.insert("dtmf.len", digits.len().to_string());
                 values.insert("dtmf.digits", digits);
@@ -827,6 +844,43 @@ impl Mrfc {
     }
 }
 
+impl Dialog {
+    /// What the gateway is asked for first: while something is played, the first digit is not late
+    /// (RFC 5707 9.7.2: `fdt` runs from the end of the prompt).
+    fn begin(&mut self, now: Instant) -> Task {
+        let mut task = task_of(&self.perform, self.to_all);
+        let is_played = task.signal.is_some();
+        if let Some(digits) = task.digits.as_mut().filter(|_| is_played) {
+            digits.first = None;
+        }
+        self.no_input_at = first_limit(&task).map(|limit| now + limit);
+        task
+    }
+
+    /// What it is asked for when the prompt is over, if a first digit is waited for since then.
+    fn await_first(&mut self, now: Instant) -> Option<Task> {
+        if self.no_input_at.is_some() {
+            return None;
+        }
+        let task = Task {
+            signal: None,
+            ..task_of(&self.perform, self.to_all)
+        };
+        self.no_input_at = Some(now + first_limit(&task)?);
+        Some(task)
+    }
+}
+
+/// How long the first digit is waited for.
+fn first_limit(task: &Task) -> Option<Duration> {
+    task.digits.as_ref()?.first
+}
+
+/// The timers of digit maps count whole seconds (H.248.1 7.1.14.2).
+fn whole_seconds(time: Duration) -> Duration {
+    Duration::from_secs((time.as_millis() as u64).div_ceil(1000)).min(FIRST_DIGIT_MAX)
+}
+
 /// What the gateway is asked for.
 fn task_of(perform: &Perform, to_all: bool) -> Task {
     let signal = perform.signal.as_ref().map(|signal| match signal {
@@ -854,7 +908,7 @@ fn task_of(perform: &Perform, to_all: bool) -> Task {
     });
     let digits = perform.digits.as_ref().map(|digits| mgc::Digits {
         map: digits.map.clone(),
-        first: digits.first,
+        first: digits.first.map(whole_seconds),
         long: digits.long,
         short: digits.short,
         interrupts: digits.interrupts,
