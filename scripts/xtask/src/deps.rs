@@ -128,8 +128,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "interop",
         &[
-            "base", "sip", "sdp", "rtp", "h248", "diameter", "codecs", "media", "control", "load",
-            "sim",
+            "base", "sip", "sdp", "rtp", "h248", "diameter", "codecs", "media", "audio", "control",
+            "load", "sim",
         ],
     ),
     // Measures processes from outside, with the generators and the counterparts.

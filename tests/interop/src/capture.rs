@@ -114,6 +114,11 @@ impl Analysis {
         assert!(lossy.is_empty(), "RTP was lost: {lossy:#?}");
     }
 
+    /// One field of each packet that a display filter shows, a line each.
+    pub fn fields(&self, filter: &str, field: &str) -> String {
+        self.tshark(&["-Y", filter, "-T", "fields", "-e", field])
+    }
+
     fn tshark(&self, arguments: &[&str]) -> String {
         // Streams that no SDP announced to tshark are found by their looks.
         let run = Command::new("tshark")

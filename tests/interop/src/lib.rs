@@ -1,4 +1,4 @@
-//! Calls with real counterparts: SIPp, Erlang/OTP megaco and diameter, dnsmasq, tshark.
+//! Calls with real counterparts: SIPp, Erlang/OTP megaco and diameter, dnsmasq, tshark, ffmpeg.
 //!
 //! Every test has a network namespace of its own ([`Namespace`]) with nothing but a loopback
 //! interface, in which it starts processes ([`Process`]), each bounded in time and killed when the
@@ -6,8 +6,8 @@
 //! afterwards whether it could read them all and whether RTP was lost ([`Analysis`]).
 //!
 //! The tests need root, for the namespaces, and the Debian packages sip-tester, tshark,
-//! erlang-base, erlang-megaco, erlang-diameter and dnsmasq-base, which `scripts/test` installs.
-//! Without them they fail and say so.
+//! erlang-base, erlang-megaco, erlang-diameter, dnsmasq-base, ffmpeg and sox, which `scripts/test`
+//! installs. Without them they fail and say so.
 
 mod capture;
 pub mod erlang;
@@ -19,6 +19,9 @@ mod namespace;
 pub mod network;
 pub mod peer;
 mod process;
+pub mod quality;
+pub mod reference;
+pub mod scenario;
 pub mod sipp;
 pub mod strowger;
 pub mod tcp_ue;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::scenario::Scenario;
 use crate::sipp::Ue;
 use crate::voice::{Format, Voice};
 use crate::{Analysis, Capture, Folder, Namespace, Process, strowger};
@@ -15,6 +16,8 @@ use crate::{Analysis, Capture, Folder, Namespace, Process, strowger};
 const CONTROL: &str = "127.0.0.1:9080";
 const SIP: &str = "127.0.0.1:5060";
 const MGC: &str = "127.0.0.1:2944";
+/// Port for RTP of a UE's voice, which is not SIPp's.
+pub const MEDIA_PORT: u16 = 7000;
 /// How long anything but a call may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -83,10 +86,6 @@ impl Mrf {
         let name = format!("mrfp-{last}");
         let process = Process::start(&name, &mut command, self.folder.path());
         self.mrfps.insert(last, process);
-    }
-
-    fn recordings(&self, last: u8) -> PathBuf {
-        self.folder.file(&format!("recordings-{last}"))
     }
 
     /// What an MRFP has recorded under this name, as it sees its disk itself.
@@ -171,9 +170,27 @@ impl Mrf {
         ue.messages(&self.folder)
     }
 
-    /// A voice at this address, whose packets go to an MRFP.
-    pub fn voice(&self, at: SocketAddr, format: &Format, hz: f32) -> Voice {
+    /// Has a UE do what a scenario says that is written in code.
+    pub fn play(&self, ue: &Ue, scenario: &Scenario) -> Process {
+        let scenario = scenario.write(&self.folder, ue.user);
+        self.call_with(ue, &scenario, &[])
+    }
+
+    /// A voice at this address, whose packets go to an MRFP; with a tone of its own, or none.
+    pub fn voice(&self, at: SocketAddr, format: &Format, hz: Option<f32>) -> Voice {
         Voice::new(&self.namespace, at, format, hz)
+    }
+
+    /// A voice for a UE that has called, and where it is to send to; waits for the answer.
+    pub fn voice_of(&self, ue: &Ue, format: &Format, hz: Option<f32>) -> (Voice, SocketAddr) {
+        let port = self.received(ue, "m=audio ", &[' ']);
+        let peer = format!("127.0.0.2:{port}").parse().expect("a port");
+        (self.voice(media_of(ue), format, hz), peer)
+    }
+
+    /// Where the MRFP of this address keeps what is recorded.
+    pub fn recordings(&self, last: u8) -> PathBuf {
+        self.folder.file(&format!("recordings-{last}"))
     }
 
     /// Waits until so many packets of this kind were captured: what was sent last is on the disk a
@@ -192,6 +209,11 @@ impl Mrf {
         drop((self.mrfps, self.control));
         check(&self.capture.stop());
     }
+}
+
+/// Where the voice of a UE is.
+pub fn media_of(ue: &Ue) -> SocketAddr {
+    SocketAddr::new(ue.address.ip(), MEDIA_PORT)
 }
 
 fn gateways(status: &Value) -> impl Iterator<Item = &Value> {

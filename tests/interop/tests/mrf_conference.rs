@@ -3,36 +3,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use interop::mrf::Mrf;
+use interop::mrf::{MEDIA_PORT, Mrf};
 use interop::network::{Family, Ues};
 use interop::voice::{self, Format, Voice};
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// As long as a party stays.
 const TALK_LIMIT: Duration = Duration::from_secs(10);
-const MEDIA_PORT: u16 = 7000;
 /// A tone is heard above this, and not below that.
 const HEARD_DBOV: f32 = -30.0;
 const UNHEARD_DBOV: f32 = -45.0;
 
 const TONES: [f32; 3] = [500.0, 800.0, 1300.0];
-const FORMATS: [Format; 3] = [
-    Format {
-        payload_type: 0,
-        encoding: ("PCMU", 8000, 1),
-        fmtp: None,
-    },
-    Format {
-        payload_type: 98,
-        encoding: ("AMR-WB", 16_000, 1),
-        fmtp: Some("octet-align=1"),
-    },
-    Format {
-        payload_type: 111,
-        encoding: ("opus", 48_000, 2),
-        fmtp: None,
-    },
-];
+const FORMATS: [Format; 3] = [Format::PCMU, Format::AMR_WB, Format::OPUS];
 
 /// Each of these hears the tones of the others and no more: not its own.
 fn hear_each_other(voices: &[(Voice, SocketAddr)], who: &[usize]) -> bool {
@@ -70,12 +53,7 @@ fn three_parties_of_three_codecs_hear_each_other_and_a_watcher_sees_what_they_do
     let watching = mrf.call_with(&ues.dave, "watcher.xml", &[("target", &focus)]);
     calling.extend([1, 2].map(|place| join(place, &focus)));
 
-    let voice = |place: usize| {
-        let at = SocketAddr::new(parties[place].address.ip(), MEDIA_PORT);
-        let port = mrf.received(parties[place], "m=audio ", &[' ']);
-        let peer = format!("127.0.0.2:{port}").parse().expect("a port");
-        (mrf.voice(at, &FORMATS[place], TONES[place]), peer)
-    };
+    let voice = |place: usize| mrf.voice_of(parties[place], &FORMATS[place], Some(TONES[place]));
     let mut voices = [0, 1, 2].map(voice);
     // The last one is gone from the mix when it holds.
     for who in [&[0, 1, 2][..], &[0, 1]] {
