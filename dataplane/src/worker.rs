@@ -340,7 +340,7 @@ impl Worker {
             let taken = self.burst.len();
             received += taken;
             self.handle_burst(now);
-            if taken < BURST_MAX {
+            if taken == 0 {
                 break;
             }
         }
@@ -919,7 +919,7 @@ const _: () = assert!(EGRESSES_AHEAD < AHEAD);
 /// Timers looked at per turn.
 const TIMERS_PER_TURN_MAX: usize = 64;
 
-/// Bursts received per turn: 1 024 packets, after which commands and timers have their turn.
+/// Bursts received per turn: 1 024 packets at most, after which commands and timers have their turn.
 const BURSTS_PER_TURN_MAX: usize = 16;
 
 /// Datagrams that wait for delivery in memory.

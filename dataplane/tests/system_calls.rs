@@ -44,17 +44,18 @@ fn a_worker_receives_sends_and_waits_and_asks_nothing_else() {
     let told = std::fs::read_to_string(&trace).expect("what it was told to write");
     let _ = std::fs::remove_file(&trace);
     let calls = calls_of_the_worker(&told);
-    let first = calls.iter().position(|call| *call == "recvmmsg");
-    let sends = |call: &&str| ["sendmmsg", "sendto"].contains(call);
+    let first = calls.iter().position(|call| *call == "recvfrom");
+    let sends = |call: &&str| ["sendmmsg", "sendmsg", "sendto"].contains(call);
     let last = calls.iter().rposition(sends);
     let (Some(first), Some(last)) = (first, last) else {
         panic!("it moved nothing: {calls:?}");
     };
     let while_packets_pass: BTreeSet<&str> = calls[first..=last].iter().copied().collect();
     let allowed = BTreeSet::from([
-        "recvmmsg",
-        // Several at a time, and one.
+        "recvfrom",
+        // Several at a time, several alike, and one.
         "sendmmsg",
+        "sendmsg",
         "sendto",
         // For what waits, and until something comes.
         "epoll_wait",

@@ -55,7 +55,7 @@ pub fn backend(addresses: &LocalAddresses, config: &UdpConfig) -> io::Result<Bac
     let mut epolls = Vec::new();
     let workers = config.workers.max(1);
     for worker in 0..workers {
-        let io = UdpIo::new(addresses, Share { worker, workers }, config.frames)?;
+        let io = UdpIo::new(addresses, Share { worker, workers }, config)?;
         epolls.push(Arc::clone(&io.epoll));
         ios.push(Box::new(io));
     }
@@ -103,6 +103,7 @@ impl Endpoints for UdpEndpoints {
         if let Some(bytes) = self.receive_buffer_bytes {
             socket.set_receive_buffer_bytes(bytes)?;
         }
+        socket.send_whole()?;
         self.epoll(local).add_for_news(&socket, u64::from(flow.0))?;
         let socket = Arc::new(socket);
         self.sockets[flow.index()] = Some(Arc::clone(&socket));
@@ -149,26 +150,34 @@ struct UdpIo {
     epoll: Arc<Epoll>,
     wakeup: Arc<EventFd>,
     events: Events,
-    /// The next of `events` to read from.
-    cursor: usize,
-    /// `events` tells what waits since the last time that anything was received.
+    /// What waits has been looked for since the last time that anything was received.
     has_looked: bool,
-    /// Sockets on which something may wait that no event will tell, in the order they are read.
-    unread: VecDeque<FlowId>,
+    /// Sockets on which something may wait, in the order that they have their turn.
+    ready: VecDeque<FlowId>,
     /// By flow, whether it is among them.
-    is_unread: Box<[bool]>,
-    /// Those have their turn before `events`.
-    unread_first: bool,
+    is_ready: Box<[bool]>,
+    /// Bursts received since what waits was looked for.
+    bursts: usize,
+    /// By flow, turns in a row that did not empty its socket; from [`STANDING_TURNS`] on the socket
+    /// is narrow.
+    standing: Box<[u8]>,
+    receive_buffer_bytes: Option<usize>,
     sockets: Vec<Option<Arc<Socket>>>,
     receive: ReceiveBatch,
     send: SendBatch,
     pool: Vec<Frame>,
-    /// Frames being received into; empty between calls.
-    reading: Vec<Frame>,
+}
+
+/// What a socket has been found to hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    /// Nothing is known, or nothing more than that something waits.
+    Perhaps,
 }
 
 impl UdpIo {
-    fn new(addresses: &LocalAddresses, share: Share, frames: usize) -> io::Result<Self> {
+    fn new(addresses: &LocalAddresses, share: Share, config: &UdpConfig) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         let wakeup = EventFd::new()?;
         epoll.add(&wakeup, WAKEUP)?;
@@ -178,24 +187,34 @@ impl UdpIo {
             epoll: Arc::new(epoll),
             wakeup: Arc::new(wakeup),
             events: Events::new(EVENTS_MAX),
-            cursor: 0,
             has_looked: false,
-            unread: VecDeque::with_capacity(addresses.flows()),
-            is_unread: vec![false; addresses.flows()].into(),
-            unread_first: false,
+            ready: VecDeque::with_capacity(addresses.flows()),
+            is_ready: vec![false; addresses.flows()].into(),
+            bursts: 0,
+            standing: vec![0; addresses.flows()].into(),
+            receive_buffer_bytes: config.receive_buffer_bytes,
             sockets: vec![None; addresses.flows()],
-            receive: ReceiveBatch::new(PER_SOCKET_MAX),
+            receive: ReceiveBatch::new(DRAINED_MAX),
             send: SendBatch::new(BURST_MAX),
-            pool: Frame::pool(frames.max(FRAMES_MIN)),
-            reading: Vec::with_capacity(PER_SOCKET_MAX),
+            pool: Frame::pool(config.frames.max(FRAMES_MIN)),
         })
     }
 
-    /// Looks for events; those of the last time have been read.
-    fn wait_for_events(&mut self, timeout: Option<Duration>) {
-        self.cursor = 0;
+    /// Looks for sockets on which something arrived; each has its turn after those that wait.
+    fn look(&mut self, timeout: Option<Duration>) {
+        (self.has_looked, self.bursts) = (true, 0);
         // No error is known with a valid set; were there one, nothing would be ready.
         let _ = self.epoll.wait(&mut self.events, timeout);
+        for token in self.events.tokens() {
+            if token == WAKEUP {
+                self.wakeup.clear();
+            } else {
+                let flow = FlowId(token as u32);
+                if !std::mem::replace(&mut self.is_ready[flow.index()], true) {
+                    self.ready.push_back(flow);
+                }
+            }
+        }
     }
 
     fn is_received_here(&self, flow: FlowId) -> bool {
@@ -204,10 +223,10 @@ impl UdpIo {
             .is_some_and(|local| receiver_of(local.port(), self.share.workers) == self.share.worker)
     }
 
-    /// Something may be left at a flow that no event will tell.
+    /// Something may wait at a flow that no event will tell.
     fn read_later(&mut self, flow: FlowId) {
-        if !std::mem::replace(&mut self.is_unread[flow.index()], true) {
-            self.unread.push_back(flow);
+        if !std::mem::replace(&mut self.is_ready[flow.index()], true) {
+            self.ready.push_back(flow);
         }
     }
 
@@ -217,137 +236,120 @@ impl UdpIo {
         if !self.is_received_here(flow) {
             return;
         }
-        if !self.has_looked && self.events.token(self.cursor).is_none() {
-            self.has_looked = true;
-            self.wait_for_events(Some(Duration::ZERO));
+        if !self.has_looked {
+            self.look(Some(Duration::ZERO));
         }
-        let told = self.events.tokens().count();
-        let is_told = self.is_unread[flow.index()]
-            || self.events.tokens().any(|token| token == u64::from(flow.0));
-        if self.has_looked && told < EVENTS_MAX && !is_told {
+        let all_told = self.events.tokens().count() < EVENTS_MAX;
+        if all_told && !self.is_ready[flow.index()] {
             return;
         }
-        let Some(Some(socket)) = self.sockets.get(flow.index()) else {
-            return;
-        };
         for _ in 0..DRAINS_MAX {
-            let mut nowhere = [[0_u8; 1]; PER_SOCKET_MAX];
-            let late = self.receive.receive(socket, &mut nowhere).unwrap_or(0);
+            let (late, waiting) = self.receive_nowhere(flow);
             drops.add(DropReason::RestingPort, late as u64);
-            if late < PER_SOCKET_MAX {
+            if waiting == Waiting::Nothing {
                 return;
             }
         }
     }
 
-    /// Reads from one socket.
+    /// Takes away some of what waits at a flow.
+    fn receive_nowhere(&mut self, flow: FlowId) -> (usize, Waiting) {
+        let Some(Some(socket)) = self.sockets.get(flow.index()) else {
+            return (0, Waiting::Nothing);
+        };
+        let mut nowhere = [[0_u8; 1]; DRAINED_MAX];
+        let taken = self.receive.receive(socket, &mut nowhere).unwrap_or(0);
+        if taken < DRAINED_MAX {
+            return (taken, Waiting::Nothing);
+        }
+        (taken, Waiting::Perhaps)
+    }
+
+    /// Receives from one socket what it may in a turn; how many were taken, and whether more may
+    /// wait.
     fn receive_from(
         &mut self,
         flow: FlowId,
         now: Instant,
         burst: &mut Burst,
         drops: &mut DropCounts,
-    ) {
-        // Nearly always one waits, and the second place tells that no more does.
-        for places in [FIRST_READ, PER_SOCKET_MAX - FIRST_READ] {
-            if !self.read(flow, places, now, burst, drops) {
-                return;
-            }
-        }
-        self.read_later(flow);
-    }
-
-    /// Reads so many at most; true when more may wait.
-    fn read(
-        &mut self,
-        flow: FlowId,
-        places: usize,
-        now: Instant,
-        burst: &mut Burst,
-        drops: &mut DropCounts,
-    ) -> bool {
-        // `open` has it looked at again.
+    ) -> (usize, Waiting) {
+        // One that has not been handed over yet is looked at again when it is.
         let Some(Some(socket)) = self.sockets.get(flow.index()) else {
-            return false;
+            return (0, Waiting::Nothing);
         };
-        if self.pool.is_empty() {
-            let mut nowhere = [[0_u8; 1]; PER_SOCKET_MAX];
-            let nowhere = &mut nowhere[..places];
-            let lost = self.receive.receive(socket, nowhere).unwrap_or(0);
-            drops.add(DropReason::NoFrame, lost as u64);
-            return lost == places;
-        }
-        let count = burst.room().min(places).min(self.pool.len());
-        if count == 0 {
-            return true;
-        }
-        self.reading
-            .extend(self.pool.drain(self.pool.len() - count..));
-        // A failure concerns this one socket; other flows go on.
-        let received = self.receive.receive(socket, &mut self.reading).unwrap_or(0);
-        for (index, mut frame) in self.reading.drain(..).enumerate() {
-            if index >= received {
+        // Nearly always one waits, and the second call tells that no more does.
+        for received in 0..PER_SOCKET_MAX {
+            let Some(mut frame) = self.pool.pop() else {
+                let (lost, waiting) = self.receive_nowhere(flow);
+                drops.add(DropReason::NoFrame, lost as u64);
+                return (received + lost, waiting);
+            };
+            // A failure concerns this one socket; other flows go on.
+            let Ok(Some(message)) = self.receive.receive_one(socket, frame.as_mut()) else {
                 self.pool.push(frame);
-                continue;
-            }
-            let message = self.receive.message(index);
+                return (received, Waiting::Nothing);
+            };
             if message.truncated || !frame.received(message.bytes) {
                 drops.count(DropReason::Truncated);
                 self.pool.push(frame);
-            } else {
-                let datagram = Datagram::new(frame, flow, message.source, now)
-                    .with_traffic_class(message.traffic_class);
-                if let Err(datagram) = burst.push(datagram) {
-                    self.pool.push(datagram.frame);
-                }
-            }
-        }
-        received == count
-    }
-
-    /// Reads from the sockets that events tell of.
-    fn read_news(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
-        if self.events.token(self.cursor).is_none() {
-            self.wait_for_events(Some(Duration::ZERO));
-        }
-        while !burst.is_full()
-            && let Some(token) = self.events.token(self.cursor)
-        {
-            self.cursor += 1;
-            if token == WAKEUP {
-                self.wakeup.clear();
                 continue;
             }
-            self.receive_from(FlowId(token as u32), now, burst, drops);
+            let datagram = Datagram::new(frame, flow, message.source, now)
+                .with_traffic_class(message.traffic_class);
+            if let Err(datagram) = burst.push(datagram) {
+                self.pool.push(datagram.frame);
+            }
         }
+        (PER_SOCKET_MAX, Waiting::Perhaps)
     }
 
-    /// Reads from the sockets that something was left on, from each once.
-    fn read_unread(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
-        for _ in 0..self.unread.len() {
-            if burst.is_full() {
-                return;
-            }
-            if let Some(flow) = self.unread.pop_front() {
-                self.is_unread[flow.index()] = false;
-                self.receive_from(flow, now, burst, drops);
-            }
+    /// Keeps what waits at a flow short where it does not get less: it would be late for ever, and
+    /// fill the memory that is near. What comes in one go finds the room that there is otherwise.
+    fn note_turn(&mut self, flow: FlowId, received: usize) {
+        let standing = &mut self.standing[flow.index()];
+        if received < PER_SOCKET_MAX && *standing == 0 {
+            return;
+        }
+        let bytes = if received == PER_SOCKET_MAX && *standing < STANDING_TURNS {
+            *standing += 1;
+            (*standing == STANDING_TURNS).then_some(NARROW_BUFFER_BYTES)
+        } else if received <= CALM {
+            let was_narrow = std::mem::take(standing) == STANDING_TURNS;
+            self.receive_buffer_bytes.filter(|_| was_narrow)
+        } else {
+            None
+        };
+        if let (Some(bytes), Some(Some(socket))) = (bytes, self.sockets.get(flow.index())) {
+            // It is a wish.
+            let _ = socket.set_receive_buffer_bytes(bytes);
         }
     }
 }
 
 impl PacketIo for UdpIo {
     fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
+        // What arrives while others wait has its turn after them, and is looked for now and then.
+        self.bursts += 1;
+        let is_due = self.ready.is_empty() || self.bursts >= BURSTS_PER_LOOK;
+        if is_due && !self.has_looked {
+            self.look(Some(Duration::ZERO));
+        }
         self.has_looked = false;
-        if self.unread_first {
-            self.read_unread(now, burst, drops);
+        for _ in 0..SOCKETS_PER_BURST {
+            if burst.len() >= ENOUGH {
+                return;
+            }
+            let Some(flow) = self.ready.pop_front() else {
+                return;
+            };
+            let (received, waiting) = self.receive_from(flow, now, burst, drops);
+            self.note_turn(flow, received);
+            match waiting {
+                Waiting::Nothing => self.is_ready[flow.index()] = false,
+                Waiting::Perhaps => self.ready.push_back(flow),
+            }
         }
-        self.read_news(now, burst, drops);
-        if !self.unread_first {
-            self.read_unread(now, burst, drops);
-        }
-        // Neither keeps the other waiting for ever.
-        self.unread_first = !self.unread_first && burst.is_full();
     }
 
     fn alloc(&mut self, frames: &mut Vec<Frame>, count: usize) {
@@ -404,16 +406,9 @@ impl PacketIo for UdpIo {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        self.has_looked = false;
-        if self.events.token(self.cursor).is_some() {
-            return;
+        if self.ready.is_empty() {
+            self.look(timeout);
         }
-        let is_left = !self.unread.is_empty();
-        self.wait_for_events(if is_left {
-            Some(Duration::ZERO)
-        } else {
-            timeout
-        });
     }
 
     fn waker(&self) -> Waker {
@@ -454,21 +449,40 @@ impl SendDatagram for Outgoing {
 /// time.
 pub const FRAMES_MIN: usize = crate::worker::FRAMES_IN_FLIGHT_MAX;
 
-/// Room for 60 packets of speech or 20 of 1 200 octets at each port. When more comes than the
-/// worker can take, what waits for longer than that is late anyway, and memory of all ports does
-/// not fit into the caches: with the system's default, four times as much, a fifth less passes.
-pub const RECEIVE_BUFFER_BYTES: usize = 24 << 10;
+/// Room for some 160 packets of speech, or 50 of 1 200 octets such as a picture comes in, at each
+/// port. Where more comes than the worker can take, it becomes less.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Sockets looked at per wait; the others' turn comes with the next.
+/// Sockets told of per look; the others' turn comes with the next.
 const EVENTS_MAX: usize = BURST_MAX;
 
-/// Datagrams read from one socket at a time, so that a flooded port does not starve others.
+/// Datagrams with which a burst has no room left for what a socket may receive in a turn.
+const ENOUGH: usize = BURST_MAX - PER_SOCKET_MAX;
+
+/// Sockets that have their turn in a burst, though nothing came of them.
+const SOCKETS_PER_BURST: usize = 64;
+
+/// Bursts after which sockets are looked for though some are ready.
+const BURSTS_PER_LOOK: usize = 4;
+
+const _: () = assert!(ENOUGH + PER_SOCKET_MAX <= BURST_MAX);
+
+/// Datagrams read from one socket at a time, so that a flooded port does not starve others. Packets
+/// of a stream that had to wait are then sent as one, for a third of what it costs otherwise.
 const PER_SOCKET_MAX: usize = 16;
 
-/// Of those, how many places are prepared at first.
-const FIRST_READ: usize = 2;
+/// Turns in a row that leave something on a socket before it is made narrow.
+const STANDING_TURNS: u8 = 3;
 
-const _: () = assert!(FIRST_READ < PER_SOCKET_MAX);
+/// What a turn receives at most that makes a socket wide again.
+const CALM: usize = 2;
+
+/// Receive buffer asked for a socket on which ever more waits than the worker can take: room for
+/// what its turn may receive of speech.
+const NARROW_BUFFER_BYTES: usize = 6 << 10;
+
+/// Datagrams taken away from one socket at a time.
+const DRAINED_MAX: usize = 16;
 
 /// Most sockets kept while their ports are closed, unless it is said otherwise: those of 16 384
 /// calls that ended within one rest.
@@ -563,6 +577,37 @@ mod tests {
             }
             assert_eq!(receive(io, count), count, "{count}");
             assert_eq!(io_left(io), 0);
+        }
+    }
+
+    #[test]
+    fn a_socket_that_is_never_emptied_is_narrow_until_it_is_calm() {
+        let addresses = addresses();
+        let config = UdpConfig::default();
+        let mut backend = backend(&addresses, &config).unwrap();
+        let flow = FlowId(0);
+        let local = addresses.local(flow).unwrap();
+        let endpoint = backend.endpoints.open(flow, local).unwrap();
+        let share = Share {
+            worker: 0,
+            workers: 1,
+        };
+        let mut io = UdpIo::new(&addresses, share, &config).unwrap();
+        io.open(flow, endpoint, &mut DropCounts::default());
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let many = PER_SOCKET_MAX * usize::from(STANDING_TURNS);
+        for (count, standing) in [
+            (PER_SOCKET_MAX, 0),
+            (many, STANDING_TURNS),
+            (CALM + 1, STANDING_TURNS),
+            (1, 0),
+        ] {
+            for _ in 0..count {
+                other.send_to(b"many", local).unwrap();
+            }
+            io.read_later(flow);
+            assert_eq!(receive(&mut io, count), count);
+            assert_eq!(io.standing[0], standing, "{count}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// A bound, non-blocking UDP socket; closed when dropped.
 ///
@@ -17,6 +17,8 @@ pub struct Socket {
     local: Option<SocketAddr>,
     is_ipv6: bool,
     traffic_class: AtomicU8,
+    tells_traffic_class: AtomicBool,
+    is_whole: AtomicBool,
 }
 
 impl Socket {
@@ -35,6 +37,8 @@ impl Socket {
             local: (local.port() != 0).then_some(local),
             is_ipv6: local.is_ipv6(),
             traffic_class: AtomicU8::new(0),
+            tells_traffic_class: AtomicBool::new(false),
+            is_whole: AtomicBool::new(false),
             socket,
         })
     }
@@ -76,7 +80,44 @@ impl Socket {
         } else {
             (libc::IPPROTO_IP, libc::IP_RECVTOS)
         };
-        self.set_option(level, option, wanted.into())
+        self.set_option(level, option, wanted.into())?;
+        self.tells_traffic_class.store(wanted, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// True where [`Socket::receive_traffic_class`] asked for marks.
+    pub(crate) fn tells_traffic_class(&self) -> bool {
+        self.tells_traffic_class.load(Ordering::Relaxed)
+    }
+
+    /// Has what is sent over IPv4 leave whole (Don't Fragment), for which no identification is
+    /// drawn (RFC 6864 4.1). That lasts until a datagram is too long for its path: it and all later
+    /// ones may be fragmented.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn send_whole(&self) -> io::Result<()> {
+        if !self.is_ipv6 {
+            self.set_option(
+                libc::IPPROTO_IP,
+                libc::IP_MTU_DISCOVER,
+                libc::IP_PMTUDISC_DO,
+            )?;
+            self.is_whole.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Ends what [`Socket::send_whole`] began; false where it did not, or has ended.
+    pub(crate) fn send_in_fragments(&self) -> bool {
+        self.is_whole.swap(false, Ordering::Relaxed)
+            && self
+                .set_option(
+                    libc::IPPROTO_IP,
+                    libc::IP_MTU_DISCOVER,
+                    libc::IP_PMTUDISC_WANT,
+                )
+                .is_ok()
     }
 
     fn set_option(

@@ -293,3 +293,90 @@ fn batches_move_between_threads() {
     .join()
     .unwrap();
 }
+
+#[test]
+fn datagrams_received_one_by_one_tell_the_same() {
+    for local in BOTH_FAMILIES {
+        let (from, source) = bound(local);
+        let (to, destination) = bound(local);
+        let datagrams: Vec<_> = [3, 0, 40]
+            .map(|octets| (vec![7; octets], destination))
+            .into();
+        for wants_marks in [false, true] {
+            to.receive_traffic_class(wants_marks).unwrap();
+            from.set_traffic_class(184).unwrap();
+            assert_eq!(SendBatch::new(4).send(&from, &datagrams).sent, 3);
+            assert!(await_readable(&to));
+            let mut batch = ReceiveBatch::new(1);
+            let mut buffer = [0_u8; 16];
+            for (octets, truncated) in [(3, false), (0, false), (16, true)] {
+                let message = batch.receive_one(&to, &mut buffer).unwrap().unwrap();
+                assert_eq!((message.bytes, message.truncated), (octets, truncated));
+                assert_eq!(message.source, source);
+                assert_eq!(message.traffic_class, if wants_marks { 184 } else { 0 });
+            }
+            assert_eq!(batch.receive_one(&to, &mut buffer).unwrap(), None);
+        }
+    }
+}
+
+#[test]
+fn what_is_given_as_one_arrives_as_it_was() {
+    // Runs of one length, one of which ends with a shorter one, too few, empty ones, too long ones,
+    // and two destinations in turn.
+    let lengths = [
+        vec![172; 16],
+        vec![172, 172, 172, 100, 172, 172, 172],
+        vec![60, 60, 0, 60, 60, 60, 0, 0, 0],
+        vec![1400, 1400, 1400, 1400],
+        vec![1232; 60],
+    ];
+    for local in BOTH_FAMILIES {
+        let (from, source) = bound(local);
+        let receivers = [bound(local), bound(local)];
+        for (lengths, turns) in lengths
+            .iter()
+            .flat_map(|lengths| [(lengths, 1), (lengths, 5)])
+        {
+            let mut sent: [Vec<Vec<u8>>; 2] = [vec![], vec![]];
+            let mut datagrams = Vec::new();
+            for (number, &length) in lengths.iter().enumerate() {
+                let payload = vec![number as u8; length];
+                let receiver = number / turns % 2 * usize::from(turns > 1);
+                sent[receiver].push(payload.clone());
+                datagrams.push((payload, receivers[receiver].1));
+            }
+            let outcome = SendBatch::new(64).send(&from, &datagrams);
+            assert!(outcome.error.is_none());
+            assert_eq!(outcome.sent, datagrams.len());
+            for ((socket, _), sent) in receivers.iter().zip(&sent) {
+                for payload in sent {
+                    assert!(await_readable(socket));
+                    let mut buffer = [0_u8; 1500];
+                    let message = ReceiveBatch::new(1).receive_one(socket, &mut buffer);
+                    let message = message.unwrap().unwrap();
+                    assert_eq!(&buffer[..message.bytes], payload);
+                    assert_eq!(message.source, source);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_datagram_can_hold_is_refused_and_the_next_one_leaves() {
+    let (from, _) = bound("127.0.0.1:0");
+    let (to, destination) = bound("127.0.0.1:0");
+    from.send_whole().unwrap();
+    let mut batch = SendBatch::new(1);
+    for (octets, is_sent) in [(65_507, true), (65_508, false), (9, true)] {
+        let sent = batch.send(&from, &[(vec![1; octets], destination)]);
+        assert_eq!((sent.sent == 1, sent.error.is_none()), (is_sent, is_sent));
+    }
+    let mut buffer = vec![0; 65_536];
+    for octets in [65_507, 9] {
+        assert!(await_readable(&to));
+        let message = ReceiveBatch::new(1).receive_one(&to, &mut buffer);
+        assert_eq!(message.unwrap().unwrap().bytes, octets);
+    }
+}
