@@ -1,11 +1,14 @@
 //! The relay: each packet judged by the path of its flow, and passed on in place.
 
 use dataplane::{
-    Carried, Context, Datagram, DropReason, FlowId, Function, Media, PlayedTone, Reception, Verdict,
+    Carried, Context, Datagram, DetectedTone, DropReason, EventFormat, FlowId, Function, Media,
+    PlayedTone, Reception, Verdict,
 };
-use rtp::{DatagramKind, Header, RECEIVER_LINES, ReceiverStats, datagram_kind};
+use rtp::{
+    DatagramKind, EventReceiver, EventReport, Header, RECEIVER_LINES, ReceiverStats, datagram_kind,
+};
 
-use crate::tones::{Detector, TonePlayer};
+use crate::tones::TonePlayer;
 
 /// RTP, RTCP and UDP relay (TS 23.334 5.2), on one worker.
 ///
@@ -30,7 +33,7 @@ pub struct Relay {
 /// Telephone events of one flow.
 #[derive(Default)]
 struct FlowTones {
-    detector: Detector,
+    receiver: EventReceiver,
     player: TonePlayer,
 }
 
@@ -67,9 +70,9 @@ impl Relay {
         let tones = context.tones(datagram.flow);
         if let (Packet::Rtp(header), Some(format)) = (&packet, tones.detects) {
             let flow = datagram.flow;
-            let detector = &mut self.tones[flow.0 as usize].detector;
+            let receiver = &mut self.tones[flow.0 as usize].receiver;
             let report = |tone| context.report_tone(flow, tone);
-            detector.receive(datagram.arrival, header, datagram.payload(), format, report);
+            detect(receiver, datagram, header, format, report);
         }
         match packet {
             Packet::Rtcp => Ok(Verdict::ForwardRtcp),
@@ -156,6 +159,29 @@ fn classify(media: Media, payload: &[u8]) -> Result<Packet, DropReason> {
             Ok(header) => Ok(Packet::Rtp(header)),
             Err(_) => Err(DropReason::NotRtp),
         },
+    }
+}
+
+/// Takes note of the telephone events of a packet.
+fn detect(
+    receiver: &mut EventReceiver,
+    datagram: &Datagram,
+    header: &Header,
+    format: EventFormat,
+    mut report: impl FnMut(DetectedTone) -> bool,
+) {
+    let report = |event: EventReport| {
+        report(DetectedTone {
+            code: event.code,
+            lasted: event.lasted,
+        })
+    };
+    if header.payload_type != format.payload_type {
+        return receiver.receive_other(header, format.clock_hz, report);
+    }
+    if let Ok(packet) = rtp::Packet::new(datagram.payload()) {
+        let (arrival, payload) = (datagram.arrival, packet.payload());
+        receiver.receive(arrival, header, payload, format.clock_hz, report);
     }
 }
 

@@ -1,164 +1,7 @@
-//! Telephone events in RTP, RFC 4733: found in what comes, and put in its place.
+//! Telephone events in RTP, RFC 4733: put in the place of what comes.
 
-use std::time::Duration;
-
-use base::Instant;
-use dataplane::{Datagram, DetectedTone, EventFormat, PlayedTone};
+use dataplane::{Datagram, EventFormat, PlayedTone};
 use rtp::{Event, HEADER_BYTES, Header};
-
-/// What is known of the telephone events that a flow receives.
-///
-/// A tone begins with the first packet of its event and ends with the first that says so; where
-/// those are lost, with the next event, or with a packet of something else that is later than the
-/// event has told to be.
-#[derive(Default)]
-pub(crate) struct Detector {
-    event: Option<Received>,
-}
-
-/// The last event.
-struct Received {
-    ssrc: u32,
-    code: u8,
-    /// RTP timestamp of its packets; of the last segment of a long one.
-    timestamp: u32,
-    /// What earlier segments lasted.
-    before_ticks: u64,
-    /// What the last segment lasted.
-    ticks: u16,
-    /// Its end has not been reported yet.
-    sounds: bool,
-    /// Another is not begun before.
-    next_from: Instant,
-}
-
-impl Detector {
-    /// A packet came. `report` returns false when there is no room: the next packet tries again.
-    pub fn receive(
-        &mut self,
-        arrival: Instant,
-        header: &Header,
-        datagram: &[u8],
-        format: EventFormat,
-        mut report: impl FnMut(DetectedTone) -> bool,
-    ) {
-        if header.payload_type != format.payload_type {
-            self.receive_other(header, format, report);
-            return;
-        }
-        let event = rtp::Packet::new(datagram).map(|packet| Event::parse(packet.payload()));
-        let Ok(Ok(event)) = event else {
-            return;
-        };
-        if event.digit().is_none() || !self.begin(arrival, header, event, format, &mut report) {
-            return;
-        }
-        let Some(received) = &mut self.event else {
-            return;
-        };
-        received.ticks = received.ticks.max(event.duration);
-        if event.end {
-            received.finish(format, report);
-        }
-    }
-
-    /// Makes sure that the event is the last one; false when it is an older one, or none can begin
-    /// now.
-    fn begin(
-        &mut self,
-        arrival: Instant,
-        header: &Header,
-        event: Event,
-        format: EventFormat,
-        mut report: impl FnMut(DetectedTone) -> bool,
-    ) -> bool {
-        if let Some(last) = self.event.as_mut().filter(|last| last.ssrc == header.ssrc) {
-            let ahead = header.timestamp.wrapping_sub(last.timestamp);
-            match ahead {
-                0 => return last.code == event.code,
-                // The next segment of a long event (2.5.1.3).
-                SEGMENT_TICKS if last.sounds && last.code == event.code => {
-                    last.before_ticks += u64::from(SEGMENT_TICKS);
-                    last.timestamp = header.timestamp;
-                    last.ticks = 0;
-                    return true;
-                }
-                ahead if ahead > u32::MAX / 2 => return false,
-                _ => {}
-            }
-        }
-        if let Some(last) = &mut self.event {
-            let is_free = arrival >= last.next_from && last.finish(format, &mut report);
-            if !is_free {
-                return false;
-            }
-        }
-        let begun = report(DetectedTone {
-            code: event.code,
-            lasted: None,
-        });
-        if begun {
-            self.event = Some(Received {
-                ssrc: header.ssrc,
-                code: event.code,
-                timestamp: header.timestamp,
-                before_ticks: 0,
-                ticks: 0,
-                sounds: true,
-                next_from: arrival + TONE_MIN,
-            });
-        }
-        begun
-    }
-
-    /// Something else came: an event whose end was lost is over by now.
-    fn receive_other(
-        &mut self,
-        header: &Header,
-        format: EventFormat,
-        report: impl FnMut(DetectedTone) -> bool,
-    ) {
-        let Some(last) = self.event.as_mut().filter(|last| last.sounds) else {
-            return;
-        };
-        let ahead = header.timestamp.wrapping_sub(last.timestamp);
-        let slack = SLACK_MS * u64::from(format.clock_hz) / 1000;
-        let told = u64::from(last.ticks) + slack;
-        let is_after = u64::from(ahead) > told && ahead < u32::MAX / 2;
-        if last.ssrc == header.ssrc && is_after {
-            last.finish(format, report);
-        }
-    }
-}
-
-impl Received {
-    /// Reports the end, unless it has been; false when there is no room.
-    fn finish(
-        &mut self,
-        format: EventFormat,
-        mut report: impl FnMut(DetectedTone) -> bool,
-    ) -> bool {
-        if !self.sounds {
-            return true;
-        }
-        let ticks = self.before_ticks + u64::from(self.ticks);
-        let ms = ticks * 1000 / u64::from(format.clock_hz.max(1));
-        self.sounds = !report(DetectedTone {
-            code: self.code,
-            lasted: Some(Duration::from_millis(ms)),
-        });
-        !self.sounds
-    }
-}
-
-/// A segment of an event whose duration exceeds its field, RFC 4733 2.5.1.3.
-const SEGMENT_TICKS: u32 = 0xffff;
-
-/// Tones that begin sooner after one another are none: a sender makes no more than so many reports.
-const TONE_MIN: Duration = Duration::from_millis(10);
-
-/// Audio may run beside an event (RFC 4733 2.6), and is ahead of it by a packet.
-const SLACK_MS: u64 = 100;
 
 /// What is sent in the place of the packets that a flow receives.
 ///
@@ -256,6 +99,9 @@ impl TonePlayer {
     }
 }
 
+/// A segment of an event whose duration exceeds its field, RFC 4733 2.5.1.3.
+const SEGMENT_TICKS: u32 = 0xffff;
+
 /// The last packet of an event is sent so often, RFC 4733 2.5.1.4.
 const ENDS: u8 = 3;
 
@@ -269,6 +115,11 @@ const VOLUME: u8 = 10;
 mod tests {
     use super::*;
 
+    use std::time::Duration;
+
+    use base::Instant;
+    use rtp::{EventReceiver, EventReport};
+
     const FORMAT: EventFormat = EventFormat {
         payload_type: 101,
         clock_hz: 8000,
@@ -277,152 +128,32 @@ mod tests {
     /// A flow and what it has reported.
     #[derive(Default)]
     struct Flow {
-        detector: Detector,
+        receiver: EventReceiver,
         reports: Vec<(u8, Option<u64>)>,
         at_ms: u64,
-        is_full: bool,
     }
 
     impl Flow {
-        fn packet(&mut self, payload_type: u8, timestamp: u32, payload: &[u8]) {
-            self.packet_as(FORMAT, payload_type, timestamp, payload);
-        }
-
-        fn packet_as(
-            &mut self,
-            format: EventFormat,
-            payload_type: u8,
-            timestamp: u32,
-            payload: &[u8],
-        ) {
+        fn packet_as(&mut self, format: EventFormat, timestamp: u32, event: Option<Event>) {
             self.at_ms += 20;
             let header = Header {
-                marker: false,
-                payload_type,
-                sequence: 0,
                 timestamp,
                 ssrc: 7,
+                ..Header::default()
             };
-            let mut packet = vec![0; HEADER_BYTES];
-            header.write_to(&mut packet).unwrap();
-            packet.extend_from_slice(payload);
-            let (reports, is_full) = (&mut self.reports, self.is_full);
             let arrival = Instant::ZERO + Duration::from_millis(self.at_ms);
-            let report = |tone: DetectedTone| {
-                if !is_full {
-                    let lasted = tone.lasted.map(|lasted| lasted.as_millis() as u64);
-                    reports.push((tone.code, lasted));
-                }
-                !is_full
+            let (clock_hz, reports) = (format.clock_hz, &mut self.reports);
+            let report = |told: EventReport| {
+                let lasted = told.lasted.map(|lasted| lasted.as_millis() as u64);
+                reports.push((told.code, lasted));
+                true
             };
-            self.detector
-                .receive(arrival, &header, &packet, format, report);
+            let receiver = &mut self.receiver;
+            match event.map(Event::to_bytes) {
+                Some(payload) => receiver.receive(arrival, &header, &payload, clock_hz, report),
+                None => receiver.receive_other(&header, clock_hz, report),
+            }
         }
-
-        fn event(&mut self, code: u8, timestamp: u32, duration: u16, end: bool) {
-            let event = Event {
-                code,
-                end,
-                volume: 10,
-                duration,
-            };
-            self.packet(101, timestamp, &event.to_bytes());
-        }
-
-        fn audio(&mut self, timestamp: u32) {
-            self.packet(8, timestamp, &[0xd5; 160]);
-        }
-    }
-
-    #[test]
-    fn an_event_is_reported_at_its_beginning_and_once_at_its_end() {
-        let mut flow = Flow::default();
-        flow.event(5, 1000, 160, false);
-        assert_eq!(flow.reports, [(5, None)]);
-        flow.event(5, 1000, 320, false);
-        for _ in 0..3 {
-            flow.event(5, 1000, 640, true);
-        }
-        flow.audio(1640);
-        assert_eq!(flow.reports, [(5, None), (5, Some(80))]);
-        // The same digit again.
-        flow.event(5, 2000, 160, true);
-        assert_eq!(flow.reports[2..], [(5, None), (5, Some(20))]);
-    }
-
-    #[test]
-    fn an_event_whose_end_is_lost_ends_with_the_next_or_with_audio() {
-        let mut flow = Flow::default();
-        flow.event(1, 1000, 800, false);
-        flow.event(2, 3000, 160, false);
-        assert_eq!(flow.reports, [(1, None), (1, Some(100)), (2, None)]);
-        // Audio beside the event does not end it.
-        flow.audio(3160);
-        flow.audio(3000 + 160 + 800);
-        assert_eq!(flow.reports.len(), 3);
-        flow.audio(3000 + 160 + 801);
-        assert_eq!(flow.reports[3..], [(2, Some(20))]);
-    }
-
-    #[test]
-    fn what_comes_late_or_twice_is_no_event() {
-        let mut flow = Flow::default();
-        flow.event(1, 1000, 160, true);
-        flow.event(2, 3000, 160, true);
-        flow.event(1, 1000, 160, true);
-        flow.event(2, 3000, 160, true);
-        assert_eq!(flow.reports.len(), 4);
-        // Timestamps wrap.
-        let mut flow = Flow::default();
-        flow.event(1, u32::MAX - 10, 160, true);
-        flow.event(2, 500, 160, true);
-        assert_eq!(flow.reports.len(), 4);
-    }
-
-    #[test]
-    fn a_long_event_is_one_over_all_its_segments() {
-        let mut flow = Flow::default();
-        flow.event(9, 0, 0xffff, false);
-        flow.event(9, 0xffff, 8000, false);
-        flow.event(9, 0xffff, 8000, true);
-        let ms = (0xffff + 8000) * 1000 / 8000;
-        assert_eq!(flow.reports, [(9, None), (9, Some(ms))]);
-    }
-
-    #[test]
-    fn what_is_no_digit_or_cut_short_is_not_reported() {
-        let mut flow = Flow::default();
-        flow.event(16, 0, 160, true);
-        flow.packet(101, 1000, &[1, 2, 3]);
-        flow.packet(96, 2000, &[1, 0x80, 0, 160]);
-        assert_eq!(flow.reports, []);
-    }
-
-    #[test]
-    fn a_report_without_room_is_made_with_a_later_packet() {
-        let mut flow = Flow {
-            is_full: true,
-            ..Flow::default()
-        };
-        flow.event(5, 1000, 160, false);
-        flow.is_full = false;
-        flow.event(5, 1000, 320, false);
-        assert_eq!(flow.reports, [(5, None)]);
-        flow.is_full = true;
-        flow.event(5, 1000, 480, true);
-        flow.is_full = false;
-        flow.event(5, 1000, 480, true);
-        assert_eq!(flow.reports, [(5, None), (5, Some(60))]);
-    }
-
-    #[test]
-    fn events_that_follow_too_fast_are_not_begun() {
-        let mut flow = Flow::default();
-        for code in 0..10 {
-            flow.at_ms -= flow.at_ms.min(18);
-            flow.event(code, 1000 * u32::from(code), 1, true);
-        }
-        assert!(flow.reports.len() <= 6, "{:?}", flow.reports);
     }
 
     /// What a flow of audio packets every 20 ms becomes: marker, payload type, timestamp, and the
@@ -537,9 +268,8 @@ mod tests {
                 let timestamps = (0..).map(|count: u32| count.wrapping_mul(step));
                 let sent = played_at(timestamps, format, &tones);
                 let mut flow = Flow::default();
-                for (_, payload_type, timestamp, event) in sent {
-                    let payload = event.map_or(vec![0; 160], |event| event.to_bytes().to_vec());
-                    flow.packet_as(format, payload_type, timestamp, &payload);
+                for (_, _, timestamp, event) in sent {
+                    flow.packet_as(format, timestamp, event);
                 }
             }
         }
@@ -553,11 +283,8 @@ mod tests {
         tones.extend([two; 10]);
         tones.extend([None; 4]);
         let mut flow = Flow::default();
-        for (_, payload_type, timestamp, event) in played(&tones) {
-            match event {
-                Some(event) => flow.packet(payload_type, timestamp, &event.to_bytes()),
-                None => flow.audio(timestamp),
-            }
+        for (_, _, timestamp, event) in played(&tones) {
+            flow.packet_as(FORMAT, timestamp, event);
         }
         assert_eq!(
             flow.reports,

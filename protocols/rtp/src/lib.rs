@@ -22,6 +22,7 @@
 mod demux;
 mod error;
 mod event;
+mod event_receiver;
 mod ntp;
 mod packet;
 pub mod quality;
@@ -31,6 +32,7 @@ pub mod rtcp;
 pub use demux::{DatagramKind, datagram_kind};
 pub use error::Error;
 pub use event::Event;
+pub use event_receiver::{EVENT_SILENT_MAX, EventReceiver, EventReport};
 pub use ntp::{NtpTime, round_trip};
 pub use packet::{HEADER_BYTES, Header, Packet};
 pub use receive::{Arrival, MIN_SEQUENTIAL, RECEIVER_LINES, ReceiverStats, Reception, Totals};

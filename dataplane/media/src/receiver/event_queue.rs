@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rtp::EventReport;
+
 use crate::dtmf::Detection;
 use crate::event::{Carriage, TelephoneEvent};
 
@@ -20,13 +22,19 @@ pub(super) struct EventQueue {
 }
 
 impl EventQueue {
-    pub(super) fn push(&mut self, event: TelephoneEvent) {
+    fn push(&mut self, event: TelephoneEvent) {
         if self.len == EVENTS_MAX {
             self.lost += 1;
             return;
         }
         self.events[(self.first + self.len) % EVENTS_MAX] = Some(event);
         self.len += 1;
+    }
+
+    /// Takes what came in packets of its own; what finds no room is lost, and nobody tells again.
+    pub(super) fn push_report(&mut self, report: EventReport) -> bool {
+        self.push(report.into());
+        true
     }
 
     pub(super) fn push_in_band(&mut self, detection: Detection, sample_rate: u32) {

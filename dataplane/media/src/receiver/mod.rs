@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use base::Instant;
 use codecs::{Codec, DecodedKind, PACKET_SAMPLES_MAX};
-use rtp::{Arrival, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
+use rtp::{Arrival, EventReceiver, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
 
 use crate::delay::DelayEstimator;
 use crate::dtmf::{self, Detector, Remover};
 use crate::error::ConfigError;
-use crate::event::{EventReceiver, TelephoneEvent};
+use crate::event::TelephoneEvent;
 use crate::level::{Activity, SILENCE_DBOV, level_dbov};
 use crate::packets::{Packets, Stored, Waiting};
 use crate::tone::ToneGenerator;
@@ -389,7 +389,9 @@ impl Receiver {
         }
         let queue = &mut self.queue;
         self.events
-            .receive_other(&header, self.event_clock_hz, |event| queue.push(event));
+            .receive_other(&header, self.event_clock_hz, |event| {
+                queue.push_report(event)
+            });
         self.receive_audio(now, &header, index, packet.payload())
     }
 
@@ -407,7 +409,7 @@ impl Receiver {
         let sounds = self.sounds_events;
         self.events
             .receive(now, header, payload, clock_hz, |event| {
-                queue.push(event);
+                queue.push_report(event);
                 if let Some(generator) = sounding {
                     generator.stop();
                 }
@@ -417,6 +419,7 @@ impl Receiver {
                 {
                     *sounding = Some(ToneGenerator::new(tone, rate, dtmf::LEVEL_DBM0));
                 }
+                true
             });
         Received::Event
     }
@@ -480,10 +483,11 @@ impl Receiver {
         let sounding = &mut self.sounding;
         self.events
             .handle_timeout(now, self.event_clock_hz, |event| {
-                queue.push(event);
+                queue.push_report(event);
                 if let Some(generator) = sounding {
                     generator.stop();
                 }
+                true
             });
         let mut kind = self.fill_tick(now, workspace, out);
         self.process_in_band(out, kind);
