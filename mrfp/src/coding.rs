@@ -47,15 +47,54 @@ pub(crate) fn is_tickwise(config: &EncodingConfig) -> bool {
     config.encoder.ptime == TICK
 }
 
-/// Orders of magnitude of encoding and decoding 20 ms, for choosing workers and bounding work.
-pub(crate) fn cost_ns(codec: &Codec) -> (u64, u64) {
-    match codec {
-        Codec::Pcmu | Codec::Pcma | Codec::L16 { .. } => (500, 700),
-        Codec::G722 => (8_000, 6_000),
-        Codec::Amr(_) => (120_000, 15_000),
-        Codec::AmrWb(_) => (180_000, 25_000),
-        Codec::Opus(_) => (150_000, 25_000),
-        _ => (1_000, 1_000),
+/// Codecs that cost alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Linear,
+    G722,
+    Amr,
+    AmrWb,
+    Opus,
+    Other,
+}
+
+/// How many classes there are.
+pub(crate) const CLASSES: usize = 6;
+
+/// What is done with a tick of speech.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Encode,
+    Decode,
+}
+
+impl Class {
+    pub fn of(codec: &Codec) -> Self {
+        match codec {
+            Codec::Pcmu | Codec::Pcma | Codec::L16 { .. } => Self::Linear,
+            Codec::G722 => Self::G722,
+            Codec::Amr(_) => Self::Amr,
+            Codec::AmrWb(_) => Self::AmrWb,
+            Codec::Opus(_) => Self::Opus,
+            _ => Self::Other,
+        }
+    }
+
+    /// Orders of magnitude for 20 ms, for bounding work, and for choosing workers as long as
+    /// nothing is measured.
+    pub fn usual_ns(self, operation: Operation) -> u64 {
+        let (encode, decode) = match self {
+            Self::Linear => (500, 700),
+            Self::G722 => (8_000, 6_000),
+            Self::Amr => (120_000, 15_000),
+            Self::AmrWb => (180_000, 25_000),
+            Self::Opus => (150_000, 25_000),
+            Self::Other => (1_000, 1_000),
+        };
+        match operation {
+            Operation::Encode => encode,
+            Operation::Decode => decode,
+        }
     }
 }
 

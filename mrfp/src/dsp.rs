@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::Instant;
 use dataplane::{Context, Datagram, FlowId, Function, Mail, Outlet, Verdict};
 
-use crate::load::DspLoad;
+use crate::load::{Did, DspLoad, Stopwatch};
 use crate::order::Order;
 use crate::room::{Bench, Desk, Room};
 use crate::stream::Stream;
@@ -25,6 +25,7 @@ pub struct Dsp<F> {
     queue: VecDeque<(u32, u32)>,
     bench: Bench,
     load: Arc<DspLoad>,
+    watch: Stopwatch,
 }
 
 impl<F: Function> Dsp<F> {
@@ -39,6 +40,7 @@ impl<F: Function> Dsp<F> {
             queue: VecDeque::with_capacity(2 * slots + 1),
             bench: Bench::default(),
             load,
+            watch: Stopwatch::default(),
         }
     }
 
@@ -61,6 +63,11 @@ impl<F: Function> Dsp<F> {
                 }
             }
             Order::Room(number, room) => self.set_room(now, *number, room),
+            Order::Link { room, peer, link } => {
+                if let Some(Some(room)) = self.rooms.get_mut(*room as usize) {
+                    *link = room.set_link(*peer, link.take());
+                }
+            }
             Order::Perform(slot, performing) => {
                 let stream = self.streams.get_mut(*slot as usize);
                 let stream = stream.and_then(Option::as_deref_mut);
@@ -180,7 +187,9 @@ impl<F: Function> Function for Dsp<F> {
 
     fn work(&mut self, outlet: &mut Outlet<'_>) -> bool {
         let now = outlet.now();
+        self.watch.begin(now, &self.load);
         let mut spent = 0;
+        let mut did = Did::Nothing;
         while let Some((number, release)) = self.next_room() {
             let Some(room) = self.rooms[number].as_deref_mut() else {
                 self.queue.pop_front();
@@ -193,11 +202,17 @@ impl<F: Function> Function for Dsp<F> {
             if release > now {
                 break;
             }
-            let cost = room.next_cost_ns(&self.streams);
+            let next = room.next_operation(&self.streams);
+            let usual = next.map(|(class, operation)| class.usual_ns(operation));
+            let cost = usual.unwrap_or_else(|| room.next_cost_ns());
             if spent > 0 && spent + cost > WORK_NS_MAX {
                 break;
             }
             spent += cost;
+            // Beside a long operation short ones count for nothing.
+            if let Some(next) = next.filter(|_| cost >= LONG_NS) {
+                did.add(next);
+            }
             if room.is_between() {
                 self.load.skip(room.skip_late(now));
                 self.load
@@ -213,6 +228,9 @@ impl<F: Function> Function for Dsp<F> {
                 self.queue.push_back(entry);
             }
         }
+        if spent > 0 {
+            self.watch.worked(now, did);
+        }
         spent > 0
     }
 
@@ -224,3 +242,6 @@ impl<F: Function> Function for Dsp<F> {
 /// What short operations may cost together before packets have their turn: less than one long
 /// one.
 const WORK_NS_MAX: u64 = 100_000;
+
+/// Operations that cost more are measured.
+const LONG_NS: u64 = 5_000;

@@ -10,12 +10,17 @@
 //! waits for more.
 //!
 //! Of a room, each stream is decoded once, the loudest are added up, and what several hear alike is
-//! encoded once for each codec among them.
+//! encoded once for each codec among them. A room too large for one worker has parts on several,
+//! which tell each other each tick what their loudest say (`cascade.rs`).
+//!
+//! What coding costs is measured, and how busy each worker is. One that is busy takes no more
+//! streams, and with all busy the gateway refuses what is new; what there is goes on.
 //!
 //! Files are read and written by the threads of [`audio::FileServer`]. What a worker has used comes
 //! back to the mg thread to be dropped.
 
 mod announcement;
+mod cascade;
 mod coding;
 mod dsp;
 mod load;

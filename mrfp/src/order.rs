@@ -1,5 +1,6 @@
 //! What the mg thread tells a worker.
 
+use crate::cascade::Link;
 use crate::performing::Performing;
 use crate::room::Room;
 use crate::stream::{Digits, Stream};
@@ -13,6 +14,12 @@ pub(crate) enum Order {
     Stream(u32, Option<Box<Stream>>),
     /// A room begins, or takes the place of what it was; without any, it ends.
     Room(u32, Option<Box<Room>>),
+    /// A room is joined to its part on another worker, or not any more.
+    Link {
+        room: u32,
+        peer: u16,
+        link: Option<Box<Link>>,
+    },
     /// Something is to be played or recorded at a stream.
     Perform(u32, Option<Box<Performing>>),
     /// The performance with this number ends: as if by itself, or at once.

@@ -1,4 +1,4 @@
-//! A room on its worker: one stream of a context, a tick at a time.
+//! A room on its worker, or the part of one: one stream of a context, a tick at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,19 +10,26 @@ use media::loudest::{Fade, Loudest};
 use media::mix::{Sum, ramp};
 use media::{TICK, Workspace};
 
-use crate::coding::{Coder, cost_ns, tick_samples};
+use crate::cascade::{Due, Link, SAID_MAX};
+use crate::coding::{Class, Coder, Operation, tick_samples};
 use crate::load::DspLoad;
 use crate::stream::Stream;
 
 /// The streams of a worker, by their slots.
 pub(crate) type Streams = [Option<Box<Stream>>];
 
-/// One room.
+/// One room, or what of it is on one worker.
 pub(crate) struct Room {
     members: Box<[Member]>,
     groups: Box<[Group]>,
-    /// Who does not hear whom, by places: `(from, to)`, in order.
-    isolated: Box<[(u16, u16)]>,
+    /// Who does not hear whom, by slots: `(from, to)`, in order.
+    isolated: Box<[(u32, u32)]>,
+    /// Nobody else is in it, on no worker.
+    is_alone: bool,
+    /// To the parts on other workers, by these.
+    links: Box<[Option<Box<Link>>]>,
+    /// Who is heard there.
+    offered: Loudest,
     sum: Sum,
     /// Samples of a tick.
     samples: usize,
@@ -44,13 +51,30 @@ pub(crate) struct Member {
     pub sends: bool,
     /// Of those that encode alike.
     pub group: Option<u16>,
-    /// Others do not hear it, or it does not hear others.
+    /// There are others whom it does not hear.
     pub is_isolated: bool,
 }
 
 /// An encoder for all who hear the same and are sent the same.
 pub(crate) struct Group {
     pub coder: Coder,
+}
+
+/// What a room is made of.
+pub(crate) struct Plan {
+    /// Samples per second.
+    pub rate: u32,
+    /// Another number than that of the room that had its place before.
+    pub ticket: u32,
+    pub members: Vec<Member>,
+    pub groups: Vec<Group>,
+    /// Who does not hear whom, by slots: `(from, to)`, in order.
+    pub isolated: Vec<(u32, u32)>,
+    pub is_alone: bool,
+    /// Workers there are.
+    pub workers: usize,
+    /// Where who talks most is published.
+    pub dominant: Arc<AtomicU32>,
 }
 
 /// What is to be done next.
@@ -89,36 +113,47 @@ pub(crate) struct Desk<'a, 'b> {
 }
 
 impl Room {
-    /// A room whose ticks have samples at `rate`.
-    pub fn new(
-        rate: u32,
-        ticket: u32,
-        members: Vec<Member>,
-        groups: Vec<Group>,
-        isolated: Vec<(u16, u16)>,
-        dominant: Arc<AtomicU32>,
-    ) -> Self {
+    /// A room that has not begun.
+    pub fn new(plan: Plan) -> Self {
+        let samples = tick_samples(plan.rate);
         Self {
-            members: members.into(),
-            groups: groups.into(),
-            isolated: isolated.into(),
-            sum: Sum::new(tick_samples(rate)),
-            samples: tick_samples(rate),
+            members: plan.members.into(),
+            groups: plan.groups.into(),
+            isolated: plan.isolated.into(),
+            is_alone: plan.is_alone,
+            links: (0..plan.workers).map(|_| None).collect(),
+            offered: Loudest::new(SAID_MAX),
+            sum: Sum::new(samples),
+            samples,
             loudest: Loudest::new(TALKERS_MAX),
-            dominant,
+            dominant: plan.dominant,
             release: Instant::ZERO,
-            ticket,
+            ticket: plan.ticket,
             step: Step::Pull(0),
+        }
+    }
+
+    /// Joins it to the part on another worker, or parts it from that; returns what was between them
+    /// before.
+    pub fn set_link(&mut self, peer: u16, link: Option<Box<Link>>) -> Option<Box<Link>> {
+        match self.links.get_mut(usize::from(peer)) {
+            Some(place) => std::mem::replace(place, link),
+            None => link,
         }
     }
 
     /// Takes over what goes on of the room that this one replaces.
     pub fn adopt(&mut self, before: &mut Self) {
         std::mem::swap(&mut self.loudest, &mut before.loudest);
+        std::mem::swap(&mut self.offered, &mut before.offered);
         for member in &before.members {
             if !self.members.iter().any(|other| other.slot == member.slot) {
                 self.loudest.remove(member.slot);
+                self.offered.remove(member.slot);
             }
+        }
+        if self.links.len() == before.links.len() {
+            std::mem::swap(&mut self.links, &mut before.links);
         }
         for group in &mut self.groups {
             let mut others = before.groups.iter_mut();
@@ -131,28 +166,36 @@ impl Room {
         self.ticket = before.ticket;
     }
 
-    /// What the next step costs, roughly.
-    pub fn next_cost_ns(&self, streams: &Streams) -> u64 {
+    /// What the next step codes, if anything.
+    pub fn next_operation(&self, streams: &Streams) -> Option<(Class, Operation)> {
+        let class = |coder: &Coder| Class::of(&coder.config().codec);
         match self.step {
-            Step::Pull(place) => match self.stream(place, streams) {
-                Some(stream) if stream.is_heard => match &stream.sending {
-                    Some(sending) => cost_ns(&sending.coder.config().codec).1,
-                    None => STEP_NS,
-                },
-                _ => IDLE_NS,
-            },
-            Step::Choose => STEP_NS,
-            Step::Group(index) => {
-                let group = self.groups.get(index);
-                group.map_or(IDLE_NS, |group| cost_ns(&group.coder.config().codec).0)
+            Step::Pull(place) => {
+                let stream = self.stream(place, streams).filter(|it| it.is_heard)?;
+                let sending = stream.sending.as_ref()?;
+                Some((class(&sending.coder), Operation::Decode))
             }
-            Step::Own(place) => match self.stream(place, streams) {
-                Some(stream) if self.has_own(place, stream) => match &stream.sending {
-                    Some(sending) => cost_ns(&sending.coder.config().codec).0,
-                    None => STEP_NS,
-                },
-                _ => IDLE_NS,
-            },
+            Step::Choose => None,
+            Step::Group(index) => {
+                let group = self.groups.get(index)?;
+                Some((class(&group.coder), Operation::Encode))
+            }
+            Step::Own(place) => {
+                let stream = self.stream(place, streams);
+                let sending = stream
+                    .filter(|it| self.has_own(place, it))?
+                    .sending
+                    .as_ref()?;
+                Some((class(&sending.coder), Operation::Encode))
+            }
+        }
+    }
+
+    /// What the next step costs, roughly, where it codes nothing.
+    pub fn next_cost_ns(&self) -> u64 {
+        match self.step {
+            Step::Choose => STEP_NS,
+            _ => IDLE_NS,
         }
     }
 
@@ -219,6 +262,10 @@ impl Room {
 
     /// Chooses who is heard, and adds them up.
     fn choose(&mut self, desk: &mut Desk<'_, '_>) {
+        let is_part = self.links.iter().any(Option::is_some);
+        if is_part {
+            self.hear_others(desk.load);
+        }
         for member in &self.members {
             let stream = of(desk.streams, member.slot);
             if let Some(stream) = stream
@@ -226,11 +273,17 @@ impl Room {
             {
                 let is_talking = stream.pulled.is_talking;
                 self.loudest.consider(member.slot, loudness, is_talking);
+                if is_part {
+                    self.offered.consider(member.slot, loudness, is_talking);
+                }
             }
         }
         if self.loudest.choose() {
             let dominant = self.loudest.dominant().unwrap_or(NOBODY);
             self.dominant.store(dominant, Ordering::Relaxed);
+        }
+        if is_part {
+            self.tell_others(desk);
         }
         let dominant = self.loudest.dominant();
         for member in &self.members {
@@ -240,14 +293,49 @@ impl Room {
         }
         self.sum.clear();
         for (slot, fade) in self.loudest.heard() {
-            if let Some(stream) = of(desk.streams, slot) {
+            if let Some(said) = said_by(slot, desk.streams, &mut self.links) {
                 match fade {
                     Fade::None => {}
-                    Fade::In => ramp(&mut stream.said, 0.0, 1.0),
-                    Fade::Out => ramp(&mut stream.said, 1.0, 0.0),
+                    Fade::In => ramp(said, 0.0, 1.0),
+                    Fade::Out => ramp(said, 1.0, 0.0),
                 }
-                self.sum.add(&stream.said);
+                self.sum.add(said);
             }
+        }
+    }
+
+    /// Considers who says something in the other parts.
+    fn hear_others(&mut self, load: &DspLoad) {
+        let tick = self.tick();
+        for link in self.links.iter_mut().flatten() {
+            if link.take(tick) == Due::Missed {
+                load.count_missed();
+            }
+            for said in link.heard() {
+                let (loudness, is_talking) = (said.loudness_dbov, said.is_talking);
+                self.loudest.consider(said.slot, loudness, is_talking);
+            }
+        }
+    }
+
+    /// Says to the other parts what the loudest here say.
+    fn tell_others(&mut self, desk: &mut Desk<'_, '_>) {
+        let tick = self.tick();
+        self.offered.choose();
+        for link in self.links.iter_mut().flatten() {
+            let Some(mut share) = link.begin(tick) else {
+                continue;
+            };
+            for (slot, fade) in self.offered.heard() {
+                let stream = of(desk.streams, slot).filter(|_| fade != Fade::Out);
+                if let Some(stream) = stream
+                    && let Some(loudness) = stream.loudness_dbov()
+                {
+                    share.add(slot, loudness, stream.pulled.is_talking, &stream.said);
+                }
+            }
+            link.end(share);
+            desk.load.count_shared();
         }
     }
 
@@ -262,8 +350,8 @@ impl Room {
 
     /// True for a member that an encoder of its own works for.
     fn has_own(&self, place: usize, stream: &Stream) -> bool {
-        self.members[place].sends && self.members.len() > 1 && !self.shares(place, stream)
-            || stream.has_sounds()
+        let is_shared = !self.is_alone && self.shares(place, stream);
+        self.members[place].sends && !is_shared
     }
 
     /// The number of the tick that is under way: the same for all rooms, so that timestamps go on
@@ -285,7 +373,7 @@ impl Room {
             let stream = of(desk.streams, member.slot);
             stream.is_some_and(|stream| self.shares(place, stream))
         });
-        if !hears || self.members.len() < 2 {
+        if !hears || self.is_alone {
             return;
         }
         let samples = self.samples;
@@ -317,8 +405,7 @@ impl Room {
         let Some(stream) = of(desk.streams, member.slot) else {
             return;
         };
-        let is_alone = self.members.len() < 2;
-        if !is_alone && self.shares(place, stream) {
+        if !self.is_alone && self.shares(place, stream) {
             if !member.sends {
                 stream.skip();
             }
@@ -327,7 +414,7 @@ impl Room {
         let Bench { heard, scratch, .. } = &mut *desk.bench;
         let heard = &mut heard[..samples];
         if member.is_isolated {
-            self.sum_for(place, desk.streams, heard);
+            self.sum_for(member.slot, desk.streams, heard);
         } else if self.loudest.hears(member.slot) {
             let own = of(desk.streams, member.slot).map(|stream| &*stream.said);
             self.sum.write_without(own.unwrap_or(&[]), heard);
@@ -348,19 +435,15 @@ impl Room {
     }
 
     /// What a member hears from whom nobody isolates it.
-    fn sum_for(&self, place: usize, streams: &mut Streams, heard: &mut [i16]) {
+    fn sum_for(&mut self, listener: u32, streams: &mut Streams, heard: &mut [i16]) {
         heard.fill(0);
-        for (slot, _) in self.loudest.heard() {
-            let talker = self.members.iter().position(|member| member.slot == slot);
-            let Some(talker) = talker.filter(|&talker| talker != place) else {
-                continue;
-            };
-            let pair = (talker as u16, place as u16);
-            if self.isolated.binary_search(&pair).is_ok() {
+        for (talker, _) in self.loudest.heard() {
+            let is_isolated = self.isolated.binary_search(&(talker, listener)).is_ok();
+            if talker == listener || is_isolated {
                 continue;
             }
-            if let Some(stream) = of(streams, slot) {
-                for (sample, said) in heard.iter_mut().zip(&stream.said) {
+            if let Some(said) = said_by(talker, streams, &mut self.links) {
+                for (sample, said) in heard.iter_mut().zip(said) {
                     *sample = sample.saturating_add(*said);
                 }
             }
@@ -368,12 +451,25 @@ impl Room {
     }
 }
 
+/// What one says in this tick, here or in another part.
+fn said_by<'a>(
+    slot: u32,
+    streams: &'a mut Streams,
+    links: &'a mut [Option<Box<Link>>],
+) -> Option<&'a mut [i16]> {
+    let mut others = links.iter_mut().flatten().flat_map(|link| link.heard());
+    if let Some(said) = others.find(|said| said.slot == slot) {
+        return Some(&mut said.samples);
+    }
+    of(streams, slot).map(|stream| &mut *stream.said)
+}
+
 fn of(streams: &mut Streams, slot: u32) -> Option<&mut Stream> {
     streams.get_mut(slot as usize)?.as_deref_mut()
 }
 
 /// Talkers that are added up; smaller rooms have no choice to make.
-const TALKERS_MAX: usize = 4;
+pub(crate) const TALKERS_MAX: usize = 4;
 
 /// No slot.
 pub(crate) const NOBODY: u32 = u32::MAX;

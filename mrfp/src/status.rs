@@ -11,8 +11,8 @@ pub struct RoomStatus {
     pub context: u32,
     /// Which stream of that.
     pub stream: u16,
-    /// The worker that has it.
-    pub worker: u16,
+    /// The workers that have it, or a part of it each.
+    pub workers: Vec<u16>,
     /// Samples per second that are added up.
     pub sample_rate: u32,
     /// Where it receives who talks most.
@@ -26,6 +26,8 @@ pub struct RoomStatus {
 pub struct StreamStatus {
     /// Where it receives.
     pub local: SocketAddr,
+    /// The worker that has it.
+    pub worker: u16,
     /// How it is sent to; `None` while that is not known.
     pub codec: Option<&'static str>,
     /// Somebody talks.

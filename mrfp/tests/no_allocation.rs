@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use codecs::Codec;
 use mg::{LegTone, Performance};
+use mrfp::MrfpConfig;
 use rig::{Party, Rig};
 
 #[test]
@@ -41,6 +42,30 @@ fn a_room_of_every_codec_allocates_nothing() {
         rig.close(party);
     }
     assert!(rig.mrfp.rooms().is_empty());
+}
+
+#[test]
+fn a_room_spread_over_workers_allocates_nothing() {
+    let config = MrfpConfig {
+        part_cost_max: Duration::from_nanos(2 * 3_200),
+        ..MrfpConfig::default()
+    };
+    let mut rig = Rig::with_config(2, config);
+    rig.is_frugal = true;
+    let mut parties: Vec<Party> = (0..4)
+        .map(|index| rig.party(Codec::Pcma, 400.0 + 200.0 * index as f32))
+        .collect();
+    rig.connect(&parties[..3], &[]);
+    rig.talk(&mut parties[..3], Duration::from_millis(400));
+    assert_eq!(rig.mrfp.rooms()[0].workers, [0, 1]);
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_millis(400));
+    rig.connect(&parties[..2], &[]);
+    rig.talk(&mut parties[..2], Duration::from_millis(400));
+    assert_eq!(rig.mrfp.rooms()[0].workers, [0]);
+    for party in &parties {
+        rig.close(party);
+    }
 }
 
 #[test]

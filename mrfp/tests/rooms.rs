@@ -9,6 +9,7 @@ use std::time::Duration;
 use codecs::Codec;
 use h248::message::StreamMode;
 use mg::{LegRtcp, LegVolume, MediaEvent, MediaPlane, OpenError, Performance, PerformanceEnd};
+use mrfp::MrfpConfig;
 use rig::{Party, Rig};
 use rtp::rtcp::{Compound, Packet};
 
@@ -260,6 +261,139 @@ fn the_loudest_of_many_are_heard_and_encoded_once_for_the_others() {
     let talking = room.streams.iter().filter(|stream| stream.is_talking);
     assert_eq!(talking.count(), 6);
     assert!(room.streams[11].level_dbov > room.streams[6].level_dbov);
+}
+
+/// As many parties of one codec, each with its pitch, of which some talk.
+fn crowd(rig: &mut Rig, codec: &Codec, count: usize, talks: impl Fn(usize) -> bool) -> Vec<Party> {
+    let party = |index: usize| {
+        let mut party = rig.party(codec.clone(), 300.0 + 150.0 * index as f32);
+        party.amplitude = if talks(index) { 6000 } else { 0 };
+        party
+    };
+    (0..count).map(party).collect()
+}
+
+#[test]
+fn a_room_too_large_for_a_worker_is_spread_and_all_hear_all() {
+    // Three G.711 streams are as much as a worker takes of a room.
+    let config = MrfpConfig {
+        part_cost_max: Duration::from_nanos(3 * 3_200),
+        ..MrfpConfig::default()
+    };
+    let mut rig = Rig::with_config(3, config);
+    // Two talk in the first part, and one in each other.
+    let talks = |index| [0, 1, 4, 7].contains(&index);
+    let mut parties = crowd(&mut rig, &Codec::Pcma, 8, talks);
+    rig.connect(&parties, &[]);
+    let room = rig.mrfp.rooms().remove(0);
+    assert_eq!(room.workers, [0, 1, 2]);
+    let workers: Vec<u16> = room.streams.iter().map(|stream| stream.worker).collect();
+    assert_eq!(workers, [0, 0, 0, 1, 1, 1, 2, 2]);
+    let all = |talks: &dyn Fn(usize) -> bool| -> Vec<Vec<bool>> {
+        let hears = |index| (0..8).map(|other| talks(other) && other != index).collect();
+        (0..8).map(hears).collect()
+    };
+    rig.talk(&mut parties, Duration::from_secs(1));
+    let before: Vec<_> = rig.mrfp.loads();
+    assert_eq!(heard(&mut rig, &mut parties), all(&talks));
+    let after = rig.mrfp.loads();
+    for (index, (before, after)) in before.iter().zip(&after).enumerate() {
+        let ticks = after.ticks - before.ticks;
+        assert_eq!(after.shared - before.shared, 2 * ticks);
+        assert_eq!(after.missed, 0, "worker {index}");
+        // One for each talker of the part, and one for the others.
+        let encoded = [3, 2, 2][index];
+        assert_eq!(after.encoded - before.encoded, encoded * ticks);
+    }
+
+    // Who is isolated is so in all parts, and who is muted.
+    let mut whisper = all(&talks);
+    (whisper[7][0], whisper[3][4], whisper[3][1]) = (false, false, false);
+    rig.connect(&parties, &[(0, 7), (4, 3), (1, 3)]);
+    assert_eq!(heard(&mut rig, &mut parties), whisper);
+    parties[4].leg.volume.is_muted = true;
+    rig.connect(&parties, &[]);
+    assert_eq!(
+        heard(&mut rig, &mut parties),
+        all(&|index| talks(index) && index != 4)
+    );
+    parties[4].leg.volume.is_muted = false;
+
+    // A part ends with the last of its members; the others hear each other as before.
+    let mut rest = Vec::new();
+    for (index, party) in parties.into_iter().enumerate() {
+        match (3..6).contains(&index) {
+            true => rig.close(&party),
+            false => rest.push(party),
+        }
+    }
+    rig.connect(&rest, &[]);
+    assert_eq!(rig.mrfp.rooms()[0].workers, [0, 2]);
+    let matrix = heard(&mut rig, &mut rest);
+    for (index, hears) in matrix.iter().enumerate() {
+        let expected = [0, 1, 4].map(|talker| talker != index);
+        assert_eq!([hears[0], hears[1], hears[4]], expected, "{index}");
+    }
+    rest.iter().for_each(|party| rig.close(party));
+    assert!(rig.mrfp.rooms().is_empty());
+}
+
+#[test]
+fn the_loudest_of_a_room_are_the_same_in_all_its_parts() {
+    let config = MrfpConfig {
+        part_cost_max: Duration::from_nanos(4 * 3_200),
+        ..MrfpConfig::default()
+    };
+    let mut rig = Rig::with_config(3, config);
+    let mut parties = crowd(&mut rig, &Codec::Pcma, 12, |_| true);
+    for (index, party) in parties.iter_mut().enumerate() {
+        // Of the first part three are loud, of the others one.
+        party.amplitude = [8000, 7000, 6000, 100, 110, 5000, 120, 90, 80, 130, 70, 60][index];
+    }
+    rig.connect(&parties, &[]);
+    assert_eq!(rig.mrfp.rooms()[0].workers.len(), 3);
+    rig.talk(&mut parties, Duration::from_secs(4));
+    for (index, party) in parties.iter().enumerate() {
+        for (other, hz) in parties.iter().map(|party| party.hz).enumerate() {
+            let is_heard = [0, 1, 2, 5].contains(&other) && other != index;
+            let level = party.level_at(hz);
+            assert_eq!(level > ABSENT_DBOV, is_heard, "{index} of {other}: {level}");
+        }
+    }
+    let room = &rig.mrfp.rooms()[0];
+    assert_eq!(room.dominant, Some(parties[0].leg.local));
+}
+
+#[test]
+fn what_is_measured_decides_whether_more_comes_in() {
+    let mut rig = Rig::new(1);
+    let mut parties = crowd(&mut rig, &Codec::Pcma, 4, |_| true);
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_secs(2));
+    assert!(rig.mrfp.loads()[0].busy_permille < 10);
+    let new = SocketAddr::from(([192, 0, 2, 1], 10_090));
+    assert_eq!(rig.mrfp.open(rig.now, new), Ok(()));
+    rig.mrfp.close(new);
+    rig.settle();
+    // Each turn takes so long that the room, of G.711 alone, all but fills a core.
+    rig.turn_time = Duration::from_micros(17_000);
+    rig.talk(&mut parties, Duration::from_secs(2));
+    let load = rig.mrfp.loads()[0];
+    assert!(load.busy_permille > 800, "{load:?}");
+    let other = SocketAddr::from(([192, 0, 2, 1], 10_092));
+    let refused = rig.mrfp.open(rig.now, other);
+    assert_eq!(refused, Err(OpenError::Exhausted));
+    // The room goes on, and with less to do others come in again.
+    let ticks = rig.mrfp.loads()[0].ticks;
+    rig.talk(&mut parties, Duration::from_secs(1));
+    assert!(rig.mrfp.loads()[0].ticks > ticks + 20);
+    rig.turn_time = Duration::ZERO;
+    rig.talk(&mut parties, Duration::from_secs(4));
+    assert_eq!(rig.mrfp.open(rig.now, other), Ok(()));
+    let all: Vec<Vec<bool>> = (0..4)
+        .map(|index| (0..4).map(|other| other != index).collect())
+        .collect();
+    assert_eq!(heard(&mut rig, &mut parties), all);
 }
 
 #[test]

@@ -95,6 +95,7 @@ impl MrfpFile {
             plane: mrfp::MrfpConfig {
                 country,
                 opus_complexity,
+                ..defaults
             },
             files,
         })

@@ -34,6 +34,8 @@ pub struct Rig {
     events: Vec<MediaEvent>,
     /// What was sent elsewhere than to the media of a party.
     pub others: Vec<Vec<u8>>,
+    /// What a turn takes in which there is something to do.
+    pub turn_time: Duration,
     /// Turns of workers must not ask the allocator for anything.
     pub is_frugal: bool,
 }
@@ -55,7 +57,11 @@ pub struct Party {
 
 impl Rig {
     pub fn new(workers: usize) -> Self {
-        Self::with(workers, None)
+        Self::with(workers, None, MrfpConfig::default())
+    }
+
+    pub fn with_config(workers: usize, config: MrfpConfig) -> Self {
+        Self::with(workers, None, config)
     }
 
     /// With a file server, in a folder of its own.
@@ -65,10 +71,10 @@ impl Rig {
         let name = format!("mrfp-{}-{unique}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(folder.join("prompts")).expect("a folder");
-        Self::with(1, Some(folder))
+        Self::with(1, Some(folder), MrfpConfig::default())
     }
 
-    fn with(workers: usize, folder: Option<PathBuf>) -> Self {
+    fn with(workers: usize, folder: Option<PathBuf>, config: MrfpConfig) -> Self {
         let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_099);
         let addresses = LocalAddresses::new(&[local]).expect("they are good");
         let (backend, network) = sim::backend(&addresses, workers, 1024);
@@ -89,13 +95,7 @@ impl Rig {
         let entropy = Entropy::from_u64(7);
         Self {
             now: Instant::from_secs(1_800_000_000),
-            mrfp: Mrfp::new(
-                Trgw::new(control),
-                MrfpConfig::default(),
-                loads,
-                files,
-                entropy,
-            ),
+            mrfp: Mrfp::new(Trgw::new(control), config, loads, files, entropy),
             workers,
             network,
             context: 1,
@@ -103,6 +103,7 @@ impl Rig {
             folder,
             events: Vec::new(),
             others: Vec::new(),
+            turn_time: Duration::ZERO,
             is_frugal: false,
         }
     }
@@ -245,7 +246,13 @@ impl Rig {
         for _ in 0..1000 {
             let workers = self.workers.iter_mut();
             let turns: Vec<Turn> = workers
-                .map(|worker| turn(worker, self.now, self.is_frugal))
+                .map(|worker| {
+                    let turn = turn(worker, self.now, self.is_frugal);
+                    if turn == Turn::Busy {
+                        self.now += self.turn_time;
+                    }
+                    turn
+                })
                 .collect();
             while let Some(event) = self.mrfp.poll_event(self.now) {
                 self.events.push(event);
