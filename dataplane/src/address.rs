@@ -43,6 +43,9 @@ pub struct LocalAddresses {
     entries: Vec<Entry>,
     /// By the last octet of an address, the place of one entry that ends so.
     by_octet: [u8; 256],
+    /// By the number of a flow without its last [`BLOCK_BITS`], the place of the entry that the
+    /// first of these flows belongs to.
+    by_block: Box<[u8]>,
     flows: u32,
 }
 
@@ -81,9 +84,13 @@ impl LocalAddresses {
         for (index, entry) in entries.iter().enumerate() {
             by_octet[last_octet(entry.ip)] = index as u8;
         }
+        let place = |flow| entries.partition_point(|entry| entry.base <= flow) - 1;
+        let blocks = (0..base).step_by(1 << BLOCK_BITS);
+        let by_block = blocks.map(|first| place(first) as u8).collect();
         Some(Self {
             entries,
             by_octet,
+            by_block,
             flows: base,
         })
     }
@@ -123,13 +130,13 @@ impl LocalAddresses {
         entries.map(|entry| (entry.ip, entry.first..=entry.last))
     }
 
-    /// The local address and port of a flow.
+    /// The local address and port of a flow. Looks at one address, and at those that begin in the
+    /// same [`BLOCK_BITS`] of numbers.
+    #[inline]
     pub fn local(&self, flow: FlowId) -> Option<SocketAddr> {
-        if flow.0 >= self.flows {
-            return None;
-        }
-        let after = self.entries.partition_point(|entry| entry.base <= flow.0);
-        let entry = &self.entries[after - 1];
+        let first = *self.by_block.get(flow.index() >> BLOCK_BITS)?;
+        let entries = self.entries.get(usize::from(first)..)?;
+        let entry = entries.iter().find(|entry| flow.0 < entry.end())?;
         let port = entry.first + (flow.0 - entry.base) as u16;
         Some(SocketAddr::new(entry.ip, port))
     }
@@ -144,11 +151,21 @@ fn last_octet(ip: IpAddr) -> usize {
 }
 
 impl Entry {
+    /// The number after its last.
+    #[inline]
+    fn end(&self) -> u32 {
+        self.base + u32::from(self.last - self.first) + 1
+    }
+
+    #[inline]
     fn flow(&self, port: u16) -> Option<FlowId> {
         let inside = (self.first..=self.last).contains(&port);
         inside.then(|| FlowId(self.base + u32::from(port - self.first)))
     }
 }
+
+/// So many flows are a block: nearly always of one address.
+const BLOCK_BITS: u32 = 8;
 
 /// Addresses of one process: realms times address families, with room.
 pub const ADDRESSES_MAX: usize = 64;
@@ -178,6 +195,25 @@ mod tests {
             assert_eq!(addresses.flow(index, local.port()), Some(FlowId(number)));
         }
         assert_eq!(addresses.local(FlowId(6)), None);
+    }
+
+    #[test]
+    fn ranges_of_any_length_are_found_by_the_number() {
+        let lengths = [1_u16, 255, 256, 2, 1000, 1, 1, 513];
+        let all: Vec<LocalAddress> = (0_u8..)
+            .zip(lengths)
+            .map(|(net, ports)| LocalAddress::new([10, 0, net, 1].into(), 7..=6 + ports))
+            .collect();
+        let addresses = LocalAddresses::new(&all).unwrap();
+        let expected = all.iter().flat_map(|address| {
+            let ports = address.ports.clone();
+            ports.map(|port| SocketAddr::new(address.ip, port))
+        });
+        let found = (0..addresses.flows() as u32).map(|flow| addresses.local(FlowId(flow)));
+        assert!(found.eq(expected.map(Some)));
+        for beyond in [addresses.flows() as u32, u32::MAX] {
+            assert_eq!(addresses.local(FlowId(beyond)), None);
+        }
     }
 
     #[test]

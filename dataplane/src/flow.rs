@@ -103,8 +103,10 @@ const FIRST_WORKER: u32 = 2;
 pub(crate) struct FlowEntry {
     pub(crate) path: Option<Arc<Compiled>>,
     pub(crate) generation: u32,
-    pub(crate) owner: Owner,
+    owner: Owner,
     pub(crate) open: bool,
+    /// It is open, this worker's, and has a path.
+    pub(crate) is_own: bool,
     /// An admitted packet has come.
     pub(crate) active: bool,
     /// A report waits for room in the ring.
@@ -146,6 +148,13 @@ pub(crate) struct Unreported {
     pub(crate) latched: bool,
 }
 
+impl Unreported {
+    #[inline]
+    pub(crate) fn is_any(self) -> bool {
+        self.first_packet || self.latched
+    }
+}
+
 impl FlowEntry {
     pub(crate) fn closed() -> Self {
         Self {
@@ -153,6 +162,7 @@ impl FlowEntry {
             generation: 0,
             owner: Owner::Closed,
             open: false,
+            is_own: false,
             active: false,
             unreported: Unreported::default(),
             is_policed: false,
@@ -195,18 +205,29 @@ impl FlowEntry {
         }
     }
 
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// Whose it is from now on.
+    pub(crate) fn set_owner(&mut self, owner: Owner) {
+        self.owner = owner;
+        self.is_own = self.open && owner == Owner::Mine && self.path.is_some();
+    }
+
     /// What the path admits; `None` without one.
     pub(crate) fn ingress(&self) -> Option<&Ingress> {
         self.path.as_deref().map(|path| &path.ingress)
     }
 
-    /// What the path carries; `None` without one.
-    pub(crate) fn carried(&self) -> Option<Carried> {
-        self.path.as_ref().map(|_| Carried {
+    /// What the path carries.
+    #[inline]
+    pub(crate) fn carried(&self) -> Carried {
+        Carried {
             media: self.media,
             receiving: self.receiving,
             clock_hz: self.clock_hz,
-        })
+        }
     }
 
     /// Sets the path, and returns the one before.
@@ -220,7 +241,9 @@ impl FlowEntry {
         self.has_tones = path.tones != Tones::NONE;
         self.only = path.only().map_or(Way::NONE, Way::of);
         self.known = Host::NONE;
-        self.path.replace(path)
+        let before = self.path.replace(path);
+        self.set_owner(self.owner);
+        before
     }
 }
 

@@ -13,8 +13,9 @@ pub struct Frame {
     memory: &'static mut [u8],
     start: u16,
     end: u16,
-    /// The ones' complement sum over the payload, while it is known.
-    sum: Option<u16>,
+    /// The ones' complement sum over the payload, while it is known: [`Sum::word`], which is 0 only
+    /// for a payload of zeros, and that is summed again.
+    sum: u32,
 }
 
 impl Frame {
@@ -27,7 +28,7 @@ impl Frame {
             memory,
             start,
             end: start,
-            sum: None,
+            sum: UNKNOWN_SUM,
         }
     }
 
@@ -49,7 +50,7 @@ impl Frame {
             memory: &mut [],
             start: 0,
             end: 0,
-            sum: None,
+            sum: UNKNOWN_SUM,
         };
         std::mem::replace(self, nothing)
     }
@@ -74,7 +75,7 @@ impl Frame {
     /// The UDP payload, to be changed in place.
     #[inline]
     pub fn payload_mut(&mut self) -> &mut [u8] {
-        self.sum = None;
+        self.sum = UNKNOWN_SUM;
         &mut self.memory[usize::from(self.start)..usize::from(self.end)]
     }
 
@@ -94,7 +95,7 @@ impl Frame {
     /// much came.
     #[inline]
     pub fn space(&mut self) -> &mut [u8] {
-        self.sum = None;
+        self.sum = UNKNOWN_SUM;
         let headroom = self.memory.len().min(HEADROOM_BYTES);
         &mut self.memory[headroom..]
     }
@@ -116,7 +117,7 @@ impl Frame {
         let (start, end) = if fits { (start, end) } else { (0, 0) };
         // Both are at most the capacity, and that fits 16 bits.
         (self.start, self.end) = (start as u16, end as u16);
-        self.sum = None;
+        self.sum = UNKNOWN_SUM;
         fits
     }
 
@@ -124,13 +125,13 @@ impl Frame {
     /// forgotten when the payload can have changed.
     #[inline]
     pub fn set_payload_sum(&mut self, sum: Option<Sum>) {
-        self.sum = sum.map(Sum::folded);
+        self.sum = sum.map_or(UNKNOWN_SUM, Sum::word);
     }
 
     /// The sum over the payload, where it is known.
     #[inline]
     pub fn payload_sum(&self) -> Option<Sum> {
-        self.sum.map(|sum| Sum::ZERO.u16(sum))
+        (self.sum != UNKNOWN_SUM).then(|| Sum::from_word(self.sum))
     }
 
     /// Has the payload rewritten: `rewrite` sees it with all the tailroom behind it, is told its
@@ -142,7 +143,7 @@ impl Frame {
         &mut self,
         rewrite: impl FnOnce(&mut [u8], usize) -> Result<usize, E>,
     ) -> Result<(), E> {
-        self.sum = None;
+        self.sum = UNKNOWN_SUM;
         let (start, end) = (usize::from(self.start), usize::from(self.end));
         let capacity = self.capacity();
         let bytes = rewrite(&mut self.memory[start..capacity], end - start)?;
@@ -177,6 +178,8 @@ pub const FRAME_BYTES: usize = 2048;
 /// From one frame of our own pools to the next: a cache line more than it needs. At a power of two
 /// headers and payloads of all frames would share a few sets of a cache.
 const FRAME_STRIDE_BYTES: usize = FRAME_BYTES + memory::LINE_BYTES;
+
+const UNKNOWN_SUM: u32 = 0;
 
 /// Space before a received payload: more than Ethernet, two VLAN tags, IPv6, ESP and UDP headers.
 pub const HEADROOM_BYTES: usize = 256;

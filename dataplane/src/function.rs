@@ -7,10 +7,9 @@ use crate::latch::Admission;
 use crate::policer::ip_octets;
 use crate::protection::Kind;
 use crate::worker::Shared;
-use crate::{
-    Datagram, DetectedTone, DropReason, FlowId, Ingress, Mail, Media, Outlet, Reception, Tones,
-};
+use crate::{Datagram, DetectedTone, DropReason, FlowId, Mail, Media, Outlet, Reception, Tones};
 use base::Instant;
+use std::net::SocketAddr;
 
 /// A media function on one worker: it judges datagrams, the runtime moves them.
 pub trait Function: Send {
@@ -69,14 +68,14 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-/// Of an [`Ingress`], what a function asks for with every packet.
+/// Of an [`crate::Ingress`], what a function asks for with every packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Carried {
-    /// [`Ingress::media`].
+    /// [`crate::Ingress::media`].
     pub media: Media,
-    /// [`Ingress::receiving`].
+    /// [`crate::Ingress::receiving`].
     pub receiving: bool,
-    /// [`Ingress::clock_hz`].
+    /// [`crate::Ingress::clock_hz`].
     pub clock_hz: u32,
 }
 
@@ -89,50 +88,71 @@ pub struct Context<'a> {
     pub(crate) reports: &'a mut crate::worker::Reports,
 }
 
+/// A flow of the burst that is handled.
+pub struct Flow<'a> {
+    id: FlowId,
+    entry: &'a mut FlowEntry,
+    extras: &'a mut [FlowExtra],
+    counters: &'a ReceiveCounters,
+    reports: &'a mut crate::worker::Reports,
+}
+
 impl Context<'_> {
     /// When this turn of the worker began.
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// What the path of a flow of the burst carries; `None` for flows without a path.
+    /// A flow of the burst; `None` for what is no flow or has no path.
     #[inline]
-    pub fn carried(&self, flow: FlowId) -> Option<Carried> {
-        self.flows.get(flow.index())?.carried()
+    pub fn flow(&mut self, id: FlowId) -> Option<Flow<'_>> {
+        let entry = self.flows.get_mut(id.index())?;
+        entry.path.as_ref()?;
+        Some(Flow {
+            id,
+            entry,
+            extras: self.extras,
+            counters: self.shared.received.get(id.index())?,
+            reports: self.reports,
+        })
+    }
+}
+
+impl Flow<'_> {
+    /// What its path carries.
+    #[inline]
+    pub fn carried(&self) -> Carried {
+        self.entry.carried()
     }
 
-    /// All that the path of a flow of the burst admits; `None` for flows without a path.
-    pub fn ingress(&self, flow: FlowId) -> Option<&Ingress> {
-        self.flows.get(flow.index())?.ingress()
+    /// It carries SRTP: packets are to be opened.
+    #[inline]
+    pub fn is_protected(&self) -> bool {
+        self.entry.is_protected
     }
 
-    /// Opens a packet of RTP, if its flow carries SRTP, and makes sure that it comes from who has
+    /// Opens a packet of RTP, if the flow carries SRTP, and makes sure that it comes from who has
     /// the key. What the source filter refuses is not worth the trouble.
     ///
     /// # Errors
     /// `SourceFiltered`, or one of those of SRTP.
-    #[inline]
-    pub fn open_rtp(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
+    pub fn open_rtp(&self, datagram: &mut Datagram) -> Result<(), DropReason> {
         self.open(datagram, Kind::Rtp)
     }
 
     /// The same of a packet of RTCP.
     ///
     /// # Errors
-    /// As [`Context::open_rtp`].
-    #[inline]
-    pub fn open_rtcp(&mut self, datagram: &mut Datagram) -> Result<(), DropReason> {
+    /// As [`Flow::open_rtp`].
+    pub fn open_rtcp(&self, datagram: &mut Datagram) -> Result<(), DropReason> {
         self.open(datagram, Kind::Rtcp)
     }
 
-    #[inline]
-    fn open(&mut self, datagram: &mut Datagram, kind: Kind) -> Result<(), DropReason> {
-        let entry = self.flows.get(datagram.flow.index());
-        let entry = entry.ok_or(DropReason::UnknownFlow)?;
-        if !entry.is_protected {
+    fn open(&self, datagram: &mut Datagram, kind: Kind) -> Result<(), DropReason> {
+        if !self.entry.is_protected {
             return Ok(());
         }
-        let path = entry.path.as_deref().ok_or(DropReason::NoPath)?;
+        let path = self.entry.path.as_deref().ok_or(DropReason::NoPath)?;
         if !path.ingress.filter.admits(datagram.source) {
             return Err(DropReason::SourceFiltered);
         }
@@ -147,27 +167,20 @@ impl Context<'_> {
     /// `SourceFiltered`, `SourceMismatch` or `Policed`.
     #[inline]
     pub fn admit(&mut self, datagram: &Datagram) -> Result<(), DropReason> {
-        let flow = datagram.flow;
-        let entry = self.flows.get_mut(flow.index());
-        let entry = entry.ok_or(DropReason::UnknownFlow)?;
+        let entry = &mut *self.entry;
         if !entry.known.is(datagram.source) {
-            let extra = self.extras.get_mut(flow.index());
+            let extra = self.extras.get_mut(self.id.index());
             judge_source(entry, extra.ok_or(DropReason::UnknownFlow)?, datagram)?;
         }
-        let counters = &self.shared.received[flow.index()];
-        counters.last_arrival.set(datagram.arrival.as_nanos());
+        let arrival = datagram.arrival;
+        self.counters.last_arrival.set(arrival.as_nanos());
         let mut conforms = true;
         if entry.is_policed {
             let octets = ip_octets(datagram.payload().len(), datagram.source);
-            let FlowEntry {
-                policer, policing, ..
-            } = entry;
-            conforms = policer.conforms(policing, datagram.arrival, octets);
+            conforms = entry.policer.conforms(&entry.policing, arrival, octets);
         }
-        if entry.unreported.first_packet || entry.unreported.latched {
-            let extra = &self.extras[flow.index()];
-            self.reports
-                .report_admission(flow, entry, extra, datagram.source);
+        if entry.unreported.is_any() {
+            self.report_admission(datagram.source);
         }
         if !conforms {
             return Err(DropReason::Policed);
@@ -175,26 +188,31 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// The telephone events that the path of a flow of the burst detects or sends.
-    #[inline]
-    pub fn tones(&self, flow: FlowId) -> Tones {
-        let entry = self.flows.get(flow.index());
-        match entry.filter(|entry| entry.has_tones) {
-            Some(entry) => entry.path.as_ref().map_or(Tones::NONE, |path| path.tones),
-            None => Tones::NONE,
+    #[cold]
+    fn report_admission(&mut self, source: SocketAddr) {
+        if let Some(extra) = self.extras.get(self.id.index()) {
+            self.reports
+                .report_admission(self.id, self.entry, extra, source);
         }
     }
 
-    /// Reports a telephone event on a flow of the burst; false when there is no room: try again
-    /// with the next packet.
-    pub fn report_tone(&mut self, flow: FlowId, tone: DetectedTone) -> bool {
-        let Some(entry) = self.flows.get(flow.index()) else {
-            return true;
-        };
-        let generation = entry.generation;
+    /// Its path detects or sends telephone events.
+    #[inline]
+    pub fn has_tones(&self) -> bool {
+        self.entry.has_tones
+    }
+
+    /// The telephone events that its path detects or sends.
+    pub fn tones(&self) -> Tones {
+        let path = self.entry.path.as_ref();
+        path.map_or(Tones::NONE, |path| path.tones)
+    }
+
+    /// Reports a telephone event; false when there is no room: try again with the next packet.
+    pub fn report_tone(&mut self, tone: DetectedTone) -> bool {
         self.reports.push(Report::Tone {
-            flow,
-            generation,
+            flow: self.id,
+            generation: self.entry.generation,
             tone,
         })
     }
@@ -202,28 +220,23 @@ impl Context<'_> {
     /// Counts a packet that the stream mode lets in.
     #[inline]
     pub fn count_received(&mut self, datagram: &Datagram) {
-        let counters = self.counters(datagram.flow);
-        counters.packets.add(1);
-        counters.octets.add(datagram.payload().len() as u64);
+        self.counters.packets.add(1);
+        self.counters.octets.add(datagram.payload().len() as u64);
     }
 
-    /// Publishes the quality of reception of a flow of the burst.
+    /// Publishes the quality of reception.
     #[inline]
-    pub fn publish_reception(&mut self, flow: FlowId, reception: Reception) {
-        let counters = self.counters(flow);
+    pub fn publish_reception(&mut self, reception: Reception) {
+        let counters = self.counters;
         counters.expected.set(reception.expected);
         counters.lost.set(reception.lost);
         counters.gaps.set(reception.gaps);
         counters.jitter_ticks.set(u64::from(reception.jitter_ticks));
     }
-
-    #[inline]
-    fn counters(&self, flow: FlowId) -> &ReceiveCounters {
-        &self.shared.received[flow.index()]
-    }
 }
 
 /// Judges a source that is not the one admitted last: source filter, then latch.
+#[cold]
 fn judge_source(
     entry: &mut FlowEntry,
     extra: &mut FlowExtra,

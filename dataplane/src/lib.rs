@@ -46,7 +46,7 @@
 //! assert_eq!(sent.payload, b"hello");
 //! ```
 //!
-//! SRTP is opened when a function asks for it ([`Context::open_rtp`]) and applied to each copy of a
+//! SRTP is opened when a function asks for it ([`Flow::open_rtp`]) and applied to each copy of a
 //! packet by the egress that it leaves by, since every egress has its own keys.
 //!
 //! A function may also send of its own accord, as one that mixes does: what it is to do and with
@@ -85,7 +85,7 @@ pub use counters::{FlowStats, Reception, WorkerStats};
 pub use datagram::{BURST_MAX, Burst, Datagram};
 pub use drop_reason::{DropCounts, DropReason, Refusal};
 pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
-pub use function::{Carried, Context, Function, Verdict};
+pub use function::{Carried, Context, Flow, Function, Verdict};
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
 pub use outlet::{Mail, Outlet, Sends};
 pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remote, SourceFilter};

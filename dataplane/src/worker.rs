@@ -409,12 +409,16 @@ impl Worker {
     /// hold.
     fn handle_datagrams(&mut self, now: Instant, range: Range<usize>) {
         let datagrams = &mut self.burst[range];
-        let own = self.core.keep_own(datagrams);
+        let flows = &self.core.flows;
+        let is_own = |datagram: &Datagram| flows[datagram.flow.index()].is_own;
+        let own = match datagrams.iter().all(is_own) {
+            true => datagrams.len(),
+            false => self.core.keep_own(datagrams),
+        };
         let (datagrams, verdicts) = (&mut datagrams[..own], &mut self.verdicts[..own]);
         if own == 0 {
             return;
         }
-        verdicts.fill(Verdict::Forward);
         let mut context = Context {
             now,
             flows: &mut self.core.flows,
@@ -425,7 +429,9 @@ impl Worker {
         self.function
             .handle_burst(&mut context, datagrams, verdicts);
         for (datagram, verdict) in datagrams.iter_mut().zip(verdicts) {
-            self.core.execute(datagram, *verdict, &mut *self.io);
+            // What is done is as it was, for the next.
+            let verdict = std::mem::replace(verdict, Verdict::Forward);
+            self.core.execute(datagram, verdict, &mut *self.io);
         }
     }
 
@@ -463,14 +469,14 @@ impl Core {
             extra.watched_from = Some(now);
             extra.silence = None;
         }
-        let owner = entry.owner;
+        let owner = entry.owner();
         if let Some(worker) = worker {
-            entry.owner = match worker == self.index {
+            entry.set_owner(match worker == self.index {
                 true => Owner::Mine,
                 false => Owner::Other(worker),
-            };
+            });
         }
-        if is_new || entry.owner != owner {
+        if is_new || entry.owner() != owner {
             self.watch(flow);
         }
     }
@@ -495,7 +501,7 @@ impl Core {
         let entry = &self.flows[flow.index()];
         let inactivity = entry.ingress().and_then(|ingress| ingress.inactivity);
         let stands_in = flow.index() % self.shared.workers.len() == usize::from(self.index);
-        let mine = match entry.owner {
+        let mine = match entry.owner() {
             Owner::Mine => true,
             Owner::Unclaimed => stands_in,
             Owner::Other(_) | Owner::Closed => false,
@@ -533,7 +539,7 @@ impl Core {
         };
         // Another worker has the flow by now, and has a timer of its own.
         let elsewhere =
-            entry.owner != Owner::Mine && self.shared.claims.is_claimed(flow, entry.generation);
+            entry.owner() != Owner::Mine && self.shared.claims.is_claimed(flow, entry.generation);
         if elsewhere {
             return;
         }
@@ -581,23 +587,23 @@ impl Core {
         })
     }
 
+    #[inline]
     fn prefetch(&self, datagrams: &[Datagram]) {
         for datagram in datagrams {
             let flow = datagram.flow.index();
             memory::prefetch(&self.flows[flow]);
             memory::prefetch(&self.shared.received[flow]);
-            memory::prefetch_lines(datagram.payload(), 1);
         }
     }
 
     /// The same of what is found by the ways out.
+    #[inline]
     fn prefetch_egresses(&self, datagrams: &[Datagram]) {
         let counters = &self.shared.workers[usize::from(self.index)];
         for datagram in datagrams {
             let local = self.flows[datagram.flow.index()].only.local;
-            if let Some(open) = self.out.open.get(local.index()) {
+            if local.index() < self.flows.len() {
                 memory::prefetch(counters.sent(local));
-                memory::prefetch(open);
             }
         }
     }
@@ -605,6 +611,7 @@ impl Core {
     /// Moves the datagrams of this worker's own flows that have a path to the front, in their
     /// order, and returns how many they are. The others are handed to the worker whose they are, or
     /// dropped: nothing is left of them but their frames.
+    #[cold]
     fn keep_own(&mut self, datagrams: &mut [Datagram]) -> usize {
         let mut kept = 0;
         for index in 0..datagrams.len() {
@@ -635,11 +642,11 @@ impl Core {
         if entry.path.is_none() {
             return Err(DropReason::NoPath);
         }
-        if entry.owner != Owner::Unclaimed {
-            return Ok(entry.owner);
+        if entry.owner() != Owner::Unclaimed {
+            return Ok(entry.owner());
         }
         let owner = self.shared.claims.claim(flow, entry.generation, self.index);
-        entry.owner = owner;
+        entry.set_owner(owner);
         self.watch(flow);
         Ok(owner)
     }
@@ -661,6 +668,7 @@ impl Core {
     }
 
     /// Does what the function said.
+    #[inline]
     pub(crate) fn execute(
         &mut self,
         datagram: &mut Datagram,
@@ -679,6 +687,7 @@ impl Core {
     }
 
     /// The same for any verdict and path.
+    #[inline(never)]
     fn execute_any(&mut self, datagram: &mut Datagram, verdict: Verdict, io: &mut dyn PacketIo) {
         let path = self.flows[datagram.flow.index()].path.as_deref();
         let (routes, kind) = match (verdict, path) {
@@ -832,6 +841,7 @@ impl Out {
     }
 
     /// Sends a datagram to the network by the one way out that a path has.
+    #[inline]
     fn send_by(
         &mut self,
         shared: &Shared,

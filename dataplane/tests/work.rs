@@ -34,7 +34,8 @@ impl Function for Clerk {
         verdicts: &mut [Verdict],
     ) {
         for (datagram, verdict) in burst.iter().zip(verdicts) {
-            context.count_received(datagram);
+            let flow = context.flow(datagram.flow);
+            flow.expect("it has a path").count_received(datagram);
             *verdict = Verdict::Consumed;
         }
     }

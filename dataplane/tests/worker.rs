@@ -22,8 +22,9 @@ impl Function for Pipe {
         verdicts: &mut [Verdict],
     ) {
         for (datagram, verdict) in burst.iter().zip(verdicts) {
-            match context.admit(datagram) {
-                Ok(()) => context.count_received(datagram),
+            let mut flow = context.flow(datagram.flow).expect("it has a path");
+            match flow.admit(datagram) {
+                Ok(()) => flow.count_received(datagram),
                 Err(reason) => *verdict = Verdict::Drop(reason),
             }
         }

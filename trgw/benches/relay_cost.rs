@@ -44,6 +44,8 @@ const PORTS_FIRST: u16 = 10_000;
 const LAPS_MIN: usize = 100;
 const PACKETS_MIN: usize = 10_000_000;
 const UNTIMED: &str = "untimed";
+/// DSCP of speech, with no ECN.
+const EXPEDITED: u8 = 46 << 2;
 const FLOWS_DEFAULT: usize = 100_000;
 /// A ring of a NIC, as long as testpmd makes it.
 const FRAMES_DEFAULT: usize = 1024;
@@ -132,7 +134,7 @@ fn fill(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> 
 
 fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> Vec<f64> {
     let mut wire = Wire::new(addresses, flows);
-    let ways = ways(addresses, flows);
+    let ways = ways(flows);
     let link = link();
     let mut pool: Vec<&'static mut [u8]> =
         speech(frames).into_iter().map(Frame::into_memory).collect();
@@ -147,14 +149,17 @@ fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> 
                 wire.next(&mut memory[FIRST..LAST]);
             }
             for (place, memory) in found.iter_mut().zip(&pool[first..]) {
-                let parsed = UdpFrame::parse(&memory[FIRST..LAST]).expect("it is good");
+                let parsed = UdpFrame::parse_plain(&memory[FIRST..LAST]).expect("it is good");
                 let flow = addresses.find(parsed.destination).expect("it is ours");
                 let start = FIRST + parsed.payload.start;
                 *place = (flow.0 as usize, start, parsed.payload_sum);
                 memory::prefetch(&ways[flow.0 as usize ^ 1]);
             }
             for (&(flow, start, sum), memory) in found.iter().zip(&mut pool[first..]) {
-                let Way(headers) = &ways[flow ^ 1];
+                let local = addresses.local(FlowId((flow ^ 1) as u32));
+                let local = local.expect("it was found");
+                let headers = Headers::with_traffic_class(local, ways[flow ^ 1], EXPEDITED);
+                let headers = headers.expect("both are IPv4");
                 let written = headers.write_summed_before(&link, memory, start, PAYLOAD_BYTES, sum);
                 black_box(written.expect("there is room"));
             }
@@ -251,20 +256,9 @@ fn link() -> Link {
     Link::new(MacAddress([2; 6]), MacAddress([6; 6]), None)
 }
 
-/// The headers of what a flow sends, on a cache line of their own.
-#[repr(align(64))]
-struct Way(Headers);
-
-const _: () = assert!(size_of::<Way>() == 64);
-
-fn ways(addresses: &LocalAddresses, flows: usize) -> Vec<Way> {
-    let way = |number| {
-        let local = addresses.local(FlowId(number));
-        let local = local.expect("it is below the flows");
-        let headers = Headers::with_traffic_class(local, remote(number), 46 << 2);
-        Way(headers.expect("both are IPv4"))
-    };
-    let ways: Vec<Way> = (0..flows as u32).map(way).collect();
+/// Where each flow sends to.
+fn ways(flows: usize) -> Vec<SocketAddr> {
+    let ways: Vec<SocketAddr> = (0..flows as u32).map(remote).collect();
     memory::use_huge_pages(&ways);
     ways
 }
@@ -355,7 +349,11 @@ impl Wire {
         frame[26..34].copy_from_slice(&record.addresses);
         frame[34..38].copy_from_slice(&record.ports);
         frame[24..26].copy_from_slice(&record.ip_checksum);
-        let checksum = checksum::update(record.udp_checksum, 0, self.added);
+        let checksum = match checksum::update(record.udp_checksum, 0, self.added) {
+            // RFC 768: 0 would mean that there is none.
+            0 => 0xffff,
+            checksum => checksum,
+        };
         frame[40..42].copy_from_slice(&checksum.to_be_bytes());
         frame[rtp.clone()].copy_from_slice(&self.template[rtp]);
         self.next += 1;
@@ -409,11 +407,10 @@ fn rtp_header(sequence: u16, packet: &mut [u8]) {
 }
 
 /// A back-end on frames in memory, which are received again once they have been sent. Headers are
-/// read and written as on a NIC; the way of each flow is known.
+/// read and written as on a NIC behind which all ways lead by one next hop.
 struct MemoryIo {
     addresses: LocalAddresses,
     wire: Wire,
-    ways: Vec<Way>,
     link: Link,
     /// The one that was sent first is received into first, as in a ring.
     pool: VecDeque<Frame>,
@@ -431,11 +428,50 @@ impl MemoryIo {
         Self {
             addresses: addresses.clone(),
             wire: Wire::new(addresses, flows),
-            ways: ways(addresses, flows),
             link: link(),
             pool: speech(frames).into(),
             waiting: Vec::with_capacity(dataplane::BURST_MAX),
             running,
+        }
+    }
+}
+
+impl MemoryIo {
+    #[inline(always)]
+    fn take(
+        &mut self,
+        memory: &'static mut [u8],
+        parsed: UdpFrame,
+        now: Instant,
+        burst: &mut Burst,
+        drops: &mut DropCounts,
+    ) {
+        let mut frame = Frame::new(memory);
+        let Some(flow) = self.addresses.find(parsed.destination) else {
+            drops.count(DropReason::UnknownFlow);
+            return self.pool.push_back(frame);
+        };
+        frame.set_payload(FIRST + parsed.payload.start, parsed.payload.len());
+        frame.set_payload_sum(parsed.payload_sum);
+        let datagram =
+            Datagram::new(frame, flow, parsed.source, now).with_traffic_class(parsed.traffic_class);
+        burst.push(datagram).expect("there is room");
+    }
+
+    #[inline(never)]
+    fn take_any(
+        &mut self,
+        memory: &'static mut [u8],
+        now: Instant,
+        burst: &mut Burst,
+        drops: &mut DropCounts,
+    ) {
+        match UdpFrame::parse(&memory[FIRST..LAST]) {
+            Ok(parsed) => self.take(memory, parsed, now, burst, drops),
+            Err(_) => {
+                drops.count(DropReason::Malformed);
+                self.pool.push_back(Frame::new(memory));
+            }
         }
     }
 }
@@ -455,38 +491,31 @@ impl PacketIo for MemoryIo {
         for memory in &mut self.waiting {
             self.wire.next(&mut memory[FIRST..LAST]);
         }
-        for memory in self.waiting.drain(..) {
-            let Ok(parsed) = UdpFrame::parse(&memory[FIRST..LAST]) else {
-                drops.count(DropReason::Malformed);
-                self.pool.push_back(Frame::new(memory));
-                continue;
-            };
-            let Some(flow) = self.addresses.find(parsed.destination) else {
-                drops.count(DropReason::UnknownFlow);
-                self.pool.push_back(Frame::new(memory));
-                continue;
-            };
-            let mut frame = Frame::new(memory);
-            frame.set_payload(FIRST + parsed.payload.start, parsed.payload.len());
-            frame.set_payload_sum(parsed.payload_sum);
-            let datagram = Datagram::new(frame, flow, parsed.source, now)
-                .with_traffic_class(parsed.traffic_class);
-            burst.push(datagram).expect("there is room");
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for memory in waiting.drain(..) {
+            // What most frames are is not mixed with the rest: it stays in registers.
+            match UdpFrame::parse_plain(&memory[FIRST..LAST]) {
+                Some(parsed) => self.take(memory, parsed, now, burst, drops),
+                None => self.take_any(memory, now, burst, drops),
+            }
         }
+        self.waiting = waiting;
     }
 
     fn alloc(&mut self, _: &mut Vec<Frame>, _: usize) {}
 
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts) {
-        for Outgoing { local, .. } in outgoing.iter() {
-            memory::prefetch(&self.ways[local.0 as usize]);
-        }
         for outgoing in outgoing.drain(..) {
             let (start, bytes) = (outgoing.frame.headroom(), outgoing.frame.payload().len());
             let sum = outgoing.frame.payload_sum();
-            let Way(headers) = &self.ways[outgoing.local.0 as usize];
+            let from = self.addresses.local(outgoing.local);
+            let headers = from.and_then(|from| {
+                Headers::with_traffic_class(from, outgoing.destination, outgoing.traffic_class)
+            });
             let memory = outgoing.frame.into_memory();
-            let written = headers.write_summed_before(&self.link, memory, start, bytes, sum);
+            let written = headers.and_then(|headers| {
+                headers.write_summed_before(&self.link, memory, start, bytes, sum)
+            });
             if written.is_none() {
                 drops.count(DropReason::TxRefused);
             }

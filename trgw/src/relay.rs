@@ -1,8 +1,8 @@
 //! The relay: each packet judged by the path of its flow, and passed on in place.
 
 use dataplane::{
-    Carried, Context, Datagram, DetectedTone, DropReason, EventFormat, FlowId, Function, Media,
-    PlayedTone, Reception, Verdict,
+    Carried, Context, Datagram, DetectedTone, DropReason, EventFormat, Flow, FlowId, Function,
+    Media, Reception, Verdict,
 };
 use rtp::{
     DatagramKind, EventReceiver, EventReport, Header, RECEIVER_LINES, ReceiverStats, datagram_kind,
@@ -49,56 +49,68 @@ impl Relay {
         }
     }
 
+    #[inline]
     fn judge(
         &mut self,
         context: &mut Context<'_>,
         datagram: &mut Datagram,
     ) -> Result<Verdict, DropReason> {
-        let carried = context.carried(datagram.flow).ok_or(DropReason::NoPath)?;
+        let mut flow = context.flow(datagram.flow).ok_or(DropReason::NoPath)?;
         let Carried {
             media,
             receiving,
             clock_hz,
-        } = carried;
+        } = flow.carried();
         let packet = classify(media, datagram.payload())?;
-        match packet {
-            Packet::Rtp(_) => context.open_rtp(datagram)?,
-            Packet::Rtcp => context.open_rtcp(datagram)?,
-            Packet::Udp => {}
+        if flow.is_protected() {
+            open(&flow, packet, datagram)?;
         }
-        context.admit(datagram)?;
-        let tones = context.tones(datagram.flow);
-        if let (Packet::Rtp(header), Some(format)) = (&packet, tones.detects) {
-            let flow = datagram.flow;
-            let receiver = &mut self.tones[flow.0 as usize].receiver;
-            let report = |tone| context.report_tone(flow, tone);
-            detect(receiver, datagram, header, format, report);
+        flow.admit(datagram)?;
+        if packet == Packet::Rtcp {
+            return Ok(Verdict::ForwardRtcp);
         }
-        match packet {
-            Packet::Rtcp => Ok(Verdict::ForwardRtcp),
-            Packet::Rtp(_) | Packet::Udp if !receiving => Err(DropReason::NotReceiving),
-            Packet::Rtp(header) => {
-                context.count_received(datagram);
-                let stream = &mut self.streams[datagram.flow.0 as usize];
-                stream.set_clock(clock_hz);
-                stream.receive(datagram.arrival, &header, datagram.payload().len());
-                context.publish_reception(datagram.flow, reception(stream, clock_hz));
-                if self.playing > 0 || tones.plays.is_some() {
-                    self.play(tones.plays, &header, datagram);
-                }
-                Ok(Verdict::Forward)
-            }
-            Packet::Udp => {
-                context.count_received(datagram);
-                Ok(Verdict::Forward)
-            }
+        let has_tones = flow.has_tones() && packet == Packet::Rtp;
+        if has_tones {
+            self.detect(&mut flow, datagram);
         }
+        if !receiving {
+            return Err(DropReason::NotReceiving);
+        }
+        flow.count_received(datagram);
+        if packet == Packet::Udp {
+            return Ok(Verdict::Forward);
+        }
+        let header = header(datagram)?;
+        let stream = &mut self.streams[datagram.flow.0 as usize];
+        stream.set_clock(clock_hz);
+        stream.receive(datagram.arrival, &header, datagram.payload().len());
+        flow.publish_reception(reception(stream, clock_hz));
+        if has_tones || self.playing > 0 {
+            self.play(&flow, datagram);
+        }
+        Ok(Verdict::Forward)
     }
 
-    fn play(&mut self, tone: Option<PlayedTone>, header: &Header, datagram: &mut Datagram) {
+    /// Looks for a telephone event in a packet of RTP.
+    #[inline(never)]
+    fn detect(&mut self, flow: &mut Flow<'_>, datagram: &Datagram) {
+        let (Some(format), Ok(header)) = (flow.tones().detects, header(datagram)) else {
+            return;
+        };
+        let receiver = &mut self.tones[datagram.flow.0 as usize].receiver;
+        let report = |tone| flow.report_tone(tone);
+        detect(receiver, datagram, &header, format, report);
+    }
+
+    /// Puts a telephone event in the place of a packet of RTP, if one is to be sent.
+    #[inline(never)]
+    fn play(&mut self, flow: &Flow<'_>, datagram: &mut Datagram) {
+        let Ok(header) = header(datagram) else {
+            return;
+        };
         let player = &mut self.tones[datagram.flow.0 as usize].player;
         let was_playing = player.is_playing();
-        player.replace(tone, header, datagram);
+        player.replace(flow.tones().plays, &header, datagram);
         self.playing += usize::from(player.is_playing());
         self.playing -= usize::from(was_playing);
     }
@@ -135,30 +147,45 @@ impl Function for Relay {
 }
 
 /// What a valid packet is.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Packet {
-    Rtp(Header),
+    Rtp,
     Rtcp,
     Udp,
 }
 
+#[inline]
 fn classify(media: Media, payload: &[u8]) -> Result<Packet, DropReason> {
-    let kind = match media {
+    let looks_like_rtcp = match media {
         Media::Udp => return Ok(Packet::Udp),
-        Media::Rtp | Media::RtpAndRtcp | Media::Rtcp => datagram_kind(payload),
-    };
-    match (media, kind) {
-        (Media::Rtcp | Media::RtpAndRtcp, DatagramKind::Rtcp)
-            if payload.len() >= RTCP_BYTES_MIN =>
-        {
-            Ok(Packet::Rtcp)
-        }
-        (Media::Rtcp, _) => Err(DropReason::NotRtcp),
         // On a port of its own, RTP may use the payload types that look like RTCP.
-        (Media::RtpAndRtcp, DatagramKind::Rtcp) => Err(DropReason::NotRtcp),
-        _ => match Header::parse(payload) {
-            Ok(header) => Ok(Packet::Rtp(header)),
-            Err(_) => Err(DropReason::NotRtp),
-        },
+        Media::Rtp => false,
+        Media::RtpAndRtcp | Media::Rtcp => datagram_kind(payload) == DatagramKind::Rtcp,
+    };
+    if looks_like_rtcp && payload.len() >= RTCP_BYTES_MIN {
+        return Ok(Packet::Rtcp);
+    }
+    if looks_like_rtcp || media == Media::Rtcp {
+        return Err(DropReason::NotRtcp);
+    }
+    let header = Header::parse(payload).map_err(|_| DropReason::NotRtp);
+    header.map(|_| Packet::Rtp)
+}
+
+/// The header of a packet of RTP. Read when it is needed, it is not kept until then.
+#[inline]
+fn header(datagram: &Datagram) -> Result<Header, DropReason> {
+    let fixed = datagram.payload().first_chunk();
+    fixed.map(Header::read).ok_or(DropReason::NotRtp)
+}
+
+/// Opens what came to a flow of SRTP.
+#[inline(never)]
+fn open(flow: &Flow<'_>, packet: Packet, datagram: &mut Datagram) -> Result<(), DropReason> {
+    match packet {
+        Packet::Rtp => flow.open_rtp(datagram),
+        Packet::Rtcp => flow.open_rtcp(datagram),
+        Packet::Udp => Ok(()),
     }
 }
 
@@ -186,6 +213,7 @@ fn detect(
 }
 
 /// What is published of a flow's reception.
+#[inline]
 fn reception(stats: &ReceiverStats, clock_hz: u32) -> Reception {
     let totals = stats.totals();
     Reception {

@@ -16,8 +16,8 @@
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
     prefetch_lines(value, size_of::<T>().div_ceil(LINE_BYTES));
-    if align_of::<T>() < LINE_BYTES && size_of::<T>() > 1 {
-        // It may begin within a line, and then ends in one more.
+    if align_of::<T>() < LINE_BYTES && size_of::<T>() > align_of::<T>() {
+        // It may begin within a line, and then end in one more.
         let last = std::ptr::from_ref(value).cast::<u8>();
         prefetch_line(last.wrapping_add(size_of::<T>() - 1));
     }

@@ -15,27 +15,36 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn bytes(self, bytes: &[u8]) -> Self {
-        // Two chains of eight octets each, with their carries: a processor adds both at once.
-        let (mut even, mut odd) = (0_u128, 0_u128);
-        let (pairs, rest) = bytes.as_chunks::<16>();
-        for pair in pairs {
-            let [a, b, c, d, e, f, g, h, high @ ..] = *pair;
-            even += u128::from(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
-            odd += u128::from(u64::from_ne_bytes(high));
+        // Eight octets at a time, each addition taking the carry of the one before; what is carried
+        // out of four of them is counted.
+        let (mut sum, mut carries) = (0_u64, 0_u64);
+        let (blocks, rest) = bytes.as_chunks::<32>();
+        for block in blocks {
+            let mut carry = false;
+            for word in block.as_chunks().0 {
+                (sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
+            }
+            carries += u64::from(carry);
         }
-        let (words, mut rest) = rest.as_chunks::<4>();
+        let (words, rest) = rest.as_chunks();
         for word in words {
-            even += u128::from(u32::from_ne_bytes(*word));
+            let (more, carry) = sum.overflowing_add(u64::from_ne_bytes(*word));
+            (sum, carries) = (more, carries + u64::from(carry));
         }
-        if let Some((two, last)) = rest.split_first_chunk() {
-            even += u128::from(u16::from_ne_bytes(*two));
-            rest = last;
+        let mut last = 0_u64;
+        let mut rest = rest;
+        if let Some((four, behind)) = rest.split_first_chunk() {
+            last += u64::from(u32::from_ne_bytes(*four));
+            rest = behind;
         }
-        if let [last] = rest {
-            odd += u128::from(u16::from_ne_bytes([*last, 0]));
+        if let Some((two, behind)) = rest.split_first_chunk() {
+            last += u64::from(u16::from_ne_bytes(*two));
+            rest = behind;
         }
-        let sum = even + odd;
-        self.plus(sum as u64).plus((sum >> 64) as u64)
+        if let [odd] = rest {
+            last += u64::from(u16::from_ne_bytes([*odd, 0]));
+        }
+        self.plus(sum).plus(carries + last)
     }
 
     /// The sum over a header of so many whole words, which are too few for a carry.
@@ -45,6 +54,17 @@ impl Sum {
         const { assert!(WORDS <= 16) };
         let words = words.iter();
         Sum(words.map(|word| u64::from(u32::from_ne_bytes(*word))).sum())
+    }
+
+    /// The same over fields of two octets each.
+    #[must_use]
+    #[inline]
+    pub(crate) fn of_fields<const FIELDS: usize>(fields: [[u8; 2]; FIELDS]) -> Self {
+        const { assert!(FIELDS <= 16) };
+        Sum(fields
+            .map(|field| u64::from(u16::from_ne_bytes(field)))
+            .iter()
+            .sum())
     }
 
     /// Adds a 16-bit field.
@@ -66,13 +86,10 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn folded(self) -> u16 {
-        let mut sum = self.0;
-        // 64 bits to at most 33, to at most 17 and a carry, to 16.
-        sum = (sum & 0xffff_ffff) + (sum >> 32);
-        sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        u16::from_be_bytes((sum as u16).to_ne_bytes())
+        let word = self.word();
+        let (sum, carry) = (word as u16).overflowing_add((word >> 16) as u16);
+        let sum = sum + u16::from(carry);
+        u16::from_be_bytes(sum.to_ne_bytes())
     }
 
     /// The checksum: the complement. Over something that contains its own right checksum, 0.
@@ -80,6 +97,29 @@ impl Sum {
     #[inline]
     pub fn checksum(self) -> u16 {
         !self.folded()
+    }
+
+    /// The sum in 32 bits, by which it can be kept: 0 for nothing but zeros.
+    #[must_use]
+    #[inline]
+    pub fn word(self) -> u32 {
+        let (sum, carry) = (self.0 as u32).overflowing_add((self.0 >> 32) as u32);
+        sum + u32::from(carry)
+    }
+
+    /// The sum that was kept as this.
+    #[must_use]
+    #[inline]
+    pub fn from_word(word: u32) -> Self {
+        Sum(word.into())
+    }
+
+    /// True of the sum over what has a checksum in it that is right.
+    #[must_use]
+    #[inline]
+    pub fn is_complete(self) -> bool {
+        // Congruent to all ones, and not for want of anything to add.
+        self.0 != 0 && self.0.is_multiple_of(0xffff)
     }
 
     #[inline]
@@ -155,6 +195,14 @@ mod tests {
         #[test]
         fn sums_equal_those_taken_word_by_word(bytes: Vec<u8>) {
             prop_assert_eq!(of(&bytes), reference(&bytes));
+            let sum = Sum::ZERO.bytes(&bytes);
+            prop_assert_eq!(Sum::from_word(sum.word()).folded(), sum.folded());
+            prop_assert_eq!(sum.is_complete(), sum.checksum() == 0);
+            // With its checksum behind it, it is.
+            let even = bytes.len() & !1;
+            let sum = Sum::ZERO.bytes(&bytes[..even]);
+            let complete = sum.u16(sum.checksum());
+            prop_assert!(complete.is_complete() && complete.checksum() == 0);
         }
 
         #[test]

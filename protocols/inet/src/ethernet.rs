@@ -104,6 +104,12 @@ impl<'a> Frame<'a> {
         mac(&self.bytes[field::SOURCE])
     }
 
+    /// True of a header without a tag before IPv4.
+    #[inline]
+    pub(crate) fn is_ipv4(header: &[u8; HEADER_BYTES]) -> bool {
+        be16(header, field::TYPE.start) == EtherType::IPV4.0
+    }
+
     /// The VLAN identifier of its tag; 0 in a tag means none, IEEE 802.1Q 9.6.
     #[must_use]
     #[inline]
@@ -178,6 +184,24 @@ impl Link {
         header.copy_from_slice(&self.bytes[..bytes]);
         header[bytes - 2..].copy_from_slice(&ether_type.0.to_be_bytes());
         true
+    }
+
+    /// Writes the header to the end of a buffer; returns where it begins, `None` when it does not
+    /// fit.
+    #[inline]
+    pub(crate) fn write_at_end(&self, buffer: &mut [u8], ether_type: EtherType) -> Option<usize> {
+        let bytes = self.header_bytes();
+        if bytes != HEADER_BYTES {
+            let start = buffer.len().checked_sub(bytes)?;
+            return self
+                .write_to(&mut buffer[start..], ether_type)
+                .then_some(start);
+        }
+        // Of a constant length, so that no function is called for the copying.
+        let (before, header) = buffer.split_last_chunk_mut::<HEADER_BYTES>()?;
+        header.copy_from_slice(&self.bytes[..HEADER_BYTES]);
+        header[field::TYPE].copy_from_slice(&ether_type.0.to_be_bytes());
+        Some(before.len())
     }
 }
 

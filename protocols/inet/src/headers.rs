@@ -5,75 +5,37 @@ use crate::ethernet::{EtherType, TAGGED_HEADER_BYTES};
 use crate::{Link, ipv4, ipv6, udp};
 use std::net::SocketAddr;
 
-/// IP and UDP headers of the datagrams between two ports, prepared once: per datagram only lengths
-/// and checksums are left to fill in.
+/// IP and UDP headers of the datagrams from one address and port to another.
+///
+/// They are made of these while they are written: nothing is worth keeping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Headers {
-    ip: [u8; ipv6::HEADER_BYTES],
-    is_ipv4: bool,
-    /// Over the IPv4 header without its length.
-    ip_sum: Sum,
-    /// Over the pseudo-header without the length.
-    pseudo: Sum,
-    source_port: u16,
-    destination_port: u16,
+    from: SocketAddr,
+    /// Of the same family.
+    to: SocketAddr,
+    traffic_class: u8,
 }
 
 impl Headers {
     /// Headers of datagrams from `local` to `remote`; `None` when they are not of one family.
     #[must_use]
+    #[inline]
     pub fn new(local: SocketAddr, remote: SocketAddr) -> Option<Self> {
         Self::with_traffic_class(local, remote, 0)
     }
 
     /// The same with DSCP and ECN.
     #[must_use]
+    #[inline]
     pub fn with_traffic_class(
         local: SocketAddr,
         remote: SocketAddr,
         traffic_class: u8,
     ) -> Option<Self> {
-        let mut ip = [0; ipv6::HEADER_BYTES];
-        let (is_ipv4, pseudo) = match (local, remote) {
-            (SocketAddr::V4(local), SocketAddr::V4(remote)) => {
-                let header = ipv4::Header {
-                    source: *local.ip(),
-                    destination: *remote.ip(),
-                    protocol: ipv4::PROTOCOL_UDP,
-                    traffic_class,
-                    payload_bytes: 0,
-                };
-                ip[..ipv4::HEADER_BYTES].copy_from_slice(&header.to_bytes());
-                // Length and checksum are filled in anew each time.
-                ip[2..4].fill(0);
-                ip[10..12].fill(0);
-                let (source, destination) = (header.source, header.destination);
-                let pseudo = ipv4::pseudo_header(source, destination, ipv4::PROTOCOL_UDP);
-                (true, pseudo)
-            }
-            (SocketAddr::V6(local), SocketAddr::V6(remote)) => {
-                let header = ipv6::Header {
-                    source: *local.ip(),
-                    destination: *remote.ip(),
-                    next_header: ipv4::PROTOCOL_UDP,
-                    hop_limit: ipv6::HOP_LIMIT,
-                    traffic_class,
-                    payload_bytes: 0,
-                };
-                ip = header.to_bytes();
-                let (source, destination) = (header.source, header.destination);
-                let pseudo = ipv6::pseudo_header(source, destination, ipv4::PROTOCOL_UDP);
-                (false, pseudo)
-            }
-            _ => return None,
-        };
-        Some(Self {
-            ip,
-            is_ipv4,
-            ip_sum: Sum::ZERO.bytes(&ip[..ipv4::HEADER_BYTES]),
-            pseudo,
-            source_port: local.port(),
-            destination_port: remote.port(),
+        (local.is_ipv4() == remote.is_ipv4()).then_some(Self {
+            from: local,
+            to: remote,
+            traffic_class,
         })
     }
 
@@ -81,7 +43,11 @@ impl Headers {
     #[must_use]
     #[inline]
     pub fn bytes(&self) -> usize {
-        self.ip_bytes() + udp::HEADER_BYTES
+        let ip = match self.from {
+            SocketAddr::V4(_) => ipv4::HEADER_BYTES,
+            SocketAddr::V6(_) => ipv6::HEADER_BYTES,
+        };
+        ip + udp::HEADER_BYTES
     }
 
     /// Writes the link's, the IP and the UDP header before the payload, which is the
@@ -101,7 +67,7 @@ impl Headers {
 
     /// The same where the sum over the payload may be known, which then is not read.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn write_summed_before(
         &self,
         link: &Link,
@@ -110,15 +76,10 @@ impl Headers {
         payload_bytes: usize,
         payload_sum: Option<Sum>,
     ) -> Option<usize> {
-        let start = self.write(memory, payload_start, payload_bytes, payload_sum)?;
-        let frame = start.checked_sub(link.header_bytes())?;
-        let ether_type = if self.is_ipv4 {
-            EtherType::IPV4
-        } else {
-            EtherType::IPV6
-        };
-        link.write_to(&mut memory[frame..start], ether_type)
-            .then_some(frame)
+        let (before, payload) = memory.split_at_mut_checked(payload_start)?;
+        let payload = payload.get(..payload_bytes)?;
+        let (before, ether_type) = self.write_at_end(before, payload, payload_sum)?;
+        link.write_at_end(before, ether_type)
     }
 
     /// The same without a link's header: returns where the IP packet begins.
@@ -129,46 +90,76 @@ impl Headers {
         payload_start: usize,
         payload_bytes: usize,
     ) -> Option<usize> {
-        self.write(memory, payload_start, payload_bytes, None)
+        let (before, payload) = memory.split_at_mut_checked(payload_start)?;
+        let payload = payload.get(..payload_bytes)?;
+        let (before, _) = self.write_at_end(before, payload, None)?;
+        Some(before.len())
     }
 
-    #[inline]
-    fn write(
+    /// Writes the IP and the UDP header to the end of `before`; returns what is before them, and
+    /// what a link calls them.
+    #[inline(always)]
+    fn write_at_end<'a>(
         &self,
-        memory: &mut [u8],
-        payload_start: usize,
-        payload_bytes: usize,
+        before: &'a mut [u8],
+        payload: &[u8],
         payload_sum: Option<Sum>,
-    ) -> Option<usize> {
-        let start = payload_start.checked_sub(self.bytes())?;
-        let end = payload_start.checked_add(payload_bytes)?;
-        let packet = memory.get_mut(start..end)?;
-        let length = u16::try_from(packet.len() - self.ip_bytes()).ok()?;
-        length.checked_add(self.ip_bytes() as u16)?;
-        // Of a constant length each, so that no function is called for the copying.
-        let datagram = if self.is_ipv4 {
-            let (ip, datagram) = packet.split_first_chunk_mut::<{ ipv4::HEADER_BYTES }>()?;
-            ip.copy_from_slice(&self.ip[..ipv4::HEADER_BYTES]);
-            ipv4::set_length(ip, self.ip_sum, length);
-            datagram
-        } else {
-            let (ip, datagram) = packet.split_first_chunk_mut::<{ ipv6::HEADER_BYTES }>()?;
-            *ip = self.ip;
-            ipv6::set_length(ip, length);
-            datagram
+    ) -> Option<(&'a mut [u8], EtherType)> {
+        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (&self.from, &self.to) else {
+            return self.write_ipv6_at_end(before, payload, payload_sum);
         };
-        let ports = (self.source_port, self.destination_port);
-        udp::write_header(datagram, ports, self.pseudo, payload_sum).then_some(start)
+        let length = udp_length(payload, ipv4::HEADER_BYTES)?;
+        let (before, udp) = before.split_last_chunk_mut()?;
+        // Of a constant length, so that no function is called for the copying.
+        let (before, ip) = before.split_last_chunk_mut()?;
+        let header = ipv4::Header {
+            source: *from.ip(),
+            destination: *to.ip(),
+            protocol: ipv4::PROTOCOL_UDP,
+            traffic_class: self.traffic_class,
+            payload_bytes: length,
+        };
+        *ip = header.to_bytes();
+        let pseudo = ipv4::pseudo_header(*from.ip(), *to.ip(), ipv4::PROTOCOL_UDP);
+        let payload_sum = payload_sum.unwrap_or_else(|| Sum::ZERO.bytes(payload));
+        *udp = udp::header((from.port(), to.port()), length, pseudo.sum(payload_sum));
+        Some((before, EtherType::IPV4))
     }
 
-    #[inline]
-    fn ip_bytes(&self) -> usize {
-        if self.is_ipv4 {
-            ipv4::HEADER_BYTES
-        } else {
-            ipv6::HEADER_BYTES
-        }
+    #[inline(never)]
+    fn write_ipv6_at_end<'a>(
+        &self,
+        before: &'a mut [u8],
+        payload: &[u8],
+        payload_sum: Option<Sum>,
+    ) -> Option<(&'a mut [u8], EtherType)> {
+        let (SocketAddr::V6(from), SocketAddr::V6(to)) = (&self.from, &self.to) else {
+            return None;
+        };
+        let length = udp_length(payload, ipv6::HEADER_BYTES)?;
+        let (before, udp) = before.split_last_chunk_mut()?;
+        let (before, ip) = before.split_last_chunk_mut()?;
+        let header = ipv6::Header {
+            source: *from.ip(),
+            destination: *to.ip(),
+            next_header: ipv4::PROTOCOL_UDP,
+            hop_limit: ipv6::HOP_LIMIT,
+            traffic_class: self.traffic_class,
+            payload_bytes: length,
+        };
+        *ip = header.to_bytes();
+        let pseudo = ipv6::pseudo_header(*from.ip(), *to.ip(), ipv4::PROTOCOL_UDP);
+        let payload_sum = payload_sum.unwrap_or_else(|| Sum::ZERO.bytes(payload));
+        *udp = udp::header((from.port(), to.port()), length, pseudo.sum(payload_sum));
+        Some((before, EtherType::IPV6))
     }
+}
+
+/// The length of a datagram with its header; `None` when there is no such packet.
+#[inline]
+fn udp_length(payload: &[u8], ip_bytes: usize) -> Option<u16> {
+    let length = u16::try_from(udp::HEADER_BYTES + payload.len()).ok()?;
+    length.checked_add(ip_bytes as u16).map(|_| length)
 }
 
 /// The longest headers before a payload: a tagged link, IPv6, UDP.

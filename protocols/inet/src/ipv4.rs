@@ -12,9 +12,7 @@ mod field {
     pub(super) const DSCP_ECN: usize = 1;
     pub(super) const TOTAL_LENGTH: Range<usize> = 2..4;
     pub(super) const FRAGMENT: Range<usize> = 6..8;
-    pub(super) const TTL: usize = 8;
     pub(super) const PROTOCOL: usize = 9;
-    pub(super) const CHECKSUM: Range<usize> = 10..12;
     pub(super) const SOURCE: Range<usize> = 12..16;
     pub(super) const DESTINATION: Range<usize> = 16..20;
 }
@@ -27,6 +25,9 @@ pub const PROTOCOL_ICMP: u8 = 1;
 pub const PROTOCOL_UDP: u8 = 17;
 /// Hops that a datagram of ours may take, RFC 1700.
 pub const TTL: u8 = 64;
+
+/// Version 4, a header of five words.
+const VERSION_4_WITHOUT_OPTIONS: u8 = 0x45;
 
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS_OR_OFFSET: u16 = 0x3fff;
@@ -115,6 +116,51 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// A header of a UDP datagram in one piece, without options: checked as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain<'a>(&'a [u8; HEADER_BYTES]);
+
+impl<'a> Plain<'a> {
+    /// `None` when it is anything else, or broken.
+    #[inline]
+    pub(crate) fn new(header: &'a [u8; HEADER_BYTES]) -> Option<Self> {
+        let is_whole = be16(header, field::FRAGMENT.start) & MORE_FRAGMENTS_OR_OFFSET == 0;
+        let is_plain = header[field::VERSION_IHL] == VERSION_4_WITHOUT_OPTIONS
+            && header[field::PROTOCOL] == PROTOCOL_UDP
+            && is_whole
+            && Sum::of_header(words(header)).is_complete();
+        is_plain.then_some(Self(header))
+    }
+
+    /// Bytes behind the header, by its length field.
+    #[inline]
+    pub(crate) fn payload_bytes(self) -> usize {
+        usize::from(be16(self.0, field::TOTAL_LENGTH.start)).wrapping_sub(HEADER_BYTES)
+    }
+
+    #[inline]
+    pub(crate) fn source(self) -> Ipv4Addr {
+        address(&self.0[field::SOURCE])
+    }
+
+    #[inline]
+    pub(crate) fn destination(self) -> Ipv4Addr {
+        address(&self.0[field::DESTINATION])
+    }
+
+    /// DSCP and ECN.
+    #[inline]
+    pub(crate) fn traffic_class(self) -> u8 {
+        self.0[field::DSCP_ECN]
+    }
+
+    /// As [`pseudo_header`].
+    #[inline]
+    pub(crate) fn pseudo_header(self) -> Sum {
+        pseudo_header(self.source(), self.destination(), PROTOCOL_UDP)
+    }
+}
+
 /// A header without options, to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
@@ -133,28 +179,32 @@ pub struct Header {
 impl Header {
     /// The header. It forbids fragmentation, so that it needs no identification (RFC 6864 4.1).
     #[must_use]
+    #[inline]
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let total = self.payload_bytes.saturating_add(HEADER_BYTES as u16);
+        let ([total_high, total_low], [flags_high, flags_low]) =
+            (total.to_be_bytes(), DONT_FRAGMENT.to_be_bytes());
+        let mut words = [
+            [
+                VERSION_4_WITHOUT_OPTIONS,
+                self.traffic_class,
+                total_high,
+                total_low,
+            ],
+            [0, 0, flags_high, flags_low],
+            [TTL, self.protocol, 0, 0],
+            self.source.octets(),
+            self.destination.octets(),
+        ];
+        // Summed as words before it is put together, as in `udp::write_header`.
+        let checksum = Sum::of_header(&words).checksum();
+        [words[2][2], words[2][3]] = checksum.to_be_bytes();
         let mut bytes = [0; HEADER_BYTES];
-        bytes[field::VERSION_IHL] = 0x45;
-        bytes[field::DSCP_ECN] = self.traffic_class;
-        bytes[field::FRAGMENT].copy_from_slice(&DONT_FRAGMENT.to_be_bytes());
-        bytes[field::TTL] = TTL;
-        bytes[field::PROTOCOL] = self.protocol;
-        bytes[field::SOURCE].copy_from_slice(&self.source.octets());
-        bytes[field::DESTINATION].copy_from_slice(&self.destination.octets());
-        let sum = Sum::ZERO.bytes(&bytes);
-        set_length(&mut bytes, sum, self.payload_bytes);
+        for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word;
+        }
         bytes
     }
-}
-
-/// Sets the length of a header and its checksum; `sum` is that of the other fields.
-#[inline]
-pub(crate) fn set_length(header: &mut [u8], sum: Sum, payload_bytes: u16) {
-    let total = payload_bytes.saturating_add(HEADER_BYTES as u16);
-    let checksum = sum.u16(total).checksum();
-    header[field::TOTAL_LENGTH].copy_from_slice(&total.to_be_bytes());
-    header[field::CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// The sum over the pseudo-header of RFC 768, without the length.

@@ -100,11 +100,12 @@ pub struct Header {
 impl Header {
     /// The header.
     #[must_use]
+    #[inline]
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         let version = 6 << 28 | u32::from(self.traffic_class) << 20;
         bytes[field::VERSION].copy_from_slice(&version.to_be_bytes());
-        set_length(&mut bytes, self.payload_bytes);
+        bytes[field::PAYLOAD_LENGTH].copy_from_slice(&self.payload_bytes.to_be_bytes());
         bytes[field::NEXT_HEADER] = self.next_header;
         bytes[field::HOP_LIMIT] = self.hop_limit;
         bytes[field::SOURCE].copy_from_slice(&self.source.octets());
@@ -113,13 +114,9 @@ impl Header {
     }
 }
 
-/// Sets the length of a header.
-pub(crate) fn set_length(header: &mut [u8], payload_bytes: u16) {
-    header[field::PAYLOAD_LENGTH].copy_from_slice(&payload_bytes.to_be_bytes());
-}
-
 /// The sum over the pseudo-header of RFC 8200 8.1, without the length.
 #[must_use]
+#[inline]
 pub fn pseudo_header(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8) -> Sum {
     Sum::ZERO
         .bytes(&source.octets())

@@ -20,6 +20,46 @@ pub const HEADER_BYTES: usize = field::CHECKSUM.end;
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a>(&'a [u8]);
 
+/// The fields of a header, read in one piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    pub(crate) source: u16,
+    pub(crate) destination: u16,
+    pub(crate) length: u16,
+    checksum: u16,
+    /// Over the header.
+    sum: Sum,
+}
+
+impl Fields {
+    #[inline]
+    pub(crate) fn new(header: &[u8; HEADER_BYTES]) -> Self {
+        let (words, _) = header.as_chunks();
+        Self {
+            source: be16(header, field::SOURCE.start),
+            destination: be16(header, field::DESTINATION.start),
+            length: be16(header, field::LENGTH.start),
+            checksum: be16(header, field::CHECKSUM.start),
+            sum: Sum::of_header(&[words[0], words[1]]),
+        }
+    }
+
+    /// Bytes behind the header; `None` for a length that cannot be.
+    #[inline]
+    pub(crate) fn payload_bytes(&self) -> Option<usize> {
+        usize::from(self.length).checked_sub(HEADER_BYTES)
+    }
+
+    /// There is a checksum that is right, by the sums over the pseudo-header without the length
+    /// and over the payload.
+    #[inline]
+    pub(crate) fn is_complete(&self, pseudo: Sum, payload: Sum) -> bool {
+        let length = Sum::of_fields([self.length.to_be_bytes()]);
+        let sum = pseudo.sum(self.sum).sum(length).sum(payload);
+        self.checksum != 0 && sum.is_complete()
+    }
+}
+
 /// What the checksum of a datagram is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Validity {
@@ -109,30 +149,41 @@ impl<'a> Datagram<'a> {
 #[inline]
 pub fn write_header(
     bytes: &mut [u8],
-    (source, destination): (u16, u16),
+    ports: (u16, u16),
     pseudo: Sum,
     payload_sum: Option<Sum>,
 ) -> bool {
     let Ok(length) = u16::try_from(bytes.len()) else {
         return false;
     };
-    let Some((header, payload)) = bytes.split_first_chunk_mut::<HEADER_BYTES>() else {
+    let Some((place, payload)) = bytes.split_first_chunk_mut() else {
         return false;
     };
+    let payload_sum = payload_sum.unwrap_or_else(|| Sum::ZERO.bytes(payload));
+    *place = header(ports, length, pseudo.sum(payload_sum));
+    true
+}
+
+/// A header with the length of the datagram and its checksum, by the sum over the pseudo-header
+/// without the length and over the payload.
+#[inline]
+pub(crate) fn header(
+    (source, destination): (u16, u16),
+    length: u16,
+    sum: Sum,
+) -> [u8; HEADER_BYTES] {
     // The header's fields are summed before they are written: to read in one piece what was just
     // written in several would make a processor wait. The length counts twice.
-    let fields = pseudo.u16(source).u16(destination).u16(length).u16(length);
-    let checksum = match payload_sum {
-        Some(sum) => fields.sum(sum).checksum(),
-        None => fields.bytes(payload).checksum(),
-    };
+    let fields = [source, destination, length, length].map(u16::to_be_bytes);
+    let checksum = sum.sum(Sum::of_fields(fields)).checksum();
     // RFC 768: a computed 0 is sent as ones, since 0 means that there is none.
     let checksum = if checksum == 0 { 0xffff } else { checksum };
+    let mut header = [0; HEADER_BYTES];
     let fields = [source, destination, length, checksum];
     for (place, field) in header.as_chunks_mut().0.iter_mut().zip(fields) {
         *place = field.to_be_bytes();
     }
-    true
+    header
 }
 
 #[cfg(test)]

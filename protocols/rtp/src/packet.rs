@@ -213,6 +213,12 @@ impl Header {
         Ok(Packet { buffer: bytes }.header())
     }
 
+    /// The fixed fields at the beginning of what [`Header::parse`] has checked.
+    #[inline]
+    pub fn read(bytes: &[u8; HEADER_BYTES]) -> Self {
+        Packet { buffer: bytes }.header()
+    }
+
     /// Writes the header to the first [`HEADER_BYTES`] of a buffer.
     ///
     /// # Errors

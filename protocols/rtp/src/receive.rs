@@ -197,15 +197,24 @@ impl ReceiverStats {
     /// Takes note of a packet that arrived at `now`.
     #[inline]
     pub fn receive(&mut self, now: Instant, header: &Header, payload_len: usize) -> Arrival {
+        if let Some(source) = &mut self.source
+            && source.is_next(header)
+        {
+            source.advance(1);
+            source.count(now, header.timestamp, payload_len);
+            return Arrival::Next;
+        }
+        self.receive_any(now, header, payload_len)
+    }
+
+    /// The same for a packet that need not be the next.
+    #[inline(never)]
+    fn receive_any(&mut self, now: Instant, header: &Header, payload_len: usize) -> Arrival {
         let arrival = self.sequence(header);
         match (arrival, &mut self.source) {
             (Arrival::Probation | Arrival::Stray, _) | (_, None) => self.past.ignored += 1,
             (Arrival::Duplicate, _) => self.past.duplicates += 1,
-            (_, Some(source)) => {
-                source.octets += payload_len as u64;
-                source.update_jitter(now, header.timestamp);
-                source.received = source.received.wrapping_add(1);
-            }
+            (_, Some(source)) => source.count(now, header.timestamp, payload_len),
         }
         arrival
     }
@@ -317,7 +326,6 @@ impl ReceiverStats {
         })
     }
 
-    #[inline]
     fn sequence(&mut self, header: &Header) -> Arrival {
         let sequence = header.sequence;
         let Some(source) = self.source.as_mut().filter(|s| s.ssrc == header.ssrc) else {
@@ -425,6 +433,12 @@ impl Source {
     }
 
     #[inline]
+    fn is_next(&self, header: &Header) -> bool {
+        let expected = (self.highest as u16).wrapping_add(1);
+        self.ssrc == header.ssrc && expected == header.sequence
+    }
+
+    #[inline]
     fn advance(&mut self, ahead: u16) -> Arrival {
         self.has_stray = false;
         self.highest = self.highest.wrapping_add(u32::from(ahead));
@@ -434,6 +448,14 @@ impl Source {
         }
         self.gaps = self.gaps.wrapping_add(1);
         Arrival::Ahead { missing: ahead - 1 }
+    }
+
+    /// Counts a packet that is none seen before.
+    #[inline]
+    fn count(&mut self, now: Instant, timestamp: u32, payload_len: usize) {
+        self.octets += payload_len as u64;
+        self.update_jitter(now, timestamp);
+        self.received = self.received.wrapping_add(1);
     }
 
     fn look_back(&mut self, behind: u16) -> Arrival {

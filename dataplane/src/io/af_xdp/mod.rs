@@ -166,10 +166,40 @@ impl AfXdpIo {
             start,
             bytes,
         } = received;
-        let Ok(parsed) = UdpFrame::parse(&chunk[start..start + bytes]) else {
-            drops.count(DropReason::Malformed);
-            return chunk;
-        };
+        // What most frames are is not mixed with the rest: it stays in registers.
+        match UdpFrame::parse_plain(&chunk[start..start + bytes]) {
+            Some(parsed) => self.accept((chunk, start), parsed, now, burst, drops),
+            None => self.take_any((chunk, start, bytes), now, burst, drops),
+        }
+    }
+
+    #[inline(never)]
+    fn take_any(
+        &mut self,
+        (chunk, start, bytes): (&'static mut [u8], usize, usize),
+        now: Instant,
+        burst: &mut Burst,
+        drops: &mut DropCounts,
+    ) -> &'static mut [u8] {
+        match UdpFrame::parse(&chunk[start..start + bytes]) {
+            Ok(parsed) => self.accept((chunk, start), parsed, now, burst, drops),
+            Err(_) => {
+                drops.count(DropReason::Malformed);
+                chunk
+            }
+        }
+    }
+
+    /// The same with what was found in the chunk, where the frame begins at `start`.
+    #[inline(always)]
+    fn accept(
+        &mut self,
+        (chunk, start): (&'static mut [u8], usize),
+        parsed: UdpFrame,
+        now: Instant,
+        burst: &mut Burst,
+        drops: &mut DropCounts,
+    ) -> &'static mut [u8] {
         let Some(flow) = self.addresses.find(parsed.destination) else {
             drops.count(DropReason::UnknownFlow);
             return chunk;
@@ -237,7 +267,6 @@ impl AfXdpIo {
                 if let Hop::Direct { confirm, .. } = hop {
                     *confirm = false;
                 }
-                let headers = *headers;
                 return self.send_by_kernel(frame, &headers, from, destination, drops);
             }
         };
