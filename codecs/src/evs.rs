@@ -7,7 +7,7 @@
 //! IO.
 
 use crate::FormatError;
-use crate::amr::{AmrFormat, Band, FRAME_BYTES_MAX, FRAMES_MAX};
+use crate::amr::{AmrFormat, Band, FRAME_BYTES_MAX, FRAMES_MAX, Layout};
 use crate::error::DecodeError;
 use crate::fmtp::Parameters;
 
@@ -38,7 +38,7 @@ impl EvsFormat {
             header_full_only: parameters.flag("hf-only")?,
             starts_in_amr_wb: parameters.flag("evs-mode-switch")?,
             amr_wb: AmrFormat {
-                octet_align: false,
+                layout: Layout::EFFICIENT,
                 ..AmrFormat::parse(Band::Wide, fmtp)?
             },
         })

@@ -52,6 +52,7 @@ fn speech_is_like_itself_behind_every_codec() {
         ("G722", "", 5, 0.98),
         ("AMR", "", 20, 0.75),
         ("AMR", "octet-align=1", 60, 0.75),
+        ("AMR", "crc=1;robust-sorting=1", 60, 0.75),
         ("AMR", "mode-set=0", 40, 0.7),
         ("AMR-WB", "", 20, 0.9),
         ("AMR-WB", "octet-align=1;mode-set=2", 120, 0.9),
@@ -278,7 +279,7 @@ fn formats_that_are_none_are_refused_with_the_reason() {
     for (encoding, rate, channels, fmtp, fault) in [
         ("AMR", 16_000, 1, "", FormatError::ClockRate),
         ("AMR", 8_000, 2, "", FormatError::Channels),
-        ("AMR", 8_000, 1, "crc=1", FormatError::Unsupported("crc")),
+        ("AMR", 8_000, 1, "interleaving=4", FormatError::Unsupported("interleaving")),
         (
             "AMR-WB",
             16_000,

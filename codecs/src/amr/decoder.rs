@@ -2,7 +2,7 @@
 
 use amr_sys::{narrow, wide};
 
-use crate::amr::payload::{FRAME_BYTES_MAX, NO_DATA, Payload};
+use crate::amr::payload::{FRAME_BYTES_MAX, Layout, NO_DATA, Payload};
 use crate::amr::{AmrFormat, Band};
 use crate::decoder::DecodedKind;
 use crate::error::{DecodeError, Unavailable};
@@ -29,7 +29,7 @@ enum Coder {
 #[derive(Clone, Copy, Debug)]
 enum Packing {
     /// RFC 4867.
-    Amr { octet_align: bool },
+    Amr(Layout),
     /// TS 26.445 Annex A.
     Evs { header_full_only: bool },
 }
@@ -52,9 +52,7 @@ impl Decoder {
         Ok(Self {
             coder: coder.ok_or(Unavailable::Memory)?,
             band,
-            packing: Packing::Amr {
-                octet_align: format.octet_align,
-            },
+            packing: Packing::Amr(format.layout),
             request: None,
             is_silent: false,
         })
@@ -62,9 +60,7 @@ impl Decoder {
 
     pub(crate) fn samples_in(&self, octets: &[u8]) -> Result<usize, DecodeError> {
         let frames = match self.packing {
-            Packing::Amr { octet_align } => {
-                Payload::parse(self.band, octet_align, octets)?.frames()
-            }
+            Packing::Amr(layout) => Payload::parse(self.band, layout, octets)?.frames(),
             Packing::Evs { header_full_only } => {
                 evs::Payload::parse(header_full_only, octets)?.frames()
             }
@@ -82,8 +78,8 @@ impl Decoder {
         let mut file = [0; FRAME_BYTES_MAX];
         let parts = samples.chunks_exact_mut(self.band.frame_samples());
         match self.packing {
-            Packing::Amr { octet_align } => {
-                let payload = Payload::parse(self.band, octet_align, octets)?;
+            Packing::Amr(layout) => {
+                let payload = Payload::parse(self.band, layout, octets)?;
                 let request = payload.request();
                 self.request = (request <= self.band.mode_max()).then_some(request);
                 for (frame, samples) in payload.iter().zip(parts) {

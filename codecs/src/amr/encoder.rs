@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amr_sys::{narrow, wide};
 
-use crate::amr::payload::{self, FRAME_BYTES_MAX, FRAMES_MAX, NO_DATA, NO_REQUEST};
+use crate::amr::payload::{self, FRAME_BYTES_MAX, FRAMES_MAX, Layout, NO_DATA, NO_REQUEST};
 use crate::amr::rate::ModeControl;
 use crate::amr::{AmrFormat, Band};
 use crate::codec::PACKET_TIME_MAX;
@@ -44,7 +44,7 @@ enum Coder {
 #[derive(Clone, Copy, Debug)]
 enum Packing {
     /// RFC 4867.
-    Amr { octet_align: bool },
+    Amr(Layout),
     /// TS 26.445 Annex A.
     Evs { header_full_only: bool },
 }
@@ -75,9 +75,7 @@ impl Encoder {
         Ok(Self {
             coder: coder.ok_or(Unavailable::Memory)?,
             band,
-            packing: Packing::Amr {
-                octet_align: format.octet_align,
-            },
+            packing: Packing::Amr(format.layout),
             modes: modes.ok_or(Unavailable::Config("mode"))?,
             request: NO_REQUEST,
             was_speech: false,
@@ -90,8 +88,10 @@ impl Encoder {
         let frames = samples / self.band.frame_samples();
         let bits = self.band.frame_bits(self.band.mode_max()).unwrap_or(0);
         match self.packing {
-            Packing::Amr { octet_align: true } => 1 + frames * (1 + bits.div_ceil(8)),
-            Packing::Amr { octet_align: false } => (4 + frames * (6 + bits)).div_ceil(8),
+            Packing::Amr(layout) if layout.octet_align => {
+                1 + frames * (1 + usize::from(layout.crc) + bits.div_ceil(8))
+            }
+            Packing::Amr(_) => (4 + frames * (6 + bits)).div_ceil(8),
             // With a request, and zeros that avoid sizes of the compact format.
             Packing::Evs { .. } => 1 + frames * (1 + bits.div_ceil(8)) + 2,
         }
@@ -141,8 +141,8 @@ impl Encoder {
         }
         let frames = self.frames[..sent].iter().map(<[u8; _]>::as_slice);
         let written = match self.packing {
-            Packing::Amr { octet_align } => {
-                payload::write(self.band, octet_align, self.request, frames, payload)
+            Packing::Amr(layout) => {
+                payload::write(self.band, layout, self.request, frames, payload)
             }
             Packing::Evs { header_full_only } => {
                 let request = match self.request {

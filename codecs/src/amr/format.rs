@@ -1,6 +1,7 @@
 //! The parameters of AMR and AMR-WB in session descriptions (RFC 4867 8.1, 8.2).
 
 use crate::FormatError;
+use crate::amr::payload::Layout;
 use crate::fmtp::Parameters;
 
 /// Which of the two codecs.
@@ -46,13 +47,25 @@ impl Band {
             _ => None,
         }
     }
+
+    /// How many of these, the first, are of class A (TS 26.101 table 2, TS 26.201 table 2): all of
+    /// a silence descriptor.
+    pub const fn class_a_bits(self, frame_type: u8) -> usize {
+        const NARROW: [usize; 9] = [42, 49, 55, 58, 61, 75, 65, 81, 39];
+        const WIDE: [usize; 10] = [54, 64, 72, 72, 72, 72, 72, 72, 72, 40];
+        match (self, frame_type) {
+            (Self::Narrow, 0..=8) => NARROW[frame_type as usize],
+            (Self::Wide, 0..=9) => WIDE[frame_type as usize],
+            _ => 0,
+        }
+    }
 }
 
 /// How AMR or AMR-WB is packed and which modes may be used: one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AmrFormat {
-    /// `octet-align`: fields and frames begin at octets; otherwise bandwidth-efficient.
-    pub octet_align: bool,
+    /// `octet-align`, `crc` and `robust-sorting`.
+    pub layout: Layout,
     /// `mode-set`: the modes that may be sent.
     pub modes: ModeSet,
     /// `mode-change-period`: the mode may change at every n-th frame only, 1 or 2.
@@ -65,7 +78,7 @@ impl AmrFormat {
     /// All modes in bandwidth-efficient packing: what no parameters mean.
     pub fn new(band: Band) -> Self {
         Self {
-            octet_align: false,
+            layout: Layout::EFFICIENT,
             modes: ModeSet::all(band),
             mode_change_period: 1,
             mode_change_neighbor: false,
@@ -74,11 +87,6 @@ impl AmrFormat {
 
     pub(crate) fn parse(band: Band, fmtp: Option<&str>) -> Result<Self, FormatError> {
         let parameters = Parameters::new(fmtp);
-        for name in ["crc", "robust-sorting"] {
-            if parameters.flag(name)? {
-                return Err(FormatError::Unsupported(name));
-            }
-        }
         if parameters.value("interleaving").is_some() {
             return Err(FormatError::Unsupported("interleaving"));
         }
@@ -86,8 +94,15 @@ impl AmrFormat {
         parameters.number("mode-change-capability", 1..=2)?;
         parameters.number("max-red", 0..=65_535)?;
         let period = parameters.number("mode-change-period", 1..=2)?.unwrap_or(1);
+        let crc = parameters.flag("crc")?;
+        let robust_sorting = parameters.flag("robust-sorting")?;
         Ok(Self {
-            octet_align: parameters.flag("octet-align")?,
+            layout: Layout {
+                // Either of the others implies it.
+                octet_align: parameters.flag("octet-align")? || crc || robust_sorting,
+                crc,
+                robust_sorting,
+            },
             modes: ModeSet::parse(band, parameters.value("mode-set"))?,
             mode_change_period: period as u8,
             mode_change_neighbor: parameters.flag("mode-change-neighbor")?,
@@ -170,13 +185,34 @@ mod tests {
     fn parameters_of_ir_92_are_read() {
         let found = narrow("mode-change-capability=2;max-red=0; octet-align=1;mode-set=0,2,4,7");
         let format = found.unwrap();
-        assert!(format.octet_align);
+        assert_eq!(format.layout, Layout::ALIGNED);
         assert_eq!(format.modes.iter().collect::<Vec<_>>(), [0, 2, 4, 7]);
         assert_eq!((format.modes.lowest(), format.modes.highest()), (0, 7));
         let found = narrow("mode-change-period=2; mode-change-neighbor=1").unwrap();
         assert_eq!(
             (found.mode_change_period, found.mode_change_neighbor),
             (2, true)
+        );
+    }
+
+    #[test]
+    fn crcs_and_sorting_imply_octets() {
+        for (fmtp, crc, robust_sorting) in [
+            ("crc=1", true, false),
+            ("robust-sorting=1; octet-align=0", false, true),
+            ("octet-align=1;robust-sorting=1;crc=1", true, true),
+        ] {
+            let octet_align = true;
+            let layout = Layout {
+                octet_align,
+                crc,
+                robust_sorting,
+            };
+            assert_eq!(narrow(fmtp).unwrap().layout, layout, "{fmtp}");
+        }
+        assert_eq!(
+            narrow("crc=0;robust-sorting=0").unwrap().layout,
+            Layout::EFFICIENT
         );
     }
 
@@ -192,14 +228,9 @@ mod tests {
         ] {
             assert_eq!(narrow(fmtp), Err(FormatError::Parameter(name)), "{fmtp}");
         }
-        for (fmtp, name) in [
-            ("crc=1", "crc"),
-            ("robust-sorting=1;octet-align=1", "robust-sorting"),
-            ("interleaving=4", "interleaving"),
-        ] {
-            assert_eq!(narrow(fmtp), Err(FormatError::Unsupported(name)), "{fmtp}");
-        }
-        assert!(narrow("crc=0;robust-sorting=0").is_ok());
+        let interleaved = narrow("interleaving=4");
+        assert_eq!(interleaved, Err(FormatError::Unsupported("interleaving")));
+        assert_eq!(narrow("crc=2"), Err(FormatError::Parameter("crc")));
         assert!(AmrFormat::parse(Band::Wide, Some("mode-set=8")).is_ok());
     }
 }

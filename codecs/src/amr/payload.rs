@@ -15,13 +15,43 @@ pub const NO_DATA: u8 = 15;
 /// The codec mode request that asks for nothing.
 pub const NO_REQUEST: u8 = 15;
 
+/// How fields and frames are laid out in a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Fields and frames begin at octets (4.4); otherwise bandwidth-efficient (4.3), where there is
+    /// neither of the following.
+    pub octet_align: bool,
+    /// Each frame that is there has a CRC over its most sensitive bits (4.4.2.1).
+    pub crc: bool,
+    /// The first octets of all frames come first, then the second ones (4.4.4).
+    pub robust_sorting: bool,
+}
+
+impl Layout {
+    /// Without any gaps: what no parameters mean.
+    pub const EFFICIENT: Self = Self {
+        octet_align: false,
+        crc: false,
+        robust_sorting: false,
+    };
+    /// With fields and frames at octets.
+    pub const ALIGNED: Self = Self {
+        octet_align: true,
+        ..Self::EFFICIENT
+    };
+}
+
 /// A payload that is whole: a codec mode request and at least one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Payload<'a> {
     octets: &'a [u8],
     band: Band,
-    octet_align: bool,
+    layout: Layout,
     frames: usize,
+    /// Octets of each frame where they are sorted.
+    lens: [u8; FRAMES_MAX],
+    /// How many of the frames are not empty.
+    filled: usize,
 }
 
 /// A frame within a payload.
@@ -29,9 +59,10 @@ pub struct Payload<'a> {
 pub struct Frame<'a> {
     /// FT: a speech mode, the silence descriptor, or [`NO_DATA`] and its like.
     pub frame_type: u8,
-    /// Q: whether the frame was whole when it entered the network.
+    /// Q: whether the frame was whole when it entered the network; and its CRC says that it is.
     pub is_good: bool,
-    octets: &'a [u8],
+    payload: Payload<'a>,
+    index: usize,
     bit_offset: usize,
     bits: usize,
 }
@@ -42,12 +73,14 @@ impl<'a> Payload<'a> {
     /// # Errors
     /// Too short for its table of contents, frame types that are not to be sent, or more than
     /// [`FRAMES_MAX`] frames.
-    pub fn parse(band: Band, octet_align: bool, octets: &'a [u8]) -> Result<Self, DecodeError> {
+    pub fn parse(band: Band, layout: Layout, octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut payload = Self {
             octets,
             band,
-            octet_align,
+            layout,
             frames: 0,
+            lens: [0; FRAMES_MAX],
+            filled: 0,
         };
         let mut bits = 0;
         loop {
@@ -58,14 +91,16 @@ impl<'a> Payload<'a> {
                 .entry(payload.frames)
                 .ok_or(DecodeError::Malformed)?;
             let frame_bits = band.frame_bits(entry >> 1 & 0x0f);
-            bits += payload.padded(frame_bits.ok_or(DecodeError::Malformed)?);
+            let frame_bits = frame_bits.ok_or(DecodeError::Malformed)?;
+            bits += payload.padded(frame_bits);
+            payload.lens[payload.frames] = frame_bits.div_ceil(8) as u8;
+            payload.filled += usize::from(frame_bits > 0);
             payload.frames += 1;
             if entry >> 5 == 0 {
                 break;
             }
         }
-        let end = payload.entry_offset(payload.frames) + bits;
-        if end > octets.len() * 8 {
+        if payload.speech_offset() + bits > octets.len() * 8 {
             return Err(DecodeError::Malformed);
         }
         Ok(payload)
@@ -84,19 +119,26 @@ impl<'a> Payload<'a> {
     /// The frames, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> {
         let this = *self;
-        let mut bit_offset = this.entry_offset(this.frames);
+        let mut bit_offset = this.speech_offset();
+        let mut filled = 0;
         (0..this.frames).map_while(move |index| {
             let entry = this.entry(index)?;
             let frame_type = entry >> 1 & 0x0f;
             let bits = this.band.frame_bits(frame_type)?;
-            let frame = Frame {
+            let mut frame = Frame {
                 frame_type,
                 is_good: entry & 1 == 1,
-                octets: this.octets,
+                payload: this,
+                index,
                 bit_offset,
                 bits,
             };
             bit_offset += this.padded(bits);
+            if this.layout.crc && bits > 0 {
+                let told = this.octets.get(this.entry_offset(this.frames) / 8 + filled);
+                frame.is_good &= told == Some(&frame.crc());
+                filled += 1;
+            }
             Some(frame)
         })
     }
@@ -115,21 +157,39 @@ impl<'a> Payload<'a> {
         Some((both >> (10 - offset % 8)) as u8 & 0x3f)
     }
 
-    /// In bits from the start; of the entry behind the last one: where the frames begin.
+    /// In bits from the start; of the entry behind the last one: where the CRCs begin, or what is
+    /// behind them.
     fn entry_offset(&self, index: usize) -> usize {
-        if self.octet_align {
+        if self.layout.octet_align {
             8 + 8 * index
         } else {
             4 + 6 * index
         }
     }
 
+    /// In bits from the start: where the frames begin.
+    fn speech_offset(&self) -> usize {
+        let crcs = if self.layout.crc { self.filled } else { 0 };
+        self.entry_offset(self.frames) + 8 * crcs
+    }
+
     fn padded(&self, bits: usize) -> usize {
-        if self.octet_align {
+        if self.layout.octet_align {
             bits.next_multiple_of(8)
         } else {
             bits
         }
+    }
+
+    /// In octets from the start: where an octet of a frame is among sorted ones.
+    fn sorted_offset(&self, index: usize, octet: usize) -> usize {
+        let lens = self.lens[..self.frames].iter();
+        let before = lens.enumerate().map(|(other, &len)| {
+            // Of those before it, the octet of the same number comes first too.
+            let more = usize::from(other < index);
+            usize::from(len).min(octet + more)
+        });
+        self.speech_offset() / 8 + before.sum::<usize>()
     }
 }
 
@@ -138,18 +198,52 @@ impl Frame<'_> {
     pub fn write_to(&self, file: &mut [u8; FRAME_BYTES_MAX]) -> usize {
         let len = self.bits.div_ceil(8);
         file[0] = self.frame_type << 3 | u8::from(self.is_good) << 2;
-        let shift = self.bit_offset % 8;
-        let from = &self.octets[self.bit_offset / 8..];
-        for (index, octet) in file[1..=len].iter_mut().enumerate() {
-            let next = from.get(index + 1).copied().unwrap_or(0);
-            *octet = (u16::from_be_bytes([from[index], next]) >> (8 - shift)) as u8;
+        let octets = self.payload.octets;
+        if self.payload.layout.robust_sorting {
+            for (number, octet) in file[1..=len].iter_mut().enumerate() {
+                let from = self.payload.sorted_offset(self.index, number);
+                *octet = octets.get(from).copied().unwrap_or(0);
+            }
+        } else {
+            let shift = self.bit_offset % 8;
+            let from = &octets[self.bit_offset / 8..];
+            for (index, octet) in file[1..=len].iter_mut().enumerate() {
+                let next = from.get(index + 1).copied().unwrap_or(0);
+                *octet = (u16::from_be_bytes([from[index], next]) >> (8 - shift)) as u8;
+            }
         }
         if len > 0 && !self.bits.is_multiple_of(8) {
             file[len] &= 0xff << (8 - self.bits % 8);
         }
         1 + len
     }
+
+    fn crc(&self) -> u8 {
+        let mut file = [0; FRAME_BYTES_MAX];
+        let len = self.write_to(&mut file);
+        frame_crc(
+            &file[1..len],
+            self.payload.band.class_a_bits(self.frame_type),
+        )
+    }
 }
+
+/// The CRC of a frame over its first `bits`, which are those of class A (RFC 4867 4.4.2.1):
+/// 1 + x² + x³ + x⁴ + x⁸, the least significant bit of the register first, from zero.
+fn frame_crc(octets: &[u8], bits: usize) -> u8 {
+    let bit = |index: usize| {
+        octets
+            .get(index / 8)
+            .map_or(0, |octet| octet >> (7 - index % 8) & 1)
+    };
+    (0..bits).fold(0, |crc: u8, index| {
+        let feedback = (crc & 1) ^ bit(index);
+        crc >> 1 ^ if feedback == 1 { CRC_POLYNOMIAL } else { 0 }
+    })
+}
+
+/// x⁰ to x⁷ from the most significant bit on; x⁸ is what is shifted out.
+const CRC_POLYNOMIAL: u8 = 0b1011_1000;
 
 /// Writes a payload of frames as files have them; `request` is a mode or [`NO_REQUEST`]. Gives its
 /// octets.
@@ -158,7 +252,7 @@ impl Frame<'_> {
 /// more than [`FRAMES_MAX`].
 pub fn write<'a>(
     band: Band,
-    octet_align: bool,
+    layout: Layout,
     request: u8,
     frames: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     payload: &mut [u8],
@@ -166,6 +260,7 @@ pub fn write<'a>(
     if frames.len() == 0 || frames.len() > FRAMES_MAX {
         return None;
     }
+    let octet_align = layout.octet_align;
     let mut writer = BitWriter::new(payload);
     writer.put(request, 4)?;
     if octet_align {
@@ -180,10 +275,27 @@ pub fn write<'a>(
             writer.align()?;
         }
     }
+    if layout.crc {
+        for frame in frames.clone() {
+            let (frame_type, octets, bits) = parts(band, frame)?;
+            if bits > 0 {
+                writer.put(frame_crc(octets, band.class_a_bits(frame_type)), 8)?;
+            }
+        }
+    }
+    if layout.robust_sorting {
+        for number in 0..FRAME_BYTES_MAX {
+            for frame in frames.clone() {
+                if let Some(octet) = parts(band, frame)?.1.get(number) {
+                    writer.put(*octet, 8)?;
+                }
+            }
+        }
+        return Some(writer.len);
+    }
     for frame in frames {
-        let (header, octets) = frame.split_first()?;
-        let mut bits = band.frame_bits(header >> 3 & 0x0f)?;
-        for &octet in octets.get(..bits.div_ceil(8))? {
+        let (_, octets, mut bits) = parts(band, frame)?;
+        for &octet in octets {
             writer.put(octet >> 8_usize.saturating_sub(bits), bits.min(8))?;
             bits = bits.saturating_sub(8);
         }
@@ -193,6 +305,15 @@ pub fn write<'a>(
     }
     writer.align()?;
     Some(writer.len)
+}
+
+/// FT of a frame as files have it, the octets behind that, and how many bits they have; `None` if
+/// it is shorter.
+fn parts(band: Band, frame: &[u8]) -> Option<(u8, &[u8], usize)> {
+    let (header, octets) = frame.split_first()?;
+    let frame_type = header >> 3 & 0x0f;
+    let bits = band.frame_bits(frame_type)?;
+    Some((frame_type, octets.get(..bits.div_ceil(8))?, bits))
 }
 
 struct BitWriter<'a> {
@@ -240,12 +361,30 @@ impl<'a> BitWriter<'a> {
 mod tests {
     use super::*;
 
-    const PACKINGS: [(Band, bool); 4] = [
-        (Band::Narrow, false),
-        (Band::Narrow, true),
-        (Band::Wide, false),
-        (Band::Wide, true),
-    ];
+    const CRC: Layout = Layout {
+        crc: true,
+        ..Layout::ALIGNED
+    };
+    const SORTED: Layout = Layout {
+        robust_sorting: true,
+        ..Layout::ALIGNED
+    };
+    const BOTH: Layout = Layout {
+        crc: true,
+        ..SORTED
+    };
+
+    const PACKINGS: [(Band, Layout); 10] = {
+        let layouts = [Layout::EFFICIENT, Layout::ALIGNED, CRC, SORTED, BOTH];
+        let mut packings = [(Band::Narrow, Layout::EFFICIENT); 10];
+        let mut index = 0;
+        while index < layouts.len() {
+            packings[2 * index] = (Band::Narrow, layouts[index]);
+            packings[2 * index + 1] = (Band::Wide, layouts[index]);
+            index += 1;
+        }
+        packings
+    };
 
     /// A frame as files have it, with noise for speech and zeros for padding.
     fn frame(band: Band, frame_type: u8, noise: &mut u32) -> Vec<u8> {
@@ -261,14 +400,14 @@ mod tests {
         file
     }
 
-    fn pack(packing: (Band, bool), request: u8, frames: &[Vec<u8>]) -> Vec<u8> {
+    fn pack(packing: (Band, Layout), request: u8, frames: &[Vec<u8>]) -> Vec<u8> {
         let mut payload = [0; 1_000];
         let frames = frames.iter().map(Vec::as_slice);
         let len = write(packing.0, packing.1, request, frames, &mut payload).unwrap();
         payload[..len].to_vec()
     }
 
-    fn unpack(packing: (Band, bool), payload: &[u8]) -> (u8, Vec<Vec<u8>>) {
+    fn unpack(packing: (Band, Layout), payload: &[u8]) -> (u8, Vec<Vec<u8>>) {
         let payload = Payload::parse(packing.0, packing.1, payload).unwrap();
         let frames = payload.iter().map(|frame| {
             let mut file = [0; FRAME_BYTES_MAX];
@@ -286,7 +425,7 @@ mod tests {
         file.extend([0xff; 12]);
         file[12] = 0xfe;
         let efficient = pack(
-            (Band::Narrow, false),
+            (Band::Narrow, Layout::EFFICIENT),
             NO_REQUEST,
             std::slice::from_ref(&file),
         );
@@ -294,12 +433,83 @@ mod tests {
         assert_eq!(efficient[..2], [0b1111_0000, 0b0111_1111]);
         assert_eq!(efficient[13], 0b1000_0000);
         let aligned = pack(
-            (Band::Narrow, true),
+            (Band::Narrow, Layout::ALIGNED),
             NO_REQUEST,
             std::slice::from_ref(&file),
         );
         assert_eq!(aligned[0], 0xf0);
         assert_eq!(aligned[1..], file);
+    }
+
+    #[test]
+    fn octets_are_sorted_and_crcs_stand_before_them_as_the_figures_have_it() {
+        // RFC 4867 4.4.5.2, and 4.4.4 for frames of unlike lengths: NB SID (5 octets), nothing, and
+        // 4.75 kbit/s (12).
+        let sid: Vec<u8> = [0x44].into_iter().chain(0x10..0x15).collect();
+        let speech: Vec<u8> = [0x04].into_iter().chain(0x20..0x2c).collect();
+        let frames = [sid, vec![0x7c], speech];
+        let sorted = pack((Band::Narrow, SORTED), 5, &frames);
+        let head = [0x50, 0xc4, 0xfc, 0x04];
+        let first = [0x10, 0x20, 0x11, 0x21, 0x12, 0x22, 0x13, 0x23, 0x14, 0x24];
+        assert_eq!(
+            sorted,
+            [
+                &head[..],
+                &first,
+                &[0x25, 0x26, 0x27, 0x28, 0x29, 0x2a, 0x2b]
+            ]
+            .concat()
+        );
+        let both = pack((Band::Narrow, BOTH), 5, &frames);
+        // A CRC for each frame that is there.
+        assert_eq!((both.len(), &both[..4]), (sorted.len() + 2, &head[..]));
+        assert_eq!(both[6..], sorted[4..]);
+        assert_eq!(both[4], frame_crc(&frames[0][1..], 39));
+        assert_eq!(both[5], frame_crc(&frames[2][1..], 42));
+    }
+
+    #[test]
+    fn the_crc_is_that_of_its_polynomial() {
+        // Divided with pencil and paper: a single one, `n` bits before the end, leaves x⁸ⁿ⁻…; its
+        // remainders are those of powers of x, each the last times x.
+        let mut power = CRC_POLYNOMIAL;
+        for bits in 1..=300_usize {
+            let mut octets = [0; 38];
+            octets[0] = 0x80;
+            assert_eq!(frame_crc(&octets, bits), power, "{bits}");
+            power = power >> 1 ^ if power & 1 == 1 { CRC_POLYNOMIAL } else { 0 };
+        }
+        assert_eq!(frame_crc(&[0; 10], 80), 0);
+        // What is behind the bits does not count.
+        assert_eq!(frame_crc(&[0xff, 0xff], 9), frame_crc(&[0xff, 0x80], 9));
+    }
+
+    #[test]
+    fn a_frame_whose_crc_does_not_hold_is_not_good_and_the_others_are() {
+        let mut noise = 3;
+        for layout in [CRC, BOTH] {
+            for band in [Band::Narrow, Band::Wide] {
+                let frames = [2, 15, 5].map(|each| frame(band, each, &mut noise));
+                let payload = pack((band, layout), NO_REQUEST, &frames);
+                let good = |payload: &[u8]| -> Vec<bool> {
+                    let payload = Payload::parse(band, layout, payload).unwrap();
+                    payload.iter().map(|frame| frame.is_good).collect()
+                };
+                assert_eq!(good(&payload), [true; 3]);
+                for crc in [4, 5] {
+                    let mut broken = payload.clone();
+                    broken[crc] ^= 1;
+                    assert_eq!(good(&broken), [crc != 4, true, crc != 5]);
+                }
+                // The first octet of speech is of class A, the last is not.
+                let mut broken = payload.clone();
+                broken[6] ^= 0x40;
+                assert_eq!(good(&broken), [false, true, true]);
+                let mut other = payload.clone();
+                *other.last_mut().unwrap() ^= 0x80;
+                assert_eq!(good(&other), [true; 3]);
+            }
+        }
     }
 
     #[test]
@@ -332,7 +542,7 @@ mod tests {
             for frame_type in 0..16 {
                 let entry = frame_type << 1 | 1;
                 let mut payload = vec![0; 100];
-                if packing.1 {
+                if packing.1.octet_align {
                     payload[1] = entry << 2;
                 } else {
                     payload[0] = entry >> 2;
@@ -348,13 +558,19 @@ mod tests {
     #[test]
     fn more_frames_than_the_most_are_refused() {
         let mut payload = [0x80 | NO_DATA << 3; 20];
-        let parsed = Payload::parse(Band::Narrow, true, &payload);
+        let parsed = Payload::parse(Band::Narrow, Layout::ALIGNED, &payload);
         assert_eq!(parsed.err(), Some(DecodeError::Unsupported));
         payload[FRAMES_MAX] = NO_DATA << 3;
-        let parsed = Payload::parse(Band::Narrow, true, &payload).unwrap();
+        let parsed = Payload::parse(Band::Narrow, Layout::ALIGNED, &payload).unwrap();
         assert_eq!(parsed.frames(), FRAMES_MAX);
         let frames = vec![&[0x7c_u8][..]; FRAMES_MAX + 1];
-        let written = write(Band::Narrow, true, 15, frames.into_iter(), &mut payload);
+        let written = write(
+            Band::Narrow,
+            Layout::ALIGNED,
+            15,
+            frames.into_iter(),
+            &mut payload,
+        );
         assert_eq!(written, None);
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use codecs::amr::{self, Band, FRAME_BYTES_MAX, Payload};
+use codecs::amr::{self, Band, FRAME_BYTES_MAX, Layout, Payload};
 use codecs::comfort_noise::{Generator, Parameters};
 use codecs::{Codec, EncoderConfig, PACKET_SAMPLES_MAX};
 use libfuzzer_sys::fuzz_target;
@@ -73,8 +73,13 @@ fn format(encoding: &str, rate: u32, channels: u8, data: &[u8]) {
 /// What is read of a payload is written again.
 fn amr_payload(data: &[u8]) {
     for band in [Band::Narrow, Band::Wide] {
-        for octet_align in [false, true] {
-            let Ok(payload) = Payload::parse(band, octet_align, data) else {
+        for bits in [0, 1, 3, 5, 7] {
+            let layout = Layout {
+                octet_align: bits & 1 != 0,
+                crc: bits & 2 != 0,
+                robust_sorting: bits & 4 != 0,
+            };
+            let Ok(payload) = Payload::parse(band, layout, data) else {
                 continue;
             };
             let frames: Vec<_> = payload
@@ -87,9 +92,9 @@ fn amr_payload(data: &[u8]) {
                 .collect();
             let mut written = vec![0; data.len()];
             let files = frames.iter().map(Vec::as_slice);
-            let len = amr::write(band, octet_align, payload.request(), files, &mut written);
+            let len = amr::write(band, layout, payload.request(), files, &mut written);
             let len = len.expect("as long as what was read");
-            let again = Payload::parse(band, octet_align, &written[..len]).expect("a payload");
+            let again = Payload::parse(band, layout, &written[..len]).expect("a payload");
             assert_eq!(again.frames(), frames.len());
         }
     }
