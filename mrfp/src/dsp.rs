@@ -94,6 +94,11 @@ impl<F: Function> Dsp<F> {
                     stream.set_digits(*digits);
                 }
             }
+            Order::Keys(slot, keys) => {
+                if let Some(Some(stream)) = self.streams.get_mut(*slot as usize) {
+                    stream.set_keys(keys);
+                }
+            }
             Order::Volume(slot, volume) => {
                 if let Some(Some(stream)) = self.streams.get_mut(*slot as usize) {
                     stream.set_volume(*volume);

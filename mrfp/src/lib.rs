@@ -23,6 +23,7 @@ mod announcement;
 mod cascade;
 mod coding;
 mod dsp;
+mod keys;
 mod load;
 mod mrfp;
 mod order;

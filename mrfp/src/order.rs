@@ -1,6 +1,7 @@
 //! What the mg thread tells a worker.
 
 use crate::cascade::Link;
+use crate::keys::Keys;
 use crate::performing::Performing;
 use crate::room::Room;
 use crate::stream::{Digits, Stream};
@@ -32,6 +33,8 @@ pub(crate) enum Order {
     Detect(u32, Option<Box<Detector>>),
     /// Digits that sound.
     Digits(u32, Digits),
+    /// What becomes of the keys that come to a stream.
+    Keys(u32, Keys),
     /// How loud a stream says and hears.
     Volume(u32, LegVolume),
     /// Who talks is to be told by this, or not any more.

@@ -260,8 +260,24 @@ impl Room {
         stream.return_ended(desk.outlet);
     }
 
+    /// Of two streams, has each send the keys that came to the other.
+    fn pass_keys(&self, streams: &mut Streams) {
+        let [one, other] = &*self.members else {
+            return;
+        };
+        for (from, to) in [(one, other), (other, one)] {
+            let Some(keys) = of(streams, from.slot).map(|from| from.passing.take()) else {
+                continue;
+            };
+            if let Some(to) = of(streams, to.slot).filter(|_| to.sends && !to.is_isolated) {
+                keys.for_each(|key| to.pass_key(key));
+            }
+        }
+    }
+
     /// Chooses who is heard, and adds them up.
     fn choose(&mut self, desk: &mut Desk<'_, '_>) {
+        self.pass_keys(desk.streams);
         let is_part = self.links.iter().any(Option::is_some);
         if is_part {
             self.hear_others(desk.load);

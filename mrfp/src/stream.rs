@@ -10,10 +10,11 @@ use media::dtmf::{self, Detection, Detector};
 use media::level::{SILENCE_DBOV, level_dbov};
 use media::mix::Fader;
 use media::tone::ToneGenerator;
-use media::{Carriage, Outgoing, Pulled, PulledKind, Receiver, Sender, Workspace};
+use media::{Carriage, Outgoing, Pulled, PulledKind, Receiver, Sender, TelephoneEvent, Workspace};
 use mg::LegVolume;
 
 use crate::coding::{Coder, tick_samples};
+use crate::keys::{KeyPlan, Keys, Passing};
 use crate::performing::Performing;
 use crate::reports::Reports;
 use crate::talk::{Talk, TalkNews};
@@ -41,6 +42,11 @@ pub(crate) struct Stream {
     performing: [Option<Box<Performing>>; PERFORMANCES_MAX],
     outward_digit: Option<ToneGenerator>,
     inward_digit: Option<ToneGenerator>,
+    keys: KeyPlan,
+    /// What is to be passed on.
+    pub passing: Passing,
+    /// The key that is being passed to it, as an event.
+    passed: Option<u8>,
     volume: LegVolume,
     /// Gain of what comes from the remote side.
     inward: Fader,
@@ -113,6 +119,9 @@ impl Stream {
             performing: [const { None }; PERFORMANCES_MAX],
             outward_digit: None,
             inward_digit: None,
+            keys: KeyPlan::default(),
+            passing: Passing::default(),
+            passed: None,
             volume: LegVolume::default(),
             inward: Fader::default(),
             outward: Fader::default(),
@@ -381,6 +390,32 @@ impl Stream {
         }
     }
 
+    /// Sets what becomes of keys; what is not used any more is in it then.
+    pub fn set_keys(&mut self, keys: &mut Keys) {
+        self.keys = keys.plan;
+        self.receiver.set_sounds_events(keys.plan.sounds);
+        keys.remover = self.receiver.set_remover(keys.remover.take());
+    }
+
+    /// Sends a key of the other as an event, from its beginning on.
+    pub fn pass_key(&mut self, key: TelephoneEvent) {
+        let Some(sending) = &mut self.sending else {
+            return;
+        };
+        match key.lasted {
+            // Where too many wait it is lost.
+            None => {
+                let begun = sending.sender.send_event(key.code, None);
+                self.passed = begun.ok().map(|()| key.code);
+            }
+            Some(lasted) if self.passed == Some(key.code) => {
+                sending.sender.finish_event(lasted);
+                self.passed = None;
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Sets how loud it says and hears.
     pub fn set_volume(&mut self, volume: LegVolume) {
         self.volume = volume;
@@ -418,6 +453,9 @@ impl Stream {
         let mut had_events = false;
         while let Some(event) = self.receiver.poll_event() {
             had_events |= event.carriage == Carriage::Rtp;
+            if self.keys.passes && !self.volume.is_muted {
+                self.passing.push(event);
+            }
             if self.detector.is_some() {
                 let (code, lasted) = (event.code, event.lasted);
                 outlet.report_tone(flow, DetectedTone { code, lasted });

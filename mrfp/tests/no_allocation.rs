@@ -69,6 +69,23 @@ fn a_room_spread_over_workers_allocates_nothing() {
 }
 
 #[test]
+fn keys_that_pass_allocate_nothing() {
+    let mut rig = Rig::new(1);
+    rig.is_frugal = true;
+    let mut parties = [
+        rig.party_with_keys(Codec::Pcmu, 0.0, true),
+        rig.party_with_keys(Codec::Pcma, 0.0, false),
+    ];
+    rig.connect(&parties, &[]);
+    parties[0].presses(5);
+    parties[1].says_digit(6);
+    rig.talk(&mut parties, Duration::from_millis(600));
+    assert_eq!(parties[0].keys.len(), 0);
+    rig.connect(&parties[..1], &[]);
+    rig.talk(&mut parties[..1], Duration::from_millis(600));
+}
+
+#[test]
 fn announcements_and_recordings_allocate_nothing() {
     let mut rig = Rig::with_files();
     rig.is_frugal = true;

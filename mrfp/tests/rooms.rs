@@ -517,6 +517,68 @@ fn tones_and_digits_are_told_and_sent() {
 }
 
 #[test]
+fn keys_pass_between_two_in_the_way_that_each_takes_them() {
+    let wide = Codec::L16 {
+        sample_rate: 16_000,
+        channels: 1,
+    };
+    // Events of one clock become events of another.
+    let mut rig = Rig::new(1);
+    let mut both = [
+        rig.party_with_keys(wide, 0.0, true),
+        rig.party_with_keys(Codec::Pcma, 0.0, true),
+    ];
+    both.iter_mut().for_each(Party::says_nothing);
+    rig.connect(&both, &[]);
+    rig.talk(&mut both, Duration::from_millis(500));
+    both[0].presses(5);
+    both[1].presses(11);
+    rig.talk(&mut both, Duration::from_millis(500));
+    assert_eq!(
+        (&*both[1].keys, &*both[0].keys),
+        (&[(5, 80)][..], &[(11, 80)][..])
+    );
+
+    // One takes none: events sound there, and its tones become events and are heard no more.
+    let mut rig = Rig::new(1);
+    let mut one = [
+        rig.party_with_keys(Codec::Pcmu, 0.0, true),
+        rig.party_with_keys(Codec::Pcma, 0.0, false),
+    ];
+    one.iter_mut().for_each(Party::says_nothing);
+    rig.connect(&one, &[]);
+    rig.talk(&mut one, Duration::from_millis(500));
+    one[0].presses(5);
+    one[1].clear();
+    rig.talk(&mut one, Duration::from_millis(400));
+    // A fifth of the time, which is -14 dB.
+    let there = [770.0, 1336.0].map(|hz| one[1].level_at(hz));
+    assert!(there.iter().all(|level| *level > THERE_DBOV - 10.0), "{there:?}");
+    one[0].clear();
+    one[1].says_digit(6);
+    rig.talk(&mut one, Duration::from_millis(200));
+    one[1].says_nothing();
+    rig.talk(&mut one, Duration::from_millis(400));
+    let [(code, ms)] = *one[0].keys else {
+        panic!("{:?}", one[0].keys);
+    };
+    assert!(code == 6 && (180..=220).contains(&ms), "{code} {ms}");
+    let left = [770.0, 1477.0].map(|hz| one[0].level_at(hz));
+    assert!(left.iter().all(|level| *level < ABSENT_DBOV), "{left:?}");
+
+    // A third comes: nothing is passed on any more.
+    let third = rig.party_with_keys(Codec::Pcma, 0.0, true);
+    let [a, b] = one;
+    let mut three = [a, b, third];
+    three[2].says_nothing();
+    three[1].clear();
+    rig.connect(&three, &[]);
+    three[0].presses(7);
+    rig.talk(&mut three, Duration::from_millis(600));
+    assert!(three[2].keys.is_empty() && three[1].level_at(852.0) < ABSENT_DBOV);
+}
+
+#[test]
 fn announcements_and_recordings_come_from_and_go_to_files() {
     let mut rig = Rig::with_files();
     rig.prompt("7.wav", 8000, 500.0, 600);

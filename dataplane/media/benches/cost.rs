@@ -10,6 +10,9 @@
 //! are those of one core at 50 ticks a second.
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
+#[path = "../tests/phone/mod.rs"]
+mod phone;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -20,9 +23,10 @@ use media::dtmf::Detector;
 use media::loudest::Loudest;
 use media::mix::{Sum, fade};
 use media::{
-    Audience, Encoding, EncodingConfig, Endpoint, EndpointConfig, FormatKind, PayloadFormat,
-    ReceiverConfig, Sender, SenderConfig, Workspace,
+    Encoding, EncodingConfig, FormatKind, PayloadFormat, ReceiverConfig, Sender, SenderConfig,
+    Workspace,
 };
+use phone::Phone;
 use rustix::time::{ClockId, clock_gettime};
 
 const PAYLOAD_TYPE: u8 = 96;
@@ -125,14 +129,10 @@ fn sender(codec: &Codec, ssrc: u32) -> SenderConfig {
 }
 
 fn encoding(codec: &Codec) -> EncodingConfig {
-    EncodingConfig {
-        codec: codec.clone(),
-        encoder: EncoderConfig::default(),
-        sample_rate: codec.sample_rate(),
-    }
+    phone::encoding(codec, codec.sample_rate())
 }
 
-fn new_endpoint(codec: &Codec, ssrc: u32) -> Endpoint {
+fn new_endpoint(codec: &Codec, ssrc: u32) -> Phone {
     let receiver = ReceiverConfig {
         sample_rate: codec.sample_rate(),
         formats: vec![PayloadFormat {
@@ -142,12 +142,7 @@ fn new_endpoint(codec: &Codec, ssrc: u32) -> Endpoint {
         plays_noise: false,
         ..ReceiverConfig::default()
     };
-    let endpoint = Endpoint::new(&EndpointConfig {
-        receiver,
-        encoding: encoding(codec),
-        sender: sender(codec, ssrc),
-    });
-    endpoint.expect("the codec is available")
+    Phone::new(codec, &receiver, sender(codec, ssrc))
 }
 
 /// A talker that never pauses, at the rate of a codec.
@@ -245,8 +240,10 @@ fn detector(rate: u32, count: usize) -> Vec<f64> {
 
 /// A room as a function of media would drive it.
 struct Room {
-    talkers: Vec<(Endpoint, Vec<i16>)>,
-    audience: Audience,
+    talkers: Vec<(Phone, Vec<i16>)>,
+    /// For all listeners.
+    encoding: Encoding,
+    listeners: Vec<Sender>,
     loudest: Loudest,
     sum: Sum,
     heard: Vec<i16>,
@@ -256,15 +253,11 @@ impl Room {
     fn new(codec: &Codec, talkers: u32, listeners: u32) -> Self {
         let tick = codec.sample_rate() as usize / 50;
         let talker = |ssrc| (new_endpoint(codec, ssrc), vec![0; tick]);
-        let mut audience =
-            Audience::new(&encoding(codec), listeners as usize).expect("the codec is available");
-        for key in 0..listeners {
-            let joined = audience.join(key, Sender::new(sender(codec, key)));
-            joined.expect("there is room");
-        }
+        let listener = |key| Sender::new(sender(codec, key));
         Self {
             talkers: (0..talkers).map(talker).collect(),
-            audience,
+            encoding: Encoding::new(&encoding(codec)).expect("the codec is available"),
+            listeners: (0..listeners).map(listener).collect(),
             loudest: Loudest::new(talkers as usize),
             sum: Sum::new(tick),
             heard: vec![0; tick],
@@ -294,9 +287,16 @@ impl Room {
             self.sum.add(said);
         }
         self.sum.write(&mut self.heard);
-        self.audience.push(&self.heard, |_, packet| {
-            frame[..packet.len()].copy_from_slice(packet);
-        });
+        if !self.listeners.is_empty() {
+            self.encoding.push(&self.heard);
+        }
+        while let Some(mut outgoing) = self.encoding.next_packet() {
+            for sender in &mut self.listeners {
+                if let Some(packet) = sender.stamp(&mut outgoing) {
+                    frame[..packet.len()].copy_from_slice(packet);
+                }
+            }
+        }
         for (endpoint, said) in &mut self.talkers {
             self.sum.write_without(said, &mut self.heard);
             endpoint.push(&self.heard, |packet| {
@@ -311,7 +311,7 @@ impl Room {
             .talkers
             .iter()
             .map(|(endpoint, _)| endpoint.encoding.encoded());
-        own.sum::<u64>() + self.audience.encoding().encoded()
+        own.sum::<u64>() + self.encoding.encoded()
     }
 }
 

@@ -84,7 +84,7 @@ impl Encoding {
     }
 
     /// Ticks of the RTP clock in a tick of 20 ms.
-    pub fn tick_clocks(&self) -> u32 {
+    fn tick_clocks(&self) -> u32 {
         clocks_of_tick(self.clock_hz)
     }
 
@@ -99,18 +99,6 @@ impl Encoding {
         self.position = tick * u64::from(self.tick_clocks());
     }
 
-    /// Takes over what another of the same kind has not sent yet, so that a listener goes over
-    /// from that one to this without a gap.
-    pub fn follow(&mut self, other: &Encoding) {
-        if self.line.len() == other.line.len() {
-            self.line[..other.len].copy_from_slice(&other.line[..other.len]);
-            self.len = other.len;
-        } else {
-            self.len = 0;
-        }
-        self.position = other.position;
-    }
-
     /// The peer asks for a speech mode, RFC 4867 4.3.1.
     pub fn request_mode(&mut self, mode: u8) {
         self.encoder.request_mode(mode);
@@ -123,12 +111,6 @@ impl Encoding {
             return;
         }
         self.len += self.converter.process(samples, &mut self.line[self.len..]);
-    }
-
-    /// Lets a tick pass without anything in it: nobody listens.
-    pub fn skip(&mut self) {
-        self.position += self.samples_to_clocks(self.len) + u64::from(self.tick_clocks());
-        self.len = 0;
     }
 
     /// Encodes the next packet, if it is whole. What DTX leaves out is not there.
@@ -152,11 +134,6 @@ impl Encoding {
             }
         }
         None
-    }
-
-    /// Whether [`next_packet`](Self::next_packet) has something to encode.
-    pub fn is_packet_whole(&self) -> bool {
-        self.len >= self.encoder.packet_samples()
     }
 
     fn samples_to_clocks(&self, samples: usize) -> u64 {
@@ -449,25 +426,5 @@ mod tests {
         assert_eq!(kinds[..4], event);
         // The last end is sent in the tick from which speech goes on.
         assert_eq!(kinds[4..], [(1640, 0), (1800, 0), (1960, 0), (2120, 0)]);
-    }
-
-    #[test]
-    fn a_listener_goes_from_one_encoding_to_another_without_a_gap() {
-        let (mut first, mut second, mut sender) = (encoding(60), encoding(60), sender());
-        let mut sent = Vec::new();
-        for number in 0..9 {
-            if number == 4 {
-                second.follow(&first);
-            }
-            let encoding = if number < 4 { &mut first } else { &mut second };
-            sent.extend(tick(encoding, &mut sender));
-        }
-        assert_eq!(
-            sent,
-            [(480, 1000, true), (480, 1480, false), (480, 1960, false)]
-        );
-        first.begin_at(10);
-        first.skip();
-        assert_eq!((first.position, first.tick_clocks()), (1760, 160));
     }
 }

@@ -1,47 +1,37 @@
 //! After they are made, streams and rooms allocate nothing, whatever comes.
 
+mod phone;
+
 use std::time::Duration;
 
 use base::Instant;
+use codecs::Codec;
 use codecs::speech::Speech;
-use codecs::{Codec, EncoderConfig};
 use media::loudest::Loudest;
 use media::mix::{Fader, Sum, fade};
 use media::{
-    Audience, Encoding, EncodingConfig, Endpoint, EndpointConfig, FormatKind, InBand,
-    PayloadFormat, ReceiverConfig, Sender, SenderConfig, Workspace,
+    Encoding, FormatKind, InBand, PayloadFormat, ReceiverConfig, Sender, SenderConfig, Workspace,
 };
+use phone::Phone;
 
 const RATE: u32 = 16_000;
 const TICK: usize = 320;
 
-fn endpoint(payload_type: u8, codec: Codec, in_band: InBand) -> Endpoint {
+fn phone(payload_type: u8, codec: Codec, in_band: InBand) -> Phone {
     let clock_hz = codec.rtp_clock_rate();
     let format = |payload_type, kind| PayloadFormat { payload_type, kind };
-    Endpoint::new(&EndpointConfig {
-        receiver: ReceiverConfig {
-            sample_rate: RATE,
-            formats: vec![
-                format(payload_type, FormatKind::Audio(codec.clone())),
-                format(13, FormatKind::ComfortNoise { clock_hz: 8000 }),
-                format(101, FormatKind::Event { clock_hz }),
-            ],
-            in_band,
-            sounds_events: true,
-            ..ReceiverConfig::default()
-        },
-        encoding: encoding(codec),
-        sender: sender_config(payload_type, clock_hz),
-    })
-    .unwrap()
-}
-
-fn encoding(codec: Codec) -> EncodingConfig {
-    EncodingConfig {
-        codec,
-        encoder: EncoderConfig::default(),
+    let receiver = ReceiverConfig {
         sample_rate: RATE,
-    }
+        formats: vec![
+            format(payload_type, FormatKind::Audio(codec.clone())),
+            format(13, FormatKind::ComfortNoise { clock_hz: 8000 }),
+            format(101, FormatKind::Event { clock_hz }),
+        ],
+        in_band,
+        sounds_events: true,
+        ..ReceiverConfig::default()
+    };
+    Phone::new(&codec, &receiver, sender_config(payload_type, clock_hz))
 }
 
 fn sender(payload_type: u8, clock_hz: u32) -> Sender {
@@ -62,15 +52,12 @@ fn sender_config(payload_type: u8, clock_hz: u32) -> SenderConfig {
 #[test]
 fn no_tick_of_a_room_allocates() {
     let mut talkers = [
-        endpoint(8, Codec::Pcma, InBand::Detect),
-        endpoint(0, Codec::Pcmu, InBand::Remove),
-        endpoint(9, Codec::G722, InBand::Ignore),
+        phone(8, Codec::Pcma, InBand::Detect),
+        phone(0, Codec::Pcmu, InBand::Remove),
+        phone(9, Codec::G722, InBand::Ignore),
     ];
-    let mut audience = Audience::new(&encoding(Codec::Pcma), 10).unwrap();
-    for key in 0..10 {
-        audience.join(key, sender(8, 8000)).unwrap();
-    }
-    let mut follower = Encoding::new(&encoding(Codec::Pcma)).unwrap();
+    let mut audience: Vec<Sender> = (0..10).map(|_| sender(8, 8000)).collect();
+    let mut encoding = Encoding::new(&phone::encoding(&Codec::Pcma, RATE)).unwrap();
     let mut loudest = Loudest::new(2);
     let mut fader = Fader::default();
     let mut sum = Sum::new(TICK);
@@ -95,7 +82,7 @@ fn no_tick_of_a_room_allocates() {
                 let pulled = talker.pull(now, &mut workspace, &mut samples[key]);
                 let loudness = talker.receiver.activity().loudness_dbov();
                 loudest.consider(key as u32, loudness, pulled.is_talking);
-                while talker.poll_event().is_some() {
+                while talker.receiver.poll_event().is_some() {
                     events += 1;
                 }
             }
@@ -107,11 +94,15 @@ fn no_tick_of_a_room_allocates() {
             }
             let mut heard = [0; TICK];
             sum.write(&mut heard);
-            audience.push(&heard, |_, _| sent += 1);
-            follower.follow(audience.encoding());
+            encoding.push(&heard);
+            while let Some(mut outgoing) = encoding.next_packet() {
+                for sender in &mut audience {
+                    sent += usize::from(sender.stamp(&mut outgoing).is_some());
+                }
+            }
             for (key, talker) in talkers.iter_mut().enumerate() {
                 if tick.is_multiple_of(100) {
-                    talker.send_event(5, Some(60)).unwrap();
+                    talker.sender.send_event(5, Some(60)).unwrap();
                 }
                 voices[key].fill(&mut heard);
                 let mut place = wires[key].iter_mut();

@@ -1,14 +1,14 @@
-//! Two phones of different codecs through a pipe: every pair, and a long call.
+//! Two phones of different codecs with a transcoder between them: every pair, and a long call.
+
+mod phone;
 
 use std::time::Duration;
 
 use base::Instant;
 use codecs::speech::Speech;
 use codecs::{Codec, EncoderConfig, likeness};
-use media::{
-    EncodingConfig, Endpoint, EndpointConfig, FormatKind, PayloadFormat, Pipe, ReceiverConfig,
-    SenderConfig, Side, Workspace,
-};
+use media::{FormatKind, PayloadFormat, PulledKind, ReceiverConfig, SenderConfig, Workspace};
+use phone::Phone;
 
 const RATE: u32 = 8000;
 const TICK: usize = 160;
@@ -37,39 +37,33 @@ fn codecs() -> Vec<(Codec, f32)> {
         .collect()
 }
 
-fn endpoint(codec: &Codec) -> Endpoint {
-    let clock_hz = codec.rtp_clock_rate();
-    Endpoint::new(&EndpointConfig {
-        receiver: ReceiverConfig {
-            sample_rate: RATE,
-            formats: vec![PayloadFormat {
-                payload_type: 96,
-                kind: FormatKind::Audio(codec.clone()),
-            }],
-            ..ReceiverConfig::default()
-        },
-        encoding: EncodingConfig {
-            codec: codec.clone(),
-            encoder: EncoderConfig::default(),
-            sample_rate: RATE,
-        },
-        sender: SenderConfig {
+fn phone(codec: &Codec) -> Phone {
+    let receiver = ReceiverConfig {
+        sample_rate: RATE,
+        formats: vec![PayloadFormat {
             payload_type: 96,
-            clock_hz,
-            event_payload_type: None,
-            ssrc: 5,
-            sequence: 65_000,
-            timestamp: u32::MAX - 5000,
-        },
-    })
-    .unwrap()
+            kind: FormatKind::Audio(codec.clone()),
+        }],
+        ..ReceiverConfig::default()
+    };
+    let sender = SenderConfig {
+        payload_type: 96,
+        clock_hz: codec.rtp_clock_rate(),
+        event_payload_type: None,
+        ssrc: 5,
+        sequence: 65_000,
+        timestamp: u32::MAX - 5000,
+    };
+    Phone::new(codec, &receiver, sender)
 }
 
 /// A call of which one phone talks and the other listens.
 struct Call {
-    talker: Endpoint,
-    listener: Endpoint,
-    pipe: Pipe,
+    talker: Phone,
+    listener: Phone,
+    /// The transcoder: what it hears the talker by, and what the listener hears of it.
+    near: Phone,
+    far: Phone,
     workspace: Workspace,
     /// Two seconds, over and over.
     speech: Vec<i16>,
@@ -81,9 +75,10 @@ impl Call {
         let mut speech = vec![0; 100 * TICK];
         Speech::new(9).fill(&mut speech);
         Self {
-            talker: endpoint(from),
-            listener: endpoint(to),
-            pipe: Pipe::new(endpoint(from), endpoint(to)),
+            talker: phone(from),
+            listener: phone(to),
+            near: phone(from),
+            far: phone(to),
             workspace: Workspace::default(),
             speech,
             tick: 0,
@@ -100,17 +95,15 @@ impl Call {
             samples.copy_from_slice(&self.speech[from..from + TICK]);
             self.tick += 1;
             said.extend_from_slice(&samples);
-            let near = self.pipe.end(Side::A);
-            self.talker.push(&samples, |packet| {
-                near.receive(now, packet);
-            });
-            let listener = &mut self.listener;
-            let emit = |side, packet: &[u8]| {
-                if side == Side::B {
-                    listener.receive(now, packet);
-                }
-            };
-            self.pipe.tick(now, &mut self.workspace, emit, |_, _| {});
+            let (near, listener) = (&mut self.near, &mut self.listener);
+            self.talker
+                .push(&samples, |packet| near.receive(now, packet));
+            let pulled = near.pull(now, &mut self.workspace, &mut samples);
+            // As long as nothing has come, nothing is sent.
+            if pulled.kind != PulledKind::Silence {
+                self.far
+                    .push(&samples, |packet| listener.receive(now, packet));
+            }
             self.listener.pull(now, &mut self.workspace, &mut samples);
             heard.extend_from_slice(&samples);
         }

@@ -30,24 +30,27 @@ pub(super) fn receiver_config(audio: &LegAudio, leg: &Leg, sample_rate: u32) -> 
         })
         .collect();
     formats.truncate(media::FORMATS_MAX - 2);
-    let events = audio
-        .receives
-        .iter()
-        .find(|format| format.encoding.eq_ignore_ascii_case("telephone-event"));
-    let events = events.map(|format| (format.payload_type, format.clock_hz));
-    let events = events.or(leg
-        .detects
-        .map(|events| (events.payload_type, events.clock_hz)));
-    formats.extend(events.map(|(payload_type, clock_hz)| PayloadFormat {
-        payload_type,
-        kind: FormatKind::Event { clock_hz },
-    }));
+    formats.extend(
+        events(audio, leg).map(|(payload_type, clock_hz)| PayloadFormat {
+            payload_type,
+            kind: FormatKind::Event { clock_hz },
+        }),
+    );
     ReceiverConfig {
         sample_rate,
         formats,
         in_band: InBand::Ignore,
         ..ReceiverConfig::default()
     }
+}
+
+/// The payload type and clock by which telephone events come to a leg, if they do.
+pub(super) fn events(audio: &LegAudio, leg: &Leg) -> Option<(u8, u32)> {
+    let mut received = audio.receives.iter();
+    let events = received.find(|format| format.encoding.eq_ignore_ascii_case("telephone-event"));
+    let events = events.map(|format| (format.payload_type, format.clock_hz));
+    let detected = leg.detects;
+    events.or(detected.map(|events| (events.payload_type, events.clock_hz)))
 }
 
 /// The rate of the samples that a leg's codecs need.

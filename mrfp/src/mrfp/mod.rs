@@ -293,6 +293,7 @@ impl MediaPlane for Mrfp {
             .filter_map(|&(from, to)| Some(((*places.get(from)?)?, (*places.get(to)?)?)))
             .collect();
         self.publish_room(number, &members, &isolated);
+        self.set_keys(&members);
         for member in &members {
             self.direct(member.slot, member.leg);
         }

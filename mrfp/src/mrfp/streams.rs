@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use codecs::Codec;
 use dataplane::FlowId;
-use media::dtmf::Detector;
+use media::dtmf::{Detector, Remover};
 use media::{EncodingConfig, Receiver, Sender, SenderConfig};
 use mg::{Leg, LegAudio, LegRtcp, LegVolume, MediaEvent};
 
 use super::performances::PerformanceRecord;
 use super::{Mrfp, formats};
 use crate::coding::{Class, Coder, Operation};
+use crate::keys::{KeyPlan, Keys};
 use crate::order::Order;
 use crate::reports::Reports;
 use crate::status::StreamStatus;
@@ -35,6 +36,7 @@ pub(super) struct StreamRecord {
     has_rtcp: Option<bool>,
     volume: LegVolume,
     heeds_talk: bool,
+    keys: KeyPlan,
     /// Of the news of who talks there; other news are of before.
     ticket: u64,
     /// What was told last of who talks: somebody does, and dominates.
@@ -180,6 +182,7 @@ impl Mrfp {
             has_rtcp: None,
             volume: LegVolume::default(),
             heeds_talk: false,
+            keys: KeyPlan::default(),
             ticket: 0,
             told: (false, false),
         });
@@ -189,6 +192,7 @@ impl Mrfp {
         // The new one hears no digits yet.
         entry.heeds_tones = false;
         entry.digits = [None; 2];
+        entry.keys = KeyPlan::default();
         self.by_local.insert(leg.local, slot);
         self.set_cost(slot, cost_ns);
         self.order(worker, Order::Stream(slot, Some(Box::new(stream))));
@@ -241,6 +245,34 @@ impl Mrfp {
         let digits = [tone(leg.plays_outward), tone(leg.plays_inward)];
         self.set_digits(slot, digits);
         self.set_performances(slot, &leg.performs);
+    }
+
+    /// Has keys pass between two streams in the way that each takes them; in larger rooms, and
+    /// where one is alone, they stay as they are.
+    pub(super) fn set_keys(&mut self, members: &[Member<'_>]) {
+        for (index, member) in members.iter().enumerate() {
+            let other = match members {
+                [_, _] => members.get(1 - index),
+                _ => None,
+            };
+            let other = other.filter(|other| other.worker == member.worker);
+            let plan = other.map(|other| {
+                let takes = other.coding.as_ref();
+                let takes = takes.is_some_and(|(_, sender)| sender.event_payload_type.is_some());
+                let sends = formats::events(&member.audio, member.leg).is_some();
+                KeyPlan::between(sends, takes)
+            });
+            let plan = plan.unwrap_or_default();
+            let Some(stream) = self.streams.get_mut(&member.slot) else {
+                continue;
+            };
+            if std::mem::replace(&mut stream.keys, plan) == plan {
+                continue;
+            }
+            let (worker, rate) = (stream.worker, stream.rate);
+            let remover = plan.removes.then(|| Box::new(Remover::new(rate)));
+            self.order(worker, Order::Keys(member.slot, Keys { plan, remover }));
+        }
     }
 
     fn heed_talk(&mut self, slot: u32, heeds_talk: bool) {

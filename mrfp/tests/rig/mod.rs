@@ -12,15 +12,16 @@ use dataplane::io::sim::{self, Network};
 use dataplane::{Config, Function, LocalAddress, LocalAddresses, Turn, Worker, runtime};
 use h248::message::StreamMode;
 use media::dtmf;
+use media::event::EventSender;
 use media::spectrum::level_at_dbov;
 use media::tone::ToneGenerator;
 use mg::{
-    Announced, Announcement, ContextStream, Leg, LegAudio, LegFilter, LegLatch, LegMarking,
-    LegMedia, LegPerformance, LegPolicing, LegRtcp, LegVolume, MediaEvent, MediaPlane, Performance,
-    Performed, Recording,
+    Announced, Announcement, ContextStream, Leg, LegAudio, LegEvents, LegFilter, LegLatch,
+    LegMarking, LegMedia, LegPerformance, LegPolicing, LegRtcp, LegVolume, MediaEvent, MediaPlane,
+    Performance, Performed, Recording,
 };
 use mrfp::{Dsp, DspLoad, Mrfp, MrfpConfig};
-use rtp::{HEADER_BYTES, Header, Packet};
+use rtp::{EventReceiver, HEADER_BYTES, Header, Packet};
 use trgw::{Relay, Trgw};
 
 pub struct Rig {
@@ -40,12 +41,20 @@ pub struct Rig {
     pub is_frugal: bool,
 }
 
+/// Payload type of telephone events.
+const EVENTS: u8 = 101;
+
 /// A party: what it is at the MRFP, what it says, and what it has heard lately.
 pub struct Party {
     pub leg: Leg,
     pub hz: f32,
     pub amplitude: i16,
     pub packets: usize,
+    /// Ends of keys that came as events: which, and how many milliseconds each.
+    pub keys: Vec<(u8, u64)>,
+    /// Keys to be sent as events.
+    presses: EventSender,
+    key: EventReceiver,
     codec: Codec,
     encoder: Encoder,
     decoder: Decoder,
@@ -146,6 +155,9 @@ impl Rig {
             hz,
             amplitude: 6000,
             packets: 0,
+            keys: Vec::new(),
+            presses: EventSender::default(),
+            key: EventReceiver::default(),
             encoder: codec.encoder(config).expect("there is the codec"),
             decoder: codec.decoder().expect("there is the codec"),
             header: Header {
@@ -183,6 +195,24 @@ impl Rig {
             },
             codec,
         }
+    }
+
+    /// With telephone events besides, if it takes any.
+    pub fn party_with_keys(&mut self, codec: Codec, hz: f32, takes_events: bool) -> Party {
+        let mut party = self.party(codec, hz);
+        if takes_events {
+            let clock_hz = party.codec.rtp_clock_rate();
+            let mut audio = LegAudio::clone(party.leg.audio.as_ref().expect("it is audio"));
+            let events = sdp::Codec::new(EVENTS, "telephone-event", clock_hz);
+            audio.receives.push(events.clone());
+            audio.sends.push(events);
+            party.leg.audio = Some(Arc::new(audio));
+            party.leg.sends_events = Some(LegEvents {
+                payload_type: EVENTS,
+                clock_hz,
+            });
+        }
+        party
     }
 
     /// The context that is meant from now on.
@@ -298,6 +328,21 @@ impl Party {
     /// Its packet of the next 20 ms.
     fn says(&mut self) -> Option<Vec<u8>> {
         let rate = self.codec.sample_rate();
+        let ticks = self.codec.rtp_clock_rate() / 50;
+        if let Some(event) = self.presses.tick(self.header.timestamp, ticks, 0) {
+            self.header.sequence = self.header.sequence.wrapping_add(1);
+            self.header.timestamp = self.header.timestamp.wrapping_add(ticks);
+            let header = Header {
+                marker: event.marker,
+                payload_type: EVENTS,
+                timestamp: event.timestamp,
+                ..self.header
+            };
+            let mut packet = vec![0; HEADER_BYTES];
+            header.write_to(&mut packet).expect("there is room");
+            packet.extend(event.event.to_bytes());
+            return Some(packet);
+        }
         let mut samples = vec![0; (rate / 50) as usize];
         match &mut self.digit {
             Some(digit) => drop(digit.fill(&mut samples)),
@@ -312,7 +357,6 @@ impl Party {
         let mut packet = vec![0; HEADER_BYTES + self.encoder.payload_bytes_max()];
         let encoded = self.encoder.encode(&samples, &mut packet[HEADER_BYTES..]);
         self.header.sequence = self.header.sequence.wrapping_add(1);
-        let ticks = self.codec.rtp_clock_rate() / 50;
         self.header.timestamp = self.header.timestamp.wrapping_add(ticks);
         match encoded.expect("samples of a packet") {
             Encoded::Payload { len, .. } => {
@@ -326,6 +370,18 @@ impl Party {
 
     fn hears(&mut self, packet: &[u8]) {
         let packet = Packet::new(packet).expect("it is RTP");
+        if packet.payload_type() == EVENTS {
+            let (header, keys) = (packet.header(), &mut self.keys);
+            let clock_hz = self.codec.rtp_clock_rate();
+            let now = Instant::from_secs(u64::from(header.sequence));
+            let payload = packet.payload();
+            self.key.receive(now, &header, payload, clock_hz, |event| {
+                let ended = event.lasted.map(|lasted| lasted.as_millis() as u64);
+                keys.extend(ended.map(|ms| (event.code, ms)));
+                true
+            });
+            return;
+        }
         assert_eq!(packet.payload_type(), 96);
         let mut samples = vec![0; PACKET_SAMPLES_MAX];
         let decoded = self.decoder.decode(packet.payload(), &mut samples);
@@ -349,6 +405,14 @@ impl Party {
         let tone = dtmf::tone(code, None).expect("a digit");
         let rate = self.codec.sample_rate();
         self.digit = Some(ToneGenerator::new(tone, rate, dtmf::LEVEL_DBM0));
+    }
+
+    /// Presses a key for 80 ms, as events.
+    pub fn presses(&mut self, code: u8) {
+        let ticks = self.codec.rtp_clock_rate() * 80 / 1000;
+        self.presses
+            .start(code, Some(ticks))
+            .expect("there is room");
     }
 
     pub fn says_nothing(&mut self) {

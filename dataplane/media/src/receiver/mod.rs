@@ -342,6 +342,22 @@ impl Receiver {
         &self.activity
     }
 
+    /// Sets whether events are sounded as the signals of their keys.
+    pub fn set_sounds_events(&mut self, sounds_events: bool) {
+        self.sounds_events = sounds_events;
+    }
+
+    /// Takes keys within speech out by this from now on and tells of them, or leaves them there;
+    /// gives back what took them out before. Of its rate, and not for a stream that was made to
+    /// detect keys.
+    pub fn set_remover(&mut self, remover: Option<Box<Remover>>) -> Option<Box<Remover>> {
+        let state = remover.map_or(InBandState::Ignore, InBandState::Remove);
+        match std::mem::replace(&mut self.in_band, state) {
+            InBandState::Remove(before) => Some(before),
+            InBandState::Ignore | InBandState::Detect(_) => None,
+        }
+    }
+
     /// The next event that began or ended.
     pub fn poll_event(&mut self) -> Option<TelephoneEvent> {
         self.queue.pop()
