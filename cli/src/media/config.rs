@@ -28,6 +28,8 @@ const DRAIN_S: u32 = 30;
 pub const GATEWAYS_MAX: usize = 64;
 /// Workers of one process at most.
 const CORES_MAX: usize = 64;
+/// The highest real-time priority there is.
+const PRIORITY_MAX: u8 = 99;
 /// MGCs that one virtual MG may be given.
 const MGCS_MAX: usize = 8;
 /// Profiles that one virtual MG may offer.
@@ -220,6 +222,8 @@ pub struct MediaFile {
     pub io: Option<Io>,
     /// One pinned worker on each: `2,4-7`.
     pub cores: Option<String>,
+    /// Real-time priority of the workers; 0: none.
+    pub priority: Option<u8>,
     /// Address of the admin interface (HTTP).
     pub admin: Option<SocketAddr>,
     /// Its clients may capture media.
@@ -277,6 +281,8 @@ pub struct MediaConfig {
     pub io: Io,
     /// Cores of the workers; empty: one worker that is not pinned.
     pub cores: Vec<usize>,
+    /// Real-time priority of the workers, 1 to [`PRIORITY_MAX`].
+    pub priority: Option<u8>,
     /// Admin interface.
     pub admin: SocketAddr,
     /// Clients of it may capture media.
@@ -416,6 +422,7 @@ impl MediaFile {
         Ok(MediaFile {
             io: over.io.or(self.io),
             cores: over.cores.or(self.cores),
+            priority: over.priority.or(self.priority),
             admin: over.admin.or(self.admin),
             tap: over.tap.or(self.tap),
             drain_s: over.drain_s.or(self.drain_s),
@@ -468,6 +475,8 @@ impl MediaFile {
             return Err(error("sctp", "{…}", remedy));
         }
         let (io, cores) = (self.io.unwrap_or(Io::Udp), cores(self.cores)?);
+        let priority = self.priority.filter(|priority| *priority > 0);
+        check_priority(priority, io, &cores)?;
         let workers = cores.len().max(1);
         let af_xdp = match (io, self.af_xdp) {
             (Io::AfXdp, file) => Some(file.unwrap_or_default().validate(workers)?),
@@ -492,6 +501,7 @@ impl MediaFile {
         Ok(MediaConfig {
             io,
             cores,
+            priority,
             af_xdp,
             dpdk,
             mrfp,
@@ -532,6 +542,22 @@ fn cores(text: Option<String>) -> Result<Vec<usize>, ConfigError> {
         return Err(error("cores", quoted, "a core is listed twice"));
     }
     Ok(cores)
+}
+
+/// A worker that never waits would keep its core from the kernel for ever.
+fn check_priority(priority: Option<u8>, io: Io, cores: &[usize]) -> Result<(), ConfigError> {
+    let Some(priority) = priority else {
+        return Ok(());
+    };
+    if priority > PRIORITY_MAX {
+        let remedy = "give one from 1 to 99, or 0 for none";
+        return Err(error("priority", priority, remedy));
+    }
+    if io == Io::Dpdk && !cores.is_empty() {
+        let remedy = "workers that poll have their cores to themselves: leave this out";
+        return Err(error("priority", priority, remedy));
+    }
+    Ok(())
 }
 
 impl GatewayFile {
@@ -918,6 +944,19 @@ mod tests {
             fault.contains("croes") && fault.contains("line 2"),
             "{fault}"
         );
+    }
+
+    #[test]
+    fn workers_that_wait_may_have_a_priority() {
+        let validated = |text: &str| MediaFile::parse(text).expect("TOML").validate();
+        let priority = |text: &str| validated(text).expect("valid").priority;
+        assert_eq!(priority(""), None);
+        assert_eq!(priority("priority = 0"), None);
+        assert_eq!(priority("priority = 99"), Some(99));
+        let polling = "priority = 1\nio = \"dpdk\"\ncores = \"0\"";
+        for text in ["priority = 100", polling] {
+            assert_eq!(validated(text).expect_err("refused").key, "priority");
+        }
     }
 
     #[test]

@@ -711,6 +711,10 @@ fn start_workers(
 ) -> Result<Plane, Failure> {
     let no_workers = || cannot("start its workers");
     let addresses = local_addresses(config)?;
+    if let Some(priority) = config.priority {
+        // Where it may not, it may not take it either, and says so then.
+        let _ = udp_batch::allow_precedence(priority);
+    }
     let (backend, io) = backend::open(config, &addresses)?;
     let (backend, tap) = match config.tap {
         true => {
@@ -745,11 +749,14 @@ fn start_workers(
         .copied()
         .map(Some)
         .chain(std::iter::repeat(None));
-    let mut threads = Vec::new();
+    let (mut threads, priority) = (Vec::new(), config.priority);
     for (index, (worker, core)) in workers.into_iter().zip(cores).enumerate() {
         let thread = thread::Builder::new()
             .name(format!("worker {index}"))
-            .spawn(move || worker.run(clock, core));
+            .spawn(move || {
+                take_precedence(index, priority);
+                worker.run(clock, core);
+            });
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
     let told = config.mrfp.as_ref().map(|mrfp| mrfp.plane.clone());
@@ -760,6 +767,15 @@ fn start_workers(
         io,
         tap,
     })
+}
+
+/// Has a worker run before what the kernel does on its core, if that is wanted.
+fn take_precedence(worker: usize, priority: Option<u8>) {
+    if let Some(priority) = priority
+        && let Err(fault) = udp_batch::take_precedence(priority)
+    {
+        warn!(worker, priority, %fault, "worker without its priority");
+    }
 }
 
 /// What the runtime is told: workers that poll devices of DPDK on cores of their own go on polling.

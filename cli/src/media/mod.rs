@@ -109,6 +109,7 @@ impl MediaArgs {
             process: MediaFile {
                 io: self.io,
                 cores: self.cores.clone(),
+                priority: None,
                 admin: self.admin,
                 tap: self.tap.then_some(true),
                 drain_s: self.process.drain,

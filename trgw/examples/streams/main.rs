@@ -2,7 +2,8 @@
 //! forwarder that only swaps addresses, one with a system call for each packet, and rtpengine.
 //!
 //! ```text
-//! streams relay af_xdp|udp STREAMS SECONDS [SUITE]       the relay, everything on
+//! streams relay af_xdp|udp STREAMS SECONDS [SUITE]       the relay, everything on; with
+//!                                                        precedence: af_xdp!, udp!
 //! streams swap SECONDS                                   addresses swapped over AF_XDP
 //! streams floor STREAMS SECONDS                          epoll, recvfrom, sendto
 //! streams ng STREAMS [SUITE]                             calls at rtpengine; prints its ports

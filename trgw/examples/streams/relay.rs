@@ -16,13 +16,24 @@ pub fn run(kind: &str, streams: u16, lasts: Duration, suite: Option<Suite>) {
     let last = NEAR_PORTS_FIRST + 2 * streams - 1;
     let local = LocalAddress::new(NEAR.into(), NEAR_PORTS_FIRST..=last);
     let addresses = LocalAddresses::new(&[local]).expect("it is one address");
+    let (kind, has_precedence) = match kind.strip_suffix('!') {
+        Some(kind) => (kind, true),
+        None => (kind, false),
+    };
     let backend = backend(kind, &addresses);
     let function = |flows| Box::new(Relay::new(flows)) as Box<dyn Function>;
     let (mut control, workers) = runtime(&Config::default(), backend, function).expect("it starts");
     let clock = Clock::start();
     let threads: Vec<_> = workers
         .into_iter()
-        .map(|worker| std::thread::spawn(move || worker.run(clock, None)))
+        .map(|worker| {
+            std::thread::spawn(move || {
+                if has_precedence {
+                    udp_batch::take_precedence(1).expect("root asks");
+                }
+                worker.run(clock, None);
+            })
+        })
         .collect();
     for call in 0..streams / 2 {
         let legs = [2 * call, 2 * call + 1].map(|stream| {
@@ -67,7 +78,8 @@ fn backend(kind: &str, addresses: &LocalAddresses) -> Backend {
             name: "near".into(),
             ..af_xdp::InterfaceConfig::default()
         }],
-        drop_privileges: true,
+        // Workers need one more.
+        drop_privileges: false,
         ..af_xdp::AfXdpConfig::default()
     };
     let opened = af_xdp::open(addresses, &config).expect("the interface is there, and root asks");
