@@ -31,6 +31,7 @@
 
 main([Ip, Port, Encoder, Carrier, MediaIp, Story]) ->
     register(driver, self()),
+    put(encoder, Encoder),
     {ok, Address} = inet:parse_address(Ip),
     Mid = mid(Address, list_to_integer(Port)),
     ok = megaco:start(),

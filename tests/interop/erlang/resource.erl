@@ -6,6 +6,8 @@
 -import(mgc, [step/3, refused/3]).
 
 -define(TICK_MS, 20).
+-define(TALK_TICKS, 30).
+-define(TALKS_MAX, 8).
 -define(NOTIFY_WITHIN_MS, 8000).
 
 drive(Connection, MediaIp) ->
@@ -43,7 +45,8 @@ busy_tone(Modify, A) ->
     timer:sleep(200),
     heard(A),
     timer:sleep(200),
-    judge(tone_ended, heard(A) =:= []).
+    %% Who is alone is sent silence.
+    judge(tone_ended, not lists:any(fun is_said/1, heard(A))).
 
 %% A digit ends what would go on for ever.
 barge_in(Modify, A, One) ->
@@ -60,9 +63,14 @@ barge_in(Modify, A, One) ->
 %% OTP takes `dm`, `it` and `sa` for tokens wherever they stand, so digits end by the number sign and
 %% announcements go on for ever by their type.
 collect(Modify, A, One) ->
+    Parameters =
+        case is_binary_spoken() of
+            %% What these are in binary is not known here.
+            true -> "";
+            false -> " { ip = \"<9>\", mxatt = 2 }"
+        end,
     Modify(play_collect, [
-        "Events = 3 { aasdc/pcolsucc, aasdc/audfail }, Signals { aasdc/playcol { ip = \"<9>\",",
-        " mxatt = 2 } }"
+        "Events = 3 { aasdc/pcolsucc, aasdc/audfail }, Signals { aasdc/playcol", Parameters, " }"
     ]),
     timer:sleep(300),
     [press(A, One, Digit) || Digit <- [4, 4, 11]],
@@ -86,14 +94,16 @@ record(Modify, A, One) ->
     judge(recording_heard, length(heard(A)) > 40).
 
 refuse(Connection, Context, One) ->
+    InText = [{no_attempts, "Signals { aasdc/playcol { mxatt = 0 } }"} || not is_binary_spoken()],
     [
         refused(Connection, Step, action(Context, "Modify", One, Descriptors))
-     || {Step, Descriptors} <- [
+     || {Step, Descriptors} <- InText ++ [
             {no_name, "Signals { aasb/play }"},
-            {no_attempts, "Signals { aasdc/playcol { mxatt = 0 } }"},
             {two_sounds, "Signals { cg/bt, cg/dt }"}
         ]
     ].
+
+is_binary_spoken() -> get(encoder) =:= "ber".
 
 %% Three of different codecs: each hears the other two and not itself.
 conference(Connection, MediaIp) ->
@@ -104,25 +114,32 @@ conference(Connection, MediaIp) ->
     Context = element(2, Reply),
     Members = [One, Two, Three] = [added(Command) || Command <- element(5, Reply)],
     %% Everybody sends, so that everybody is heard; the loud one is heard by the others.
-    talk([{A, One, 8, loud}, {B, Two, 0, quiet}, {C, Three, 8, quiet}]),
-    judge(first_is_heard, {loudness(A), loudness(B), loudness(C)} =:= {quiet, loud, loud}),
-    talk([{A, One, 8, quiet}, {B, Two, 0, loud}, {C, Three, 8, quiet}]),
-    judge(second_is_heard, {loudness(A), loudness(B), loudness(C)} =:= {loud, quiet, loud}),
+    First = [{A, One, 8, loud}, {B, Two, 0, quiet}, {C, Three, 8, quiet}],
+    Second = [{A, One, 8, quiet}, {B, Two, 0, loud}, {C, Three, 8, quiet}],
+    hear(first_is_heard, First, [quiet, loud, loud]),
+    hear(second_is_heard, Second, [loud, quiet, loud]),
     %% Who is held neither speaks nor hears.
     step(Connection, hold, action(Context, "Modify", Two,
         "Media { Stream = 1 { LocalControl { Mode = Inactive } } }")),
-    %% What was on its way when it was held is not meant.
-    timer:sleep(300),
-    [heard(Socket) || Socket <- Sockets],
-    talk([{A, One, 8, quiet}, {B, Two, 0, loud}, {C, Three, 8, quiet}]),
-    judge(held, {loudness(A), loudness(B), loudness(C)} =:= {quiet, nothing, quiet}),
+    hear(held, Second, [quiet, nothing, quiet]),
     step(Connection, leave, action(Context, "Subtract", Two, "Audit { Statistics }")),
-    talk([{A, One, 8, quiet}, {C, Three, 8, loud}]),
-    judge(third_is_heard, {loudness(A), loudness(C)} =:= {loud, quiet}),
+    hear(third_is_heard, [{A, One, 8, quiet}, {C, Three, 8, loud}], [loud, quiet]),
     log("info members ~0p", [[element(1, Member) || Member <- Members]]),
     step(Connection, end_conference, [
         "Context = ", integer_to_list(Context), " { Subtract = * { Audit { Statistics } } }"
     ]).
+
+%% All talk until each hears what it is to hear. What was on its way before is not meant, and a busy
+%% machine may stammer.
+hear(Step, Talkers, Expected) -> hear(Step, Talkers, Expected, ?TALKS_MAX).
+
+hear(Step, Talkers, Expected, Talks) ->
+    talk(Talkers),
+    case [loudness(Socket) || {Socket, _, _, _} <- Talkers] of
+        Expected -> log("ok ~s", [Step]);
+        _ when Talks > 1 -> hear(Step, Talkers, Expected, Talks - 1);
+        Heard -> log("fail ~s ~w", [Step, Heard])
+    end.
 
 talk(Talkers) ->
     [
@@ -130,7 +147,7 @@ talk(Talkers) ->
             [send(Socket, To, Format, tone(Format, How)) || {Socket, To, Format, How} <- Talkers],
             timer:sleep(?TICK_MS)
         end
-     || _ <- lists:seq(1, 45)
+     || _ <- lists:seq(1, ?TALK_TICKS)
     ].
 
 %% What the last packets are like.
@@ -183,9 +200,14 @@ expect(Step, Request, Name, Expected) ->
 
 parameters(Event) ->
     [
-        {string:lowercase(Id), string:lowercase(Value)}
+        {string:lowercase(Id), value(string:lowercase(Id), string:lowercase(Value))}
      || {'EventParameter', Id, [Value], _} <- mgc:flatten(Event)
     ].
+
+%% How a signal ended is a number in binary (H.248.1 E.1.2).
+value("meth", "1") -> "to";
+value("meth", "2") -> "ev";
+value(_, Value) -> Value.
 
 action(Context, Command, {Name, _, _}, Descriptors) ->
     ["Context = ", integer_to_list(Context), " { ", Command, " = ", Name, " { ", Descriptors, " } }"].
