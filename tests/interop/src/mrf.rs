@@ -1,7 +1,7 @@
 //! An MRFC of ours, its MRFPs, and SIPp's UEs that call it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -174,6 +174,36 @@ impl Mrf {
     pub fn play(&self, ue: &Ue, scenario: &Scenario) -> Process {
         let scenario = scenario.write(&self.folder, ue.user);
         self.call_with(ue, &scenario, &[])
+    }
+
+    /// Has a UE that waits for its cue go on: by a request of its dialog, which it does not answer.
+    pub fn cue(&self, ue: &Ue) {
+        let messages = self.messages(ue);
+        let call = messages.split_once("Call-ID: ");
+        let call = call.and_then(|(_, rest)| rest.lines().next());
+        let call = call.expect("it has called");
+        let from: SocketAddr = (ue.address.ip(), 0).into();
+        let socket = self.namespace.inside(|| UdpSocket::bind(from));
+        let socket = socket.expect("the address is there");
+        let via = socket.local_addr().expect("it is bound");
+        let request = format!(
+            "OPTIONS sip:cue@{} SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bK{}\r\n\
+             Max-Forwards: 1\r\nFrom: <sip:cue@{via}>;tag=cue\r\nTo: <{}>\r\nCall-ID: \
+             {call}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
+            ue.address,
+            via.port(),
+            ue.impu()
+        );
+        socket
+            .send_to(request.as_bytes(), ue.address)
+            .expect("loopback carries it");
+    }
+
+    /// What MSML calls the connection of a UE that has called; waits for the answer.
+    pub fn connection(&self, ue: &Ue) -> String {
+        let to = self.received(ue, "\nTo: ", &['\r', '\n']);
+        let (_, tag) = to.split_once("tag=").expect("the answer has a tag");
+        format!("conn:{tag}")
     }
 
     /// A voice at this address, whose packets go to an MRFP; with a tone of its own, or none.

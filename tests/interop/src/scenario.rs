@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::Folder;
 
 /// How long SIPp waits for a request, in milliseconds.
-const REQUEST_LIMIT_MS: u32 = 20_000;
+const REQUEST_LIMIT_MS: u32 = 60_000;
 
 /// One call of one UE.
 #[derive(Clone, Debug)]
@@ -79,6 +79,14 @@ impl Scenario {
         let mut expected = vec!["msml.dialog.exit"];
         expected.extend(told.iter().map(String::as_str));
         self.asks(&start, "response=.200.").is_told(&expected)
+    }
+
+    /// Goes on when the test gives the cue: `Mrf::cue`.
+    #[must_use]
+    pub fn waits_for_cue(mut self) -> Self {
+        let head = format!("request=\"OPTIONS\" timeout=\"{REQUEST_LIMIT_MS}\"");
+        self.receive(&head, &[]);
+        self
     }
 
     /// Does nothing for a while.

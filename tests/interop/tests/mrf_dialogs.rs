@@ -1,5 +1,5 @@
-//! What is collected, recorded and played in dialogs of MSML (RFC 5707 9), which SIPp asks of our
-//! MRFC: keys and speech are in the media, in several codecs, and ffmpeg and sox say what was heard.
+//! What is collected, recorded and played in dialogs of MSML (RFC 5707 9) that SIPp asks of our
+//! MRFC: keys and speech are in the media, of several codecs; ffmpeg and sox say what was heard.
 
 use std::net::IpAddr;
 use std::time::Duration;
