@@ -1,6 +1,8 @@
 //! HTTP for [`super`]: one thread, one connection after the other being served without blocking the
 //! rest.
 
+mod mrf;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::{Envelope, Reply, Request};
+use crate::config::Role;
 use crate::store::{Entry, Impi, Operation, Outcome, PAGE_MAX, PutMode, Refusal, Subscriber};
 
 /// The largest request body: an import of [`PAGE_MAX`] subscribers with small service profiles.
@@ -110,6 +113,7 @@ fn router(gate: Gate) -> Router {
         .route("/metrics", get(metrics))
         .route("/subscribers", get(list).post(import))
         .route("/subscribers/{impi}", get(show).put(put).delete(remove))
+        .merge(mrf::routes())
         .fallback(nothing_there)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -186,7 +190,12 @@ fn respond(reply: Reply) -> Response {
     match reply {
         Reply::Status(status) => Json(*status).into_response(),
         Reply::Stored(outcome) => respond_stored(*outcome),
-        Reply::NotHere => fault(
+        Reply::Mrf(reply) => mrf::respond(reply),
+        Reply::NotHere(Role::Mrfc) => fault(
+            StatusCode::NOT_FOUND,
+            "this process has no MRFC: ask the one that plays the role mrfc",
+        ),
+        Reply::NotHere(_) => fault(
             StatusCode::NOT_FOUND,
             "this process has no subscriber store: ask the one that plays the role hss",
         ),
@@ -241,7 +250,7 @@ fn view(entry: &Entry) -> Value {
 }
 
 async fn nothing_there() -> Response {
-    let text = "there is /status, /metrics and /subscribers";
+    let text = "there is /status, /metrics, /subscribers and /mrf";
     fault(StatusCode::NOT_FOUND, text)
 }
 

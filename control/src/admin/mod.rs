@@ -9,21 +9,36 @@
 //! | `GET /subscribers/{impi}` | one subscriber, without its secrets |
 //! | `PUT /subscribers/{impi}` | adds or replaces it; `If-None-Match: *` only adds |
 //! | `DELETE /subscribers/{impi}` | removes it |
+//! | `GET /mrf` | calls, conferences with their members, and jobs of the MRFC |
+//! | `POST /mrf/conferences` | opens a conference: [`NewConference`] |
+//! | `DELETE /mrf/conferences/{name}` | ends it |
+//! | `POST /mrf/conferences/{name}/members` | calls a user into it: `{"user": URI}` |
+//! | `PATCH /mrf/conferences/{name}/members/{id}` | `{"muted": true}` or `false` |
+//! | `DELETE /mrf/conferences/{name}/members/{id}` | takes a member out |
+//! | `POST /mrf/jobs` | begins to play or to record: [`NewJob`] |
+//! | `GET /mrf/jobs/{id}` | how a job fares: [`JobStatus`] |
+//! | `DELETE /mrf/jobs/{id}` | ends it |
 //!
 //! What is acknowledged is durable. What changes state wants `Authorization: Bearer TOKEN`; the
 //! token is in `admin.token` of the state directory.
 
 mod http;
+mod mrf;
 mod status;
 
 use tokio::sync::oneshot;
 
 pub use http::{Server, bind};
+pub use mrf::{
+    ConferenceDetail, JobStatus, MemberDetail, MrfDetail, MrfReply, MrfRequest, NewConference,
+    NewJob, PlayJob, RecordJob, What, With,
+};
 pub use status::{
     AdmissionStatus, ConferenceStatus, H248PathStatus, MediaGatewayStatus, MrfStatus, PeerStatus,
     Status, TransactionStatus,
 };
 
+use crate::config::Role;
 use crate::store::{Operation, Outcome};
 
 /// What somebody asks.
@@ -33,6 +48,8 @@ pub enum Request {
     Status,
     /// Something of the subscriber store.
     Store(Box<Operation>),
+    /// Something of the MRFC.
+    Mrf(Box<MrfRequest>),
 }
 
 /// What is answered.
@@ -42,8 +59,10 @@ pub enum Reply {
     Status(Box<Status>),
     /// What became of the operation.
     Stored(Box<Outcome>),
-    /// This process has no subscriber store.
-    NotHere,
+    /// What the MRFC says to it.
+    Mrf(MrfReply),
+    /// This process does not play the role that has it.
+    NotHere(Role),
 }
 
 /// A request on its way to the event loop, with the way back.

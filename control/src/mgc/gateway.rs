@@ -569,7 +569,7 @@ impl Mgc {
 }
 
 /// A MID as people write it.
-fn display(mid: &Mid) -> String {
+pub(super) fn display(mid: &Mid) -> String {
     let with_port = |host: String, port: &Option<u16>| match port {
         Some(port) => format!("{host}:{port}"),
         None => host,

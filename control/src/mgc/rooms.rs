@@ -14,7 +14,7 @@ use h248::message::{
     TerminationId,
 };
 
-use super::gateway::GatewayId;
+use super::gateway::{GatewayId, display};
 use super::mp::{self, NO_TASK, Step};
 use super::plan::{AnchorError, Family};
 use super::room_plan::{MemberId, MemberPlan, RoomEvent, RoomId, Task};
@@ -387,6 +387,13 @@ impl Mgc {
     /// Where a member receives.
     pub fn local_of(&self, id: MemberId) -> Option<SocketAddr> {
         self.rooms.members.get(&id)?.local
+    }
+
+    /// Where a room is mixed: its gateway's MID, and its context.
+    pub fn place_of(&self, id: RoomId) -> Option<(String, Option<u32>)> {
+        let room = self.rooms.rooms.get(&id)?;
+        let gateway = &self.gateways[room.gateway?];
+        Some((display(&gateway.mid), room.context))
     }
 
     /// The MRFP in service with the fewest members; one that had no room lately comes after all

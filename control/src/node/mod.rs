@@ -773,8 +773,16 @@ impl Node {
             admin::Request::Store(_) => {
                 self.outputs.push_back(Output::Admin {
                     id,
-                    reply: admin::Reply::NotHere,
+                    reply: admin::Reply::NotHere(Role::Hss),
                 });
+            }
+            admin::Request::Mrf(request) => {
+                let (entities, mut actions) = self.split(now);
+                let reply = match entities.mrfc {
+                    Some(mrfc) => admin::Reply::Mrf(mrfc.administer(*request, &mut actions)),
+                    None => admin::Reply::NotHere(Role::Mrfc),
+                };
+                self.outputs.push_back(Output::Admin { id, reply });
             }
         }
     }

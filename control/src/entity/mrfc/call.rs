@@ -56,6 +56,7 @@ pub(super) struct Call {
     pub user: String,
     /// We called.
     pub is_dialed_out: bool,
+    pub answered_at: Option<Instant>,
     /// Our INVITE, while it has no final response.
     pub branch: Option<BranchId>,
     /// Who is told what becomes of our INVITE.
@@ -74,6 +75,8 @@ pub(super) enum Purpose {
     Conference(String),
     /// MSML tells; these are told back.
     Msml(Informs),
+    /// It is played to or recorded because somebody asked for that.
+    Job(u64),
 }
 
 /// How far a call is.
@@ -133,6 +136,7 @@ impl Call {
             session: None,
             ends_at: None,
             is_dialed_out: false,
+            answered_at: None,
             branch: None,
             referral: None,
             task: 0,
@@ -301,7 +305,7 @@ impl Mrfc {
         let Some(server) = call.server else { return };
         let is_early = match &call.purpose {
             Purpose::Announcement(announcement) => announcement.early,
-            Purpose::Conference(_) | Purpose::Msml(_) => false,
+            Purpose::Conference(_) | Purpose::Msml(_) | Purpose::Job(_) => false,
         };
         let is_reliable = is_early
             && [HeaderName::Supported, HeaderName::Require]
@@ -363,6 +367,7 @@ impl Mrfc {
             Err(_) => return self.end_call(actions, key, 400, "No usable Contact"),
         }
         call.stage = Stage::Answered;
+        call.answered_at = Some(actions.now);
         call.server = None;
         self.by_server.remove(&server);
         let timers = actions.config.core;
@@ -405,6 +410,10 @@ impl Mrfc {
                 if let Some(script) = call.script.take() {
                     self.begin_script(actions, key, &script, None);
                 }
+            }
+            Purpose::Job(job) => {
+                let job = *job;
+                self.start_job(actions, job, key);
             }
         }
     }
@@ -451,7 +460,7 @@ impl Mrfc {
         };
         let status = match &call.purpose {
             Purpose::Announcement(announcement) => announcement.cause,
-            Purpose::Conference(_) | Purpose::Msml(_) => 200,
+            Purpose::Conference(_) | Purpose::Msml(_) | Purpose::Job(_) => 200,
         };
         self.end_call(actions, key, status, "");
     }
@@ -574,6 +583,7 @@ impl Mrfc {
             self.lose_player(actions, key);
             self.lose_control(actions, key);
         }
+        self.job_member_left(actions, key);
         if let Some(mgc) = &mut actions.mgc {
             mgc.remove_member(actions.now, Call::member(key));
             if !matches!(call.purpose, Purpose::Conference(_)) {
@@ -592,7 +602,7 @@ impl Mrfc {
         let call = self.calls.get(&key);
         let focus = call.and_then(|call| match &call.purpose {
             Purpose::Conference(name) => self.focus_uri(actions, name),
-            Purpose::Announcement(_) | Purpose::Msml(_) => None,
+            Purpose::Announcement(_) | Purpose::Msml(_) | Purpose::Job(_) => None,
         });
         match focus {
             Some(uri) => format!("<{uri}>;isfocus"),

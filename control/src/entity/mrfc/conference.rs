@@ -48,7 +48,7 @@ impl Conference {
 }
 
 impl Kind {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Mix => "netann",
             Self::Focus => "focus",
@@ -114,6 +114,7 @@ impl Mrfc {
             }
         }
         self.conferences.remove(name);
+        self.end_taps(actions, room);
         self.end_roster(actions, name);
         if let Some(mgc) = &mut actions.mgc {
             mgc.close_room(actions.now, room);

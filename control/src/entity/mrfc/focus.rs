@@ -12,7 +12,7 @@ use super::{ALLOW, CallKey, Mrfc};
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::Actions;
-use crate::mgc::{Family, MemberId};
+use crate::mgc::{Family, MemberId, RoomId};
 use crate::stack::NextHop;
 use msml::uris_of_list;
 
@@ -185,71 +185,101 @@ impl Mrfc {
         }
     }
 
-    /// Calls a user into a conference.
-    fn dial_out(
+    /// Calls a user into a conference: the member, if there is one.
+    pub(super) fn dial_out(
         &mut self,
         actions: &mut Actions<'_>,
         name: &str,
         target: &str,
         referral: Option<Referral>,
-    ) {
-        let room = self.conferences.get(name).map(|conference| conference.room);
-        let is_full = self.calls.len() >= self.calls_max
-            || self
-                .conferences
-                .get(name)
-                .is_none_or(|it| it.members.len() >= self.members_max);
-        let invite = self.dial_out_invite(actions, name, target);
-        let (Some(room), false, Some((tag, invite))) = (room, is_full, invite) else {
+    ) -> Option<CallKey> {
+        let conference = self.conferences.get(name);
+        let conference = conference.filter(|it| it.members.len() < self.members_max);
+        let room = conference.map(|it| it.room);
+        let purpose = Purpose::Conference(name.to_owned());
+        let invite = self.dial_out_invite(actions, &purpose, target);
+        let (Some(room), Some((tag, invite))) = (room, invite) else {
             if let Some(mut referral) = referral {
                 self.tell_referral(actions, &mut referral, "503 Service Unavailable", true);
             }
-            return;
+            return None;
         };
+        self.call_out(actions, purpose, Some(room), (tag, invite), referral)
+    }
+
+    /// Calls a user who is to hear or say something.
+    pub(super) fn dial_for_job(
+        &mut self,
+        actions: &mut Actions<'_>,
+        job: u64,
+        target: &str,
+    ) -> Option<CallKey> {
+        let purpose = Purpose::Job(job);
+        let invite = self.dial_out_invite(actions, &purpose, target)?;
+        self.call_out(actions, purpose, None, invite, None)
+    }
+
+    /// Begins a call of ours, in this room or one of its own.
+    fn call_out(
+        &mut self,
+        actions: &mut Actions<'_>,
+        purpose: Purpose,
+        room: Option<RoomId>,
+        (tag, invite): (String, Message),
+        referral: Option<Referral>,
+    ) -> Option<CallKey> {
+        if self.calls.len() >= self.calls_max {
+            if let Some(mut referral) = referral {
+                self.tell_referral(actions, &mut referral, "503 Service Unavailable", true);
+            }
+            return None;
+        }
         let key = CallKey(self.next_number());
+        let room = room.unwrap_or(RoomId(key.0));
         let listener = actions.stack.addresses().listener(0);
         let family = listener.map_or(Family::V4, Family::of);
         let session_id = actions.entropy.next_u64() >> 1;
         let media = Media::to_offer(session_id, family);
         let plan = media.plan();
-        let mut call = Call::new(
-            Purpose::Conference(name.to_owned()),
-            invite,
-            tag,
-            media,
-            room,
-        );
+        let target = invite.request_uri().to_owned();
+        let mut call = Call::new(purpose, invite, tag, media, room);
         call.stage = Stage::Calling;
         call.change = Some(Change::Call);
         call.has_offered = true;
         call.is_dialed_out = true;
-        call.user = target.to_owned();
+        call.user = target;
         call.referral = referral;
+        let conference = call.conference.clone();
         self.calls.insert(key, call);
-        if let Some(conference) = self.conferences.get_mut(name) {
+        if let Some(conference) = conference.and_then(|name| self.conferences.get_mut(&name)) {
             conference.members.push(key);
         }
         actions.counters.count(Counter::MrfcCallAttempted);
-        let added = actions
-            .mgc
-            .as_mut()
-            .map(|mgc| mgc.add_member(actions.now, room, MemberId(key.0), plan));
+        let added = actions.mgc.as_mut().map(|mgc| {
+            mgc.open_room(room);
+            mgc.add_member(actions.now, room, MemberId(key.0), plan)
+        });
         match added {
             Some(Ok(())) => {}
             Some(Err(error)) => self.media_failed(actions, key, error, true),
             None => self.end_call(actions, key, 503, "No media here"),
         }
+        self.calls.contains_key(&key).then_some(key)
     }
 
     /// The INVITE to a user, without its offer.
     fn dial_out_invite(
         &self,
         actions: &mut Actions<'_>,
-        name: &str,
+        purpose: &Purpose,
         target: &str,
     ) -> Option<(String, Message)> {
         UriBuf::parse(target)?;
         let tag = actions.stack.token();
+        let (name, focus) = match purpose {
+            Purpose::Conference(name) => (name.as_str(), ";isfocus"),
+            _ => ("", ""),
+        };
         let uri = actions.stack.addresses().uri(Role::Mrfc, name, 0);
         let call_id = actions.stack.token();
         let mut draft = Draft::request(&Method::Invite, target);
@@ -259,7 +289,7 @@ impl Mrfc {
             .append(HeaderName::To, &format!("<{target}>"))
             .append(HeaderName::CallId, &call_id)
             .append(HeaderName::CSeq, "1 INVITE")
-            .append(HeaderName::Contact, &format!("<{uri}>;isfocus"))
+            .append(HeaderName::Contact, &format!("<{uri}>{focus}"))
             .append(HeaderName::PAssertedIdentity, &format!("<{uri}>"))
             .append(HeaderName::Allow, ALLOW);
         Some((tag, draft.finish().ok()?))
@@ -352,6 +382,8 @@ impl Mrfc {
             self.refer_outcome(actions, key, 488);
             return self.end_call(actions, key, 488, "No usable answer");
         }
+        call.answered_at = Some(actions.now);
+        call.change = Some(Change::Answer);
         let plan = call.media.plan();
         if let Some(mgc) = &mut actions.mgc {
             mgc.set_member(actions.now, MemberId(key.0), plan);
@@ -360,8 +392,9 @@ impl Mrfc {
         self.roster_changed(actions, key);
     }
 
-    /// Who referred to a user is told what came of it.
+    /// Who referred to a user, or asked for something to be done, is told what came of the call.
     pub(super) fn refer_outcome(&mut self, actions: &mut Actions<'_>, key: CallKey, status: u16) {
+        self.job_outcome(key, status);
         let referral = self
             .calls
             .get_mut(&key)

@@ -314,6 +314,7 @@ impl Mrfc {
         let Some(conference) = self.conferences.remove(name) else {
             return;
         };
+        self.end_taps(actions, conference.room);
         for member in conference.members {
             self.stop_if_in_conference(actions, member);
             self.move_home(actions, member);

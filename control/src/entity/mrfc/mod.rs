@@ -5,10 +5,12 @@
 //! announcement or a mix (netann, RFC 4240), a dialog or a conference told by MSML (RFC 5707), a
 //! conference with a focus (RFC 4579).
 
+mod administration;
 mod body;
 mod call;
 mod conference;
 mod focus;
+mod job;
 mod markup;
 mod media;
 mod prompt;
@@ -29,7 +31,7 @@ use tracing::warn;
 use super::{Actions, Event};
 use crate::admin::MrfStatus;
 use crate::config::ControlConfig;
-use crate::mgc::RoomEvent;
+use crate::mgc::{RoomEvent, RoomId};
 use crate::stack::BranchId;
 use call::Call;
 use conference::Conference;
@@ -52,6 +54,8 @@ pub struct CallKey(u64);
 pub enum Timer {
     /// Something of a call is due.
     Call(CallKey),
+    /// Nobody has come to a conference that was opened for people.
+    Empty(RoomId),
     /// A subscription to a conference expires.
     Subscription(SubscriptionId),
 }
@@ -78,7 +82,11 @@ pub struct Mrfc {
     dialogs: BTreeMap<CallKey, markup::Dialog>,
     /// Documents of MSML that wait, by the call that sent them.
     scripts: BTreeMap<CallKey, markup::Script>,
-    /// The number dealt last, to a call or a room.
+    /// What people have asked for, by its number.
+    jobs: BTreeMap<u64, job::Job>,
+    /// Jobs by the members of rooms that do them.
+    by_member: BTreeMap<CallKey, u64>,
+    /// The number dealt last, to a call, a room or a job.
     number: u64,
 }
 
@@ -99,6 +107,8 @@ impl Mrfc {
             unwanted: IdMap::default(),
             dialogs: BTreeMap::new(),
             scripts: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            by_member: BTreeMap::new(),
             number: 0,
         }
     }
@@ -160,6 +170,7 @@ impl Mrfc {
     pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
         match timer {
             Timer::Call(key) => self.handle_call_timer(actions, key),
+            Timer::Empty(room) => self.handle_empty_timer(actions, room),
             Timer::Subscription(id) => self.handle_subscription_timer(actions, id),
         }
     }
@@ -202,6 +213,9 @@ impl Mrfc {
     }
 
     fn handle_room(&mut self, actions: &mut Actions<'_>, event: RoomEvent) {
+        if self.job_observes(actions, &event) {
+            return;
+        }
         match event {
             RoomEvent::Applied { member, local } => {
                 self.media_ready(actions, CallKey(member.0), local);
@@ -220,9 +234,12 @@ impl Mrfc {
                 self.end_call(actions, CallKey(member.0), 503, "Media lost");
             }
             RoomEvent::Lost { room, members } => {
-                let count = members.len();
+                self.taps_lost(actions, &members);
                 let lost = members.into_iter().map(|member| CallKey(member.0));
-                let moved = lost.filter(|key| self.media_lost(actions, *key)).count();
+                let lost: Vec<CallKey> = lost.filter(|key| self.calls.contains_key(key)).collect();
+                let count = lost.len();
+                let moved = lost.into_iter();
+                let moved = moved.filter(|key| self.media_lost(actions, *key)).count();
                 warn!(room = room.0, moved, ended = count - moved, "room lost");
             }
         }

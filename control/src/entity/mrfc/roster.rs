@@ -390,17 +390,7 @@ fn user_element(xml: &mut String, user: &str, endpoints: &[(CallKey, &Call)]) {
             .dialog
             .as_ref()
             .map_or(user, |dialog| &dialog.remote_target);
-        let status = match call.stage {
-            Stage::Calling => "dialing-out",
-            _ if call.media.is_held() => "on-hold",
-            _ if call.media.is_muted => "muted-via-focus",
-            _ => "connected",
-        };
-        let method = if call.is_dialed_out {
-            "dialed-out"
-        } else {
-            "dialed-in"
-        };
+        let (status, method) = (call.state(), call.joined());
         xml.push_str(&format!(
             "<endpoint entity=\"{}\"><status>{status}</status>\
              <joining-method>{method}</joining-method><media id=\"1\"><type>audio</type>\
