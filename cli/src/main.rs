@@ -8,6 +8,7 @@ mod h248;
 mod http;
 mod media;
 mod output;
+mod people;
 mod process;
 mod sctp;
 mod status;
@@ -45,6 +46,12 @@ enum Command {
     Control(Box<control::ControlArgs>),
     /// Make a call with two built-in user agents and judge it
     Call(Box<call::CallArgs>),
+    /// Play a prompt to a user or a conference
+    Play(Box<people::PlayArgs>),
+    /// Open a conference, and show who talks at what level
+    Conference(Box<people::ConferenceArgs>),
+    /// Record a user or a conference to a file
+    Record(Box<people::RecordArgs>),
     /// Run the media process
     Media(Box<media::MediaArgs>),
     /// Check a configuration file without starting anything
@@ -74,6 +81,9 @@ fn run(line: &Line) -> Result<ExitCode, Failure> {
     match &line.command {
         Command::Up(args) => return up::run(args, line.json),
         Command::Call(args) => return call::run(args, line.json),
+        Command::Play(args) => return people::play(args, line.json),
+        Command::Conference(args) => return people::confer(args, line.json),
+        Command::Record(args) => return people::record(args, line.json),
         Command::Control(args) => control::run(args)?,
         Command::Media(args) => media::run(args)?,
         Command::Check(args) => check::run(args, line.json)?,

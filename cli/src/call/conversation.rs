@@ -13,9 +13,9 @@ use load::media::Report;
 use load::phone::{Output, Phone, Voices};
 use load::ua::{CallId, Cause, Config, Event};
 use rtp::DatagramKind;
-use sip::Transport;
 
 use super::fault;
+use super::sockets::{Socket, Telephones, Transmit};
 use super::summary::{Direction, SetUp, Summary};
 use crate::failure::Failure;
 
@@ -69,30 +69,6 @@ impl Side {
             Side::Callee => "callee",
         }
     }
-}
-
-/// A socket of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Socket {
-    /// SIP over this transport.
-    Sip(Transport),
-    /// RTP.
-    Rtp,
-    /// RTCP.
-    Rtcp,
-}
-
-/// A datagram to be sent.
-#[derive(Clone, Debug)]
-pub struct Transmit {
-    /// By this side.
-    pub side: Side,
-    /// From this socket of it.
-    pub from: Socket,
-    /// To this address.
-    pub to: SocketAddr,
-    /// Its content.
-    pub bytes: Vec<u8>,
 }
 
 /// The call; see the [module](self).
@@ -203,87 +179,6 @@ impl Conversation {
         conversation
     }
 
-    /// Takes a datagram that a socket of one side received.
-    pub fn handle_input(
-        &mut self,
-        now: Instant,
-        side: Side,
-        at: Socket,
-        from: SocketAddr,
-        datagram: &[u8],
-    ) {
-        let end = &mut self.ends[side.index()];
-        let config = end.phone.agent().config();
-        if let Socket::Sip(transport) = at {
-            end.phone.handle_signal(now, transport, from, datagram);
-        } else {
-            if end.is_live && rtp::datagram_kind(datagram) == DatagramKind::Rtp {
-                end.received += 1;
-                let first = &mut self.set_up.first_rtp[side.index()];
-                first.get_or_insert(now.since(self.dialled));
-            }
-            let rtp = *config.media_ports.start();
-            let port = rtp.saturating_add(u16::from(at == Socket::Rtcp));
-            let local = SocketAddr::new(config.media_ip, port);
-            end.phone.handle_media(now, local, datagram);
-        }
-        self.settle(now);
-    }
-
-    /// The network says that nobody receives at this address.
-    pub fn handle_unreachable(&mut self, now: Instant, side: Side, peer: SocketAddr) {
-        let end = &mut self.ends[side.index()];
-        let config = end.phone.agent().config();
-        if peer == config.proxy && end.registration == Registration::Asked {
-            let failure = fault::nobody_there(peer, config.transport);
-            end.registration = Registration::None;
-            self.fail(now, failure);
-        } else {
-            end.phone
-                .act(now, |agent| agent.handle_unreachable(now, peer));
-        }
-        self.settle(now);
-    }
-
-    /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        for end in &mut self.ends {
-            end.phone.handle_timeout(now);
-        }
-        self.settle(now);
-        if now >= self.until {
-            self.handle_stage_timeout(now);
-            self.settle(now);
-        }
-    }
-
-    /// When to call [`Conversation::handle_timeout`]; none when it is over.
-    pub fn next_timeout(&self) -> Option<Instant> {
-        if self.stage == Stage::Over {
-            return None;
-        }
-        let phones = self.ends.iter().filter_map(|end| end.phone.next_timeout());
-        phones.chain([self.until]).min()
-    }
-
-    /// What is to be sent next.
-    pub fn poll_output(&mut self) -> Option<Transmit> {
-        self.outputs.pop_front()
-    }
-
-    /// Ends it before its time.
-    pub fn stop(&mut self, now: Instant, why: Failure) {
-        self.fail(now, why);
-        self.settle(now);
-    }
-
-    /// Keeps in mind what makes the call bad but does not end it.
-    pub fn blame(&mut self, fault: String) {
-        if !self.faults.contains(&fault) {
-            self.faults.push(fault);
-        }
-    }
-
     /// How it went.
     ///
     /// # Errors
@@ -361,7 +256,7 @@ impl Conversation {
             };
             self.ends[side.index()].sent += u64::from(from == Socket::Rtp);
             self.outputs.push_back(Transmit {
-                side,
+                place: side.index(),
                 from,
                 to,
                 bytes,
@@ -584,6 +479,82 @@ impl Conversation {
     }
 }
 
+impl Telephones for Conversation {
+    fn handle_input(
+        &mut self,
+        now: Instant,
+        place: usize,
+        at: Socket,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) {
+        let end = &mut self.ends[place];
+        let config = end.phone.agent().config();
+        if let Socket::Sip(transport) = at {
+            end.phone.handle_signal(now, transport, from, datagram);
+        } else {
+            if end.is_live && rtp::datagram_kind(datagram) == DatagramKind::Rtp {
+                end.received += 1;
+                let first = &mut self.set_up.first_rtp[place];
+                first.get_or_insert(now.since(self.dialled));
+            }
+            let rtp = *config.media_ports.start();
+            let port = rtp.saturating_add(u16::from(at == Socket::Rtcp));
+            let local = SocketAddr::new(config.media_ip, port);
+            end.phone.handle_media(now, local, datagram);
+        }
+        self.settle(now);
+    }
+
+    fn handle_unreachable(&mut self, now: Instant, place: usize, peer: SocketAddr) {
+        let end = &mut self.ends[place];
+        let config = end.phone.agent().config();
+        if peer == config.proxy && end.registration == Registration::Asked {
+            let failure = fault::nobody_there(peer, config.transport);
+            end.registration = Registration::None;
+            self.fail(now, failure);
+        } else {
+            end.phone
+                .act(now, |agent| agent.handle_unreachable(now, peer));
+        }
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        for end in &mut self.ends {
+            end.phone.handle_timeout(now);
+        }
+        self.settle(now);
+        if now >= self.until {
+            self.handle_stage_timeout(now);
+            self.settle(now);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        if self.stage == Stage::Over {
+            return None;
+        }
+        let phones = self.ends.iter().filter_map(|end| end.phone.next_timeout());
+        phones.chain([self.until]).min()
+    }
+
+    fn poll_output(&mut self) -> Option<Transmit> {
+        self.outputs.pop_front()
+    }
+
+    fn stop(&mut self, now: Instant, why: Failure) {
+        self.fail(now, why);
+        self.settle(now);
+    }
+
+    fn blame(&mut self, fault: String) {
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+}
+
 impl End {
     fn begin(&mut self, call: CallId) {
         self.call = Some(call);
@@ -690,9 +661,10 @@ mod tests {
                     None => next,
                 });
                 match self.wires.pop_due(self.now) {
-                    Some((side, port, from, bytes)) => self
-                        .conversation
-                        .handle_input(self.now, side, port, from, &bytes),
+                    Some((side, port, from, bytes)) => {
+                        self.conversation
+                            .handle_input(self.now, side.index(), port, from, &bytes)
+                    }
                     None => self.conversation.handle_timeout(self.now),
                 }
             }
@@ -701,8 +673,9 @@ mod tests {
 
         fn carry(&mut self, transmit: Transmit) {
             let Transmit {
-                side, from, bytes, ..
+                place, from, bytes, ..
             } = transmit;
+            let side = Side::BOTH[place];
             if from == UDP {
                 return self.route(side, bytes);
             }
@@ -817,7 +790,9 @@ mod tests {
         let mut network = Network::new(|_, _| Fate::Lose, &ANSWER);
         for side in Side::BOTH {
             let now = network.now;
-            network.conversation.handle_unreachable(now, side, proxy());
+            network
+                .conversation
+                .handle_unreachable(now, side.index(), proxy());
         }
         assert_eq!(network.run(), Duration::ZERO);
         assert!(network.failure().contains("no P-CSCF at 192.0.2.9:5060"));
@@ -886,7 +861,7 @@ mod tests {
                 let now = network.now;
                 network
                     .conversation
-                    .handle_input(now, side, port, from, &bytes);
+                    .handle_input(now, side.index(), port, from, &bytes);
             }
             network.conversation.handle_timeout(network.now);
         }

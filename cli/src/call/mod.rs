@@ -3,8 +3,8 @@
 
 mod conversation;
 mod fault;
-mod party;
-mod sockets;
+pub mod party;
+pub mod sockets;
 mod streams;
 mod summary;
 
@@ -32,9 +32,9 @@ use sockets::Place;
 pub use summary::Summary;
 
 /// Where the P-CSCF is by default.
-const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5060);
+pub const PROXY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5060);
 /// Registration expiry asked for: what a call that was killed leaves behind lasts no longer.
-const EXPIRES_S: u32 = 3_700;
+pub const EXPIRES_S: u32 = 3_700;
 /// The longest talk.
 const SECONDS_MAX: u32 = 3_600;
 
@@ -188,7 +188,7 @@ pub fn make(args: &CallArgs, stop: &AtomicBool) -> Result<Summary, Failure> {
 }
 
 /// What the user agents draw their tags, branches and keys from.
-fn seed() -> Result<[u8; 32], Failure> {
+pub fn seed() -> Result<[u8; 32], Failure> {
     let mut seed = [0; 32];
     let read = std::fs::File::open("/dev/urandom")
         .and_then(|mut source| std::io::Read::read_exact(&mut source, &mut seed));

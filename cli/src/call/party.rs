@@ -1,5 +1,8 @@
 //! Who calls whom: two subscribers that exist, or two that exist for this call only.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use ::control::auth::{parse_hex_exact, to_hex};
 use ::control::store::{Impi, PutMode};
 use ::control::subscriber::Draft;
@@ -29,7 +32,8 @@ pub struct Parties {
     added: Option<Added>,
 }
 
-struct Added {
+/// Subscribers that are there for a while only: removed when this is dropped.
+pub struct Added {
     directory: Directory,
     impis: Vec<Impi>,
 }
@@ -59,15 +63,6 @@ impl Parties {
     /// The HSS does not do so; the subscribers stay.
     pub fn remove(mut self) -> Result<(), Failure> {
         self.added.as_mut().map_or(Ok(()), Added::remove)
-    }
-}
-
-impl Added {
-    fn remove(&mut self) -> Result<(), Failure> {
-        while let Some(impi) = self.impis.pop() {
-            self.directory.remove(&impi)?;
-        }
-        Ok(())
     }
 }
 
@@ -125,57 +120,99 @@ pub fn pair<T: Clone>(flag: &str, values: &[T]) -> Result<[T; 2], Failure> {
     }
 }
 
-/// Two subscribers with keys drawn at random, given to the HSS.
+/// Two subscribers that are there for the call only.
 fn add(args: &CallArgs, entropy: &mut Entropy) -> Result<Parties, Failure> {
-    let otherwise = |failure: Failure| {
+    let access = Access {
+        admin: args.admin,
+        state: &args.state,
+        realm: args.realm.as_deref(),
+    };
+    let added = Added::new(&access, "call", &["caller", "callee"], entropy);
+    let (parties, added) = added.map_err(|failure| {
         failure.remedy(
             "The call adds two subscribers to the HSS behind --admin, with the token in --state. \
              To call with those that exist, give --caller, --callee, --k and --opc.",
         )
+    })?;
+    let [caller, callee] = parties.as_slice() else {
+        return Err(Failure::new("two subscribers were to be added"));
     };
-    let token = token(&args.state).map_err(otherwise)?;
-    let realm = match &args.realm {
-        Some(realm) => realm.clone(),
-        None => home_realm(args).map_err(otherwise)?,
-    };
-    let mut added = Added {
-        directory: Directory::admin(args.admin, Some(token)),
-        impis: Vec::new(),
-    };
-    let name = to_hex(&entropy.bytes::<4>());
-    let mut add_one = |side: &str| {
-        let impi = format!("call-{name}-{side}@{realm}");
-        let (k, opc) = (entropy.bytes::<16>(), entropy.bytes::<16>());
-        let draft = Draft {
-            impi: &impi,
-            k: Some(&to_hex(&k)),
-            opc: Some(&to_hex(&opc)),
-            ..Draft::default()
-        };
-        let subscriber = draft
-            .build(None)
-            .map_err(|fault| Failure::new(format!("cannot add {impi}")).because(fault))?;
-        added
-            .directory
-            .put(&subscriber, PutMode::Create)
-            .map_err(otherwise)?;
-        added.impis.push(subscriber.impi);
-        let secret = Secret::Aka(Box::new(Usim::new(k, opc)));
-        Ok::<_, Failure>(Party { impi, secret })
-    };
-    let both = [add_one("caller")?, add_one("callee")?];
     Ok(Parties {
-        both,
+        both: [caller.clone(), callee.clone()],
         added: Some(added),
     })
 }
 
+/// The HSS that subscribers are added to.
+pub struct Access<'a> {
+    /// Admin address of its process.
+    pub admin: SocketAddr,
+    /// State directory of that process.
+    pub state: &'a Path,
+    /// Realm of the subscribers; by default that of the process.
+    pub realm: Option<&'a str>,
+}
+
+impl Added {
+    /// Adds subscribers with keys drawn at random, called `KIND-RANDOM-NAME`.
+    ///
+    /// # Errors
+    /// The HSS does not take them; none is left behind.
+    pub fn new(
+        access: &Access<'_>,
+        kind: &str,
+        names: &[&str],
+        entropy: &mut Entropy,
+    ) -> Result<(Vec<Party>, Self), Failure> {
+        let token = token(access.state)?;
+        let realm = match access.realm {
+            Some(realm) => realm.to_owned(),
+            None => home_realm(access.admin)?,
+        };
+        let mut added = Added {
+            directory: Directory::admin(access.admin, Some(token)),
+            impis: Vec::new(),
+        };
+        let group = to_hex(&entropy.bytes::<4>());
+        let mut parties = Vec::new();
+        for name in names {
+            let impi = format!("{kind}-{group}-{name}@{realm}");
+            let (k, opc) = (entropy.bytes::<16>(), entropy.bytes::<16>());
+            let draft = Draft {
+                impi: &impi,
+                k: Some(&to_hex(&k)),
+                opc: Some(&to_hex(&opc)),
+                ..Draft::default()
+            };
+            let subscriber = draft
+                .build(None)
+                .map_err(|fault| Failure::new(format!("cannot add {impi}")).because(fault))?;
+            added.directory.put(&subscriber, PutMode::Create)?;
+            added.impis.push(subscriber.impi);
+            let secret = Secret::Aka(Box::new(Usim::new(k, opc)));
+            parties.push(Party { impi, secret });
+        }
+        Ok((parties, added))
+    }
+
+    /// Removes them.
+    ///
+    /// # Errors
+    /// The HSS does not do so; the subscribers stay.
+    pub fn remove(&mut self) -> Result<(), Failure> {
+        while let Some(impi) = self.impis.pop() {
+            self.directory.remove(&impi)?;
+        }
+        Ok(())
+    }
+}
+
 /// The realm of the network behind the admin interface.
-fn home_realm(args: &CallArgs) -> Result<String, Failure> {
-    let status = status::fetch(args.admin)?;
+pub fn home_realm(admin: SocketAddr) -> Result<String, Failure> {
+    let status = status::fetch(admin)?;
     let realm = status["realm"].as_str().filter(|realm| !realm.is_empty());
     realm.map(str::to_owned).ok_or_else(|| {
-        Failure::new(format!("the process behind {} has no realm", args.admin))
+        Failure::new(format!("the process behind {admin} has no realm"))
             .because("it is no control process")
     })
 }

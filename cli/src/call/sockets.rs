@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::control::clock::Clock;
+use base::Instant;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Registry, Token};
 use sip::Transport;
 
-use super::conversation::{Conversation, Side, Socket, Transmit};
 use super::streams::Streams;
 use crate::failure::Failure;
 
@@ -27,7 +27,62 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// A keep-alive (RFC 5626 3.5.1), to which every SIP element may be silent.
 const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 
-/// The sockets of one side, on ports that the system chose.
+/// A socket of one telephone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// SIP over this transport.
+    Sip(Transport),
+    /// RTP.
+    Rtp,
+    /// RTCP.
+    Rtcp,
+}
+
+/// A datagram to be sent.
+#[derive(Clone, Debug)]
+pub struct Transmit {
+    /// By the telephone at this place.
+    pub place: usize,
+    /// From this socket of it.
+    pub from: Socket,
+    /// To this address.
+    pub to: SocketAddr,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Telephones that [`run`] gives datagrams and time, each with a [`Place`] of its own.
+pub trait Telephones {
+    /// Takes a datagram that a socket of one of them received.
+    fn handle_input(
+        &mut self,
+        now: Instant,
+        place: usize,
+        at: Socket,
+        from: SocketAddr,
+        datagram: &[u8],
+    );
+
+    /// The network says that nobody receives at this address.
+    fn handle_unreachable(&mut self, now: Instant, place: usize, peer: SocketAddr);
+
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// When to call that; none when all is over.
+    fn next_timeout(&self) -> Option<Instant>;
+
+    /// What is to be sent next.
+    fn poll_output(&mut self) -> Option<Transmit>;
+
+    /// Ends all in order: somebody wants it so, or the system does.
+    fn stop(&mut self, now: Instant, why: Failure);
+
+    /// Keeps in mind what is bad but ends nothing.
+    fn blame(&mut self, fault: String);
+}
+
+/// The sockets of one telephone, on ports that the system chose.
 pub struct Place {
     proxy: SocketAddr,
     signal: UdpSocket,
@@ -122,13 +177,13 @@ impl Place {
     }
 }
 
-/// Carries the conversation to its end.
+/// Carries the telephones to their end.
 ///
 /// # Errors
-/// The system cannot wait for sockets. What happens to single sockets is told to the conversation.
+/// The system cannot wait for sockets. What happens to single sockets is told to the telephones.
 pub fn run(
-    conversation: &mut Conversation,
-    places: &mut [Place; 2],
+    phones: &mut impl Telephones,
+    places: &mut [Place],
     clock: &Clock,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
@@ -141,14 +196,14 @@ pub fn run(
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     let mut is_stopped = false;
     loop {
-        send(conversation, places, clock, poll.registry());
-        let Some(next) = conversation.next_timeout() else {
+        send(phones, places, clock, poll.registry());
+        let Some(next) = phones.next_timeout() else {
             return Ok(());
         };
         if !is_stopped && stop.load(Ordering::Acquire) {
             is_stopped = true;
             let why = Failure::new("the call was stopped before its end");
-            conversation.stop(clock.now(), why);
+            phones.stop(clock.now(), why);
             continue;
         }
         // The system waits for whole milliseconds. The rest passes awake: what is waited too long
@@ -160,50 +215,44 @@ pub fn run(
             _ => {}
         }
         // All are asked, whichever was ready: readiness is told once only, and there are few.
-        while receive(conversation, places, clock, poll.registry(), &mut buffer) {
-            send(conversation, places, clock, poll.registry());
+        while receive(phones, places, clock, poll.registry(), &mut buffer) {
+            send(phones, places, clock, poll.registry());
         }
         let now = clock.now();
-        if conversation.next_timeout().is_some_and(|next| next <= now) {
-            conversation.handle_timeout(now);
+        if phones.next_timeout().is_some_and(|next| next <= now) {
+            phones.handle_timeout(now);
         }
     }
 }
 
 /// Sends what is to be sent.
-fn send(
-    conversation: &mut Conversation,
-    places: &mut [Place; 2],
-    clock: &Clock,
-    registry: &Registry,
-) {
-    while let Some(transmit) = conversation.poll_output() {
-        let (side, to) = (transmit.side, transmit.to);
-        match places[side.index()].send(registry, &transmit) {
+fn send(phones: &mut impl Telephones, places: &mut [Place], clock: &Clock, registry: &Registry) {
+    while let Some(transmit) = phones.poll_output() {
+        let (place, to) = (transmit.place, transmit.to);
+        match places[place].send(registry, &transmit) {
             Ok(()) => {}
             Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => {
-                conversation.handle_unreachable(clock.now(), side, to);
+                phones.handle_unreachable(clock.now(), place, to);
             }
             Err(fault) if matches!(transmit.from, Socket::Sip(_)) => {
                 let failure = Failure::new(format!("cannot send to {to}")).because(fault);
-                conversation.stop(clock.now(), failure);
+                phones.stop(clock.now(), failure);
             }
-            Err(fault) => conversation.blame(format!("cannot send audio to {to}: {fault}")),
+            Err(fault) => phones.blame(format!("cannot send audio to {to}: {fault}")),
         }
     }
 }
 
 /// Receives a burst from every socket; true when more may be there.
 fn receive(
-    conversation: &mut Conversation,
-    places: &mut [Place; 2],
+    phones: &mut impl Telephones,
+    places: &mut [Place],
     clock: &Clock,
     registry: &Registry,
     buffer: &mut [u8],
 ) -> bool {
     let mut is_more = false;
-    for side in Side::BOTH {
-        let place = &mut places[side.index()];
+    for (index, place) in places.iter_mut().enumerate() {
         let sockets = [
             (Socket::Rtp, &place.rtp),
             (Socket::Rtcp, &place.rtcp),
@@ -214,7 +263,7 @@ fn receive(
                 match socket.recv_from(buffer) {
                     Ok((length, from)) => {
                         let datagram = &buffer[..length];
-                        conversation.handle_input(clock.now(), side, at, from, datagram);
+                        phones.handle_input(clock.now(), index, at, from, datagram);
                     }
                     Err(fault) if fault.kind() == ErrorKind::WouldBlock => break,
                     // What one datagram met on its way is no fault of the socket.
@@ -226,8 +275,8 @@ fn receive(
         place.streams.receive(registry, buffer, |peer, received| {
             let (now, at) = (clock.now(), Socket::Sip(Transport::Tcp));
             match received {
-                Some(message) => conversation.handle_input(now, side, at, peer, message),
-                None => conversation.handle_unreachable(now, side, peer),
+                Some(message) => phones.handle_input(now, index, at, peer, message),
+                None => phones.handle_unreachable(now, index, peer),
             }
         });
         if let Some(probe) = &place.probe {
@@ -235,7 +284,7 @@ fn receive(
                 match probe.recv(buffer) {
                     Ok(_) => {}
                     Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => {
-                        conversation.handle_unreachable(clock.now(), side, place.proxy);
+                        phones.handle_unreachable(clock.now(), index, place.proxy);
                     }
                     Err(_) => break,
                 }

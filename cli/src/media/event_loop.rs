@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -75,6 +75,8 @@ pub struct EventLoop {
     workers: Vec<JoinHandle<()>>,
     /// What is in force of the back-end.
     io: IoStatus,
+    /// Folder of what MRFPs record.
+    recordings: Option<PathBuf>,
     /// How long contexts may go on when the process is to end.
     drain: Duration,
     requests: Receiver<Sender<Value>>,
@@ -192,6 +194,10 @@ impl EventLoop {
             gateways,
             workers,
             io,
+            recordings: config
+                .mrfp
+                .as_ref()
+                .and_then(|mrfp| Some(std::path::absolute(&mrfp.files.as_ref()?.recordings).ok()?)),
             drain: config.drain,
             requests,
             handle: Handle {
@@ -367,7 +373,8 @@ impl EventLoop {
             trgw.control().worker_stats(),
             &trgw.ended(),
         );
-        let status = status.with_rooms(self.mrfp.rooms(), self.mrfp.loads());
+        let (rooms, loads) = (self.mrfp.rooms(), self.mrfp.loads());
+        let status = status.with_rooms(rooms, loads, self.recordings.clone());
         serde_json::to_value(status).unwrap_or_default()
     }
 

@@ -25,7 +25,7 @@ use config::{Flags, Function, GatewayFile, Io, MediaConfig, MediaFile};
 use dpdk::DpdkFile;
 use event_loop::EventLoop;
 use io::{AfXdpFile, InterfaceFile};
-use mrfp::MrfpFile;
+pub use mrfp::MrfpFile;
 
 /// Flags of the media process; each wins over the key of the same name in the file. Those that
 /// describe a virtual MG are for the one case that there is only one.

@@ -1,6 +1,7 @@
 //! What a media process says of itself.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use control::admin::H248PathStatus;
@@ -41,6 +42,9 @@ pub struct Status {
     /// Streams of contexts that are mixed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rooms: Vec<RoomStatus>,
+    /// Folder of what MRFPs record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recordings: Option<PathBuf>,
     /// How busy each worker is with these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     loads: Vec<LoadStatus>,
@@ -97,6 +101,7 @@ impl Status {
             h248_paths,
             workers: Vec::new(),
             rooms: Vec::new(),
+            recordings: None,
             loads: Vec::new(),
             counters: BTreeMap::new(),
         };
@@ -118,9 +123,15 @@ impl Status {
     }
 
     /// The same, with what an MRFP says.
-    pub fn with_rooms(self, rooms: Vec<RoomStatus>, loads: Vec<LoadStatus>) -> Self {
+    pub fn with_rooms(
+        self,
+        rooms: Vec<RoomStatus>,
+        loads: Vec<LoadStatus>,
+        recordings: Option<PathBuf>,
+    ) -> Self {
         Self {
             rooms,
+            recordings,
             loads,
             ..self
         }

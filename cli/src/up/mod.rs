@@ -17,10 +17,12 @@ use serde_json::{Value, json};
 use crate::call::CallArgs;
 use crate::failure::Failure;
 use crate::http::Client;
+use crate::media::MrfpFile;
+use crate::media::config::{Function, GatewayFile, MediaFile};
 use crate::process::Order;
 use crate::{call, output, process, status};
 use child::Supervised;
-use screen::Screen;
+pub use screen::Screen;
 
 /// How long both processes may take until they are ready for calls.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -77,7 +79,10 @@ pub struct UpArgs {
 struct Plan {
     sip: SocketAddr,
     mgc: SocketAddr,
-    mid: SocketAddr,
+    /// The TrGW's MID, and the MRFP's.
+    mids: [SocketAddr; 2],
+    /// Where media reads what its gateways are.
+    media_config: PathBuf,
     control_admin: SocketAddr,
     media_admin: SocketAddr,
     state: PathBuf,
@@ -113,6 +118,7 @@ fn serve(
     };
     say(&format!("strowger {}", env!("CARGO_PKG_VERSION")));
     say(&plan.table(args));
+    plan.write_media_file(args)?;
     // Media first: it registers as soon as a controller answers.
     let mut media = Supervised::start("media", plan.media_arguments(args), &screen)?;
     let mut control = Supervised::start("control", plan.control_arguments(args), &screen)?;
@@ -167,18 +173,56 @@ impl Plan {
                 (std::env::temp_dir().join(name), true)
             }
         };
+        let state = make_folder(&state)?;
         Ok(Plan {
             sip: match args.sip {
                 Some(address) => address,
                 None => free(local(5060))?,
             },
             mgc: free(local(2944))?,
-            mid: free(local(2946))?,
+            mids: [free(local(2946))?, free(local(2948))?],
             control_admin: free(status::CONTROL_ADMIN)?,
             media_admin: free(status::MEDIA_ADMIN)?,
-            state: make_folder(&state)?,
+            media_config: state.join("media.toml"),
+            state,
             is_temporary,
         })
+    }
+
+    /// A TrGW and an MRFP, each with half of the ports.
+    fn media_file(&self, args: &UpArgs) -> Result<MediaFile, Failure> {
+        let gateway = |function, mid, ports| GatewayFile {
+            function: Some(function),
+            mid: Some(mid),
+            mgc: Some(vec![self.mgc]),
+            addresses: Some(args.address.clone()),
+            ports: Some(ports),
+            ..GatewayFile::default()
+        };
+        let [trgw, mrfp] = halves(&args.ports)?;
+        Ok(MediaFile {
+            cores: args.cores.clone(),
+            admin: Some(self.media_admin),
+            mrfp: Some(MrfpFile {
+                recordings: Some(self.state.join("recordings")),
+                ..MrfpFile::default()
+            }),
+            mg: Some(vec![
+                gateway(Function::Trgw, self.mids[0], trgw),
+                gateway(Function::Mrfp, self.mids[1], mrfp),
+            ]),
+            ..MediaFile::default()
+        })
+    }
+
+    fn write_media_file(&self, args: &UpArgs) -> Result<(), Failure> {
+        let cannot = |why: &dyn std::fmt::Display| {
+            let what = format!("cannot write {}", self.media_config.display());
+            Failure::new(what).because(why)
+        };
+        let file = self.media_file(args)?;
+        let text = toml::to_string(&file).map_err(|fault| cannot(&fault))?;
+        std::fs::write(&self.media_config, text).map_err(|fault| cannot(&fault))
     }
 
     fn table(&self, args: &UpArgs) -> String {
@@ -189,7 +233,11 @@ impl Plan {
             "media",
             format!("{} ports {}", addresses(&args.address), args.ports),
         );
-        row("H.248", format!("{} controls {}", self.mgc, self.mid));
+        let [trgw, mrfp] = self.mids;
+        row(
+            "H.248",
+            format!("{} controls {trgw} (TrGW) and {mrfp} (MRFP)", self.mgc),
+        );
         row(
             "admin",
             format!(
@@ -219,21 +267,10 @@ impl Plan {
     }
 
     fn media_arguments(&self, args: &UpArgs) -> Vec<String> {
-        let mut flags = vec![
-            ("--mgc", self.mgc.to_string()),
-            ("--mid", self.mid.to_string()),
-            ("--address", addresses(&args.address)),
-            ("--ports", args.ports.clone()),
-            ("--admin", self.media_admin.to_string()),
-            ("--log", args.log.clone()),
-        ];
-        if let Some(cores) = &args.cores {
-            flags.push(("--cores", cores.clone()));
-        }
-        flags
-            .into_iter()
-            .flat_map(|(flag, value)| [flag.to_owned(), value])
-            .collect()
+        let config = self.media_config.display().to_string();
+        ["--config", &config, "--log", &args.log]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     fn control_state(&self) -> PathBuf {
@@ -318,10 +355,26 @@ fn readiness(plan: &Plan) -> Option<String> {
     let Ok(control) = status::fetch(plan.control_admin) else {
         return Some("control does not answer yet".into());
     };
-    let in_service = control["media_gateways"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|gateway| gateway["state"] == "in service"));
-    (!in_service).then(|| "the media gateway has not registered with the controller".into())
+    let gateways = control["media_gateways"].as_array();
+    let in_service = gateways.into_iter().flatten();
+    let in_service = in_service.filter(|gateway| gateway["state"] == "in service");
+    let is_missing = in_service.count() < plan.mids.len();
+    is_missing.then(|| "a media gateway has not registered with the controller".into())
+}
+
+/// Both halves of a range of ports.
+fn halves(ports: &str) -> Result<[String; 2], Failure> {
+    let range = ports.split_once('-');
+    let range = range.and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
+    let Some((low, high)) = range.filter(|(low, high): &(u16, u16)| high.saturating_sub(*low) >= 7)
+    else {
+        return Err(Failure::new(format!("--ports {ports}"))
+            .because("two gateways share them")
+            .remedy("Give 8 ports or more as LOW-HIGH, such as 20000-29999."));
+    };
+    // Pairs stay together.
+    let middle = (low + (high - low) / 2) & !1;
+    Ok([format!("{low}-{}", middle - 1), format!("{middle}-{high}")])
 }
 
 /// Makes a call through the running system with the built-in user agents; true when it was good.
@@ -480,6 +533,16 @@ mod tests {
             "draining: 2 dialogs left, 29 s for them to end"
         );
         assert_eq!(drain_line(1_000, 3, true), "releasing: 1 000 dialogs left");
+    }
+
+    #[test]
+    fn the_gateways_share_the_ports() {
+        let halves = |ports| halves(ports).ok();
+        let both = ["20000-24997".to_owned(), "24998-29999".to_owned()];
+        assert_eq!(halves("20000-29999"), Some(both));
+        for bad in ["20000", "20000-20006", "30000-20000", "a-b"] {
+            assert_eq!(halves(bad), None, "{bad}");
+        }
     }
 
     #[test]
