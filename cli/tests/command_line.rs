@@ -24,7 +24,14 @@ fn free() -> String {
 #[test]
 fn every_command_explains_itself() {
     let all = String::from_utf8(strowger("--help").stdout).expect("text");
-    for command in ["status", "subscriber", "h248"] {
+    for command in [
+        "status",
+        "subscriber",
+        "h248",
+        "play",
+        "conference",
+        "record",
+    ] {
         assert!(
             all.contains(&format!("  {command} ")),
             "{command} is not in\n{all}"
@@ -85,4 +92,31 @@ fn standard_input_that_is_closed_is_no_transaction() {
     let output = strowger("h248 --mid 127.0.0.1:0");
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn without_a_running_system_it_is_said_how_to_start_one() {
+    let address = free();
+    for command in ["play goodbye", "record", "conference"] {
+        let output = strowger(&format!("{command} --admin {address}"));
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let text = stderr(&output);
+        assert!(
+            text.contains(&address) && text.contains("strowger up"),
+            "{command}: {text}"
+        );
+    }
+}
+
+#[test]
+fn one_is_called_or_a_conference_meant_and_not_both() {
+    for line in [
+        "play goodbye --to alice --conference team",
+        "record --from alice --conference team",
+        "play",
+        "record --seconds 0",
+        "conference --phones 33",
+    ] {
+        assert_eq!(strowger(line).status.code(), Some(2), "{line}");
+    }
 }

@@ -586,7 +586,7 @@ mod tests {
     use super::*;
     use base::TimerQueue;
     use load::ua::{Secret, Step};
-    use sip::{HeaderName, Message, Method};
+    use sip::{HeaderName, Message, Method, Transport};
 
     const UDP: Socket = Socket::Sip(Transport::Udp);
     const DELAY: Duration = Duration::from_millis(5);

@@ -197,7 +197,7 @@ impl EventLoop {
             recordings: config
                 .mrfp
                 .as_ref()
-                .and_then(|mrfp| Some(std::path::absolute(&mrfp.files.as_ref()?.recordings).ok()?)),
+                .and_then(|mrfp| std::path::absolute(&mrfp.files.as_ref()?.recordings).ok()),
             drain: config.drain,
             requests,
             handle: Handle {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use control::ControlConfig;
-use control::admin::{self, Status};
+use control::admin::{self, MrfReply, MrfRequest, Status};
 use control::journal::Replay;
 use control::node::{Input, Node, Output, Service, Socket, StreamId};
 use control::store::{self, MemoryStore, Operation, Outcome, PutMode, Store, Subscriber};
@@ -29,6 +29,8 @@ pub struct ControlHost {
     /// Sent on streams that are not open yet.
     waiting: HashMap<StreamId, Vec<Vec<u8>>>,
     transmits: VecDeque<Transmit>,
+    /// What the MRFC last said to an operator.
+    said: Option<MrfReply>,
 }
 
 impl ControlHost {
@@ -74,6 +76,7 @@ impl ControlHost {
             connecting: VecDeque::new(),
             waiting: HashMap::new(),
             transmits: VecDeque::new(),
+            said: None,
         }
     }
 
@@ -110,6 +113,13 @@ impl ControlHost {
     pub fn administer(&mut self, now: Instant, operation: Operation) {
         let request = admin::Request::Store(Box::new(operation));
         self.feed(now, Input::Admin { id: 1, request });
+    }
+
+    /// Something for the MRFC: what an operator does while it runs, and what he is told.
+    pub fn ask_mrfc(&mut self, now: Instant, request: MrfRequest) -> MrfReply {
+        let request = admin::Request::Mrf(Box::new(request));
+        self.feed(now, Input::Admin { id: 2, request });
+        self.said.take().expect("it is answered at once")
     }
 
     fn feed(&mut self, now: Instant, input: Input<'_>) {
@@ -216,6 +226,10 @@ impl ControlHost {
                     self.node.handle_input(now, Input::Store { id, outcome });
                 }
                 Output::Journal(records) => self.journal.extend(records),
+                Output::Admin {
+                    reply: admin::Reply::Mrf(reply),
+                    ..
+                } => self.said = Some(reply),
                 Output::Admin { .. } => {}
             }
         }

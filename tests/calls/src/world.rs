@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base::{Entropy, Instant};
+use control::admin::{MrfReply, MrfRequest};
 use control::config::{ControlFile, MediaFile, Role};
 use control::store::{Aka, Impi, Impu, Operation, Outcome, Subscriber};
 use control::{ControlConfig, auth};
@@ -688,6 +689,14 @@ impl World {
                 unreachable!("the HSS is a control process")
             }
         });
+    }
+
+    /// Something for the MRFC: what an operator asks, and what he is told.
+    pub fn ask_mrfc(&mut self, request: MrfRequest) -> MrfReply {
+        self.network.with(self.scscf, |host, now| match host {
+            Host::Control(control) => control.ask_mrfc(now, request),
+            _ => unreachable!("the MRFC is in a control process"),
+        })
     }
 
     /// The card of a user, as the network dealt it out.

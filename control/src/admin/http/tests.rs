@@ -438,3 +438,72 @@ fn a_busy_or_ended_loop_is_503() {
     let last = ask(address, "GET", "/metrics", &[], b"");
     assert_eq!((last.status, &*last.error()), (503, "control is stopping"));
 }
+
+/// An MRFC that has no gateway yet.
+fn mrfc() -> Running {
+    Running::start("roles = [\"mrfc\"]\nsip = [\"127.0.0.1:5060\"]\n", false)
+}
+
+fn post(running: &Running, path: &str, body: &[u8]) -> Answer {
+    running.send("POST", path, body)
+}
+
+fn delete(running: &Running, path: &str) -> Answer {
+    running.send("DELETE", path, b"")
+}
+
+#[test]
+fn an_mrfc_is_asked_for_conferences_and_jobs() {
+    let running = mrfc();
+    let opened = json!({ "name": "team" }).to_string();
+    let opened = post(&running, "/mrf/conferences", opened.as_bytes());
+    assert_eq!(opened.status, 201);
+    assert_eq!(opened.json()["uri"], "sip:mrfc.team@127.0.0.1:5060");
+    let again = post(&running, "/mrf/conferences", b"{\"name\": \"team\"}");
+    assert_eq!(again.status, 409);
+    let shown = running.get("/mrf").json();
+    assert_eq!(shown["conferences"][0]["name"], "team");
+    assert_eq!(shown["conferences"][0]["members"], json!([]));
+    assert_eq!((&shown["calls"], &shown["jobs"]), (&json!(0), &json!([])));
+
+    let job = json!({ "conference": "team", "play": { "parts": ["prompt:busy"] } }).to_string();
+    let begun = post(&running, "/mrf/jobs", job.as_bytes());
+    assert_eq!(begun.status, 200);
+    assert_eq!(begun.json()["state"], "failed");
+    let path = format!("/mrf/jobs/{}", begun.json()["id"]);
+    assert_eq!(running.get(&path).json(), begun.json());
+    assert_eq!(running.get("/mrf/jobs/77").status, 404);
+    for body in [
+        "{}",
+        "{\"user\": \"a\"}",
+        "{\"user\": \"a\", \"conference\": \"b\", \"play\": {\"parts\": [\"1\"]}}",
+        "{\"user\": \"a\", \"play\": {\"parts\": [\"1\"]}, \"more\": 1}",
+        "[",
+    ] {
+        assert_eq!(
+            post(&running, "/mrf/jobs", body.as_bytes()).status,
+            400,
+            "{body}"
+        );
+    }
+    assert_eq!(delete(&running, "/mrf/conferences/team").status, 204);
+    assert_eq!(delete(&running, "/mrf/conferences/team").status, 404);
+}
+
+#[test]
+fn what_changes_something_at_an_mrfc_wants_the_token() {
+    let running = mrfc();
+    for (method, path) in [
+        ("POST", "/mrf/conferences"),
+        ("DELETE", "/mrf/conferences/a"),
+        ("POST", "/mrf/conferences/a/members"),
+        ("PATCH", "/mrf/conferences/a/members/1"),
+        ("DELETE", "/mrf/conferences/a/members/1"),
+        ("POST", "/mrf/jobs"),
+        ("DELETE", "/mrf/jobs/1"),
+    ] {
+        let answer = ask(running.address, method, path, &[], b"{}");
+        assert_eq!(answer.status, 401, "{method} {path}");
+    }
+    assert_eq!(Running::hss().get("/mrf").status, 404);
+}

@@ -101,9 +101,10 @@ impl Mrfc {
             .collect();
         let users = users.ok_or((400, "a user has no usable URI"))?;
         let room = RoomId(self.next_number());
-        let conference = Conference::new(Kind::Focus, room);
+        let mut conference = Conference::new(Kind::Focus, room);
+        let timer = entity::Timer::Mrfc(Timer::Empty(room));
+        conference.timer = Some(actions.set_timer(EMPTY_FOR, timer));
         self.conferences.insert(name.clone(), conference);
-        actions.set_timer(EMPTY_FOR, entity::Timer::Mrfc(Timer::Empty(room)));
         for user in users {
             self.dial_out(actions, &name, &user, None);
         }
@@ -121,7 +122,7 @@ impl Mrfc {
             return Ok(());
         }
         if members.is_empty() {
-            self.close_empty(actions, name);
+            self.remove_conference(actions, name);
         }
         // It ends with the last of them.
         for member in members {
@@ -132,20 +133,14 @@ impl Mrfc {
 
     /// Nobody may have come to a conference that somebody opened.
     pub(super) fn handle_empty_timer(&mut self, actions: &mut Actions<'_>, room: RoomId) {
-        let is_empty = |it: &Conference| it.room == room && it.members.is_empty();
-        let found = self.conferences.iter().find(|(_, it)| is_empty(it));
-        if let Some(name) = found.map(|(name, _)| name.clone()) {
-            self.close_empty(actions, &name);
-        }
-    }
-
-    fn close_empty(&mut self, actions: &mut Actions<'_>, name: &str) {
-        if let Some(conference) = self.conferences.remove(name) {
-            self.end_taps(actions, conference.room);
-            self.end_roster(actions, name);
-            if let Some(mgc) = &mut actions.mgc {
-                mgc.close_room(actions.now, conference.room);
-            }
+        let mut all = self.conferences.iter_mut();
+        let Some((name, conference)) = all.find(|(_, it)| it.room == room) else {
+            return;
+        };
+        conference.timer = None;
+        if conference.members.is_empty() {
+            let name = name.clone();
+            self.remove_conference(actions, &name);
         }
     }
 

@@ -1,5 +1,8 @@
 //! Conferences: who is in which mix.
 
+use base::TimerId;
+use msml::DeleteWhen;
+
 use super::call::Purpose;
 use super::service::Service;
 use super::{CallKey, Mrfc};
@@ -7,7 +10,6 @@ use crate::admin::ConferenceStatus;
 use crate::config::Role;
 use crate::entity::Actions;
 use crate::mgc::RoomId;
-use msml::DeleteWhen;
 
 /// Conferences that people are told of at once.
 const STATUS_MAX: usize = 100;
@@ -19,6 +21,8 @@ pub(super) struct Conference {
     pub room: RoomId,
     /// In the order in which they came.
     pub members: Vec<CallKey>,
+    /// Ends it if nobody has come by then.
+    pub timer: Option<TimerId>,
 }
 
 /// Who made a conference.
@@ -43,6 +47,7 @@ impl Conference {
             kind,
             room,
             members: Vec::new(),
+            timer: None,
         }
     }
 }
@@ -101,8 +106,7 @@ impl Mrfc {
         if !conference.members.is_empty() {
             return;
         }
-        let (room, kind) = (conference.room, conference.kind);
-        if let Kind::Msml { owner, delete_when } = kind {
+        if let Kind::Msml { owner, delete_when } = conference.kind {
             if delete_when != DeleteWhen::NoMedia {
                 return;
             }
@@ -113,11 +117,19 @@ impl Mrfc {
                 self.inform(actions, owner, body);
             }
         }
-        self.conferences.remove(name);
-        self.end_taps(actions, room);
+        self.remove_conference(actions, name);
+    }
+
+    /// Ends a conference that nobody is in any more.
+    pub(super) fn remove_conference(&mut self, actions: &mut Actions<'_>, name: &str) {
+        let Some(conference) = self.conferences.remove(name) else {
+            return;
+        };
+        actions.cancel_timer(conference.timer);
+        self.end_taps(actions, conference.room);
         self.end_roster(actions, name);
         if let Some(mgc) = &mut actions.mgc {
-            mgc.close_room(actions.now, room);
+            mgc.close_room(actions.now, conference.room);
         }
     }
 

@@ -250,6 +250,9 @@ impl Mrfc {
         call.user = target;
         call.referral = referral;
         let conference = call.conference.clone();
+        if let Purpose::Job(job) = call.purpose {
+            self.job_calls(job, key);
+        }
         self.calls.insert(key, call);
         if let Some(conference) = conference.and_then(|name| self.conferences.get_mut(&name)) {
             conference.members.push(key);

@@ -204,16 +204,17 @@ impl Mrfc {
     // ---- users ----
 
     fn call_for_job(&mut self, actions: &mut Actions<'_>, id: u64, user: &str) {
-        let called = self.dial_for_job(actions, id, user);
-        match (called, self.jobs.get_mut(&id)) {
-            (Some(key), Some(job)) => {
-                job.place = Place::Call(key);
-                self.by_member.insert(key, id);
-            }
-            (None, Some(job)) if !job.is_over() => {
-                self.finish_job(actions, id, Progress::Failed, "no media or no more calls");
-            }
-            _ => {}
+        if self.dial_for_job(actions, id, user).is_none() {
+            let why = "no media or no more calls";
+            self.finish_job(actions, id, Progress::Failed, why);
+        }
+    }
+
+    /// The call of a job begins.
+    pub(super) fn job_calls(&mut self, id: u64, key: CallKey) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.place = Place::Call(key);
+            self.by_member.insert(key, id);
         }
     }
 

@@ -311,17 +311,13 @@ impl Mrfc {
 
     /// Ends a conference; who was in it stays by itself.
     pub(super) fn destroy_conference(&mut self, actions: &mut Actions<'_>, name: &str) {
-        let Some(conference) = self.conferences.remove(name) else {
-            return;
-        };
-        self.end_taps(actions, conference.room);
-        for member in conference.members {
+        let conference = self.conferences.get_mut(name);
+        let members = conference.map(|it| std::mem::take(&mut it.members));
+        for member in members.unwrap_or_default() {
             self.stop_if_in_conference(actions, member);
             self.move_home(actions, member);
         }
-        if let Some(mgc) = &mut actions.mgc {
-            mgc.close_room(actions.now, conference.room);
-        }
+        self.remove_conference(actions, name);
     }
 
     /// Who made conferences has gone: those go that were to go with it.
