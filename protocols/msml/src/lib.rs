@@ -1,5 +1,5 @@
 //! Media Server Markup Language (RFC 5707): what an application server asks of a media server, and
-//! what it is told.
+//! what it is told; and how a media resource broker is asked for one ([`mrb`], RFC 6917).
 //!
 //! Read are the core package, conferences and the dialog packages base, group and send: dialogs of
 //! `play`, `dtmf`, `collect`, `record`, `dtmfgen`, `send`, `exit` and `disconnect`. Video, speech,
@@ -13,6 +13,7 @@
 //! ```
 
 mod dialog;
+pub mod mrb;
 mod read;
 mod tree;
 mod write;

@@ -23,6 +23,8 @@ struct Node {
     name: String,
     attributes: Vec<(String, String)>,
     children: Vec<usize>,
+    /// What stands between its tags, without what stands between those of its children.
+    text: String,
 }
 
 /// An element of a document.
@@ -67,14 +69,13 @@ impl Tree {
                     open.pop().ok_or(Error::Malformed)?;
                 }
                 Event::GeneralRef(reference) => {
-                    is_known(&reference).then_some(()).ok_or(Error::Malformed)?;
+                    let letter = letter(&reference).ok_or(Error::Malformed)?;
+                    tree.append(&open, letter.encode_utf8(&mut [0; 4]));
                 }
                 Event::DocType(_) => return Err(Error::Malformed),
-                Event::Text(_)
-                | Event::CData(_)
-                | Event::Comment(_)
-                | Event::Decl(_)
-                | Event::PI(_) => {}
+                Event::Text(text) => tree.append(&open, &text.xml10_content()),
+                Event::CData(text) => tree.append(&open, &text.xml10_content()),
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
                 Event::Eof => break,
             }
         }
@@ -113,6 +114,12 @@ impl Tree {
         Ok(index)
     }
 
+    fn append(&mut self, open: &[usize], text: &str) {
+        if let Some(node) = open.last().and_then(|&node| self.elements.get_mut(node)) {
+            node.text.push_str(text);
+        }
+    }
+
     /// The outermost element.
     pub fn root(&self) -> Option<Element<'_>> {
         let node = self.elements.first()?;
@@ -133,6 +140,11 @@ impl<'a> Element<'a> {
         Some(value)
     }
 
+    /// What stands in it, without white space around it.
+    pub fn text(self) -> &'a str {
+        self.node.text.trim()
+    }
+
     /// The elements in it.
     pub fn children(self) -> impl Iterator<Item = Element<'a>> {
         let tree = self.tree;
@@ -149,9 +161,17 @@ impl<'a> Element<'a> {
     }
 }
 
-/// A character reference, or one of the five of XML 1.0 4.6.
-fn is_known(reference: &BytesRef<'_>) -> bool {
-    let is_character = matches!(reference.resolve_char_ref(), Ok(Some(_)));
-    let name = reference.xml10_content();
-    is_character || ["lt", "gt", "amp", "apos", "quot"].contains(&name.as_ref())
+/// What a character reference stands for, or one of the five entities of XML 1.0 4.6.
+fn letter(reference: &BytesRef<'_>) -> Option<char> {
+    if let Ok(Some(letter)) = reference.resolve_char_ref() {
+        return Some(letter);
+    }
+    match reference.xml10_content().as_ref() {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => None,
+    }
 }

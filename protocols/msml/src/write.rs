@@ -55,7 +55,7 @@ pub fn event(name: &str, id: &Object, values: &[(String, String)]) -> String {
     xml.end()
 }
 
-struct Xml(String);
+pub(super) struct Xml(pub(super) String);
 
 impl Xml {
     fn begin() -> Self {
@@ -67,7 +67,8 @@ impl Xml {
         self.0
     }
 
-    fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
+    /// A tag up to its attributes.
+    pub fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
         self.0.push('<');
         self.0.push_str(name);
         for (name, value) in attributes {
@@ -75,7 +76,8 @@ impl Xml {
         }
     }
 
-    fn attribute(&mut self, name: &str, value: &str) {
+    /// A further attribute.
+    pub fn attribute(&mut self, name: &str, value: &str) {
         self.0.push(' ');
         self.0.push_str(name);
         self.0.push_str("=\"");
@@ -83,7 +85,8 @@ impl Xml {
         self.0.push('"');
     }
 
-    fn element(&mut self, name: &str, text: &str) {
+    /// An element of text.
+    pub fn element(&mut self, name: &str, text: &str) {
         self.0.push_str(&format!("<{name}>"));
         self.escaped(text);
         self.0.push_str(&format!("</{name}>"));
