@@ -1024,6 +1024,7 @@ mod tests {
             ("[media]\ncore_realm = 'a\"b'", "media.core_realm"),
             ("[mrf]\ncalls_max = 0", "mrf.calls_max"),
             ("[mrf]\nfactory = \"\"", "mrf.factory"),
+            ("[mrf.servers]\n\"a b\" = 1", "mrf.servers"),
             ("[mrf.announcements]\n200 = 1", "mrf.announcements"),
             ("[mrf.announcements]\n486 = \"a b\"", "mrf.announcements"),
         ] {

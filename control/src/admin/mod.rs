@@ -18,6 +18,7 @@
 //! | `POST /mrf/jobs` | begins to play or to record: [`NewJob`] |
 //! | `GET /mrf/jobs/{id}` | how a job fares: [`JobStatus`] |
 //! | `DELETE /mrf/jobs/{id}` | ends it |
+//! | `POST /mrb` | the media server that has what is needed (RFC 6917, query mode) |
 //!
 //! What is acknowledged is durable. What changes state wants `Authorization: Bearer TOKEN`; the
 //! token is in `admin.token` of the state directory.

@@ -42,6 +42,8 @@ pub enum MrfRequest {
     Job(u64),
     /// Ends a job.
     End(u64),
+    /// Which media server has what is needed (RFC 6917 5, query mode).
+    Consult(Vec<u8>),
 }
 
 /// What is answered.
@@ -53,6 +55,8 @@ pub enum MrfReply {
     Opened(Box<ConferenceDetail>),
     /// A job, as it is now.
     Job(Box<JobStatus>),
+    /// The media server, as RFC 6917 has it.
+    Consulted(String),
     /// It is done, or under way.
     Done,
     /// It is not, by an HTTP status and in words.

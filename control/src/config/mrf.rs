@@ -21,6 +21,8 @@ pub struct MrfFile {
     pub members_max: Option<usize>,
     /// User part of the conference factory's URI in the realm (TS 24.147 5.3.2.3).
     pub factory: Option<String>,
+    /// Further media servers that the broker knows: URI → streams.
+    pub servers: Option<BTreeMap<String, u32>>,
     /// What the S-CSCF has callers hear whose calls fail: final status → what to play, a number
     /// fixed in the MRFP or the URL of a prompt.
     pub announcements: Option<BTreeMap<String, PromptName>>,
@@ -49,6 +51,8 @@ pub struct MrfPolicy {
     pub members_max: usize,
     /// User part of the conference factory's URI.
     pub factory: String,
+    /// Further media servers, and how many streams each has, for the media resource broker.
+    pub servers: BTreeMap<String, u32>,
     /// What callers hear whose calls fail, by final status.
     pub announcements: BTreeMap<u16, PromptName>,
 }
@@ -78,7 +82,13 @@ impl MrfFile {
             }
             announcements.insert(code, prompt);
         }
+        let servers = self.servers.unwrap_or_default();
+        if let Some(uri) = servers.keys().find(|uri| sip::Uri::parse(uri).is_none()) {
+            let remedy = "give the URI of a media server, as in sip:msml@192.0.2.1:5060";
+            return Err(error("mrf.servers", format!("{uri:?}"), remedy));
+        }
         Ok(MrfPolicy {
+            servers,
             address: self.address,
             domain: self.domain.map_or_else(
                 || format!("mrf.{realm}"),

@@ -389,6 +389,12 @@ impl Mgc {
         self.rooms.members.get(&id)?.local
     }
 
+    /// Whether an MRFP is in service.
+    pub fn has_resource(&self) -> bool {
+        let mut serving = self.gateways.in_service();
+        serving.any(|id| self.gateways[id].is_resource)
+    }
+
     /// Where a room is mixed: its gateway's MID, and its context.
     pub fn place_of(&self, id: RoomId) -> Option<(String, Option<u32>)> {
         let room = self.rooms.rooms.get(&id)?;

@@ -31,6 +31,13 @@ fn sipp_hears_an_announcement_by_netann() {
 }
 
 #[test]
+fn sipp_asks_the_broker_in_line_and_is_at_a_media_server() {
+    drives("mrb.xml", |analysis| {
+        analysis.assert_clean(&["sip", "megaco"]);
+    });
+}
+
+#[test]
 fn sipp_makes_a_conference_by_msml() {
     drives("msml.xml", |analysis| {
         analysis.assert_clean(&["sip", "megaco"])

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use serde::Deserialize;
@@ -21,6 +21,7 @@ pub(super) fn routes() -> Router<Gate> {
     let members = "/mrf/conferences/{name}/members";
     let member = "/mrf/conferences/{name}/members/{id}";
     Router::new()
+        .route("/mrb", post(consult))
         .route("/mrf", get(show))
         .route("/mrf/conferences", post(open))
         .route("/mrf/conferences/{name}", axum::routing::delete(close))
@@ -35,6 +36,10 @@ pub(super) fn respond(reply: MrfReply) -> Response {
         MrfReply::Shown(detail) => Json(*detail).into_response(),
         MrfReply::Opened(conference) => (StatusCode::CREATED, Json(*conference)).into_response(),
         MrfReply::Job(job) => Json(*job).into_response(),
+        MrfReply::Consulted(text) => {
+            let kind = [(header::CONTENT_TYPE, msml::mrb::CONTENT_TYPE)];
+            (kind, text).into_response()
+        }
         MrfReply::Done => StatusCode::NO_CONTENT.into_response(),
         MrfReply::Refused(status, reason) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::CONFLICT);
@@ -146,4 +151,23 @@ async fn job(State(gate): State<Gate>, Path(id): Path<u64>) -> Response {
 
 async fn end(State(gate): State<Gate>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
     gate.end(&headers, MrfRequest::End(id)).await
+}
+
+/// Query mode of the media resource broker (RFC 6917 5.1): what is wrong with a request is told by
+/// the status in the document.
+async fn consult(State(gate): State<Gate>, headers: HeaderMap, body: Body) -> Response {
+    if let Err(refused) = gate.authorize(&headers) {
+        return *refused;
+    }
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case(msml::mrb::CONTENT_TYPE) {
+        let text = format!("send {}", msml::mrb::CONTENT_TYPE);
+        return fault(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text);
+    }
+    match body {
+        Ok(body) => gate.mrf(MrfRequest::Consult(body.to_vec())).await,
+        Err(why) => fault(why.status(), &why.body_text()),
+    }
 }

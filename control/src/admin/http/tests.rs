@@ -507,3 +507,80 @@ fn what_changes_something_at_an_mrfc_wants_the_token() {
     }
     assert_eq!(Running::hss().get("/mrf").status, 404);
 }
+
+#[test]
+fn the_broker_is_asked_by_post() {
+    let running = Running::start(
+        "roles = [\"mrfc\"]\nsip = [\"127.0.0.1:5060\"]\n[mrf.servers]\n\
+         \"sip:msml@192.0.2.7:5060\" = 20\n",
+        false,
+    );
+    let kind = (
+        "Content-Type",
+        "application/mrb-consumer+xml; charset=utf-8",
+    );
+    let token = ("Authorization", &*format!("Bearer {TOKEN}"));
+    let asked = |inner: &str| {
+        format!(
+            "<mrbconsumer version=\"1.0\" xmlns=\"urn:ietf:params:xml:ns:mrb-consumer\">\
+             <mediaResourceRequest id=\"q1\">{inner}</mediaResourceRequest></mrbconsumer>"
+        )
+    };
+    let need = |codec: &str, count: u32| {
+        format!(
+            "<ivrInfo><ivr-sessions><rtp-codec name=\"{codec}\"><decoding>{count}</decoding>\
+             <encoding>{count}</encoding></rtp-codec></ivr-sessions></ivrInfo>"
+        )
+    };
+    let consult = |inner: &str| {
+        let answer = ask(
+            running.address,
+            "POST",
+            "/mrb",
+            &[kind, token],
+            asked(inner).as_bytes(),
+        );
+        assert_eq!(answer.status, 200);
+        assert!(
+            answer
+                .head
+                .contains("content-type: application/mrb-consumer+xml")
+        );
+        answer.body
+    };
+    let begun = consult(&need("audio/PCMA", 15));
+    assert!(
+        begun.contains("status=\"200\"") && begun.contains("id=\"q1\""),
+        "{begun}"
+    );
+    assert!(begun.contains("uri=\"sip:msml@192.0.2.7:5060\""), "{begun}");
+    let (_, rest) = begun.split_once("<session-id>").expect("a session");
+    let (session, _) = rest.split_once('<').expect("its end");
+    let change = |seq: u32, action: &str, needs: &str| {
+        let info = format!(
+            "<generalInfo><session-info><session-id>{session}</session-id><seq>{seq}</seq>\
+             <action>{action}</action></session-info></generalInfo>{needs}"
+        );
+        consult(&info)
+    };
+    // 15 of 20 are promised: 6 more are not there, for this session 20 are.
+    for (told, status) in [
+        (consult(&need("audio/PCMA", 6)), 408),
+        (consult(&need("audio/G729", 1)), 408),
+        (change(9, "update", &need("audio/PCMA", 20)), 405),
+        (change(2, "update", &need("audio/PCMA", 21)), 409),
+        (change(3, "update", &need("audio/PCMA", 20)), 200),
+        (change(5, "remove", ""), 200),
+        (change(7, "remove", ""), 410),
+        (consult(&need("audio/PCMA", 20)), 200),
+        (consult("<other/>"), 420),
+    ] {
+        assert!(
+            told.contains(&format!("status=\"{status}\"")),
+            "{status}: {told}"
+        );
+    }
+    let unauthorized = ask(running.address, "POST", "/mrb", &[kind], b"");
+    assert_eq!(unauthorized.status, 401);
+    assert_eq!(post(&running, "/mrb", b"{}").status, 415);
+}

@@ -60,6 +60,10 @@ impl Mrfc {
                 .job_status(id)
                 .map(|job| MrfReply::Job(Box::new(job)))
                 .ok_or(NO_JOB),
+            MrfRequest::Consult(document) => {
+                let advice = self.consult(actions, &document);
+                Ok(MrfReply::Consulted(advice.text))
+            }
             MrfRequest::End(id) => match self.end_job(actions, id) {
                 true => Ok(MrfReply::Done),
                 false => Err(NO_JOB),

@@ -10,6 +10,7 @@ use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message, Method, UriBuf};
 use tracing::{info, warn};
 
+use super::broker::Brokered;
 use super::focus::Referral;
 use super::markup::Informs;
 use super::media::Media;
@@ -38,6 +39,8 @@ pub(super) struct Call {
     pub room: RoomId,
     /// The conference it is in.
     pub conference: Option<String>,
+    /// What the broker promised to it.
+    pub brokered: Option<Brokered>,
     /// What MSML asks in its INVITE.
     pub script: Option<Vec<u8>>,
     /// It ends when it has been told everything.
@@ -127,6 +130,7 @@ impl Call {
             media,
             room,
             conference,
+            brokered: None,
             script: None,
             ends_when_informed: false,
             change: None,
@@ -322,10 +326,19 @@ impl Mrfc {
             .copy(HeaderName::RecordRoute)
             .append(HeaderName::Contact, &contact)
             .append(HeaderName::Allow, ALLOW);
-        draft.set_body("application/sdp", description.to_string());
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        match &call.brokered {
+            Some(brokered) => {
+                let boundary = actions.stack.token();
+                let (kind, body) = brokered.with(&boundary, &description.to_string());
+                draft.set_body(&kind, body);
+            }
+            None => {
+                draft.set_body("application/sdp", description.to_string());
+            }
+        }
         if is_early {
             draft.append(HeaderName::PEarlyMedia, "sendonly");
             let mut provisionals = Provisionals::new(actions.config.core, actions.entropy);
@@ -578,6 +591,7 @@ impl Mrfc {
         if let Some(dialog) = &call.dialog {
             self.by_dialog.remove(&dialog.id);
         }
+        self.give_back(call.brokered.take());
         if matches!(call.purpose, Purpose::Msml(_)) {
             self.script_waited(actions, key, Some(AnchorError::Lost));
             self.lose_player(actions, key);

@@ -7,6 +7,7 @@
 
 mod administration;
 mod body;
+mod broker;
 mod call;
 mod conference;
 mod focus;
@@ -43,7 +44,7 @@ const ALLOW: &str =
 /// Extensions that we know.
 const SUPPORTED: &[&str] = &["100rel", "timer", "recipient-list-invite"];
 /// Bodies that we take.
-const ACCEPT: &str = "application/sdp, application/msml+xml";
+const ACCEPT: &str = "application/sdp, application/msml+xml, application/mrb-consumer+xml";
 
 /// Names a call, its member and the room that it has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +87,8 @@ pub struct Mrfc {
     jobs: BTreeMap<u64, job::Job>,
     /// Jobs by the members of rooms that do them.
     by_member: BTreeMap<CallKey, u64>,
+    /// What was promised to application servers.
+    broker: broker::Broker,
     /// The number dealt last, to a call, a room or a job.
     number: u64,
 }
@@ -109,6 +112,7 @@ impl Mrfc {
             scripts: BTreeMap::new(),
             jobs: BTreeMap::new(),
             by_member: BTreeMap::new(),
+            broker: broker::Broker::default(),
             number: 0,
         }
     }

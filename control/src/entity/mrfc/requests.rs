@@ -8,6 +8,8 @@ use sip::session_timer::{Answer, Policy, Refusal as TimerRefusal, SessionTimer};
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method};
 
+use msml::mrb::{self, Status};
+
 use super::call::{Change, Stage, send};
 use super::media::Media;
 use super::service;
@@ -82,8 +84,22 @@ impl Mrfc {
                 Ok(Media::to_offer(session_id, family))
             }
         };
+        let consumer = parts.iter().find(|part| part.kind == mrb::CONTENT_TYPE);
+        let consumer = consumer.map(|part| part.content);
         match media {
-            Ok(media) => self.open_call(actions, server, invite, service, media, script),
+            Ok(media) => {
+                let advice = consumer.map(|asked| self.consult_in_line(actions, asked));
+                if let Some(advice) = advice.as_ref().filter(|it| it.status != Status::Found) {
+                    // RFC 6917 leaves it open with which status the dialog fails.
+                    let mut draft = refusal(actions, invite, 503, "No such media resource");
+                    draft.set_body(mrb::CONTENT_TYPE, advice.text.clone());
+                    return actions.stack.respond(actions.now, server, &mut draft);
+                }
+                self.open_call(actions, server, invite, service, media, script);
+                if let Some(advice) = advice {
+                    self.set_brokered(self.by_server.get(&server).copied(), advice);
+                }
+            }
             Err(fault) => {
                 let (status, reason) = fault.status();
                 reject(actions, status, reason);

@@ -79,7 +79,7 @@ pub fn named(uri: Uri<'_>, factory: &str, token: Option<&str>) -> Result<Service
     }
     match &*user {
         "annc" => announcement(uri).map(Service::Announcement),
-        "msml" => Ok(Service::Msml),
+        "msml" | "mrb" => Ok(Service::Msml),
         "dialog" | "ivr" if uri.has_param("voicexml") => refuse(488, "No VoiceXML here"),
         "dialog" | "ivr" => Ok(Service::Msml),
         user if user == factory => Ok(Service::Factory),
@@ -203,6 +203,7 @@ mod tests {
         assert_eq!(of("sip:conf=a%20b@ms.test"), Ok(Service::Mix("a b".into())));
         assert_eq!(of("sip:conf=@ms.test"), Err(404));
         assert_eq!(of("sip:msml@ms.test"), Ok(Service::Msml));
+        assert_eq!(of("sip:mrb@ms.test"), Ok(Service::Msml));
         assert_eq!(of("sip:dialog@ms.test"), Ok(Service::Msml));
         let voicexml = "sip:dialog@ms.test;voicexml=http://a.test/x.vxml";
         assert_eq!(of(voicexml), Err(488));
