@@ -48,12 +48,12 @@ impl Performing {
         self.lasted += TICK;
     }
 
-    /// Takes a tick of what is recorded.
-    pub fn record(&mut self, samples: &[i16]) {
+    /// Takes a tick of each track that is recorded.
+    pub fn record(&mut self, tracks: &[&[i16]]) {
         if let What::Recording(recorder) = &mut self.what
             && !self.is_over
         {
-            self.is_over = matches!(recorder.push(&[samples]), Recorded::Ended(_));
+            self.is_over = matches!(recorder.push(tracks), Recorded::Ended(_));
             self.lasted += TICK;
         }
     }

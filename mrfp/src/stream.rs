@@ -165,8 +165,8 @@ impl Stream {
             sending.coder.request_mode(mode);
         }
         for performing in self.performing.iter_mut().flatten() {
-            if performing.outward {
-                performing.record(&self.said);
+            if performing.outward && !performing.inward {
+                performing.record(&[&self.said]);
             }
         }
         self.turn_down();
@@ -270,8 +270,10 @@ impl Stream {
     pub fn play(&mut self, heard: &mut [i16], scratch: &mut [i16]) {
         let scratch = &mut scratch[..heard.len()];
         for performing in self.performing.iter_mut().flatten() {
-            if performing.inward && !performing.outward {
-                performing.record(heard);
+            match (performing.inward, performing.outward) {
+                (true, false) => performing.record(&[heard]),
+                (true, true) => performing.record(&[&self.said, heard]),
+                (false, _) => {}
             }
         }
         self.outward.apply(heard);

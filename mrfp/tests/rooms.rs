@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use codecs::Codec;
 use h248::message::StreamMode;
+use media::spectrum::level_at_dbov;
 use mg::{LegRtcp, LegVolume, MediaEvent, MediaPlane, OpenError, Performance, PerformanceEnd};
 use mrfp::MrfpConfig;
 use rig::{Party, Rig};
@@ -553,7 +554,10 @@ fn keys_pass_between_two_in_the_way_that_each_takes_them() {
     rig.talk(&mut one, Duration::from_millis(400));
     // A fifth of the time, which is -14 dB.
     let there = [770.0, 1336.0].map(|hz| one[1].level_at(hz));
-    assert!(there.iter().all(|level| *level > THERE_DBOV - 10.0), "{there:?}");
+    assert!(
+        there.iter().all(|level| *level > THERE_DBOV - 10.0),
+        "{there:?}"
+    );
     one[0].clear();
     one[1].says_digit(6);
     rig.talk(&mut one, Duration::from_millis(200));
@@ -576,6 +580,43 @@ fn keys_pass_between_two_in_the_way_that_each_takes_them() {
     three[0].presses(7);
     rig.talk(&mut three, Duration::from_millis(600));
     assert!(three[2].keys.is_empty() && three[1].level_at(852.0) < ABSENT_DBOV);
+}
+
+#[test]
+fn a_whole_room_is_recorded_by_one_who_says_nothing() {
+    let mut rig = Rig::with_files();
+    let mut parties = [400.0, 700.0, 0.0].map(|hz| rig.party(Codec::Pcma, hz));
+    parties[2].says_nothing();
+    parties[2].leg.mode = StreamMode::Inactive;
+    let mut mix = rig.performance(1, rig::recording("room"));
+    (mix.outward, mix.inward) = (false, true);
+    parties[2].leg.performs = vec![mix];
+    // And one with a track for what it says, and one for what it hears.
+    let mut both = rig.performance(2, rig::recording("both"));
+    both.inward = true;
+    parties[0].leg.performs = vec![both];
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_millis(1500));
+    for index in [2, 0] {
+        parties[index].leg.performs[0].is_finishing = true;
+        rig.connect(&parties, &[]);
+        let ended = rig.until_performed(&mut parties);
+        assert_eq!(ended.1.ending, PerformanceEnd::Complete);
+    }
+    let loud = |track: &[i16], hz| level_at_dbov(track, 8000, hz) > THERE_DBOV;
+    let room = rig.recorded("room");
+    assert_eq!(room.len(), 1);
+    assert!(loud(&room[0], 400.0) && loud(&room[0], 700.0));
+    let both = rig.recorded("both");
+    assert_eq!(both.len(), 2);
+    assert_eq!(
+        [loud(&both[0], 400.0), loud(&both[0], 700.0)],
+        [true, false]
+    );
+    assert_eq!(
+        [loud(&both[1], 400.0), loud(&both[1], 700.0)],
+        [false, true]
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::digit_maps::{self, DigitMaps};
 use crate::error::{Result, about};
 use crate::performance::{Announced, Announcement, Performance, Recording};
 use crate::script::{Collect, Kind, Prompts, Record, Script};
-use crate::signal::direction;
+use crate::signal::{direction, signal_direction};
 
 /// Octets of one announcement in announcement syntax.
 const SYNTAX_OCTETS_MAX: usize = 1024;
@@ -48,7 +48,15 @@ pub(crate) fn read(signal: &Signal, item: Item, digit_maps: [&DigitMaps; 2]) -> 
             signal,
             Kind::Collect(Box::new(collect(signal, digit_maps)?)),
         )),
-        aasrec::PLAY_RECORD => Ok(outward(signal, Kind::Record(Box::new(record(signal)?)))),
+        aasrec::PLAY_RECORD => {
+            let (outward, inward) = signal_direction(signal);
+            Ok(Script {
+                kind: Kind::Record(Box::new(record(signal)?)),
+                limit: limit(signal),
+                outward,
+                inward,
+            })
+        }
         item => match sound(item.name) {
             Some(name) if SOUND_PACKAGES.contains(&item.package) => tone(signal, name),
             _ => Err(about(ErrorCode::CANNOT_GENERATE_SIGNAL, &signal.name)),

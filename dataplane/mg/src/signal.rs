@@ -310,18 +310,21 @@ pub(crate) fn direction(signal: &Signal, name: &str) -> Result<(bool, bool)> {
             .as_single()
             .filter(|value| dg::DIRECTION.domain.admits(value))
     });
-    let given = match (signal.direction, single) {
+    Ok(match (signal.direction, single) {
         (_, Some(None)) => return Err(about(ErrorCode::UNKNOWN_VALUE, name)),
-        (Some(direction), _) => direction,
-        (None, Some(Some(value))) if value.is("int") => SignalDirection::Internal,
-        (None, Some(Some(value))) if value.is("both") => SignalDirection::Both,
-        (None, _) => SignalDirection::External,
-    };
-    Ok(match given {
-        SignalDirection::External => (true, false),
-        SignalDirection::Internal => (false, true),
-        SignalDirection::Both => (true, true),
+        (None, Some(Some(value))) if value.is("int") => (false, true),
+        (None, Some(Some(value))) if value.is("both") => (true, true),
+        _ => signal_direction(signal),
     })
+}
+
+/// The same of a signal whose package has no parameter for it: outward unless it says otherwise.
+pub(crate) fn signal_direction(signal: &Signal) -> (bool, bool) {
+    match signal.direction {
+        Some(SignalDirection::External) | None => (true, false),
+        Some(SignalDirection::Internal) => (false, true),
+        Some(SignalDirection::Both) => (true, true),
+    }
 }
 
 /// The longest silence between two tones.

@@ -328,6 +328,21 @@ fn a_key_ends_a_recording() {
 }
 
 #[test]
+fn what_the_others_say_is_recorded_where_the_signal_goes_inward() {
+    let mut party = Party::new();
+    for (direction, recorded) in [
+        ("Internal", "record talk in"),
+        ("Both", "record talk out in"),
+        ("External", "record talk out"),
+    ] {
+        party.accepted(&format!(
+            "Signals {{ aasrec/playrec {{ rid = \"talk\", SPADirection = {direction} }} }}"
+        ));
+        assert_eq!(party.performance(), recorded);
+    }
+}
+
+#[test]
 fn who_says_nothing_is_asked_again_and_given_up() {
     let mut party = Party::new();
     party.accepted(RECORD);

@@ -151,6 +151,8 @@ impl Mrfp {
             return;
         };
         let (number, rate, what) = (asked.number, stream.rate, Arc::clone(&asked.what));
+        // What comes from outside, and what the others say.
+        let tracks = usize::from(asked.outward) + usize::from(asked.inward);
         stream.performances.push(PerformanceRecord {
             asked,
             recording: None,
@@ -164,7 +166,7 @@ impl Mrfp {
                 Ok(())
             }
             Performance::Announcement(announcement) => self.load(slot, number, rate, announcement),
-            Performance::Recording(recording) => self.record(slot, number, rate, recording),
+            Performance::Recording(recording) => self.record(slot, number, rate, recording, tracks),
         };
         if let Err(code) = begun {
             self.tell(slot, number, PerformanceEnd::Failed(code), Duration::ZERO);
@@ -195,6 +197,7 @@ impl Mrfp {
         number: u64,
         rate: u32,
         recording: &mg::Recording,
+        tracks: usize,
     ) -> Result<(), u16> {
         let Some(files) = &mut self.files else {
             return Err(ErrorCode::PROVISIONING_ERROR.0);
@@ -204,6 +207,7 @@ impl Mrfp {
         let name = name.map_err(|error| announcement::error_code(&error))?;
         let mut request = RecordRequest::new(name, format, rate);
         request.replace = true;
+        request.tracks = tracks;
         if let Some(length) = recording.length {
             request.duration_max = length.clamp(TICK, audio::RECORDING_TIME_MAX);
         }

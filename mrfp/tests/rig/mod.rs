@@ -132,6 +132,24 @@ impl Rig {
         std::fs::write(folder.join("prompts").join(name), octets).expect("it is written");
     }
 
+    /// The tracks of a recording, a WAVE file.
+    pub fn recorded(&self, name: &str) -> Vec<Vec<i16>> {
+        let folder = self.folder.as_ref().expect("there are files");
+        let path = folder.join("recordings").join(format!("{name}.wav"));
+        let octets = std::fs::read(path).expect("it is recorded");
+        let tracks = usize::from(u16::from_le_bytes([octets[22], octets[23]]));
+        let at = octets
+            .windows(4)
+            .position(|id| id == b"data")
+            .expect("it has samples");
+        let (samples, _) = octets[at + 8..].as_chunks();
+        let of = |track: usize| {
+            let samples = samples.iter().skip(track).step_by(tracks);
+            samples.map(|&sample| i16::from_le_bytes(sample)).collect()
+        };
+        (0..tracks).map(of).collect()
+    }
+
     pub fn party(&mut self, codec: Codec, hz: f32) -> Party {
         self.party_as(codec, None, hz)
     }
