@@ -1,5 +1,6 @@
 //! What the parts of a room say to each other that is spread over several workers.
 
+use media::mix::ramp;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 /// One end of what joins two parts: each says its loudest to the other, tick by tick, and hears
@@ -14,6 +15,8 @@ pub(crate) struct Link {
     used: Producer<Box<Share>>,
     /// What is heard in this tick.
     heard: Option<Box<Share>>,
+    /// That was heard before, and fades.
+    is_fading: bool,
     /// Something has been heard: from then on what is not there is missed.
     has_begun: bool,
 }
@@ -71,8 +74,9 @@ impl Link {
         };
         let way = || {
             let (to, from) = RingBuffer::new(WAITING_MAX);
-            let (mut used, spare) = RingBuffer::new(WAITING_MAX + 1);
-            for _ in 0..=WAITING_MAX {
+            // Those on their way, the one that is heard, and the one that is written.
+            let (mut used, spare) = RingBuffer::new(WAITING_MAX + 2);
+            for _ in 0..WAITING_MAX + 2 {
                 // There is a place for each.
                 let _ = used.push(share());
             }
@@ -86,6 +90,7 @@ impl Link {
                 from,
                 used,
                 heard: None,
+                is_fading: false,
                 has_begun: false,
             })
         };
@@ -111,20 +116,30 @@ impl Link {
         let _ = self.to.push(share);
     }
 
-    /// Takes what is to be heard in a tick.
+    /// Takes what is to be heard in a tick. Where that is missed, what was heard last fades.
     pub fn take(&mut self, tick: u64) -> Due {
-        self.give_back();
+        let last = self.heard.take();
         while let Ok(next) = self.from.peek() {
             let due = next.tick + DELAY_TICKS;
             if due > tick {
                 break;
             }
+            self.give_back();
             self.heard = self.from.pop().ok();
             if due == tick {
                 self.has_begun = true;
+                self.drop_share(last);
+                self.is_fading = false;
                 return Due::Heard;
             }
+        }
+        self.give_back();
+        self.heard = last;
+        if std::mem::replace(&mut self.is_fading, true) {
             self.give_back();
+        }
+        for said in self.heard() {
+            ramp(&mut said.samples, 1.0, 0.0);
         }
         match self.has_begun {
             true => Due::Missed,
@@ -133,7 +148,12 @@ impl Link {
     }
 
     fn give_back(&mut self) {
-        if let Some(share) = self.heard.take() {
+        let share = self.heard.take();
+        self.drop_share(share);
+    }
+
+    fn drop_share(&mut self, share: Option<Box<Share>>) {
+        if let Some(share) = share {
             // It came from there, so there is a place.
             let _ = self.used.push(share);
         }
@@ -211,7 +231,13 @@ mod tests {
             assert!(say(&mut a, tick, tick as i16));
         }
         assert_eq!(hears(&mut b, 2), Ok(0));
+        assert_eq!(hears(&mut b, 4), Ok(2));
+        // What was heard last fades, and is over.
         assert_eq!(hears(&mut b, 6), Err(Due::Missed));
+        let said = &b.heard()[0].samples;
+        assert!(said[0] >= 1 && said[159] == 0);
+        assert_eq!(hears(&mut b, 7), Err(Due::Missed));
+        assert!(b.heard().is_empty());
         // One stands still: the other goes on, and both find together again.
         let said = (10..100).filter(|&tick| say(&mut a, tick, 1)).count();
         assert_eq!(said, WAITING_MAX);

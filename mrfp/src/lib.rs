@@ -36,5 +36,6 @@ mod talk;
 
 pub use dsp::Dsp;
 pub use load::{DspLoad, LoadStatus};
+pub use media::TICK;
 pub use mrfp::{Mrfp, MrfpConfig, has_tones};
 pub use status::{RoomStatus, StreamStatus};

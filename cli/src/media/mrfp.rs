@@ -22,6 +22,8 @@ pub struct MrfpFile {
     pub country: Option<String>,
     /// Effort of the Opus encoder.
     pub opus_complexity: Option<u8>,
+    /// What one room may cost a worker before another has part of it, in percent of its time.
+    pub room_percent: Option<u8>,
 }
 
 /// The same, checked.
@@ -43,6 +45,7 @@ impl MrfpFile {
             http_hosts: over.http_hosts.or(self.http_hosts),
             country: over.country.or(self.country),
             opus_complexity: over.opus_complexity.or(self.opus_complexity),
+            room_percent: over.room_percent.or(self.room_percent),
         }
     }
 
@@ -91,11 +94,16 @@ impl MrfpFile {
                 return Err(error("mrfp.recordings", "(none)", remedy));
             }
         };
+        let part_cost_max = match self.room_percent {
+            None => defaults.part_cost_max,
+            Some(percent @ 1..=100) => mrfp::TICK * u32::from(percent) / 100,
+            Some(percent) => return Err(error("mrfp.room_percent", percent, "give 1 to 100")),
+        };
         Ok(MrfpConfig {
             plane: mrfp::MrfpConfig {
                 country,
                 opus_complexity,
-                ..defaults
+                part_cost_max,
             },
             files,
         })
@@ -142,12 +150,13 @@ mod tests {
     #[test]
     fn the_table_is_told_to_the_function() {
         let text = "[mrfp]\nprompts = \"p\"\nrecordings = \"r\"\nhttp_hosts = [\"media.test\"]\n\
-                    country = \"gb\"\nopus_complexity = 9\n[[mg]]\nfunction = \"mrfp\"\n";
+                    country = \"gb\"\nopus_complexity = 9\nroom_percent = 25\n[[mg]]\nfunction = \"mrfp\"\n";
         let mrfp = config(text).expect("valid").mrfp.expect("told");
         assert_eq!(
             (&*mrfp.plane.country, mrfp.plane.opus_complexity),
             ("gb", 9)
         );
+        assert_eq!(mrfp.plane.part_cost_max.as_millis(), 5);
         let files = mrfp.files.expect("there are folders");
         assert_eq!(files.library.http.hosts, ["media.test"]);
         let text = "[[mg]]\nfunction = \"mrfp\"\n";
@@ -168,6 +177,7 @@ mod tests {
         for (text, key) in [
             ("[mrfp]\ncountry = \"xx\"\n", "mrfp.country"),
             ("[mrfp]\nopus_complexity = 11\n", "mrfp.opus_complexity"),
+            ("[mrfp]\nroom_percent = 0\n", "mrfp.room_percent"),
             ("[mrfp]\nprompts = \"p\"\n", "mrfp.recordings"),
         ] {
             let fault = config(&format!("{text}{mg}")).expect_err("refused");

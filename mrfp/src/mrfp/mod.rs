@@ -35,8 +35,8 @@ pub struct MrfpConfig {
     pub country: String,
     /// Effort that Opus makes, 0 to 10.
     pub opus_complexity: u8,
-    /// What the streams of one room may cost a worker in a tick of 20 ms, by what coding costs, before
-    /// another worker has part of it.
+    /// What the streams of one room may cost a worker in a tick of 20 ms, by what coding costs,
+    /// before another worker has part of it.
     pub part_cost_max: Duration,
 }
 
