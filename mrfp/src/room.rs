@@ -269,7 +269,9 @@ impl Room {
             let Some(keys) = of(streams, from.slot).map(|from| from.passing.take()) else {
                 continue;
             };
-            if let Some(to) = of(streams, to.slot).filter(|_| to.sends && !to.is_isolated) {
+            let hears = to.sends && !to.is_isolated;
+            if let Some(to) = of(streams, to.slot) {
+                let keys = keys.filter(|key| hears || key.lasted.is_some());
                 keys.for_each(|key| to.pass_key(key));
             }
         }

@@ -397,6 +397,12 @@ impl Stream {
         self.keys = keys.plan;
         self.receiver.set_sounds_events(keys.plan.sounds);
         keys.remover = self.receiver.set_remover(keys.remover.take());
+        // The end of what is being passed may not come any more.
+        if self.passed.take().is_some()
+            && let Some(sending) = &mut self.sending
+        {
+            sending.sender.stop_events();
+        }
     }
 
     /// Sends a key of the other as an event, from its beginning on.
@@ -444,6 +450,7 @@ impl Stream {
             let same_clock = of_new.clock_hz == of_old.clock_hz;
             if same_clock && of_new.event_payload_type == of_old.event_payload_type {
                 std::mem::swap(&mut new.sender, &mut old.sender);
+                self.passed = before.passed;
                 new.sender.set_payload_type(of_new.payload_type);
             }
         }
@@ -455,7 +462,8 @@ impl Stream {
         let mut had_events = false;
         while let Some(event) = self.receiver.poll_event() {
             had_events |= event.carriage == Carriage::Rtp;
-            if self.keys.passes && !self.volume.is_muted {
+            // What has begun is passed on to its end.
+            if self.keys.passes && (!self.volume.is_muted || event.lasted.is_some()) {
                 self.passing.push(event);
             }
             if self.detector.is_some() {

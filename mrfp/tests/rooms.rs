@@ -580,6 +580,22 @@ fn keys_pass_between_two_in_the_way_that_each_takes_them() {
     three[0].presses(7);
     rig.talk(&mut three, Duration::from_millis(600));
     assert!(three[2].keys.is_empty() && three[1].level_at(852.0) < ABSENT_DBOV);
+
+    // What is being passed when the other leaves ends with it.
+    let mut rig = Rig::new(1);
+    let mut left = [0.0, 0.0].map(|hz| rig.party_with_keys(Codec::Pcma, hz, true));
+    left.iter_mut().for_each(Party::says_nothing);
+    rig.connect(&left, &[]);
+    rig.talk(&mut left, Duration::from_millis(500));
+    left[0].presses(5);
+    rig.talk(&mut left, Duration::from_millis(40));
+    rig.connect(&left[1..], &[]);
+    rig.talk(&mut left[1..], Duration::from_millis(400));
+    assert!(
+        matches!(&*left[1].keys, [(5, ms)] if *ms < 120),
+        "{:?}",
+        left[1].keys
+    );
 }
 
 #[test]
