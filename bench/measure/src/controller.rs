@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Unanswered for so long, a request is sent again.
@@ -12,6 +13,8 @@ const RESEND: Duration = Duration::from_secs(1);
 const BUSY_REST: Duration = Duration::from_millis(50);
 /// No answer at all for so long: the gateway is gone.
 const STALL_LIMIT: Duration = Duration::from_secs(20);
+/// How long it sleeps when nothing came.
+const IDLE: Duration = Duration::from_micros(200);
 /// The gateway registers within this.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -167,6 +170,36 @@ impl<T> Controller<T> {
     }
 }
 
+impl Controller<usize> {
+    /// Sends `count` requests, a window of them at a time, and takes their replies. Returns how
+    /// long it took.
+    pub fn each(
+        &mut self,
+        count: usize,
+        window: usize,
+        action: impl Fn(usize) -> String,
+        mut take: impl FnMut(usize, &str),
+    ) -> Duration {
+        let started = Instant::now();
+        let (mut begun, mut done) = (0, 0);
+        while done < count {
+            while begun < count && self.waiting() < window.max(1) {
+                self.send(begun, &action(begun));
+                begun += 1;
+            }
+            let replies = self.replies();
+            if replies.is_empty() {
+                thread::sleep(IDLE);
+            }
+            done += replies.len();
+            for (index, reply) in &replies {
+                take(*index, reply);
+            }
+        }
+        started.elapsed()
+    }
+}
+
 /// The replies of a message, each from its number on; what else stands in it is left out.
 fn split(message: &str) -> impl Iterator<Item = &str> {
     // In what a gateway of ours answers here, no other token ends by these.
@@ -184,6 +217,23 @@ pub fn between<'a>(text: &'a str, openings: &[&str], end: &str) -> Option<&'a st
         .find_map(|opening| Some(text.find(opening)? + opening.len()))?;
     let rest = &text[from..];
     Some(&rest[..rest.find(end)?])
+}
+
+/// The context that a reply is of.
+pub fn context_of(reply: &str) -> String {
+    let context = between(reply, &["C="], "{").expect("an Add has a context");
+    context.to_owned()
+}
+
+/// Where the terminations of a reply to Adds receive RTP, in order.
+pub fn locals_of(reply: &str) -> Vec<SocketAddr> {
+    let descriptions = reply.split("c=IN IP4 ").skip(1);
+    let locals = descriptions.filter_map(|text| {
+        let ip = text.lines().next()?.trim().parse().ok()?;
+        let port = between(text, &["m=audio "], " ")?.parse().ok()?;
+        Some(SocketAddr::new(ip, port))
+    });
+    locals.collect()
 }
 
 #[cfg(test)]
@@ -208,5 +258,15 @@ mod tests {
             ["P=17{C=5{A=ip/2/9}}", "P=18{C=6{S=ip/2/7{SA{nt/os=0}}}}"]
         );
         assert_eq!(split("!/3 [127.0.0.2]:2944\nT=1{C=-{}}").count(), 0);
+    }
+
+    #[test]
+    fn where_terminations_receive_is_read_from_a_reply() {
+        let reply = "P=1{C=5{A=ip/1/1{M{ST=1{L{\nv=0\nc=IN IP4 192.0.2.1\nm=audio 10000 RTP/AVP 8\n\
+                     }}}},A=ip/2/1{M{ST=1{L{\nv=0\nc=IN IP4 192.0.2.2\r\nm=audio 10002 RTP/AVP 8\r\n\
+                     }}}}}}";
+        let expected = ["192.0.2.1:10000", "192.0.2.2:10002"];
+        assert_eq!(locals_of(reply), expected.map(|at| at.parse().unwrap()));
+        assert_eq!(context_of(reply), "5");
     }
 }

@@ -6,6 +6,7 @@ mod controller;
 mod crowd;
 mod endurance;
 mod gateway;
+mod hosts;
 mod kill;
 mod memory;
 mod overload;
@@ -15,6 +16,8 @@ mod signalling;
 mod sipp;
 mod sqn;
 mod status;
+mod talkers;
+mod transcode;
 mod usage;
 
 use std::path::PathBuf;
@@ -52,6 +55,8 @@ enum Command {
     Gateway(gateway::GatewayArgs),
     /// Contexts come and go in media while packets pass through others: none may be lost
     Churn(churn::ChurnArgs),
+    /// CPU of media for each second of a call between two codecs, beside that of rtpengine
+    Transcode(transcode::TranscodeArgs),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Command::Memory(args) => memory::run(&args),
         Command::Gateway(args) => gateway::run(&args),
         Command::Churn(args) => churn::run(&args),
+        Command::Transcode(args) => transcode::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
 }

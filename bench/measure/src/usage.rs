@@ -36,6 +36,12 @@ impl Usage {
         Some(sum)
     }
 
+    /// CPU time of one thread of the kernel; `None` when there is none.
+    pub fn of_thread(id: u32) -> Option<Duration> {
+        let schedstat = fs::read_to_string(format!("/proc/{id}/schedstat")).ok()?;
+        Some(times(&schedstat)?.0)
+    }
+
     fn of_one(pid: u32) -> Option<Usage> {
         let (mut cpu, mut waited) = (Duration::ZERO, Duration::ZERO);
         for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {

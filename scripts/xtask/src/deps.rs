@@ -135,7 +135,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Measures processes from outside, with the generators and the counterparts.
     (
         "measure",
-        &["base", "sip", "sdp", "rtp", "h248", "load", "interop"],
+        &["base", "sip", "sdp", "rtp", "h248", "codecs", "load", "interop"],
     ),
     ("xtask", &[]),
 ];

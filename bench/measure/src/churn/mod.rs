@@ -5,24 +5,23 @@
 //! them, those with RTP among them, and subtracts them, as fast as the process goes. RTP is counted
 //! one by one, from send to receipt, by the generator that sends it.
 
-mod hosts;
-mod traffic;
+pub mod traffic;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
-use crate::controller::{Controller, between};
+use crate::controller::{Controller, context_of, locals_of};
+use crate::hosts::{self, Cable, Hosts, Io, Told};
 use crate::report::{self, Figure};
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
 use crate::status;
 use crate::usage::Usage;
-use hosts::{Hosts, Io};
 use traffic::{Outcome, Stream, Traffic};
 
 /// Flags of `churn`.
@@ -51,8 +50,6 @@ pub struct ChurnArgs {
     json: Option<PathBuf>,
 }
 
-/// How long the controller sleeps when nothing came.
-const IDLE: Duration = Duration::from_micros(200);
 /// Packets pass for so long before contexts come, and after the last is gone.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -75,7 +72,12 @@ struct Findings {
 
 /// Runs the measurement and prints it; fails when a packet was lost.
 pub fn run(args: &ChurnArgs) -> ExitCode {
-    let hosts = Hosts::start(args.io, MEASURED_CORE);
+    let told = Told {
+        io: args.io,
+        function: "trgw",
+        more: "",
+    };
+    let hosts = Hosts::start(Cable::lay(), told, MEASURED_CORE);
     let findings = hosts.far().inside(|| churn(&hosts, args));
     let shown = report::show("churn", &findings.figures(args), args.json.as_deref());
     let faults = findings.faults(args.standing);
@@ -93,7 +95,7 @@ fn churn(hosts: &Hosts, args: &ChurnArgs) -> Findings {
     report::pin(GENERATOR_CORE);
     let ends = traffic::open(hosts.realms().map(|(_, end)| end));
     let mut contexts = Contexts {
-        controller: Controller::open(hosts.mgc()),
+        controller: Controller::open(hosts::MGC),
         realms: hosts.realms(),
         window: args.window,
         standing: Vec::new(),
@@ -178,30 +180,14 @@ impl Contexts {
         [added, modified, audited, subtracted]
     }
 
-    /// Sends `count` requests, a window of them at a time, and takes their replies.
+    /// Sends `count` requests, and takes their replies.
     fn each(
         &mut self,
         count: usize,
         action: impl Fn(usize) -> String,
-        mut take: impl FnMut(usize, &str),
+        take: impl FnMut(usize, &str),
     ) -> Duration {
-        let started = Instant::now();
-        let (mut begun, mut done) = (0, 0);
-        while done < count {
-            while begun < count && self.controller.waiting() < self.window.max(1) {
-                self.controller.send(begun, &action(begun));
-                begun += 1;
-            }
-            let replies = self.controller.replies();
-            if replies.is_empty() {
-                thread::sleep(IDLE);
-            }
-            done += replies.len();
-            for (index, reply) in &replies {
-                take(*index, reply);
-            }
-        }
-        started.elapsed()
+        self.controller.each(count, self.window, action, take)
     }
 
     /// Adds a context of a termination in each realm, all that a packet is checked for switched on.
@@ -222,23 +208,6 @@ impl Contexts {
 fn remote(end: SocketAddr) -> String {
     let (ip, port) = (end.ip(), end.port());
     format!("R{{\nv=0\nc=IN IP4 {ip}\nm=audio {port} RTP/AVP 8\n}}")
-}
-
-/// The context that a reply is of.
-fn context_of(reply: &str) -> String {
-    let context = between(reply, &["C="], "{").expect("an Add has a context");
-    context.to_owned()
-}
-
-/// Where the terminations of a reply to Adds receive RTP, in order.
-fn locals_of(reply: &str) -> Vec<SocketAddr> {
-    let descriptions = reply.split("c=IN IP4 ").skip(1);
-    let locals = descriptions.filter_map(|text| {
-        let ip = text.lines().next()?.trim().parse().ok()?;
-        let port = between(text, &["m=audio "], " ")?.parse().ok()?;
-        Some(SocketAddr::new(ip, port))
-    });
-    locals.collect()
 }
 
 impl Findings {
@@ -322,16 +291,6 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn where_terminations_receive_is_read_from_a_reply() {
-        let reply = "P=1{C=5{A=ip/1/1{M{ST=1{L{\nv=0\nc=IN IP4 192.0.2.1\nm=audio 10000 RTP/AVP 8\n\
-                     }}}},A=ip/2/1{M{ST=1{L{\nv=0\nc=IN IP4 192.0.2.2\r\nm=audio 10002 RTP/AVP 8\r\n\
-                     }}}}}}";
-        let expected = ["192.0.2.1:10000", "192.0.2.2:10002"];
-        assert_eq!(locals_of(reply), expected.map(|at| at.parse().unwrap()));
-        assert_eq!(context_of(reply), "5");
-    }
 
     #[test]
     fn what_was_lost_dropped_or_left_is_a_fault() {
