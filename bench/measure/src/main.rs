@@ -12,6 +12,7 @@ mod memory;
 mod overload;
 mod report;
 mod rig;
+mod rooms;
 mod signalling;
 mod sipp;
 mod sqn;
@@ -57,6 +58,8 @@ enum Command {
     Churn(churn::ChurnArgs),
     /// CPU of media for each second of a call between two codecs, beside that of rtpengine
     Transcode(transcode::TranscodeArgs),
+    /// CPU of media for rooms, encodings in them, and what relayed packets wait for beside them
+    Rooms(rooms::RoomsArgs),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Gateway(args) => gateway::run(&args),
         Command::Churn(args) => churn::run(&args),
         Command::Transcode(args) => transcode::run(&args),
+        Command::Rooms(args) => rooms::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
 }

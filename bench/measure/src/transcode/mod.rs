@@ -132,6 +132,8 @@ struct Finding {
     waited: f64,
     /// Of what the first hears, and the second.
     likeness: [f32; 2],
+    /// Octets of its payloads.
+    octets: [f64; 2],
 }
 
 /// What is measured.
@@ -150,7 +152,7 @@ pub fn run(args: &TranscodeArgs) -> ExitCode {
     let seconds = args.seconds;
     let mut rows = format!("# {seconds} s, load {load}\n{}\n", COLUMNS.join("\t"));
     println!(
-        "{:14} {:10} {:>5} {:>8} {:>8} {:>9} {:>9} {:>9} {:>6} {:>11}",
+        "{:14} {:10} {:>5} {:>8} {:>8} {:>9} {:>9} {:>9} {:>6} {:>11} {:>11}",
         "pair",
         "kind",
         "calls",
@@ -160,7 +162,8 @@ pub fn run(args: &TranscodeArgs) -> ExitCode {
         "interface",
         "ms/call-s",
         "waits",
-        "likeness"
+        "likeness",
+        "octets"
     );
     for pair in PAIRS.iter().filter(is_wanted) {
         let calls = args.calls.unwrap_or(pair.calls);
@@ -266,23 +269,32 @@ fn measure(pair: &Pair, kind: &str, calls: usize, args: &TranscodeArgs) -> Findi
         let ([cpu, received, waited], [cpu_before, received_before, waited_before]) =
             (after.0, before.0);
         // What one hears the other has said.
-        let likeness = [(0, 1), (1, 0)].map(|(hears, says)| {
-            let kept = heard.kept.get(&hears).map_or(&[][..], Vec::as_slice);
-            likeness_of(&said[says], kept, formats[hears])
-        });
+        let kept = |side| heard.kept.get(&side).map_or(&[][..], Vec::as_slice);
+        let likeness = [(0, 1), (1, 0)]
+            .map(|(hears, says)| likeness_of(&said[says], kept(hears), formats[hears]));
+        let octets = [0, 1].map(|side| payload_octets(kept(side)));
         Finding {
             kind: kind.to_owned(),
             passed: Passed {
                 sent: after.1.sent - before.1.sent,
                 received: after.1.received - before.1.received,
-                octets: after.1.octets - before.1.octets,
             },
             process_ms: each_ms(cpu, cpu_before),
             interface_ms: each_ms(received, received_before),
             waited: waited.saturating_sub(waited_before).as_secs_f64() / args.seconds as f64,
             likeness,
+            octets,
         }
     })
+}
+
+/// Octets that payloads have in the mean.
+fn payload_octets(packets: &[Vec<u8>]) -> f64 {
+    let sum: usize = packets
+        .iter()
+        .map(|packet| packet.len().saturating_sub(rtp::HEADER_BYTES))
+        .sum();
+    sum as f64 / packets.len().max(1) as f64
 }
 
 /// Adds a context of two terminations for each call; returns where they receive.
@@ -356,8 +368,10 @@ impl Finding {
     fn show(&self, pair: &Pair, calls: usize, seconds: u64, rows: &mut String) {
         let rate = |packets: u64| packets / seconds;
         let [first, second] = self.likeness;
+        let [first_octets, second_octets] = self.octets;
         println!(
-            "{:14} {:10} {calls:5} {:8} {:8} {:9.3} {:9.3} {:9.3} {:6.2} {first:.3} {second:.3}",
+            "{:14} {:10} {calls:5} {:8} {:8} {:9.3} {:9.3} {:9.3} {:6.2} {first:.3} {second:.3} \
+             {first_octets:5.1} {second_octets:5.1}",
             pair.name,
             self.kind,
             rate(self.passed.sent),
@@ -367,11 +381,11 @@ impl Finding {
             self.total_ms(),
             self.waited,
         );
-        let octets = self.passed.octets / self.passed.received.max(1);
         // It fails on nothing but want of memory.
         let _ = writeln!(
             rows,
-            "{}\t{}\t{calls}\t{}\t{}\t{octets}\t{:.3}\t{:.3}\t{:.2}\t{first:.3}\t{second:.3}",
+            "{}\t{}\t{calls}\t{}\t{}\t{:.3}\t{:.3}\t{:.2}\t{first:.3}\t{second:.3}\t\
+             {first_octets:.1}\t{second_octets:.1}",
             pair.name,
             self.kind,
             rate(self.passed.sent),
@@ -385,7 +399,7 @@ impl Finding {
     /// What is not as it should be.
     fn faults(&self, pair: &Pair) -> Vec<String> {
         let mut faults = Vec::new();
-        let Passed { sent, received, .. } = self.passed;
+        let Passed { sent, received } = self.passed;
         let subject = format!("{} by {}", pair.name, self.kind);
         if (received as f64) < sent as f64 * KEPT_MIN {
             faults.push(format!("{subject}: {received} packets of {sent} came back"));
@@ -401,18 +415,19 @@ impl Finding {
 }
 
 /// Columns of the rows.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "pair",
     "kind",
     "calls",
     "offered",
     "back",
-    "octets",
     "process_ms",
     "interface_ms",
     "waited",
     "first_hears",
     "second_hears",
+    "first_octets",
+    "second_octets",
 ];
 
 #[cfg(test)]
@@ -425,12 +440,12 @@ mod tests {
             passed: Passed {
                 sent: 1000,
                 received,
-                octets: 160 * received,
             },
             process_ms: 1.0,
             interface_ms: 0.5,
             waited: 0.0,
             likeness: [1.0, likeness],
+            octets: [160.0; 2],
         }
     }
 

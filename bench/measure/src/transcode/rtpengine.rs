@@ -89,13 +89,9 @@ pub fn set_up(call: usize, formats: [Format; 2], coded: &str) -> ([SocketAddr; 2
             ("sdp", text(&offer)),
         ],
     );
-    // The answer has the format as it was offered.
-    let payload_type = payload_type_of(&offered, other.name());
-    let other = Format {
-        payload_type,
-        ..other
-    };
-    let answer = description(ENDS[1], &other.description());
+    // The answer has the format as it was offered, channels and parameters included.
+    let (payload_type, lines) = format_of(&offered, other.name());
+    let answer = description(ENDS[1], &format!("{payload_type}\n{lines}"));
     let answered = ask(
         "answer",
         &[
@@ -173,15 +169,19 @@ fn port_of(reply: &str) -> u16 {
     port.expect("a port")
 }
 
-/// The payload type of an encoding.
-fn payload_type_of(reply: &str, name: &str) -> u8 {
+/// The payload type of an encoding, and the lines that describe it.
+fn format_of(reply: &str, name: &str) -> (u8, String) {
     let mut maps = reply.lines().filter_map(|line| {
         let (payload_type, encoding) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        let is_it = encoding.split('/').next() == Some(name);
-        is_it.then(|| payload_type.parse().ok()).flatten()
+        (encoding.split('/').next() == Some(name)).then_some(payload_type)
     });
     let found = maps.next();
-    found.unwrap_or_else(|| panic!("no {name} in {reply}"))
+    let payload_type = found.unwrap_or_else(|| panic!("no {name} in {reply}"));
+    let starts = ["rtpmap", "fmtp"].map(|kind| format!("a={kind}:{payload_type} "));
+    let is_about = |line: &&str| starts.iter().any(|start| line.starts_with(start));
+    let lines = reply.lines().filter(is_about);
+    let lines = lines.map(|line| format!("{line}\n")).collect();
+    (payload_type.parse().expect("a number"), lines)
 }
 
 #[cfg(test)]
@@ -191,10 +191,12 @@ mod tests {
     #[test]
     fn ports_and_payload_types_are_read_from_a_reply() {
         let reply = "1 d3:sdp99:v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 20004 RTP/AVP 96 8\r\n\
-                     a=rtpmap:8 PCMA/8000\r\na=rtpmap:96 AMR-WB/16000\r\ne";
+                     a=rtpmap:8 PCMA/8000\r\na=rtpmap:96 AMR-WB/16000\r\n\
+                     a=fmtp:96 octet-align=1\r\ne";
         assert_eq!(port_of(reply), 20_004);
-        assert_eq!(payload_type_of(reply, "AMR-WB"), 96);
-        assert_eq!(payload_type_of(reply, "PCMA"), 8);
+        let amr = "a=rtpmap:96 AMR-WB/16000\na=fmtp:96 octet-align=1\n".to_owned();
+        assert_eq!(format_of(reply, "AMR-WB"), (96, amr));
+        assert_eq!(format_of(reply, "PCMA").0, 8);
         let codec = text_of_codec(&[("mask", "PCMU"), ("transcode", "PCMA")]);
         assert_eq!(codec, "d4:maskl4:PCMUe9:transcodel4:PCMAee");
     }
