@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
 use udp_batch::EventFd;
 
 /// One worker: a back-end, a media function, and the loop between them.
@@ -32,6 +33,8 @@ pub struct Worker {
     burst: Burst,
     verdicts: [Verdict; BURST_MAX],
     idle: Idle,
+    /// When the first was sent of what the function's work has sent and the back-end not yet.
+    held_since: Instant,
     core: Core,
 }
 
@@ -191,6 +194,7 @@ impl Worker {
             burst: Burst::new(),
             verdicts: [Verdict::Forward; BURST_MAX],
             idle,
+            held_since: Instant::ZERO,
             core: Core {
                 index,
                 shared,
@@ -203,7 +207,7 @@ impl Worker {
                 out: Out {
                     worker: index,
                     local: VecDeque::with_capacity(LOCAL_QUEUE_MAX),
-                    outgoing: Vec::with_capacity(BURST_MAX * EGRESSES_MAX),
+                    outgoing: Vec::with_capacity(BURST_MAX * EGRESSES_MAX + HELD_MAX),
                     spare: Vec::with_capacity(SPARE_MAX),
                     drops: DropCounts::default(),
                     open: vec![false; flows].into(),
@@ -365,15 +369,21 @@ impl Worker {
         delivered
     }
 
-    /// Has the function do what is due.
+    /// Has the function do what is due. What it sends waits for a little more of it, so that they
+    /// share the system call and the wake of who receives them.
     fn work(&mut self, now: Instant) -> bool {
+        if self.core.outgoing() == 0 {
+            self.held_since = now;
+        }
         let mut outlet = Outlet {
             now,
             core: &mut self.core,
             io: &mut *self.io,
         };
         let worked = self.function.work(&mut outlet);
-        if worked && self.core.outgoing() > 0 {
+        let held = self.core.outgoing();
+        let is_due = !worked || held >= HELD_MAX || now.since(self.held_since) >= HELD_FOR_MAX;
+        if held > 0 && is_due {
             self.core.transmit(&mut *self.io);
         }
         worked
@@ -389,6 +399,7 @@ impl Worker {
         self.read_ahead(0..AHEAD.min(count));
         self.core
             .prefetch_egresses(&self.burst[..EGRESSES_AHEAD.min(count)]);
+        let held = self.core.outgoing();
         let mut first = 0;
         while first < count {
             let end = (first + STEP).min(count);
@@ -400,7 +411,7 @@ impl Worker {
             first = end;
         }
         self.burst.clear();
-        if !self.core.out.outgoing.is_empty() {
+        if self.core.outgoing() > held {
             self.core.transmit(&mut *self.io);
         }
     }
@@ -932,6 +943,11 @@ const TIMERS_PER_TURN_MAX: usize = 64;
 /// Bursts received per turn: 1 024 packets at most, after which commands and timers have their turn.
 const BURSTS_PER_TURN_MAX: usize = 16;
 
+/// Datagrams sent by the function's work that wait for more, and how long: with a long operation of
+/// a codec between each, five of them.
+const HELD_MAX: usize = 32;
+const HELD_FOR_MAX: Duration = Duration::from_millis(1);
+
 /// Datagrams that wait for delivery in memory.
 const LOCAL_QUEUE_MAX: usize = 4 * BURST_MAX;
 
@@ -949,6 +965,6 @@ const SPARE_MAX: usize = 4 * BURST_MAX;
 /// Most frames of a back-end that can be outside its pool: a burst, its copies, those that wait,
 /// those kept.
 pub(crate) const FRAMES_IN_FLIGHT_MAX: usize =
-    BURST_MAX + BURST_MAX * EGRESSES_MAX + LOCAL_QUEUE_MAX + SPARE_MAX;
+    BURST_MAX + BURST_MAX * EGRESSES_MAX + HELD_MAX + LOCAL_QUEUE_MAX + SPARE_MAX;
 
 const _: () = assert!(SPARE_MAX / 2 + BURST_MAX + ALLOC_FRAMES <= SPARE_MAX);
