@@ -88,6 +88,38 @@ fn every_pair_of_codecs_is_transcoded_both_ways() {
 }
 
 #[test]
+fn a_room_has_the_rate_that_two_have_in_common() {
+    let mut rig = Rig::new(1);
+    let opus = || Codec::Opus(codecs::OpusFormat::default());
+    let mut parties = vec![rig.party(opus(), 400.0)];
+    let rate = |rig: &Rig| rig.mrfp.rooms()[0].sample_rate;
+    rig.connect(&parties, &[]);
+    assert_eq!(rate(&rig), 48_000);
+    // Nobody hears what is finer than the other's codec.
+    parties.push(rig.party(Codec::Pcma, 700.0));
+    rig.connect(&parties, &[]);
+    assert_eq!(rate(&rig), 8_000);
+    assert_eq!(
+        heard(&mut rig, &mut parties),
+        [[false, true], [true, false]]
+    );
+    // It rises with who comes and stays when they leave.
+    parties.push(rig.party(opus(), 1100.0));
+    rig.connect(&parties, &[]);
+    assert_eq!(rate(&rig), 48_000);
+    let all = [
+        [false, true, true],
+        [true, false, true],
+        [true, true, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut parties), all);
+    let last = parties.pop().expect("there are three");
+    rig.connect(&parties, &[]);
+    rig.close(&last);
+    assert_eq!(rate(&rig), 48_000);
+}
+
+#[test]
 fn each_of_three_hears_the_other_two() {
     let mut rig = Rig::new(2);
     let wide = Codec::L16 {

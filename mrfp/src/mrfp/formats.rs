@@ -17,6 +17,17 @@ pub(super) fn codec(format: &sdp::Codec) -> Option<Codec> {
     Codec::from_sdp(&format.encoding, clock, channels, format.fmtp.as_deref()).ok()
 }
 
+/// The same for samples of a rate, where it can be had for several.
+fn codec_at(format: &sdp::Codec, sample_rate: u32) -> Option<Codec> {
+    let mut codec = codec(format)?;
+    if let Codec::Opus(opus) = &mut codec {
+        let mut rates = OPUS_RATES.into_iter();
+        let enough = rates.find(|rate| *rate >= sample_rate);
+        opus.sample_rate = opus.sample_rate.min(enough.unwrap_or(RATE_MAX));
+    }
+    Some(codec)
+}
+
 /// What may come to a leg.
 pub(super) fn receiver_config(audio: &LegAudio, leg: &Leg, sample_rate: u32) -> ReceiverConfig {
     let mut formats: Vec<PayloadFormat> = audio
@@ -25,7 +36,7 @@ pub(super) fn receiver_config(audio: &LegAudio, leg: &Leg, sample_rate: u32) -> 
         .filter_map(|format| {
             Some(PayloadFormat {
                 payload_type: format.payload_type,
-                kind: FormatKind::Audio(codec(format)?),
+                kind: FormatKind::Audio(codec_at(format, sample_rate)?),
             })
         })
         .collect();
@@ -53,8 +64,28 @@ pub(super) fn events(audio: &LegAudio, leg: &Leg) -> Option<(u8, u32)> {
     events.or(detected.map(|events| (events.payload_type, events.clock_hz)))
 }
 
+/// The rate of a room: what two of its legs have in common, since what is finer nobody hears, and
+/// what those need to whom something is played or of whom something is recorded.
+pub(super) fn rate_of_room<'a>(legs: impl Iterator<Item = (&'a Leg, &'a LegAudio)>) -> u32 {
+    let (mut count, mut first, mut second, mut performing) = (0, 0, 0, 0);
+    for (leg, audio) in legs {
+        let rate = rate_of(audio);
+        count += 1;
+        if rate > first {
+            (first, second) = (rate, first);
+        } else {
+            second = second.max(rate);
+        }
+        if !leg.performs.is_empty() {
+            performing = performing.max(rate);
+        }
+    }
+    let common = if count < 2 { first } else { second };
+    common.max(performing).max(RATE_MIN)
+}
+
 /// The rate of the samples that a leg's codecs need.
-pub(super) fn rate_of(audio: &LegAudio) -> u32 {
+fn rate_of(audio: &LegAudio) -> u32 {
     let formats = audio.receives.iter().chain(&audio.sends);
     let rates = formats.filter_map(|format| Some(codec(format)?.sample_rate()));
     rates.max().unwrap_or(RATE_MIN).min(RATE_MAX)
@@ -72,7 +103,8 @@ pub(super) fn coding(
         false => &audio.sends,
     };
     let mut found = wanted.iter();
-    let (format, codec) = found.find_map(|format| Some((format, codec(format)?)))?;
+    let (format, codec) =
+        found.find_map(|format| Some((format, codec_at(format, sample_rate)?)))?;
     let ptime = audio.ptime.filter(|ptime| PTIMES.contains(ptime));
     let clock_hz = codec.rtp_clock_rate();
     // Events of another clock have no place among these packets: they sound.
@@ -110,5 +142,8 @@ const PTIMES: [Duration; 5] = [
 ];
 
 /// Samples per second of rooms.
-pub(super) const RATE_MIN: u32 = 8_000;
+const RATE_MIN: u32 = 8_000;
 const RATE_MAX: u32 = 48_000;
+
+/// Rates of the samples that Opus is coded from and to.
+const OPUS_RATES: [u32; 4] = [8_000, 16_000, 24_000, 48_000];

@@ -19,7 +19,6 @@ use media::tone::Country;
 use mg::{ContextStream, Leg, MediaEvent, MediaPlane, OpenError, PerformanceEnd, Statistics};
 use trgw::Trgw;
 
-use self::formats::RATE_MIN;
 use self::rooms::{RoomRecord, Worker};
 use self::streams::{Member, StreamRecord};
 use crate::load::{DspLoad, LoadStatus};
@@ -243,14 +242,12 @@ impl MediaPlane for Mrfp {
         if !relayed.is_empty() {
             self.trgw.connect(&relayed);
         }
-        let mut rate = RATE_MIN;
         let mut places: Vec<Option<u32>> = Vec::with_capacity(legs.len());
         let mut members: Vec<Member<'_>> = Vec::with_capacity(legs.len());
         for leg in legs {
             let flow = self.trgw.control().addresses().find(leg.local);
             let audio = leg.audio.as_ref().filter(|_| is_processed(leg));
             let slot = audio.zip(flow).map(|(audio, flow)| {
-                rate = rate.max(formats::rate_of(audio));
                 members.push(Member {
                     slot: flow.0 / 2,
                     leg,
@@ -267,6 +264,7 @@ impl MediaPlane for Mrfp {
             return;
         }
         let slots: Vec<u32> = members.iter().map(|member| member.slot).collect();
+        let rate = formats::rate_of_room(members.iter().map(|it| (it.leg, &*it.audio)));
         let number = self.room_of(name, &slots, rate);
         let Some(room) = self.rooms.get(&number) else {
             return;

@@ -149,8 +149,10 @@ impl Mrfp {
             && let Some(room) = self.rooms.get_mut(&number)
         {
             room.name = name;
-            // Samples that were never coded finer gain nothing; it stays for those who come.
-            room.rate = room.rate.max(rate);
+            // Who was alone had its own; what several have had stays for those who come.
+            let members: usize = room.parts.iter().map(|part| part.slots.len()).sum();
+            let had = if members < 2 { 0 } else { room.rate };
+            room.rate = had.max(rate);
             return number;
         }
         // There are no more rooms than streams, so some number below theirs is free.
