@@ -88,7 +88,7 @@ const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// The process has a second gateway that relays.
 const WITH_RELAY: &str = "[[mg]]\nfunction = \"trgw\"\nmgc = [\"192.0.2.100:2945\"]\n\
     mid = \"192.0.2.1:2945\"\nrealms = { access = [\"192.0.2.5\"], core = [\"192.0.2.6\"] }\n\
-    ports = \"10000-19999\"\n";
+    ports = \"6000-8999\"\n";
 /// Its controller.
 const RELAY_MGC: SocketAddr = SocketAddr::new(hosts::MGC.ip(), 2945);
 /// The ends of what is relayed.
