@@ -4,7 +4,8 @@
 //! accessors, and written as it came where nothing was changed. [`h248`] reads the descriptions of
 //! H.248 Local and Remote descriptors, which may hold wildcards and alternatives.
 //!
-//! [`crypto`] reads the keys of `a=crypto` (RFC 4568); elsewhere they are attributes like others.
+//! [`crypto`] reads the keys of `a=crypto` (RFC 4568), [`dtls`] the `a=fingerprint` and `a=setup` of
+//! DTLS (RFC 8122, RFC 4145); elsewhere they are attributes like others.
 //!
 //! Not here: what an encoding's `a=fmtp` means; it is kept verbatim.
 
@@ -12,6 +13,7 @@ mod address;
 mod attribute;
 mod codec;
 pub mod crypto;
+pub mod dtls;
 mod error;
 pub mod h248;
 mod line;
@@ -25,7 +27,7 @@ pub use address::{AddressType, Connection, Host, NetworkType, Origin};
 pub use attribute::{Attribute, Direction, Rtcp, RtpMap};
 pub use codec::Codec;
 pub use error::{Error, Fault, Mismatch};
-pub use line::{BYTES_MAX, Bandwidth, CRYPTOS_MAX, LINES_MAX, Line, Lines, Time};
+pub use line::{BYTES_MAX, Bandwidth, CRYPTOS_MAX, FINGERPRINTS_MAX, LINES_MAX, Line, Lines, Time};
 pub use media::{FORMATS_MAX, Media, MediaLine, Port};
 pub use offer_answer::{Agent, Agreed, AgreedKeys, Terms, agreed, check_answer};
 pub use session::{MEDIA_MAX, Session};

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::address::{Connection, digits};
 use crate::attribute::{Attribute, Direction, Rtcp, RtpMap};
 use crate::crypto::Crypto;
+use crate::dtls::{Fingerprint, Setup};
 use crate::error::{Error, Fault};
 use crate::verbatim::Verbatim;
 use crate::write::{Sink, Written, display};
@@ -15,6 +16,8 @@ use crate::write::{Sink, Written, display};
 pub const LINES_MAX: usize = 2048;
 /// Most security descriptions looked at in one stream: there are fewer suites.
 pub const CRYPTOS_MAX: usize = 16;
+/// Most fingerprints looked at in one stream: one of each hash function, of several certificates.
+pub const FINGERPRINTS_MAX: usize = 8;
 /// Lines that the description of a gateway's stream has at most, as a rule.
 const LINES_SHORT: usize = 8;
 /// Lines that a longer description usually has at most, and its bytes at least.
@@ -385,6 +388,18 @@ impl Lines {
     pub fn crypto(&self) -> impl Iterator<Item = Crypto> {
         let values = self.values("crypto").take(CRYPTOS_MAX);
         values.filter_map(|value| Crypto::parse(value).ok())
+    }
+
+    /// The fingerprints that can be used, in order (RFC 8122 5); of more than
+    /// [`FINGERPRINTS_MAX`] the first.
+    pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        let values = self.values("fingerprint").take(FINGERPRINTS_MAX);
+        values.filter_map(|value| value.parse().ok())
+    }
+
+    /// `a=setup`, RFC 4145 4.
+    pub fn setup(&self) -> Option<Setup> {
+        self.attribute("setup").and_then(Setup::from_name)
     }
 
     /// True when RTP and RTCP may share a port, RFC 5761 5.1.1.

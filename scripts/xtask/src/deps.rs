@@ -21,6 +21,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sdp", &["base", "simd"]),
     ("rtp", &["base"]),
     ("srtp", &[]),
+    // A handshake makes keys of the one for peers that the other describes.
+    ("dtls", &["base", "sdp", "srtp"]),
     ("inet", &[]),
     ("h248", &["base"]),
     ("diameter", &["base"]),
@@ -61,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sdp",
             "rtp",
             "srtp",
+            "dtls",
             "mg",
             "dataplane",
             "memory",
@@ -82,7 +85,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "trgw",
         ],
     ),
-    ("load", &["base", "sip", "sdp", "rtp", "srtp", "codecs"]),
+    (
+        "load",
+        &["base", "sip", "sdp", "rtp", "srtp", "dtls", "codecs"],
+    ),
     // The composition root puts the processes together.
     (
         "strowger",
@@ -92,6 +98,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sdp",
             "rtp",
             "h248",
+            "dtls",
             "inet",
             "codecs",
             "control",
@@ -115,6 +122,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "sdp",
             "rtp",
             "h248",
+            "dtls",
             "diameter",
             "codecs",
             "control",
@@ -128,8 +136,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "interop",
         &[
-            "base", "sip", "sdp", "rtp", "h248", "diameter", "codecs", "media", "audio", "control",
-            "load", "sim",
+            "base", "sip", "sdp", "rtp", "srtp", "h248", "diameter", "codecs", "media", "audio",
+            "control", "load", "sim",
         ],
     ),
     // Measures processes from outside, with the generators and the counterparts.

@@ -1,0 +1,324 @@
+//! What tells of DTLS: `a=fingerprint` (RFC 8122), `a=setup` (RFC 4145), and the protocols of
+//! media whose keys it exchanges (RFC 5764).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::attribute::Attribute;
+
+/// A fingerprint of the certificate that a side will show, `a=fingerprint` (RFC 8122 5).
+///
+/// ```
+/// use sdp::dtls::{Fingerprint, HashFunction};
+///
+/// let digest = [0xA5; 32];
+/// let fingerprint = Fingerprint::new(HashFunction::Sha256, &digest).unwrap();
+/// let value = fingerprint.to_string();
+/// assert!(value.starts_with("sha-256 A5:A5:"));
+/// assert_eq!(value.parse(), Ok(fingerprint));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    hash: HashFunction,
+    /// Of which as many count as the function makes.
+    digest: [u8; DIGEST_BYTES_MAX],
+}
+
+/// Why an `a=fingerprint` cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FingerprintFault {
+    /// It breaks the grammar of RFC 8122 5, or is not as long as its function makes it.
+    Malformed,
+    /// A function that is not known here, or is too weak to be trusted: MD2, MD5 and SHA-1.
+    Hash,
+}
+
+impl fmt::Display for FingerprintFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed fingerprint",
+            Self::Hash => "hash function of fingerprint is not provided",
+        })
+    }
+}
+
+impl std::error::Error for FingerprintFault {}
+
+/// A hash function of fingerprints (RFC 8122 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HashFunction {
+    /// `sha-256`, which every implementation has.
+    Sha256,
+    /// `sha-384`.
+    Sha384,
+    /// `sha-512`.
+    Sha512,
+}
+
+impl HashFunction {
+    /// Every function.
+    pub const ALL: [HashFunction; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
+    /// Its name in the registry of hash function textual names.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha-256",
+            Self::Sha384 => "sha-384",
+            Self::Sha512 => "sha-512",
+        }
+    }
+
+    /// Octets of what it makes.
+    pub const fn digest_bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => DIGEST_BYTES_MAX,
+        }
+    }
+}
+
+impl Fingerprint {
+    /// What the function made of a certificate; `None` for another length than it makes.
+    pub fn new(hash: HashFunction, digest: &[u8]) -> Option<Self> {
+        let mut kept = [0; DIGEST_BYTES_MAX];
+        if digest.len() != hash.digest_bytes() {
+            return None;
+        }
+        kept[..digest.len()].copy_from_slice(digest);
+        Some(Self { hash, digest: kept })
+    }
+
+    /// The function.
+    pub fn hash(&self) -> HashFunction {
+        self.hash
+    }
+
+    /// What it made of the certificate.
+    pub fn digest(&self) -> &[u8] {
+        &self.digest[..self.hash.digest_bytes()]
+    }
+
+    /// As an attribute.
+    pub fn attribute(&self) -> Attribute {
+        Attribute::new("fingerprint", self)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = FingerprintFault;
+
+    /// Reads the value of an `a=fingerprint`; digits may be of either case, as some write them.
+    fn from_str(value: &str) -> Result<Self, FingerprintFault> {
+        let mut fields = value.split_ascii_whitespace();
+        let (Some(name), Some(octets), None) = (fields.next(), fields.next(), fields.next()) else {
+            return Err(FingerprintFault::Malformed);
+        };
+        let named = |hash: &HashFunction| hash.name().eq_ignore_ascii_case(name);
+        let hash = HashFunction::ALL.into_iter().find(named);
+        let hash = hash.ok_or(FingerprintFault::Hash)?;
+        let mut digest = [0; DIGEST_BYTES_MAX];
+        let mut len = 0;
+        for octet in octets.split(':') {
+            let is_hex = octet.len() == 2 && octet.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let place = digest.get_mut(len).filter(|_| is_hex);
+            let place = place.ok_or(FingerprintFault::Malformed)?;
+            *place = u8::from_str_radix(octet, 16).map_err(|_| FingerprintFault::Malformed)?;
+            len += 1;
+        }
+        match len == hash.digest_bytes() {
+            true => Ok(Self { hash, digest }),
+            false => Err(FingerprintFault::Malformed),
+        }
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.hash.name())?;
+        for (index, octet) in self.digest().iter().enumerate() {
+            let separator = if index > 0 { ":" } else { "" };
+            write!(f, "{separator}{octet:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// Who begins, `a=setup` (RFC 4145 4): of DTLS, who is its client (RFC 5763 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Setup {
+    /// `active`: this side begins.
+    Active,
+    /// `passive`: the other side begins.
+    Passive,
+    /// `actpass`: either, as the answer says.
+    ActPass,
+    /// `holdconn`: nobody for now.
+    HoldConn,
+}
+
+impl Setup {
+    /// Its value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Passive => "passive",
+            Self::ActPass => "actpass",
+            Self::HoldConn => "holdconn",
+        }
+    }
+
+    /// The one with this value.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Active, Self::Passive, Self::ActPass, Self::HoldConn]
+            .into_iter()
+            .find(|setup| setup.name().eq_ignore_ascii_case(name.trim()))
+    }
+
+    /// What the other side is when this one is that, as far as this one says.
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Active => Self::Passive,
+            Self::Passive => Self::Active,
+            Self::ActPass => Self::ActPass,
+            Self::HoldConn => Self::HoldConn,
+        }
+    }
+
+    /// As an attribute.
+    pub fn attribute(self) -> Attribute {
+        Attribute::new("setup", self.name())
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The protocol of an `m=` line whose media have the keys of DTLS, from that of one whose media are
+/// in the clear: `UDP/TLS/RTP/SAVP` of `RTP/AVP`, `UDP/TLS/RTP/SAVPF` of `RTP/AVPF` (RFC 5764 8).
+/// Another stays as it is.
+pub fn protected(protocol: &str) -> &str {
+    PROFILES
+        .iter()
+        .find(|(clear, _)| clear.eq_ignore_ascii_case(protocol))
+        .map_or(protocol, |(_, protected)| protected)
+}
+
+/// The other way; `None` when the protocol is no RTP with the keys of DTLS.
+pub fn unprotected(protocol: &str) -> Option<&'static str> {
+    PROFILES
+        .iter()
+        .find(|(_, protected)| protected.eq_ignore_ascii_case(protocol))
+        .map(|(clear, _)| *clear)
+}
+
+const PROFILES: [(&str, &str); 2] = [
+    ("RTP/AVP", "UDP/TLS/RTP/SAVP"),
+    ("RTP/AVPF", "UDP/TLS/RTP/SAVPF"),
+];
+
+/// Octets of the longest digest, SHA-512's.
+const DIGEST_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_rfc_8122_is_refused_for_its_function_and_read_with_another() {
+        let octets = "4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
+        let sha1 = format!("SHA-1 {octets}");
+        assert_eq!(sha1.parse::<Fingerprint>(), Err(FingerprintFault::Hash));
+        let short = format!("sha-256 {octets}");
+        assert_eq!(
+            short.parse::<Fingerprint>(),
+            Err(FingerprintFault::Malformed)
+        );
+        let whole = format!("sha-256 {octets}:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1");
+        let fingerprint: Fingerprint = whole.parse().unwrap();
+        assert_eq!(fingerprint.to_string(), whole);
+        assert_eq!(fingerprint.digest()[..2], [0x4A, 0xAD]);
+        assert_eq!(fingerprint.attribute().value(), whole);
+        let lower = whole.to_ascii_lowercase();
+        assert_eq!(lower.parse(), Ok(fingerprint));
+    }
+
+    #[test]
+    fn every_function_is_written_and_read() {
+        for hash in HashFunction::ALL {
+            let digest: Vec<u8> = (0..hash.digest_bytes()).map(|n| n as u8 * 3).collect();
+            let fingerprint = Fingerprint::new(hash, &digest).unwrap();
+            assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+            assert_eq!(Fingerprint::new(hash, &digest[1..]), None);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_changed_is_malformed_or_another_and_never_a_panic() {
+        let text = Fingerprint::new(HashFunction::Sha256, &[0xC3; 32]);
+        let text = text.unwrap().to_string();
+        for len in 0..text.len() {
+            assert!(text[..len].parse::<Fingerprint>().is_err(), "{len}");
+        }
+        for (index, bit) in (0..text.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
+            let mut octets = text.clone().into_bytes();
+            octets[index] ^= 1 << bit;
+            let changed = String::from_utf8_lossy(&octets).into_owned();
+            if let Ok(read) = changed.parse::<Fingerprint>() {
+                assert!(read.to_string().eq_ignore_ascii_case(&changed), "{changed}");
+            }
+        }
+        for odd in [
+            "",
+            "sha-256",
+            "sha-256 +A:+A",
+            "sha-256  ",
+            "sha-256 A:B",
+            "x y z",
+        ] {
+            assert!(odd.parse::<Fingerprint>().is_err(), "{odd}");
+        }
+        let long = format!("{text}:00");
+        assert_eq!(
+            long.parse::<Fingerprint>(),
+            Err(FingerprintFault::Malformed)
+        );
+        let too_long = format!("sha-512 {}00", "00:".repeat(64));
+        assert!(too_long.parse::<Fingerprint>().is_err());
+    }
+
+    #[test]
+    fn setups_have_their_names_and_opposites() {
+        for setup in [
+            Setup::Active,
+            Setup::Passive,
+            Setup::ActPass,
+            Setup::HoldConn,
+        ] {
+            assert_eq!(Setup::from_name(setup.name()), Some(setup));
+            assert_eq!(setup.reversed().reversed(), setup);
+        }
+        assert_eq!(Setup::from_name(" ACTIVE"), Some(Setup::Active));
+        assert_eq!(Setup::from_name("$"), None);
+        assert_eq!(Setup::Active.attribute().value(), "active");
+    }
+
+    #[test]
+    fn protocols_have_counterparts() {
+        assert_eq!(protected("RTP/AVP"), "UDP/TLS/RTP/SAVP");
+        assert_eq!(protected("RTP/SAVP"), "RTP/SAVP");
+        assert_eq!(unprotected("udp/tls/rtp/savpf"), Some("RTP/AVPF"));
+        assert_eq!(unprotected("UDP/TLS/UDPTL"), None);
+    }
+}
