@@ -1,15 +1,18 @@
 //! The mg thread's hold on the workers.
 
 use crate::counters::WorkerCounters;
+use crate::handoff::{self, Parcel, Punt};
 use crate::path::{Compiled, EGRESSES_MAX, Target};
 use crate::worker::Shared;
 use crate::{
     DetectedTone, DropReason, Egress, Endpoint, Endpoints, FlowId, FlowStats, Latch,
-    LocalAddresses, Mail, Path, Reception, Refusal, Remote, WorkerStats,
+    LocalAddresses, Mail, Marking, PAYLOAD_BYTES_MAX, Path, Reception, Refusal, Remote, Srtp,
+    WorkerStats,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer, PushError};
 use smallvec::SmallVec;
+use srtp::{Receiver, Sender};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -148,6 +151,13 @@ pub(crate) enum Command {
     },
     /// For the media function of one worker.
     Mail(Mail),
+    /// Something to send, by one worker.
+    Transmit {
+        flow: FlowId,
+        generation: u32,
+        to: (Target, Marking),
+        payload: Box<[u8]>,
+    },
 }
 
 /// From a worker to the mg thread. Values that hold memory or descriptors come back here to be
@@ -175,6 +185,8 @@ pub(crate) enum Report {
         since: Instant,
     },
     Returned(Arc<Compiled>),
+    /// What [`Command::Transmit`] held.
+    Sent(Box<[u8]>),
     Mail(Mail),
     Closed {
         flow: FlowId,
@@ -187,14 +199,20 @@ pub(crate) enum Report {
 pub(crate) struct WorkerHandle {
     commands: Producer<Command>,
     reports: Consumer<Report>,
+    punts: Consumer<Parcel>,
     sent: u64,
 }
 
 impl WorkerHandle {
-    pub(crate) fn new(commands: Producer<Command>, reports: Consumer<Report>) -> Self {
+    pub(crate) fn new(
+        commands: Producer<Command>,
+        reports: Consumer<Report>,
+        punts: Consumer<Parcel>,
+    ) -> Self {
         Self {
             commands,
             reports,
+            punts,
             sent: 0,
         }
     }
@@ -420,6 +438,103 @@ impl Control {
         Ok(())
     }
 
+    /// Sends a datagram from the address of an open flow, as it is, by one worker: the one that
+    /// received what it answers, so that a network card's queue sees both directions.
+    ///
+    /// # Errors
+    /// `NotOpen`; `FamilyMismatch`; `Busy` when the worker is behind with its commands; `Misuse`
+    /// for a worker that there is not, or more than [`PAYLOAD_BYTES_MAX`] octets.
+    pub fn transmit(
+        &mut self,
+        worker: u16,
+        flow: FlowId,
+        to: SocketAddr,
+        marking: Marking,
+        payload: Box<[u8]>,
+    ) -> Result<(), Error> {
+        let generation = self.open_record(flow)?.generation;
+        let local = self.shared.addresses.local(flow).ok_or(Error::NotOpen)?;
+        if local.is_ipv4() != to.is_ipv4() {
+            return Err(Error::FamilyMismatch);
+        }
+        let index = usize::from(worker);
+        let handle = self.workers.get_mut(index).ok_or(Error::Misuse)?;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(Error::Misuse);
+        }
+        let target = match self.shared.addresses.find(to) {
+            Some(flow) => Target::Local(flow),
+            None => Target::Network(to),
+        };
+        let command = Command::Transmit {
+            flow,
+            generation,
+            to: (target, marking),
+            payload,
+        };
+        handle.commands.push(command).map_err(|_| Error::Busy)?;
+        handle.sent += 1;
+        match self.wakes_deferred {
+            true => self.wakes_due = true,
+            false => self.shared.sleepers[index].wake(),
+        }
+        Ok(())
+    }
+
+    /// The next datagram that a media function passed on ([`crate::Verdict::Punt`]). Asked until
+    /// there is none whenever [`Control::poll_event`] is.
+    pub fn poll_punt(&mut self) -> Option<Punt> {
+        for worker in 0..self.workers.len() {
+            loop {
+                let mut taken = None;
+                let ring = &mut self.workers[worker].punts;
+                let any = handoff::receive(ring, |parcel| {
+                    taken = Some((parcel.generation, parcel.unpack_punt(worker as u16)));
+                    true
+                });
+                match taken {
+                    Some((generation, punt)) if self.is_current(punt.flow, generation) => {
+                        return Some(punt);
+                    }
+                    _ if any => {}
+                    _ => break,
+                }
+            }
+        }
+        None
+    }
+
+    /// Has what comes to an open flow opened with the one, and what leaves by its address protected
+    /// with the other, by the paths there are.
+    ///
+    /// # Errors
+    /// `NotOpen`.
+    pub fn protect(
+        &mut self,
+        flow: FlowId,
+        receives: &Srtp<Receiver>,
+        sends: &Srtp<Sender>,
+    ) -> Result<(), Error> {
+        self.open_record(flow)?;
+        let record = &mut self.flows[flow.index()];
+        let mut changed: SmallVec<[FlowId; 4]> = SmallVec::new();
+        if let Some(path) = record.path.as_mut().filter(|path| path.srtp != *receives) {
+            path.srtp = receives.clone();
+            changed.push(flow);
+        }
+        for feeder in record.feeders.clone() {
+            let path = self.flows[feeder.index()].path.as_mut();
+            if path.is_some_and(|path| path.protect(flow, sends)) {
+                changed.push(feeder);
+            }
+        }
+        for flow in changed {
+            self.outdate(flow);
+        }
+        self.follow_up();
+        Ok(())
+    }
+
     /// What media functions passed, each with its worker, as far as [`Control::poll_event`] has
     /// come across it.
     pub fn poll_mail(&mut self) -> Option<(u16, Mail)> {
@@ -583,6 +698,7 @@ impl Control {
                 }
             }
             Report::Returned(path) => drop(path),
+            Report::Sent(payload) => drop(payload),
             Report::Mail(mail) => self.mail.push_back((worker, mail)),
             Report::Closed {
                 flow,
@@ -653,10 +769,14 @@ impl Control {
     fn outdate_feeders(&mut self, flow: FlowId) {
         for index in 0..self.flows[flow.index()].feeders.len() {
             let feeder = self.flows[flow.index()].feeders[index];
-            let noted = std::mem::replace(&mut self.flows[feeder.index()].outdated, true);
-            if !noted {
-                self.outdated.push_back(feeder);
-            }
+            self.outdate(feeder);
+        }
+    }
+
+    fn outdate(&mut self, flow: FlowId) {
+        let noted = std::mem::replace(&mut self.flows[flow.index()].outdated, true);
+        if !noted {
+            self.outdated.push_back(flow);
         }
     }
 

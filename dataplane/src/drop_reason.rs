@@ -73,6 +73,8 @@ drop_reasons! {
     LocalQueueFull => "local_queue_full",
     /// The ring to the worker that has the flow is full.
     HandoffFull => "handoff_full",
+    /// DTLS that the ring to the mg thread has no room for; it will be sent again.
+    PuntFull => "punt_full",
     /// The network interface or socket takes no more at the moment.
     TxFull => "tx_full",
     /// The network refuses the datagram: no route, too long, forbidden.

@@ -7,7 +7,9 @@ use crate::latch::Admission;
 use crate::policer::ip_octets;
 use crate::protection::Kind;
 use crate::worker::Shared;
-use crate::{Datagram, DetectedTone, DropReason, FlowId, Mail, Media, Outlet, Reception, Tones};
+use crate::{
+    Datagram, DetectedTone, DropReason, FlowId, Ingress, Mail, Media, Outlet, Reception, Tones,
+};
 use base::Instant;
 use std::net::SocketAddr;
 
@@ -64,6 +66,8 @@ pub enum Verdict {
     ForwardRtcp,
     /// The function has taken what it wanted; the datagram ends here.
     Consumed,
+    /// It is for the mg thread ([`crate::Control::poll_punt`]).
+    Punt,
     /// It is dropped.
     Drop(DropReason),
 }
@@ -123,6 +127,11 @@ impl Flow<'_> {
     #[inline]
     pub fn carried(&self) -> Carried {
         self.entry.carried()
+    }
+
+    /// All that its path admits.
+    pub fn ingress(&self) -> Option<&Ingress> {
+        self.entry.ingress()
     }
 
     /// It carries SRTP: packets are to be opened.

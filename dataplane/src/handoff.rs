@@ -35,6 +35,16 @@ impl Default for Parcel {
 }
 
 impl Parcel {
+    /// Unpacks for the mg thread.
+    pub(crate) fn unpack_punt(&self, worker: u16) -> Punt {
+        Punt {
+            flow: self.flow,
+            worker,
+            source: self.source,
+            payload: self.payload[..usize::from(self.bytes)].to_vec(),
+        }
+    }
+
     /// Unpacks into an empty frame.
     pub(crate) fn unpack(&self, mut frame: Frame) -> Datagram {
         // What one frame held fits another.
@@ -44,6 +54,19 @@ impl Parcel {
         datagram.hops = self.hops;
         datagram
     }
+}
+
+/// A datagram that a worker passed to the mg thread ([`crate::Verdict::Punt`]).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Punt {
+    /// Where it came.
+    pub flow: FlowId,
+    /// Who received it.
+    pub worker: u16,
+    /// From where.
+    pub source: SocketAddr,
+    /// The UDP payload.
+    pub payload: Vec<u8>,
 }
 
 /// Copies a datagram into the ring; false when that is full or the payload longer than any frame of
@@ -84,3 +107,6 @@ pub(crate) fn receive(ring: &mut Consumer<Parcel>, take: impl FnOnce(&Parcel) ->
 
 /// Parcels in the ring between two workers: one burst, and another while that is handled.
 pub(crate) const HANDOFF_MAX: usize = 2 * crate::BURST_MAX;
+
+/// Parcels in the ring from a worker to the mg thread: a flood beyond is not worth its time.
+pub(crate) const PUNTS_MAX: usize = crate::BURST_MAX;

@@ -86,6 +86,7 @@ pub use datagram::{BURST_MAX, Burst, Datagram};
 pub use drop_reason::{DropCounts, DropReason, Refusal};
 pub use frame::{FRAME_BYTES, Frame, HEADROOM_BYTES, PAYLOAD_BYTES_MAX};
 pub use function::{Carried, Context, Flow, Function, Verdict};
+pub use handoff::Punt;
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
 pub use outlet::{Mail, Outlet, Sends};
 pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remote, SourceFilter};

@@ -44,6 +44,9 @@ pub struct Ingress {
     pub clock_hz: u32,
     /// What rates are admitted.
     pub policing: Policing,
+    /// Datagrams of DTLS are for the mg thread, which agrees on the keys with whoever sends them
+    /// (RFC 5764).
+    pub punts_dtls: bool,
 }
 
 /// What the packets of a flow are, by the media function's word.
@@ -227,6 +230,7 @@ impl Default for Ingress {
             report_first_packet: false,
             clock_hz: 0,
             policing: Policing::OFF,
+            punts_dtls: false,
         }
     }
 }
@@ -275,6 +279,19 @@ impl Path {
     #[must_use]
     pub fn push_rtcp(&mut self, egress: Egress) -> bool {
         self.rtcp.push(egress)
+    }
+
+    /// Has what leaves by the address of `local` protected with this; true when that changes
+    /// anything.
+    pub fn protect(&mut self, local: FlowId, sends: &Srtp<Sender>) -> bool {
+        let egresses = self.media.0.iter_mut().chain(&mut self.rtcp.0);
+        let others = egresses.filter(|egress| egress.local == local && egress.srtp != *sends);
+        let mut changed = false;
+        for egress in others {
+            egress.srtp = sends.clone();
+            changed = true;
+        }
+        changed
     }
 
     /// True when something of what comes is sent with the code point that it came with.

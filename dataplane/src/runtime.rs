@@ -3,7 +3,7 @@
 use crate::control::{Control, Error, WorkerHandle};
 use crate::counters::{self, WorkerCounters};
 use crate::flow::Claims;
-use crate::handoff::{HANDOFF_MAX, Parcel};
+use crate::handoff::{HANDOFF_MAX, PUNTS_MAX, Parcel};
 use crate::worker::{Peers, Shared, Sleeper, Worker};
 use crate::{Backend, Function};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -82,10 +82,10 @@ pub fn runtime(
     let mut handles = Vec::new();
     let mut threads = Vec::new();
     let pairs = backend.ios.into_iter().zip(peers(workers));
-    for (index, (io, peers)) in pairs.enumerate() {
+    for (index, (io, (peers, punts))) in pairs.enumerate() {
         let (commands, commands_in) = RingBuffer::new(commands_max);
         let (reports_out, reports) = RingBuffer::new(commands_max);
-        handles.push(WorkerHandle::new(commands, reports));
+        handles.push(WorkerHandle::new(commands, reports, punts));
         let rings = (commands_in, reports_out);
         let shared = Arc::clone(&shared);
         let function = function(flows);
@@ -105,8 +105,8 @@ pub fn runtime(
     ))
 }
 
-/// A ring from each worker to each other.
-fn peers(workers: usize) -> Vec<Peers> {
+/// A ring from each worker to each other, and to the mg thread with its end.
+fn peers(workers: usize) -> Vec<(Peers, Consumer<Parcel>)> {
     let mut to: Vec<Vec<Option<Producer<Parcel>>>> = Vec::new();
     let mut from: Vec<Vec<Option<Consumer<Parcel>>>> = Vec::new();
     to.resize_with(workers, || (0..workers).map(|_| None).collect());
@@ -120,7 +120,10 @@ fn peers(workers: usize) -> Vec<Peers> {
     }
     to.into_iter()
         .zip(from)
-        .map(|(to, from)| Peers { to, from })
+        .map(|(to, from)| {
+            let (punts, punts_in) = RingBuffer::new(PUNTS_MAX);
+            (Peers { to, from, punts }, punts_in)
+        })
         .collect()
 }
 

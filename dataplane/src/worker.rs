@@ -10,7 +10,7 @@ use crate::protection::Kind;
 use crate::timer::{TICK, TimerWheel};
 use crate::{
     BURST_MAX, Burst, Clock, Context, Datagram, DropCounts, DropReason, EGRESSES_MAX, FlowId,
-    Frame, Function, Idle, LocalAddresses, Mail, Outlet, PacketIo, Srtp, Verdict,
+    Frame, Function, Idle, LocalAddresses, Mail, Marking, Outlet, PacketIo, Srtp, Verdict,
 };
 use base::Instant;
 use rtrb::{Consumer, Producer, PushError};
@@ -128,6 +128,12 @@ impl Reports {
         debug_assert!(pushed, "there is room for one report");
     }
 
+    /// The same of what was sent.
+    fn give_back_payload(&mut self, payload: Box<[u8]>) {
+        let pushed = self.ring.push(Report::Sent(payload)).is_ok();
+        debug_assert!(pushed, "there is room for one report");
+    }
+
     /// Reports what the admission of a packet from `source` brought about; what finds no room stays
     /// marked.
     pub(crate) fn report_admission(
@@ -161,6 +167,8 @@ impl Reports {
 pub(crate) struct Peers {
     pub(crate) to: Vec<Option<Producer<Parcel>>>,
     pub(crate) from: Vec<Option<Consumer<Parcel>>>,
+    /// To the mg thread.
+    pub(crate) punts: Producer<Parcel>,
 }
 
 /// A worker without its back-end and its function.
@@ -306,6 +314,16 @@ impl Worker {
                 } => {
                     let endpoint = self.io.close(flow, keep);
                     self.core.close(flow, generation, endpoint);
+                }
+                Command::Transmit {
+                    flow,
+                    generation,
+                    to,
+                    payload,
+                } => {
+                    self.core
+                        .transmit_one(now, flow, generation, to, &payload, &mut *self.io);
+                    self.core.reports.give_back_payload(payload);
                 }
                 Command::Mail(mail) => {
                     if let Some(mail) = self.function.handle_mail(now, mail) {
@@ -708,6 +726,7 @@ impl Core {
                 return self.out.refuse(&self.shared, datagram, reason);
             }
             (Verdict::Consumed, _) => return self.out.spare.push(datagram.frame.take()),
+            (Verdict::Punt, _) => return self.punt(datagram),
             (_, None) => return self.out.drop(datagram.frame.take(), DropReason::NoPath),
         };
         let others = routes.len().saturating_sub(1);
@@ -725,6 +744,64 @@ impl Core {
         let mut datagram = datagram.take();
         datagram.hops = datagram.hops.saturating_add(1);
         self.out.send(&self.shared, last, datagram, kind);
+    }
+
+    /// Copies a datagram to the mg thread.
+    #[cold]
+    fn punt(&mut self, datagram: &mut Datagram) {
+        let generation = self.flows[datagram.flow.index()].generation;
+        if handoff::hand_over(&mut self.peers.punts, datagram, generation) {
+            self.reports.pushed = true;
+            self.out.spare.push(datagram.frame.take());
+        } else {
+            self.out
+                .refuse(&self.shared, datagram, DropReason::PuntFull);
+        }
+    }
+
+    /// Sends something of the mg thread's from the address of a flow, as it is.
+    fn transmit_one(
+        &mut self,
+        now: Instant,
+        flow: FlowId,
+        generation: u32,
+        (to, marking): (Target, Marking),
+        payload: &[u8],
+        io: &mut dyn PacketIo,
+    ) {
+        if self.generation(flow) != Some(generation) {
+            return self.out.drops.count(DropReason::StaleFlow);
+        }
+        let Some(local) = self.shared.addresses.local(flow) else {
+            return self.out.drops.count(DropReason::NoEgress);
+        };
+        let Some(mut frame) = self.out.take_frame(io) else {
+            return;
+        };
+        if !frame.fill(payload) {
+            return self.out.drop(frame, DropReason::Truncated);
+        }
+        let traffic_class = marking.applied_to(0);
+        match to {
+            Target::Nowhere(reason) => self.out.drop(frame, reason),
+            Target::Local(_) if self.out.local.len() >= LOCAL_QUEUE_MAX => {
+                self.out.drop(frame, DropReason::LocalQueueFull);
+            }
+            Target::Local(other) => {
+                let datagram = Datagram::new(frame, other, local, now);
+                let datagram = datagram.with_traffic_class(traffic_class);
+                self.out.local.push_back(datagram);
+            }
+            Target::Network(destination) => {
+                self.out.outgoing.push(Outgoing {
+                    frame,
+                    local: flow,
+                    destination,
+                    traffic_class,
+                });
+                self.transmit(io);
+            }
+        }
     }
 
     /// The address that a flow sends from, if it is open and has a path.

@@ -270,8 +270,9 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         media: LegMedia::Rtp { clock_hz: 8000 },
         remote: Some(host),
         rtcp: Rtcp::None,
-        receives: dataplane::Srtp::Off,
-        sends: dataplane::Srtp::Off,
+        srtp: trgw::Protection::OFF,
+        rtcp_srtp: trgw::Protection::OFF,
+        has_dtls: false,
         mode: StreamMode::SendReceive,
         latch: dataplane::Latch::First { request: 1 },
         filter: SourceFilter::ANY

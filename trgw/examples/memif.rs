@@ -121,8 +121,9 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         media: LegMedia::Rtp { clock_hz: 8000 },
         remote: Some(host),
         rtcp: Rtcp::None,
-        receives: Srtp::Off,
-        sends: Srtp::Off,
+        srtp: trgw::Protection::OFF,
+        rtcp_srtp: trgw::Protection::OFF,
+        has_dtls: false,
         mode: StreamMode::SendReceive,
         latch: Latch::Off,
         filter: SourceFilter::ANY

@@ -23,10 +23,12 @@ pub struct Leg {
     pub remote: Option<SocketAddr>,
     /// Where its RTCP is.
     pub rtcp: Rtcp,
-    /// How what is received is protected, RTCP too.
-    pub receives: Srtp<Receiver>,
-    /// How what is sent is to be protected, RTCP too.
-    pub sends: Srtp<Sender>,
+    /// How the media, and RTCP on its port, are protected.
+    pub srtp: Protection,
+    /// How RTCP on a port of its own is protected.
+    pub rtcp_srtp: Protection,
+    /// The keys come of DTLS, which goes to the mg thread.
+    pub has_dtls: bool,
     /// Mode of LocalControl (H.248.1 7.1.7).
     pub mode: StreamMode,
     /// Latching, for RTP and RTCP each on its own.
@@ -45,6 +47,29 @@ pub struct Leg {
     pub report_first_packet: bool,
     /// Telephone events.
     pub tones: LegTones,
+}
+
+/// How the packets at one port of a leg are protected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// What comes.
+    pub receives: Srtp<Receiver>,
+    /// What is sent.
+    pub sends: Srtp<Sender>,
+}
+
+impl Protection {
+    /// Packets pass as they are.
+    pub const OFF: Self = Self {
+        receives: Srtp::Off,
+        sends: Srtp::Off,
+    };
+
+    /// Packets are protected, and there is no key yet.
+    pub const NO_KEY: Self = Self {
+        receives: Srtp::NoKey,
+        sends: Srtp::NoKey,
+    };
 }
 
 /// Telephone events of a stream, RFC 4733.
@@ -101,8 +126,8 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
         let mut path = Path::new(leg.ingress());
         let mut rtcp_path = Path::new(leg.rtcp_ingress());
         path.tones.detects = leg.tones.detects;
-        path.srtp = leg.receives.clone();
-        rtcp_path.srtp = leg.receives.clone();
+        path.srtp = leg.srtp.receives.clone();
+        rtcp_path.srtp = leg.rtcp_srtp.receives.clone();
         for (other_index, other) in legs.iter().enumerate() {
             let reached = if loops {
                 other_index == index
@@ -145,8 +170,8 @@ pub(crate) fn terminate(leg: &Leg, worker: u16) -> SmallVec<[(FlowId, Path); 2]>
     let mut rtcp_path = Path::new(leg.rtcp_ingress()).at_worker(worker);
     // Where the function gets nothing, it hears no events.
     path.tones.detects = leg.tones.detects.filter(|_| !leg.mode.receives());
-    path.srtp = leg.receives.clone();
-    rtcp_path.srtp = leg.receives.clone();
+    path.srtp = leg.srtp.receives.clone();
+    rtcp_path.srtp = leg.rtcp_srtp.receives.clone();
     // There is room for one.
     let _ = leg.egress().is_some_and(|egress| path.push(egress));
     if let Some(egress) = leg.rtcp_egress() {
@@ -186,6 +211,7 @@ impl Leg {
             report_first_packet: self.report_first_packet,
             clock_hz,
             policing: self.policing,
+            punts_dtls: self.has_dtls,
         }
     }
 
@@ -195,26 +221,29 @@ impl Leg {
             filter: self.rtcp_filter,
             latch: self.latch,
             policing: self.policing,
+            punts_dtls: self.has_dtls,
             ..Ingress::default()
         }
     }
 
     fn egress(&self) -> Option<Egress> {
-        Some(self.egress_from(self.flow, self.to(self.remote)?))
+        Some(self.egress_from(self.flow, self.to(self.remote)?, &self.srtp))
     }
 
     fn rtcp_egress(&self) -> Option<Egress> {
         match self.rtcp {
             Rtcp::None => None,
-            Rtcp::Port { flow, remote } => Some(self.egress_from(flow, self.to(remote)?)),
+            Rtcp::Port { flow, remote } => {
+                Some(self.egress_from(flow, self.to(remote)?, &self.rtcp_srtp))
+            }
             Rtcp::Muxed => self.egress(),
         }
     }
 
-    fn egress_from(&self, flow: FlowId, remote: Remote) -> Egress {
+    fn egress_from(&self, flow: FlowId, remote: Remote, srtp: &Protection) -> Egress {
         Egress::new(flow, remote)
             .with_marking(self.marking)
-            .with_srtp(self.sends.clone())
+            .with_srtp(srtp.sends.clone())
     }
 
     /// With latching the remote descriptor's address does not count (H.248.37).

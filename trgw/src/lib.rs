@@ -4,6 +4,7 @@
 //! [`compile`] builds these paths from the streams of a context, and [`Trgw`] is the media plane
 //! that H.248 gateways use: it opens flows and sets these paths.
 
+mod associations;
 mod compile;
 mod keys;
 mod relay;
@@ -11,7 +12,8 @@ mod report;
 mod tones;
 mod trgw;
 
-pub use compile::{Leg, LegMedia, LegTones, Rtcp, compile};
+pub use associations::{DtlsCounts, DtlsOutcome, HANDSHAKES_MAX, PEERS_MAX};
+pub use compile::{Leg, LegMedia, LegTones, Protection, Rtcp, compile};
 pub use relay::Relay;
 pub use report::{LegCounts, LegReport, Silence};
 pub use trgw::Trgw;

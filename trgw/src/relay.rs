@@ -18,7 +18,8 @@ use crate::tones::TonePlayer;
 /// the mode lets nothing in, as a terminal on hold behind a NAT needs.
 ///
 /// RTP is counted and its reception judged; RTCP passes whatever the mode (RFC 3264 5.1) and is not
-/// counted. Encrypted payloads of a flow without keys of ours pass as they are.
+/// counted. Encrypted payloads of a flow without keys of ours pass as they are. DTLS goes to the mg
+/// thread where the keys of SRTP come from there.
 ///
 /// Telephone events are detected before the mode is asked, since that is not about events (H.248.1
 /// 7.1.7), and sent in the place of packets that pass.
@@ -61,7 +62,10 @@ impl Relay {
             receiving,
             clock_hz,
         } = flow.carried();
-        let packet = classify(media, datagram.payload())?;
+        let packet = match classify(media, datagram.payload()) {
+            Ok(packet) => packet,
+            Err(reason) => return aside(&flow, datagram, reason),
+        };
         if flow.is_protected() {
             open(&flow, packet, datagram)?;
         }
@@ -209,6 +213,19 @@ fn detect(
     if let Ok(packet) = rtp::Packet::new(datagram.payload()) {
         let (arrival, payload) = (datagram.arrival, packet.payload());
         receiver.receive(arrival, header, payload, format.clock_hz, report);
+    }
+}
+
+/// What becomes of a datagram that is no media: DTLS may be for the mg thread, from where packets
+/// may come (RFC 7983 7).
+#[cold]
+fn aside(flow: &Flow<'_>, datagram: &Datagram, reason: DropReason) -> Result<Verdict, DropReason> {
+    let ingress = flow.ingress().ok_or(reason)?;
+    let is_dtls = datagram_kind(datagram.payload()) == DatagramKind::Dtls;
+    match is_dtls && ingress.punts_dtls {
+        false => Err(reason),
+        true if ingress.filter.admits(datagram.source) => Ok(Verdict::Punt),
+        true => Err(DropReason::SourceFiltered),
     }
 }
 

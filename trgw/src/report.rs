@@ -7,6 +7,8 @@ use dataplane::{FlowStats, Refusal};
 use mg::{LegMedia, LegSpeech};
 use rtp::quality::{Conditions, Impairment};
 
+use crate::DtlsOutcome;
+
 /// The media that a leg received, told when it has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegReport {
@@ -16,6 +18,8 @@ pub struct LegReport {
     pub stats: FlowStats,
     /// What that was, as it was described last.
     pub carries: LegMedia,
+    /// What became of the DTLS that was to tell its keys.
+    pub dtls: Option<DtlsOutcome>,
 }
 
 /// Why the other side heard nothing of a leg.
@@ -29,6 +33,10 @@ pub enum Silence {
     NotMedia,
     /// SRTP let nothing pass: not authentic, replayed, or no key.
     Srtp,
+    /// DTLS told no keys (RFC 5764).
+    NoHandshake,
+    /// In DTLS, another certificate was shown than signalling told of (RFC 8122).
+    WrongCertificate,
     /// It exceeded the rates (H.248.53).
     Policed,
     /// The stream mode let nothing in (H.248.1 7.1.7).
@@ -39,11 +47,13 @@ pub enum Silence {
 
 impl Silence {
     /// Each reason.
-    pub const ALL: [Silence; 7] = [
+    pub const ALL: [Silence; 9] = [
         Silence::NothingReceived,
         Silence::WrongSource,
         Silence::NotMedia,
         Silence::Srtp,
+        Silence::NoHandshake,
+        Silence::WrongCertificate,
         Silence::Policed,
         Silence::NotReceiving,
         Silence::NobodyToHear,
@@ -56,6 +66,8 @@ impl Silence {
             Silence::WrongSource => "wrong_source",
             Silence::NotMedia => "not_media",
             Silence::Srtp => "srtp",
+            Silence::NoHandshake => "no_handshake",
+            Silence::WrongCertificate => "wrong_certificate",
             Silence::Policed => "policed",
             Silence::NotReceiving => "not_receiving",
             Silence::NobodyToHear => "nobody_to_hear",
@@ -80,6 +92,11 @@ impl LegReport {
         let unheard = self.stats.refused(Refusal::Egress);
         if self.stats.packets_received > unheard {
             return None;
+        }
+        match self.dtls {
+            None | Some(DtlsOutcome::Agreed) => {}
+            Some(DtlsOutcome::WrongCertificate) => return Some(Silence::WrongCertificate),
+            Some(DtlsOutcome::Awaited | DtlsOutcome::Failed) => return Some(Silence::NoHandshake),
         }
         let refused = |refusal: &Refusal| self.stats.refused(*refusal);
         let most = Refusal::ALL.into_iter().max_by_key(refused);
@@ -198,6 +215,7 @@ mod tests {
                 clock_hz: 8000,
                 speech: Some(LegSpeech::G711),
             },
+            dtls: None,
         }
     }
 
@@ -208,8 +226,21 @@ mod tests {
         assert_eq!(silent(&[]), Some(Silence::NothingReceived));
         let both = [(Refusal::Source, 2), (Refusal::Srtp, 3)];
         assert_eq!(silent(&both), Some(Silence::Srtp));
-        for (refusal, silence) in Refusal::ALL.into_iter().zip(&Silence::ALL[1..]) {
+        let of_dtls =
+            |silence: &Silence| matches!(silence, Silence::NoHandshake | Silence::WrongCertificate);
+        let reasons = Silence::ALL[1..].iter().filter(|silence| !of_dtls(silence));
+        for (refusal, silence) in Refusal::ALL.into_iter().zip(reasons) {
             assert_eq!(silent(&[(refusal, 1)]), Some(*silence));
+        }
+        for (dtls, silence) in [
+            (DtlsOutcome::Awaited, Silence::NoHandshake),
+            (DtlsOutcome::Failed, Silence::NoHandshake),
+            (DtlsOutcome::WrongCertificate, Silence::WrongCertificate),
+            (DtlsOutcome::Agreed, Silence::Srtp),
+        ] {
+            let mut report = report(0, &both);
+            report.dtls = Some(dtls);
+            assert_eq!(report.silence(), Some(silence));
         }
         let unheard = report(9, &[(Refusal::Egress, 9)]);
         assert_eq!(unheard.silence(), Some(Silence::NobodyToHear));
@@ -260,6 +291,6 @@ mod tests {
             counts.count(each);
         }
         assert_eq!((counts.ended, counts.poor), (3, 1));
-        assert_eq!(counts.silent, [1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(counts.silent, [1, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

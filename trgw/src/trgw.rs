@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use base::Instant;
 use dataplane::{
-    Control, Error, Event, EventFormat, FlowId, Ingress, Latch, Marking, Path, Policing,
+    Control, Error, Event, EventFormat, FlowId, Ingress, Latch, Marking, Path, Policing, Punt,
     SourceFilter,
 };
 use mg::{
@@ -14,15 +14,21 @@ use mg::{
     MediaEvent, MediaPlane, OpenError, Statistics,
 };
 
+use sdp::dtls::Fingerprint;
 use smallvec::SmallVec;
 
+use crate::associations::{Address, Associations, Output, Wanted};
 use crate::keys::Keys;
-use crate::{Leg, LegCounts, LegMedia, LegReport, LegTones, Rtcp, compile};
+use crate::{
+    DtlsCounts, DtlsOutcome, Leg, LegCounts, LegMedia, LegReport, LegTones, Protection, Rtcp,
+    compile,
+};
 
 /// Executes what media gateways decide, by flows and paths of the runtime. Owned by the mg thread.
 ///
 /// Call [`Trgw::poll_event`] until it returns `None` whenever the descriptor of [`Trgw::control`]
-/// is readable, and after commands while [`Trgw::is_behind`].
+/// is readable, and after commands while [`Trgw::is_behind`]; and [`Trgw::handle_timeout`] when
+/// that is due.
 pub struct Trgw {
     control: Control,
     /// By half the number of the RTP flow.
@@ -33,6 +39,8 @@ pub struct Trgw {
     /// Of legs that have ended; at most [`REPORTS_MAX`].
     reports: VecDeque<LegReport>,
     ended: LegCounts,
+    /// `None` where no DTLS is spoken.
+    dtls: Option<Associations>,
 }
 
 /// A pair of open ports.
@@ -53,6 +61,19 @@ enum Late {
     Close(FlowId),
 }
 
+impl Late {
+    /// Keys that came meanwhile.
+    fn protect(&mut self, flow: FlowId, keys: &Protection) {
+        let Late::SetPath(of, path) = self else {
+            return;
+        };
+        if *of == flow {
+            path.srtp = keys.receives.clone();
+        }
+        path.protect(flow, &keys.sends);
+    }
+}
+
 impl Trgw {
     /// A media plane on a runtime whose workers relay ([`crate::Relay`]).
     pub fn new(control: Control) -> Self {
@@ -64,6 +85,36 @@ impl Trgw {
             behind: VecDeque::new(),
             reports: VecDeque::new(),
             ended: LegCounts::default(),
+            dtls: None,
+        }
+    }
+
+    /// The same, with legs whose keys DTLS tells, under this certificate.
+    pub fn with_dtls(self, identity: dtls::Identity) -> Self {
+        Self {
+            dtls: Some(Associations::new(identity)),
+            ..self
+        }
+    }
+
+    /// Handshakes of DTLS so far, and how many go on.
+    pub fn dtls(&self) -> (DtlsCounts, usize) {
+        let dtls = self.dtls.as_ref();
+        dtls.map_or((DtlsCounts::default(), 0), |dtls| {
+            (dtls.counts(), dtls.handshakes())
+        })
+    }
+
+    /// When [`Trgw::handle_timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.dtls.as_ref()?.next_timeout()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(dtls) = &mut self.dtls {
+            dtls.handle_timeout(now);
+            self.follow_dtls();
         }
     }
 
@@ -120,6 +171,7 @@ impl Trgw {
     pub fn poll_event(&mut self, now: Instant) -> Option<MediaEvent> {
         let found = loop {
             let Some(event) = self.control.poll_event(now) else {
+                self.take_punts(now);
                 break None;
             };
             if let Some(event) = self.translate(event) {
@@ -128,6 +180,48 @@ impl Trgw {
         };
         self.catch_up();
         found
+    }
+
+    /// Takes what workers received of DTLS.
+    fn take_punts(&mut self, now: Instant) {
+        while let Some(punt) = self.control.poll_punt() {
+            let Punt {
+                flow,
+                worker,
+                source: remote,
+                payload,
+            } = punt;
+            if let Some(dtls) = &mut self.dtls {
+                let at = Address {
+                    flow,
+                    worker,
+                    remote,
+                };
+                dtls.handle_datagram(now, at, &payload);
+                self.follow_dtls();
+            }
+        }
+    }
+
+    /// Does what follows from DTLS.
+    fn follow_dtls(&mut self) {
+        while let Some(output) = self.dtls.as_mut().and_then(Associations::poll_output) {
+            match output {
+                Output::Transmit { at, marking, bytes } => {
+                    // What finds no room is sent again as if it had been lost.
+                    let _ = self
+                        .control
+                        .transmit(at.worker, at.flow, at.remote, marking, bytes);
+                }
+                Output::Keys { flow, keys } => {
+                    for late in &mut self.behind {
+                        late.protect(flow, &keys);
+                    }
+                    // A flow that is being closed needs no keys.
+                    let _ = self.control.protect(flow, &keys.receives, &keys.sends);
+                }
+            }
+        }
     }
 
     fn translate(&mut self, event: Event) -> Option<MediaEvent> {
@@ -156,10 +250,14 @@ impl Trgw {
                 return None;
             }
             let carries = pair.carries;
+            let dtls = self.dtls.as_mut().and_then(|dtls| {
+                dtls.end(FlowId(rtp + 1));
+                dtls.end(FlowId(rtp))
+            });
             *place = None;
             self.pairs_len -= 1;
             if let Some(carries) = carries {
-                self.report(FlowId(rtp), local, carries);
+                self.report(FlowId(rtp), local, carries, dtls);
             }
             return Some(MediaEvent::Closed { local, free_at });
         }
@@ -192,11 +290,18 @@ impl Trgw {
         self.ended
     }
 
-    fn report(&mut self, rtp: FlowId, local: SocketAddr, carries: Carries) {
+    fn report(
+        &mut self,
+        rtp: FlowId,
+        local: SocketAddr,
+        carries: Carries,
+        dtls: Option<DtlsOutcome>,
+    ) {
         let report = LegReport {
             local,
             stats: self.control.stats(rtp),
             carries,
+            dtls,
         };
         self.ended.count(&report);
         if self.reports.len() < REPORTS_MAX {
@@ -249,6 +354,37 @@ impl Trgw {
         let rtp = self.rtp_of(leg.local)?;
         let pair = self.pairs.get_mut(rtp.0 as usize / 2)?.as_mut()?;
         pair.carries = Some(leg.media);
+        let of_descriptions = Protection {
+            receives: pair.keys.receives(leg.srtp.as_ref()),
+            sends: pair.keys.sends(leg.srtp.as_ref()),
+        };
+        let [srtp, rtcp_srtp] = match (&leg.dtls, &mut self.dtls) {
+            (None, None) => [of_descriptions.clone(), of_descriptions],
+            (None, Some(dtls)) => {
+                for flow in [rtp, rtcp_of(rtp)] {
+                    dtls.end(flow);
+                }
+                [of_descriptions.clone(), of_descriptions]
+            }
+            (Some(_), None) => [Protection::NO_KEY, Protection::NO_KEY],
+            (Some(asked), Some(dtls)) => {
+                let workers = self.control.workers().max(1);
+                let wanted = |remote| Wanted {
+                    dtls: asked.clone(),
+                    remote,
+                    worker: (rtp.0 as usize / 2 % workers) as u16,
+                    marking: marking(leg.marking),
+                };
+                let rtcp_srtp = match leg.rtcp {
+                    LegRtcp::Port { remote } => dtls.want(rtcp_of(rtp), wanted(remote)),
+                    LegRtcp::None | LegRtcp::Muxed => {
+                        dtls.end(rtcp_of(rtp));
+                        Protection::NO_KEY
+                    }
+                };
+                [dtls.want(rtp, wanted(leg.remote)), rtcp_srtp]
+            }
+        };
         Some(Leg {
             flow: rtp,
             media: match leg.media {
@@ -264,8 +400,9 @@ impl Trgw {
                     remote,
                 },
             },
-            receives: pair.keys.receives(leg.srtp.as_ref()),
-            sends: pair.keys.sends(leg.srtp.as_ref()),
+            srtp,
+            rtcp_srtp,
+            has_dtls: leg.dtls.is_some(),
             mode: leg.mode,
             latch: match leg.latch {
                 LegLatch::Off => Latch::Off,
@@ -275,10 +412,7 @@ impl Trgw {
             filter: filter(&leg.filter, leg.filter.ports),
             rtcp_filter: filter(&leg.filter, leg.filter.rtcp_ports),
             policing: policing(leg.policing),
-            marking: match leg.marking {
-                LegMarking::Dscp(dscp) => Marking::Dscp(dscp),
-                LegMarking::Keep => Marking::Keep,
-            },
+            marking: marking(leg.marking),
             inactivity: leg.inactivity,
             report_first_packet: false,
             tones: LegTones {
@@ -341,6 +475,10 @@ impl MediaPlane for Trgw {
         }
     }
 
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(self.dtls.as_ref()?.fingerprint())
+    }
+
     fn statistics(&self, local: SocketAddr) -> Statistics {
         let Some(rtp) = self.rtp_of(local) else {
             return Statistics::default();
@@ -374,6 +512,13 @@ fn closed_path() -> Path {
         media: dataplane::Media::Rtcp,
         ..Ingress::default()
     })
+}
+
+fn marking(marking: LegMarking) -> Marking {
+    match marking {
+        LegMarking::Dscp(dscp) => Marking::Dscp(dscp),
+        LegMarking::Keep => Marking::Keep,
+    }
 }
 
 fn format(events: LegEvents) -> EventFormat {

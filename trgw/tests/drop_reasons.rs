@@ -152,6 +152,14 @@ fn provoke(reason: DropReason, frames: usize) -> Rig {
             }
             rig.workers[0].turn(rig.now);
         }
+        DropReason::PuntFull => {
+            legs[0].has_dtls = true;
+            rig.set(&legs);
+            for _ in 0..2 * BURST_MAX {
+                assert!(rig.network.send(0, alice, port, &[22, 254, 253]));
+            }
+            rig.settle();
+        }
         DropReason::TxFull => {
             rig.network.set_capacity(0);
             rig.through(alice, port, &media);
@@ -175,7 +183,7 @@ fn provoke_srtp(rig: &mut Rig, legs: &mut [Leg; 2], reason: DropReason) {
         DropReason::SrtpKeyExpired => key.with_lifetime(1),
         _ => key,
     };
-    legs[0].receives = match reason {
+    legs[0].srtp.receives = match reason {
         DropReason::SrtpNoKey => Srtp::NoKey,
         _ => Srtp::On(Arc::new(Receiver::new(std::slice::from_ref(&key)).unwrap())),
     };

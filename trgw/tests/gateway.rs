@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ::dtls::{Association, Identity, Progress, Role};
 use base::{Entropy, Instant};
 use dataplane::io::sim::{self, Network, Packet};
 use dataplane::{Config, DropReason, LocalAddress, LocalAddresses, Turn, Worker, runtime};
@@ -78,7 +79,7 @@ impl Rig {
             now,
             network,
             workers,
-            trgw: Trgw::new(control),
+            trgw: Trgw::new(control).with_dtls(identity()),
             mg: MediaGateway::new(config, now, Entropy::from_u64(1)),
             mgc: Endpoint::new(mgc, Entropy::from_u64(2)),
             replies: BTreeMap::new(),
@@ -101,6 +102,10 @@ impl Rig {
             while let Some(event) = self.trgw.poll_event(self.now) {
                 assert!(self.mg.owns(event.local()));
                 self.mg.handle_event(self.now, &mut self.trgw, &event);
+                is_idle = false;
+            }
+            if self.trgw.next_timeout().is_some_and(|at| at <= self.now) {
+                self.trgw.handle_timeout(self.now);
                 is_idle = false;
             }
             if is_idle && !self.trgw.is_behind() {
@@ -693,6 +698,263 @@ fn srtp_ends_at_the_termination_that_has_keys() {
     assert_eq!(rig.drops(DropReason::SrtpAuthentication), 1);
     rig.subtract(context);
     rig.assert_empty();
+}
+
+fn identity() -> Identity {
+    Identity::generate(std::time::Instant::now()).expect("a certificate")
+}
+
+/// A termination towards the access whose keys DTLS tells.
+fn add_dtls(of: &str, near: &str, far: &str) -> String {
+    let plain = add("access", "IP4", of).replace("RTP/AVP", "UDP/TLS/RTP/SAVPF");
+    let ends: Vec<&str> = plain.split(" 8\n").collect();
+    let [start, middle, end] = ends[..] else {
+        panic!("{plain}");
+    };
+    format!("{start} 8\n{near}{middle} 8\n{far}{end}")
+}
+
+/// The other end of such a termination, at one of its ports.
+struct Peer {
+    local: SocketAddr,
+    association: Association,
+}
+
+impl Peer {
+    /// Answers what the gateway sent, until it is silent.
+    fn shake_hands(&mut self, rig: &mut Rig, port: SocketAddr) {
+        self.association.handle_timeout(rig.now);
+        for _ in 0..20 {
+            let mut any = false;
+            while let Some(datagram) = self.association.poll_output() {
+                assert!(rig.network.send(0, self.local, port, &datagram));
+                any = true;
+            }
+            rig.settle();
+            while let Some(sent) = rig.network.receive() {
+                assert_eq!((sent.source, sent.destination), (port, self.local));
+                self.association.handle_datagram(rig.now, &sent.payload);
+                any = true;
+            }
+            if !any {
+                return;
+            }
+        }
+        panic!("the handshake has no end");
+    }
+
+    fn keys(&self) -> (srtp::Sender, srtp::Receiver) {
+        assert_eq!(self.association.progress(), Progress::Done);
+        let keys = self.association.keys().expect("it is done");
+        let sender = srtp::Sender::new(&keys.sends).expect("a key");
+        let receiver = srtp::Receiver::new(&[keys.receives]).expect("a key");
+        (sender, receiver)
+    }
+}
+
+fn seal(sender: &srtp::Sender, packet: &[u8]) -> Vec<u8> {
+    let mut buffer = [packet, &[0; 64]].concat();
+    let len = sender.protect(&mut buffer, packet.len());
+    buffer.truncate(len.expect("there is room"));
+    buffer
+}
+
+fn open(receiver: &srtp::Receiver, packet: &[u8]) -> Vec<u8> {
+    let mut buffer = packet.to_vec();
+    let len = receiver.unprotect(&mut buffer).expect("it is for us");
+    buffer.truncate(len);
+    buffer
+}
+
+fn own_fingerprint(reply: &ReplyBody, of: usize) -> sdp::dtls::Fingerprint {
+    let media = amms(reply).filter_map(|item| match item {
+        AuditReturn::Media(media) => Some(media),
+        _ => None,
+    });
+    let mut streams = media.flat_map(|media| media.streams());
+    let (_, parms) = streams.nth(of).expect("a stream");
+    let local = parms.local.as_ref().expect("what was chosen");
+    let local = sdp::h248::Description::parse(local.as_bytes()).expect("SDP");
+    let media = &local.first().expect("a description").media[0];
+    assert_eq!(media.lines.setup(), Some(sdp::dtls::Setup::Passive));
+    media.lines.fingerprints().next().expect("a fingerprint")
+}
+
+#[test]
+fn dtls_tells_the_keys_of_media_and_of_rtcp() {
+    let mut rig = Rig::new(2, 64);
+    let phone = identity();
+    let far = format!("a=fingerprint:{}\na=setup:actpass\n", phone.fingerprint());
+    let near = "a=fingerprint:sha-256 $\na=setup:$\n";
+    let reply = rig.say(&format!(
+        "Context = $ {{ {}, {} }}",
+        add("core", "IP4", BOB),
+        add_dtls(ALICE, &near.replace("setup:$", "setup:passive"), &far)
+    ));
+    let ports = locals(&reply);
+    let shown = own_fingerprint(&reply, 1);
+    let media = rtp_packet(1);
+    // Without keys nothing passes in either direction.
+    assert!(rig.through(BOB, ports[0], &media).is_empty());
+    assert!(rig.through(ALICE, ports[1], &media).is_empty());
+    assert_eq!(rig.drops(DropReason::SrtpNoKey), 2);
+    let mut ends = [at(ALICE), next(at(ALICE))].map(|local| Peer {
+        local,
+        association: Association::new(&phone, Role::Client, rig.now),
+    });
+    let [rtp, rtcp] = &mut ends;
+    rtp.shake_hands(&mut rig, ports[1]);
+    rtcp.shake_hands(&mut rig, next(ports[1]));
+    assert!(rtp.association.is_with(&[shown]) && rtcp.association.is_with(&[shown]));
+    let ((alice, hears), (rtcp_alice, rtcp_hears)) = (rtp.keys(), rtcp.keys());
+    for number in 2..6 {
+        let media = rtp_packet(number);
+        let sent = rig.through(ALICE, ports[1], &seal(&alice, &media));
+        assert_eq!((sent[0].destination, &sent[0].payload), (at(BOB), &media));
+        let sent = rig.through(BOB, ports[0], &media);
+        assert_eq!(sent[0].destination, at(ALICE));
+        assert_eq!(open(&hears, &sent[0].payload), media);
+    }
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 7];
+    let mut sealed = [&report[..], &[0; 64]].concat();
+    let len = rtcp_alice.protect_rtcp(&mut sealed, report.len());
+    let from = next(at(ALICE)).to_string();
+    let sent = rig.through(
+        &from,
+        next(ports[1]),
+        &sealed[..len.expect("there is room")],
+    );
+    assert_eq!(
+        (sent[0].destination, &sent[0].payload[..]),
+        (next(at(BOB)), &report[..])
+    );
+    let mut sent = rig.through(&next(at(BOB)).to_string(), next(ports[0]), &report);
+    assert_eq!(sent[0].destination, next(at(ALICE)));
+    let len = rtcp_hears
+        .unprotect_rtcp(&mut sent[0].payload)
+        .expect("it is for Alice");
+    assert_eq!(sent[0].payload[..len], report);
+    let (counts, going) = rig.trgw.dtls();
+    assert_eq!((counts.agreed, going), (2, 0));
+    // A Modify that says the same again leaves the keys as they are.
+    let ReplyBody::Actions(actions) = &reply else {
+        unreachable!()
+    };
+    let context = actions[0].context.as_u32();
+    let [ip, port] = [ports[1].ip().to_string(), ports[1].port().to_string()];
+    let local = sdp("IP4", &ip, &port).replace("RTP/AVP", "UDP/TLS/RTP/SAVPF");
+    rig.modify(
+        context,
+        &format!(
+            "Media {{ Stream = 1 {{ LocalControl {{ Mode = SendReceive }}, \
+             Local {{ {local}a=fingerprint:{shown}\na=setup:passive\n }} }} }}"
+        ),
+    );
+    let media = rtp_packet(7);
+    assert_eq!(
+        rig.through(ALICE, ports[1], &seal(&alice, &media))[0].payload,
+        media
+    );
+    rig.subtract(context);
+    rig.assert_empty();
+    let report = std::iter::from_fn(|| rig.trgw.poll_report()).find(|leg| leg.local == ports[1]);
+    let report = report.expect("it has ended");
+    assert_eq!(
+        (report.dtls, report.silence()),
+        (Some(trgw::DtlsOutcome::Agreed), None)
+    );
+}
+
+#[test]
+fn the_gateway_begins_where_the_other_side_waits_for_it() {
+    let mut rig = Rig::new(2, 64);
+    let phone = identity();
+    let far = format!(
+        "a=rtcp-mux\na=fingerprint:{}\na=setup:passive\n",
+        phone.fingerprint()
+    );
+    let reply = rig.say(&format!(
+        "Context = $ {{ {}, {} }}",
+        add("core", "IP4", BOB),
+        add_dtls(ALICE, "a=rtcp-mux\na=fingerprint:$\na=setup:active\n", &far)
+    ));
+    let ports = locals(&reply);
+    let mut peer = Peer {
+        local: at(ALICE),
+        association: Association::new(&phone, Role::Server, rig.now),
+    };
+    peer.shake_hands(&mut rig, ports[1]);
+    let (alice, hears) = peer.keys();
+    let media = rtp_packet(1);
+    assert_eq!(
+        rig.through(ALICE, ports[1], &seal(&alice, &media))[0].payload,
+        media
+    );
+    assert_eq!(
+        open(&hears, &rig.through(BOB, ports[0], &media)[0].payload),
+        media
+    );
+    assert_eq!(rig.trgw.dtls().0.agreed, 1);
+}
+
+#[test]
+fn who_shows_another_certificate_hears_nothing_and_the_leg_says_why() {
+    let mut rig = Rig::new(1, 64);
+    let far = format!(
+        "a=fingerprint:{}\na=setup:active\n",
+        identity().fingerprint()
+    );
+    let reply = rig.say(&format!(
+        "Context = $ {{ {}, {} }}",
+        add("core", "IP4", BOB),
+        add_dtls(ALICE, "a=fingerprint:$\na=setup:passive\n", &far)
+    ));
+    let ports = locals(&reply);
+    let mut mallory = Peer {
+        local: at(ALICE),
+        association: Association::new(&identity(), Role::Client, rig.now),
+    };
+    mallory.shake_hands(&mut rig, ports[1]);
+    // To Mallory all is well, but what it says is not heard.
+    let (sender, _) = mallory.keys();
+    assert!(
+        rig.through(ALICE, ports[1], &seal(&sender, &rtp_packet(1)))
+            .is_empty()
+    );
+    assert!(rig.through(BOB, ports[0], &rtp_packet(1)).is_empty());
+    assert_eq!(rig.drops(DropReason::SrtpNoKey), 2);
+    let ReplyBody::Actions(actions) = &reply else {
+        unreachable!()
+    };
+    rig.subtract(actions[0].context.as_u32());
+    rig.assert_empty();
+    let report = std::iter::from_fn(|| rig.trgw.poll_report()).find(|leg| leg.local == ports[1]);
+    assert_eq!(
+        report.and_then(|leg| leg.silence()),
+        Some(Silence::WrongCertificate)
+    );
+}
+
+#[test]
+fn descriptions_of_dtls_that_make_no_sense_are_refused() {
+    let mut rig = Rig::new(1, 64);
+    let own = "a=fingerprint:sha-256 $\n";
+    let other = format!("a=fingerprint:{}\n", identity().fingerprint());
+    for (near, far, code) in [
+        (own, "", 473),
+        (own, "a=fingerprint:sha-1 00\n", 449),
+        ("a=fingerprint:sha-512 $\n", &*other, 449),
+        (&*other, &*other, 449),
+    ] {
+        let reply = rig.ask(&format!("Context = $ {{ {} }}", add_dtls(ALICE, near, far)));
+        assert_eq!(errors(&reply).last(), Some(&code), "{near} {far}");
+    }
+    // Without a fingerprint in Local it passes from end to end.
+    let reply = rig.say(&format!(
+        "Context = $ {{ {} }}",
+        add_dtls(ALICE, "", &other)
+    ));
+    assert_eq!(locals(&reply).len(), 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use context::{RTCP, Rig, V4, V6, at, next, rtp_packet};
 use dataplane::{DropReason, Latch, Refusal, Srtp};
 use srtp::{MasterKey, Receiver, Sender, Suite};
 use std::sync::Arc;
-use trgw::{Leg, Rtcp};
+use trgw::{Leg, Protection, Rtcp};
 
 const ALICE: &str = "203.0.113.1";
 const BOB: &str = "198.51.100.1";
@@ -31,8 +31,11 @@ struct Peer(Sender, Receiver);
 
 /// Protects a leg: it takes what is under the one key and sends under the other.
 fn protect(leg: &mut Leg, suite: Suite, seeds: [u8; 2]) -> Peer {
-    leg.receives = Srtp::On(Arc::new(receiver(suite, seeds[0])));
-    leg.sends = Srtp::On(Arc::new(sender(suite, seeds[1])));
+    leg.srtp = Protection {
+        receives: Srtp::On(Arc::new(receiver(suite, seeds[0]))),
+        sends: Srtp::On(Arc::new(sender(suite, seeds[1]))),
+    };
+    leg.rtcp_srtp = leg.srtp.clone();
     Peer(sender(suite, seeds[0]), receiver(suite, seeds[1]))
 }
 
@@ -188,7 +191,7 @@ fn nothing_but_an_authentic_packet_latches_counts_or_passes() {
 fn without_keys_nothing_passes_that_is_to_be_protected() {
     let mut rig = Rig::new(1);
     let mut legs = call(&mut rig);
-    (legs[1].receives, legs[1].sends) = (Srtp::NoKey, Srtp::NoKey);
+    (legs[1].srtp, legs[1].rtcp_srtp) = (Protection::NO_KEY, Protection::NO_KEY);
     rig.set(&legs);
     let media = rtp_packet(1, 160);
     assert!(
@@ -241,8 +244,8 @@ fn between_two_contexts_of_one_gateway_packets_are_protected_in_memory() {
         rig.leg(at(V4, 10_006), at(BOB, 5000)),
     ];
     let suite = Suite::AesCm128HmacSha1_80;
-    first[1].sends = Srtp::On(Arc::new(sender(suite, 1)));
-    second[0].receives = Srtp::On(Arc::new(receiver(suite, 1)));
+    first[1].srtp.sends = Srtp::On(Arc::new(sender(suite, 1)));
+    second[0].srtp.receives = Srtp::On(Arc::new(receiver(suite, 1)));
     rig.set(&first);
     rig.set(&second);
     let media = rtp_packet(1, 160);
@@ -260,7 +263,7 @@ fn keys_change_without_a_packet_lost() {
     let suite = Suite::AesCm128HmacSha1_80;
     let after = key(suite, 9);
     let state = Arc::new(receiver(suite, 1));
-    legs[0].receives = Srtp::On(Arc::clone(&state));
+    legs[0].srtp.receives = Srtp::On(Arc::clone(&state));
     rig.set(&legs);
     let mut sends = sender(suite, 1);
     for number in 0..40_u16 {
@@ -272,7 +275,7 @@ fn keys_change_without_a_packet_lost() {
         let len = sends.protect(&mut buffer, media.len()).unwrap();
         // The gateway learns of the key before the first packet under it.
         if number == 15 {
-            legs[0].receives = Srtp::On(Arc::new(
+            legs[0].srtp.receives = Srtp::On(Arc::new(
                 state.rekeyed(std::slice::from_ref(&after)).unwrap(),
             ));
             rig.set(&legs);

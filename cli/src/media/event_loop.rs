@@ -300,6 +300,10 @@ impl EventLoop {
                 gateway.mg.handle_timeout(now, plane);
             }
         }
+        let trgw = self.mrfp.trgw_mut();
+        if trgw.next_timeout().is_some_and(|at| at <= now) {
+            trgw.handle_timeout(now);
+        }
         while let Ok(answer) = self.requests.try_recv() {
             // A client that does not wait any more wants no answer.
             let _ = answer.send(self.status(now));
@@ -336,7 +340,8 @@ impl EventLoop {
             .gateways
             .iter()
             .filter_map(|gateway| gateway.mg.next_timeout());
-        let next = timeouts.chain(until).min();
+        let handshakes = self.mrfp.trgw().next_timeout();
+        let next = timeouts.chain(until).chain(handshakes).min();
         let mut timeout = next.map(|at| at.since(now));
         if self.mrfp.is_behind() {
             timeout = Some(timeout.map_or(BEHIND, |timeout| timeout.min(BEHIND)));
@@ -373,6 +378,7 @@ impl EventLoop {
             trgw.control().worker_stats(),
             &trgw.ended(),
         );
+        let status = status.with_dtls(trgw.dtls());
         let (rooms, loads) = (self.mrfp.rooms(), self.mrfp.loads());
         let status = status.with_rooms(rooms, loads, self.recordings.clone());
         serde_json::to_value(status).unwrap_or_default()
@@ -766,10 +772,18 @@ fn start_workers(
             });
         threads.push(thread.map_err(|fault| no_workers().because(fault))?);
     }
+    let identity = dtls::Identity::generate(std::time::Instant::now());
+    let identity = identity.map_err(|fault| cannot("speak DTLS").because(fault))?;
     let told = config.mrfp.as_ref().map(|mrfp| mrfp.plane.clone());
     let told = told.unwrap_or_default();
     Ok(Plane {
-        mrfp: Mrfp::new(Trgw::new(control), told, loads, files, entropy),
+        mrfp: Mrfp::new(
+            Trgw::new(control).with_dtls(identity),
+            told,
+            loads,
+            files,
+            entropy,
+        ),
         workers: threads,
         io,
         tap,

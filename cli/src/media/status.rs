@@ -9,7 +9,7 @@ use dataplane::{DropReason, WorkerStats};
 use mg::MediaGateway;
 use mrfp::{LoadStatus, RoomStatus};
 use serde::Serialize;
-use trgw::{LegCounts, Silence};
+use trgw::{DtlsCounts, LegCounts, Silence};
 
 use super::io::IoStatus;
 
@@ -135,6 +135,21 @@ impl Status {
             loads,
             ..self
         }
+    }
+
+    /// The same, with the handshakes of DTLS, and how many go on.
+    pub fn with_dtls(mut self, (counts, going): (DtlsCounts, usize)) -> Self {
+        for (name, value) in [
+            ("agreed", counts.agreed),
+            ("wrong_certificate", counts.wrong_certificate),
+            ("failed", counts.failed),
+            ("refused", counts.refused),
+            ("stray", counts.stray),
+            ("going", going as u64),
+        ] {
+            self.count(format!("dtls.{name}"), value);
+        }
+        self
     }
 
     fn add_gateway(&mut self, gateway: &MediaGateway) {

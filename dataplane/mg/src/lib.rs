@@ -44,6 +44,7 @@ mod connection_model;
 mod context;
 mod detection;
 mod digit_maps;
+mod dtls;
 mod error;
 mod event_processor;
 mod execute;
@@ -73,9 +74,9 @@ pub use performance::{
     Announced, Announcement, Ending as PerformanceEnd, Performance, Performed, Recording,
 };
 pub use plane::{
-    ContextStream, Leg, LegAudio, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia,
-    LegPerformance, LegPolicing, LegRtcp, LegSpeech, LegSrtp, LegTone, LegVolume, MediaEvent,
-    MediaPlane, OpenError, Statistics,
+    ContextStream, Leg, LegAudio, LegDtls, LegDtlsRole, LegEvents, LegFilter, LegLatch, LegMarking,
+    LegMedia, LegPerformance, LegPolicing, LegRtcp, LegSpeech, LegSrtp, LegTone, LegVolume,
+    MediaEvent, MediaPlane, OpenError, Statistics,
 };
 pub use port_pool::RealmAddress;
 pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

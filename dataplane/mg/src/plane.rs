@@ -8,6 +8,7 @@ use base::Instant;
 use h248::message::StreamMode;
 use sdp::Codec;
 use sdp::crypto::Crypto;
+use sdp::dtls::Fingerprint;
 
 use crate::performance::{Performance, Performed};
 
@@ -42,6 +43,11 @@ pub trait MediaPlane {
     ) {
         let _ = (stream, isolated);
         self.connect(legs);
+    }
+
+    /// The fingerprint of the certificate that DTLS of its legs shows; `None` where it speaks none.
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        None
     }
 
     /// Whether media of this codec can be processed. Asked of planes whose profile processes media.
@@ -163,6 +169,8 @@ pub struct Leg {
     pub rtcp: LegRtcp,
     /// Its SRTP keys; `None` where packets pass as they are.
     pub srtp: Option<LegSrtp>,
+    /// DTLS that ends here and tells the keys of its SRTP; `None` where none does.
+    pub dtls: Option<LegDtls>,
     /// Mode of LocalControl.
     pub mode: StreamMode,
     /// Latching, for RTP and RTCP each on its own.
@@ -329,6 +337,31 @@ pub struct LegSrtp {
     pub sends: Option<Crypto>,
     /// Of the Remote descriptor: what comes from there. Nothing is taken without.
     pub receives: Option<Crypto>,
+}
+
+/// DTLS-SRTP that ends at a leg (RFC 5764), by the `a=fingerprint` and `a=setup` of its Local and
+/// Remote descriptors: one association for the media, and one for RTCP at a port of its own. The
+/// same told again asks for no new one (RFC 8842 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegDtls {
+    /// Who begins.
+    pub role: LegDtlsRole,
+    /// Of the Remote descriptor: the certificates that the other side may show. Nothing is sent or
+    /// taken without.
+    pub fingerprints: Vec<Fingerprint>,
+    /// `a=tls-id` of both descriptors: another one asks for another association (RFC 8842 4).
+    pub ids: [Option<Box<str>>; 2],
+}
+
+/// Who begins a DTLS association (RFC 5763 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegDtlsRole {
+    /// This side is the client.
+    Client,
+    /// The other side is.
+    Server,
+    /// None is made (`holdconn`).
+    Hold,
 }
 
 /// Latching of a leg (H.248.37). A demand has a number, so that it is not taken for a new one when

@@ -11,9 +11,10 @@ use sdp::h248::{Description, Group, Media, Wild};
 use sdp::{AddressType, Codec, NetworkType};
 use smallvec::SmallVec;
 
+use crate::dtls;
 use crate::error::{Result, about, error};
 use crate::plane::{
-    Leg, LegAudio, LegEvents, LegLatch, LegMedia, LegRtcp, LegSpeech, LegSrtp, MediaPlane,
+    Leg, LegAudio, LegDtls, LegEvents, LegLatch, LegMedia, LegRtcp, LegSpeech, LegSrtp, MediaPlane,
 };
 use crate::port_pool::Wanted;
 use crate::property::Properties;
@@ -46,6 +47,8 @@ struct Near {
     media: LegMedia,
     is_muxed: bool,
     events: Option<LegEvents>,
+    /// DTLS ends at the gateway.
+    has_dtls: bool,
 }
 
 /// What a Remote description says of the stream.
@@ -150,8 +153,10 @@ impl Stream {
             return Ok(None);
         }
         let asked = kept.groups.len();
+        let own = reserver.plane.fingerprint();
         keep_usable(&mut kept.groups, |group| {
             place(group)?;
+            dtls::check_local(group, own)?;
             media(group).map(|_| ())
         })?;
         if !self.reserve_group {
@@ -180,6 +185,10 @@ impl Stream {
                 is_chosen |= keep_one_codec(group);
             }
             keep_one_crypto(group);
+            if let Some(own) = own {
+                let remote = self.remote.as_deref().and_then(Description::first);
+                is_chosen |= dtls::fill_in(group, own, remote);
+            }
         }
         let answer = is_chosen.then(|| octets(&kept));
         self.near = Near::of(&kept.groups[0]);
@@ -236,6 +245,7 @@ impl Stream {
         let asked = kept.groups.len();
         keep_usable(&mut kept.groups, |group| {
             media(group)?;
+            dtls::check_remote(group)?;
             check_remote(group, self.reservation)
         })?;
         kept.groups.truncate(1);
@@ -258,6 +268,10 @@ impl Stream {
             && self.srtp().as_ref().is_some_and(unkeyed)
         {
             return Err(about(ErrorCode::CONFLICTING_VALUES, "a=crypto"));
+        }
+        let is_shown = remote.is_none_or(|remote| !dtls::fingerprints(remote).is_empty());
+        if self.near.has_dtls && self.far.rtp.is_some() && !is_shown {
+            return Err(about(ErrorCode::CONFLICTING_VALUES, "a=fingerprint"));
         }
         let Some(remote) = self.far.rtp else {
             return Ok(());
@@ -290,6 +304,14 @@ impl Stream {
         })
     }
 
+    /// DTLS that ends here, by Local and Remote.
+    fn dtls(&self) -> Option<LegDtls> {
+        let local = self.local.as_deref().and_then(Description::first);
+        let remote = self.remote.as_deref().and_then(Description::first);
+        let local = local.filter(|_| self.near.has_dtls)?;
+        Some(dtls::leg(local, remote))
+    }
+
     /// The leg that this stream is; `None` while it has no address.
     pub fn leg(&self, in_service: bool, inactivity: Option<Duration>) -> Option<Leg> {
         let local = self.reservation?;
@@ -315,6 +337,7 @@ impl Stream {
             remote,
             rtcp,
             srtp: self.srtp(),
+            dtls: self.dtls(),
             mode: if in_service {
                 self.mode
             } else {
@@ -406,6 +429,7 @@ impl Near {
         media: LegMedia::Udp,
         is_muxed: false,
         events: None,
+        has_dtls: false,
     };
 
     fn of(group: &Group) -> Self {
@@ -413,6 +437,7 @@ impl Near {
             media: media(group).unwrap_or(LegMedia::Udp),
             is_muxed: is_muxed(group),
             events: telephone_events(group),
+            has_dtls: dtls::ends_here(group),
         }
     }
 }
@@ -434,6 +459,9 @@ fn telephone_events(group: &Group) -> Option<LegEvents> {
     let media = group.media.first().filter(|media| media.is_rtp())?;
     let is_protected = sdp::crypto::unprotected(&media.head.protocol).is_some();
     if is_protected && !media.lines.has("crypto") {
+        return None;
+    }
+    if dtls::is_offered(group) && !dtls::ends_here(group) {
         return None;
     }
     let maps = media.head.formats.iter().filter_map(|format| {
@@ -497,8 +525,8 @@ fn media(group: &Group) -> Result<LegMedia> {
             .any(|four| four.eq_ignore_ascii_case(b"RTP/"))
     };
     let carries = match () {
-        // Handshakes and media share the port.
-        () if starts_with("UDP/TLS/") => LegMedia::Udp,
+        // Handshakes and media share the port, and pass where none of them ends here.
+        () if starts_with("UDP/TLS/") && !dtls::ends_here(group) => LegMedia::Udp,
         () if has_rtp() && !starts_with("TCP") => LegMedia::Rtp {
             clock_hz: clock_hz(media),
             speech: speech(media),

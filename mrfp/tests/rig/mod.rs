@@ -195,6 +195,7 @@ impl Rig {
                 remote: Some(remote),
                 rtcp: LegRtcp::None,
                 srtp: None,
+                dtls: None,
                 mode: StreamMode::SendReceive,
                 latch: LegLatch::Off,
                 filter: LegFilter::default(),

@@ -161,7 +161,7 @@ pub enum Setup {
     Passive,
     /// `actpass`: either, as the answer says.
     ActPass,
-    /// `holdconn`: nobody for now.
+    /// `holdconn`: nobody.
     HoldConn,
 }
 

@@ -4,8 +4,8 @@
 //! accessors, and written as it came where nothing was changed. [`h248`] reads the descriptions of
 //! H.248 Local and Remote descriptors, which may hold wildcards and alternatives.
 //!
-//! [`crypto`] reads the keys of `a=crypto` (RFC 4568), [`dtls`] the `a=fingerprint` and `a=setup` of
-//! DTLS (RFC 8122, RFC 4145); elsewhere they are attributes like others.
+//! [`crypto`] reads the keys of `a=crypto` (RFC 4568), [`dtls`] the `a=fingerprint` and `a=setup`
+//! of DTLS (RFC 8122, RFC 4145); elsewhere they are attributes like others.
 //!
 //! Not here: what an encoding's `a=fmtp` means; it is kept verbatim.
 

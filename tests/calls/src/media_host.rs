@@ -10,6 +10,7 @@ use ::sim::{StreamEvent, Transmit};
 use base::{Entropy, Instant};
 use dataplane::io::sim::{self, Network};
 use dataplane::{DropReason, Function, LocalAddress, LocalAddresses, Turn, Worker, runtime};
+use dtls::Identity;
 use h248::encoding::Encoding;
 use h248::transaction::Transport;
 use h248::transport::Protocol;
@@ -56,6 +57,11 @@ pub struct MediaHost {
     link: Option<Link>,
 }
 
+fn identity() -> Identity {
+    // Where virtual time begins in that of the library does not matter.
+    Identity::generate(std::time::Instant::now()).expect("a certificate")
+}
+
 struct Link {
     local: Option<SocketAddr>,
     framer: Framer,
@@ -92,7 +98,7 @@ impl MediaHost {
             mid: config.mid,
             network,
             workers,
-            trgw: Trgw::new(control),
+            trgw: Trgw::new(control).with_dtls(identity()),
             mg: MediaGateway::new(gateway, now, Entropy::from_u64(seed)),
             tick: now + TICK,
             transmits: VecDeque::new(),
@@ -135,6 +141,10 @@ impl MediaHost {
             }
             while let Some(event) = self.trgw.poll_event(now) {
                 self.mg.handle_event(now, &mut self.trgw, &event);
+                rests = false;
+            }
+            if self.trgw.next_timeout().is_some_and(|at| at <= now) {
+                self.trgw.handle_timeout(now);
                 rests = false;
             }
             if rests && !self.trgw.is_behind() {
@@ -256,6 +266,7 @@ impl ::sim::Host for MediaHost {
         if self.mg.next_timeout().is_some_and(|at| at <= now) {
             self.mg.handle_timeout(now, &mut self.trgw);
         }
+        self.trgw.handle_timeout(now);
         if self.tick <= now {
             self.tick = now + TICK;
         }
@@ -263,8 +274,10 @@ impl ::sim::Host for MediaHost {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let next = self.mg.next_timeout();
-        Some(next.map_or(self.tick, |at| at.min(self.tick)))
+        let next = self.mg.next_timeout().into_iter();
+        next.chain(self.trgw.next_timeout())
+            .chain([self.tick])
+            .min()
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

@@ -10,7 +10,7 @@ use h248::message::StreamMode;
 use srtp::{Receiver, Sender, Suite};
 use std::sync::Arc;
 use std::time::Duration;
-use trgw::{Leg, LegMedia, LegTones, Relay, Rtcp, compile};
+use trgw::{Leg, LegMedia, LegTones, Protection, Relay, Rtcp, compile};
 
 pub fn run(kind: &str, streams: u16, lasts: Duration, suite: Option<Suite>) {
     let last = NEAR_PORTS_FIRST + 2 * streams - 1;
@@ -88,19 +88,23 @@ fn backend(kind: &str, addresses: &LocalAddresses) -> Backend {
 
 fn leg(flow: FlowId, stream: u16, suite: Option<Suite>) -> Leg {
     let host = far(stream);
-    let (mut receives, mut sends) = (Srtp::Off, Srtp::Off);
+    let mut srtp = Protection::OFF;
     if let Some(suite) = suite.filter(|_| is_protected(stream)) {
         let receiver = Receiver::new(&[key(suite)]).expect("the key is right");
         let sender = Sender::new(&key(suite)).expect("the key is right");
-        (receives, sends) = (Srtp::On(Arc::new(receiver)), Srtp::On(Arc::new(sender)));
+        srtp = Protection {
+            receives: Srtp::On(Arc::new(receiver)),
+            sends: Srtp::On(Arc::new(sender)),
+        };
     }
     Leg {
         flow,
         media: LegMedia::Rtp { clock_hz: 8000 },
         remote: Some(host),
         rtcp: Rtcp::None,
-        receives,
-        sends,
+        rtcp_srtp: srtp.clone(),
+        srtp,
+        has_dtls: false,
         mode: StreamMode::SendReceive,
         latch: Latch::Off,
         filter: SourceFilter::ANY

@@ -5,7 +5,7 @@ use base::Instant;
 use dataplane::io::sim::{self, Network, Packet};
 use dataplane::{
     Config, Control, DropReason, Event, FlowId, FlowStats, Latch, LocalAddress, LocalAddresses,
-    Marking, Policing, SourceFilter, Srtp, Turn, Worker, runtime,
+    Marking, Policing, SourceFilter, Turn, Worker, runtime,
 };
 use h248::message::StreamMode;
 use std::net::SocketAddr;
@@ -55,8 +55,9 @@ impl Rig {
                 flow: rtcp,
                 remote: Some(next(remote)),
             },
-            receives: Srtp::Off,
-            sends: Srtp::Off,
+            srtp: trgw::Protection::OFF,
+            rtcp_srtp: trgw::Protection::OFF,
+            has_dtls: false,
             mode: StreamMode::SendReceive,
             latch: Latch::Off,
             filter: SourceFilter::ANY,
