@@ -1,5 +1,5 @@
-//! Conferences of three in three codecs, by SIPp through our MRFC and MRFP: by a focus, which somebody
-//! watches, and by MSML. Who hears whom is told by the pitch of the tone that each one says.
+//! Conferences of three in three codecs, by SIPp through our MRFC and MRFP: by a focus, which
+//! somebody watches, and by MSML. Who hears whom is told by the pitch of what each one says.
 
 use std::net::SocketAddr;
 use std::time::Duration;

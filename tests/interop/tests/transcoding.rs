@@ -1,7 +1,8 @@
 //! Every codec heard in every other: pairs of terminations of one MRFP, commanded in H.248 by
 //! `strowger h248`, with speech both ways; ffmpeg decodes what came out.
 //!
-//! TRANSCODING_MINUTES has them talk for so long, after which the delay may not have grown; TRANSCODING_TABLE names a file for the figures, which `docs/transcoding.md` has.
+//! TRANSCODING_MINUTES has them talk for so long, after which the delay may not have grown;
+//! TRANSCODING_TABLE names a file for the figures, which `docs/transcoding.md` has.
 
 use std::fmt::Write;
 use std::io::ErrorKind;
