@@ -42,7 +42,7 @@ pub use plan::{
     Plan, Side, SidePlan, SrtpPlan, StreamPlan,
 };
 pub use room_plan::{
-    Digits, MemberId, MemberPlan, Observed, Recording, RemoteMedia, RoomEvent, RoomId, Task,
+    Digits, MemberId, MemberPlan, Mix, Observed, Recording, RemoteMedia, RoomEvent, RoomId, Task,
     TaskSignal,
 };
 

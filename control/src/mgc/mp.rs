@@ -7,12 +7,12 @@ use std::time::Duration;
 use h248::message::{
     ActionRequest, AmmDescriptors, AmmRequest, AmmsReply, AuditReturn, Command, CommandReply,
     CommandRequest, ContextId, DigitMapValue, EventDigitMap, EventsDescriptor, LocalControl,
-    MediaDescriptor, NotifyCompletion, ObservedEvent, OctetString, Parameter, PkgdName, RequestId,
-    RequestedEvent, Signal, SignalList, SignalRequest, SignalType, SignalsDescriptor,
-    StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, SubtractRequest, TerminationId,
-    Value,
+    MediaDescriptor, NotifyCompletion, ObservedEvent, OctetString, Parameter, PkgdName,
+    PropertyParm, RequestId, RequestedEvent, Signal, SignalList, SignalRequest, SignalType,
+    SignalsDescriptor, StreamDescriptor, StreamId, StreamMode, StreamParms, Streams,
+    SubtractRequest, TerminationId, Value,
 };
-use h248::package::{aasb, aasrec, an};
+use h248::package::{aasb, aasrec, an, swmix};
 use sdp::h248::{Description, Group, MediaLine, Wild};
 use sdp::{Attribute, Codec};
 
@@ -52,14 +52,16 @@ pub fn command(
     before: Option<&MemberPlan>,
     after: &MemberPlan,
     local: Option<SocketAddr>,
-    task: Option<(u32, &Task)>,
+    (number, task): (u32, &Task),
+    has_task: bool,
 ) -> CommandRequest {
     let termination = termination.cloned().unwrap_or(TerminationId::Choose);
     let mut request = AmmRequest::new(termination.clone());
     request.descriptors = AmmDescriptors {
         media: media(before, after, local),
-        signals: task.map(|(_, task)| signals(task)),
-        events: task.map(|(number, task)| events(number, task)),
+        signals: has_task.then(|| signals(task)),
+        events: (has_task || tells_talk(before) != after.mix.tells_talk)
+            .then(|| events(number, task, after.mix.tells_talk)),
         ..AmmDescriptors::default()
     };
     let command = match step {
@@ -72,6 +74,10 @@ pub fn command(
         }),
     };
     command.into()
+}
+
+fn tells_talk(plan: Option<&MemberPlan>) -> bool {
+    plan.is_some_and(|plan| plan.mix.tells_talk)
 }
 
 /// An action on a room's context.
@@ -91,6 +97,21 @@ fn media(
     let mut control = LocalControl::default();
     if before.map(|plan| plan.mode) != Some(after.mode) {
         control.mode = Some(mode(after.mode));
+    }
+    let mixed = before.map(|plan| plan.mix).unwrap_or_default();
+    for (item, before, after) in [
+        (swmix::GAIN_IN.name, mixed.gain_in_db, after.mix.gain_in_db),
+        (
+            swmix::GAIN_OUT.name,
+            mixed.gain_out_db,
+            after.mix.gain_out_db,
+        ),
+    ] {
+        if before != after {
+            let name = PkgdName::new("swmix", item);
+            let value = Value::symbol(after.to_string());
+            control.properties.push(PropertyParm::new(name, value));
+        }
     }
     let reserves = |plan: &MemberPlan| main_codecs(&plan.receive) > 1;
     if before.map_or(reserves(after), |plan| reserves(plan) != reserves(after)) {
@@ -304,7 +325,7 @@ fn dtmf(digits: &str, completion: NotifyCompletion) -> SignalsDescriptor {
 }
 
 /// The Events descriptor of a task.
-fn events(number: u32, task: &Task) -> EventsDescriptor {
+fn events(number: u32, task: &Task, tells_talk: bool) -> EventsDescriptor {
     let kept = |package: &str, item: &str| {
         let mut event = RequestedEvent::new(PkgdName::new(package, item));
         // What tells of a signal or of time does not end what is played.
@@ -315,6 +336,9 @@ fn events(number: u32, task: &Task) -> EventsDescriptor {
     beat.parameters
         .push(Parameter::new("timerx", HEARTBEAT.as_secs()));
     let mut events = vec![beat];
+    if tells_talk {
+        events.push(kept("swmix", swmix::TALK.name));
+    }
     if task.signal.is_some() {
         events.push(kept("g", "sc"));
     }
@@ -396,6 +420,12 @@ pub fn observed(event: &ObservedEvent) -> Option<Observed> {
             result: text(aasrec::RESULT.name).unwrap_or_default(),
             key: text(aasrec::END_KEY_PRESSED.name).unwrap_or_default(),
         }),
+        ("swmix", item) if item == swmix::TALK.name => Some(Observed::Talks {
+            is_on: text(swmix::IS_TALKING.name).is_some_and(|on| on.eq_ignore_ascii_case("on")),
+            level_dbov: text(swmix::LEVEL.name)
+                .and_then(|level| level.parse().ok())
+                .unwrap_or(-127),
+        }),
         ("dd" | "xdd", "ce" | "xce") => Some(Observed::Digits {
             digits: text("ds").unwrap_or_default(),
             is_match: matches!(text("Meth").as_deref(), Some("UM" | "FM")),
@@ -434,7 +464,7 @@ fn local(reply: &AmmsReply) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mgc::RemoteMedia;
+    use crate::mgc::{Mix, RemoteMedia};
 
     fn plan() -> MemberPlan {
         let codecs = vec![Codec::pcma(), Codec::telephone_event(101, 8000)];
@@ -447,6 +477,7 @@ mod tests {
                 ptime_ms: Some(30),
             }),
             mode: Mode::SendReceive,
+            mix: Mix::default(),
         }
     }
 
@@ -472,7 +503,8 @@ mod tests {
             same,
             &plan,
             None,
-            Some((20, task)),
+            (20, task),
+            true,
         );
         printed(command)
     }
@@ -486,7 +518,8 @@ mod tests {
             None,
             &plan(),
             None,
-            Some((16, &nothing)),
+            (16, &nothing),
+            true,
         ));
         for part in [
             "C=7{A=${",
@@ -516,12 +549,55 @@ mod tests {
             Some(&before),
             &after,
             local,
-            None,
+            (16, &Task::default()),
+            false,
         );
         let text = printed(change);
         assert!(text.contains("MF=ip/1") && text.contains("MO=SO"), "{text}");
-        assert!(!text.contains("m=audio"), "{text}");
+        assert!(
+            !text.contains("m=audio") && !text.contains("swmix"),
+            "{text}"
+        );
         assert_eq!(media(Some(&before), &before, local), None);
+    }
+
+    #[test]
+    fn gains_and_who_talks_are_asked_for_only_when_they_change() {
+        let (name, before) = (TerminationId::new("ip/1"), plan());
+        let mut after = before.clone();
+        after.mix = Mix {
+            gain_in_db: -6,
+            gain_out_db: 0,
+            tells_talk: true,
+        };
+        let change = |before: &MemberPlan, after: &MemberPlan| {
+            let (modify, nothing) = (Step::Modify, Task::default());
+            let task = (16, &nothing);
+            printed(command(
+                &modify,
+                Some(&name),
+                Some(before),
+                after,
+                None,
+                task,
+                false,
+            ))
+        };
+        let text = change(&before, &after);
+        assert!(
+            text.contains("swmix/gi=-6") && text.contains("swmix/talk"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("swmix/go") && !text.contains("SG{"),
+            "{text}"
+        );
+        let text = change(&after, &before);
+        assert!(
+            text.contains("swmix/gi=0") && !text.contains("swmix/talk"),
+            "{text}"
+        );
+        assert!(!change(&after, &after).contains("swmix"));
     }
 
     #[test]

@@ -28,6 +28,20 @@ pub struct MemberPlan {
     pub remote: Option<RemoteMedia>,
     /// Whether media passes, seen from the gateway (H.248.1 7.1.7).
     pub mode: Mode,
+    /// How it takes part in the mix.
+    pub mix: Mix,
+}
+
+/// How a termination takes part in a mix (`swmix`, a package of ours). MRFPs that do not know it
+/// are told of it only where it is not as it is by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mix {
+    /// How much louder the others hear it, in dB.
+    pub gain_in_db: i8,
+    /// How much louder it hears the others, in dB.
+    pub gain_out_db: i8,
+    /// It is told whether somebody talks there.
+    pub tells_talk: bool,
 }
 
 /// What a peer receives.
@@ -143,6 +157,13 @@ pub enum Observed {
         digits: String,
         /// Unambiguous or full match.
         is_match: bool,
+    },
+    /// Somebody begins to talk, or has fallen silent (`swmix/talk`).
+    Talks {
+        /// Begins.
+        is_on: bool,
+        /// How loud.
+        level_dbov: i8,
     },
     /// Something has been recorded (`aasrec/precsucc`).
     Recorded {

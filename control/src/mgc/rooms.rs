@@ -235,7 +235,8 @@ impl Rooms {
                 member.applied.as_ref(),
                 plan,
                 member.local,
-                has_task.then_some((member.task.0, &member.task.1)),
+                (member.task.0, &member.task.1),
+                has_task,
             ))
         };
         steps.iter().filter_map(command).collect()

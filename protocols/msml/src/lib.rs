@@ -20,8 +20,8 @@ mod write;
 
 pub use dialog::{Digits, Part, Perform, Play, Record, Signal, Step};
 pub use read::{
-    Conference, DeleteWhen, Document, Fault, Item, Object, Request, StreamChange, StreamUpdate,
-    parse,
+    Conference, DeleteWhen, Document, Fault, Gains, Item, Object, Request, SpeakerNotices,
+    StreamChange, StreamUpdate, parse,
 };
 pub use tree::{DEPTH_MAX, ELEMENTS_MAX, OCTETS_MAX};
 pub use write::{Outcome, event, result};

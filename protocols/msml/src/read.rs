@@ -10,6 +10,14 @@ use super::tree::{self, Element, Tree};
 const REQUESTS_MAX: usize = 64;
 /// Octets of a name.
 const NAME_MAX: usize = 64;
+/// Between two notices of who talks, where nothing is said.
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
+/// The least time between two.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Whoever talks is louder, in dBm0.
+const THRESHOLD_LEAST: i8 = -96;
+/// What streams may be amplified by (RFC 5707 8.9), in dB.
+const GAINS: std::ops::RangeInclusive<i8> = -96..=96;
 
 /// A document of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +94,17 @@ pub struct Conference {
     pub name: Option<String>,
     /// When it goes by itself.
     pub delete_when: DeleteWhen,
+    /// Who talks is told, and how.
+    pub speakers: Option<SpeakerNotices>,
+}
+
+/// How it is told who talks in a conference (`asn`, RFC 5707 8.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpeakerNotices {
+    /// The least time between two notices (`ri`).
+    pub interval: Duration,
+    /// Who is softer does not count (`asth`), in dBm0.
+    pub threshold_dbm0: i8,
 }
 
 /// When a conference goes by itself (RFC 5707 8.2).
@@ -149,6 +168,29 @@ pub struct StreamChange {
     pub from_first: bool,
     /// From the second to the first.
     pub to_first: bool,
+    /// How loud.
+    pub gains: Gains,
+}
+
+/// How much louder or softer media passes between two objects, in dB, seen from the first; `None`
+/// of what nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gains {
+    /// From the first to the second.
+    pub from_first: Option<i8>,
+    /// From the second to the first.
+    pub to_first: Option<i8>,
+}
+
+impl Gains {
+    /// The same seen from the second.
+    #[must_use]
+    pub const fn turned(self) -> Self {
+        Self {
+            from_first: self.to_first,
+            to_first: self.from_first,
+        }
+    }
 }
 
 impl StreamChange {
@@ -156,7 +198,21 @@ impl StreamChange {
     pub const BOTH: Self = Self {
         from_first: true,
         to_first: true,
+        gains: Gains {
+            from_first: None,
+            to_first: None,
+        },
     };
+
+    /// The same seen from the second.
+    #[must_use]
+    pub const fn turned(self) -> Self {
+        Self {
+            from_first: self.to_first,
+            to_first: self.from_first,
+            gains: self.gains.turned(),
+        }
+    }
 }
 
 /// What is said of the media between two objects that are joined, seen from the first; `None` of
@@ -167,6 +223,8 @@ pub struct StreamUpdate {
     pub from_first: Option<bool>,
     /// From the second to the first.
     pub to_first: Option<bool>,
+    /// How loud.
+    pub gains: Gains,
 }
 
 impl StreamUpdate {
@@ -176,6 +234,7 @@ impl StreamUpdate {
         Self {
             from_first: self.to_first,
             to_first: self.from_first,
+            gains: self.gains.turned(),
         }
     }
 }
@@ -221,20 +280,25 @@ fn request(element: Element<'_>) -> Result<Request, Fault> {
         "destroyconference" => object("id").map(Request::DestroyConference),
         "join" => {
             let (first, second) = pair()?;
-            let named = streams(element)?;
+            let named = streams(element, true)?;
             // Only what is named is joined; all is, where nothing is named.
             let change = match named == StreamUpdate::default() {
                 true => StreamChange::BOTH,
                 false => StreamChange {
                     from_first: named.from_first == Some(true),
                     to_first: named.to_first == Some(true),
+                    gains: named.gains,
                 },
             };
             Ok(Request::Join(first, second, change))
         }
         "modifystream" => {
             let (first, second) = pair()?;
-            Ok(Request::ModifyStream(first, second, streams(element)?))
+            Ok(Request::ModifyStream(
+                first,
+                second,
+                streams(element, false)?,
+            ))
         }
         "unjoin" => {
             let (first, second) = pair()?;
@@ -261,21 +325,35 @@ fn conference(element: Element<'_>) -> Result<Conference, Fault> {
         Some(_) => return Err(invalid("deletewhen")),
     };
     let name = element.attribute("name").map(name_of).transpose()?;
+    let mut speakers = None;
     for child in element.children() {
         match child.name() {
             // Mixed are the loudest in any case, and reserved is nothing (RFC 5707 8.3, 8.6).
-            "audiomix" | "reserve" => {
-                if let Some(asn) = child.child("asn") {
-                    return Err(Fault::new(code::UNSUPPORTED_ELEMENT, asn.name()));
-                }
-            }
+            "audiomix" => speakers = child.child("asn").map(speaker_notices).transpose()?,
+            "reserve" => {}
             known @ "videolayout" => {
                 return Err(Fault::new(code::UNSUPPORTED_ELEMENT, known));
             }
             unknown => return Err(Fault::new(code::UNKNOWN_ELEMENT, unknown)),
         }
     }
-    Ok(Conference { name, delete_when })
+    Ok(Conference {
+        name,
+        delete_when,
+        speakers,
+    })
+}
+
+fn speaker_notices(asn: Element<'_>) -> Result<SpeakerNotices, Fault> {
+    let interval = time(asn, "ri")?.unwrap_or(INTERVAL_DEFAULT);
+    let threshold = asn.attribute("asth").map(str::parse::<i8>).transpose();
+    let threshold = threshold.map_err(|_| invalid("asth"))?;
+    Ok(SpeakerNotices {
+        interval: interval.max(INTERVAL_MIN),
+        threshold_dbm0: threshold
+            .unwrap_or(THRESHOLD_LEAST)
+            .clamp(THRESHOLD_LEAST, 0),
+    })
 }
 
 fn name_of(text: &str) -> Result<String, Fault> {
@@ -286,8 +364,9 @@ fn name_of(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// `stream` elements (RFC 5707 8.8), and whether each is to be heard.
-fn streams(element: Element<'_>) -> Result<StreamUpdate, Fault> {
+/// `stream` elements (RFC 5707 8.8), whether each is to be heard, and how loud. What is made louder
+/// or softer while it is joined stays muted where it was.
+fn streams(element: Element<'_>, joins: bool) -> Result<StreamUpdate, Fault> {
     let mut update = StreamUpdate::default();
     for stream in element.children() {
         if stream.name() != "stream" {
@@ -298,18 +377,32 @@ fn streams(element: Element<'_>) -> Result<StreamUpdate, Fault> {
             "video" => return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "media")),
             _ => return Err(invalid("media")),
         }
-        let gain = stream.child("gain").and_then(|gain| gain.attribute("amt"));
-        let is_heard = match gain {
-            None | Some("unmute") => true,
-            Some("mute") => false,
-            // Louder and softer the mix does by itself.
-            Some(_) => return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "amt")),
+        let gain = stream.child("gain");
+        if gain.is_some_and(|gain| gain.attribute("agc") == Some("true")) {
+            return Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "agc"));
+        }
+        let (is_heard, gain_db) = match gain.and_then(|gain| gain.attribute("amt")) {
+            None | Some("unmute") => (Some(true), None),
+            Some("mute") => (Some(false), None),
+            Some(amount) => {
+                let gain_db = amount.parse().ok().filter(|gain| GAINS.contains(gain));
+                let gain_db = gain_db.ok_or_else(|| invalid("amt"))?;
+                (joins.then_some(true), Some(gain_db))
+            }
         };
-        match stream.attribute("dir") {
-            None => (update.from_first, update.to_first) = (Some(is_heard), Some(is_heard)),
-            Some("from-id1") => update.from_first = Some(is_heard),
-            Some("to-id1") => update.to_first = Some(is_heard),
+        let (from, to) = match stream.attribute("dir") {
+            None => (true, true),
+            Some("from-id1") => (true, false),
+            Some("to-id1") => (false, true),
             Some(_) => return Err(invalid("dir")),
+        };
+        if from {
+            update.from_first = is_heard;
+            update.gains.from_first = gain_db;
+        }
+        if to {
+            update.to_first = is_heard;
+            update.gains.to_first = gain_db;
         }
     }
     Ok(update)

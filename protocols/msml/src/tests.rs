@@ -43,6 +43,7 @@ fn conferences_are_made_joined_and_ended() {
     let wanted = Conference {
         name: Some("a".into()),
         delete_when: DeleteWhen::Never,
+        speakers: None,
     };
     assert_eq!(made, Ok(Request::CreateConference(wanted)));
     let (first, second) = (
@@ -62,7 +63,7 @@ fn conferences_are_made_joined_and_ended() {
         "<join id1=\"conn:x1\" id2=\"conf:a\"><stream media=\"audio\" dir=\"to-id1\"/></join>";
     let change = StreamChange {
         from_first: false,
-        to_first: true,
+        ..StreamChange::BOTH
     };
     assert_eq!(
         request(one),
@@ -72,6 +73,7 @@ fn conferences_are_made_joined_and_ended() {
     let update = |from_first, to_first| StreamUpdate {
         from_first,
         to_first,
+        gains: Gains::default(),
     };
     let modified = |update| Ok(Request::ModifyStream(first.clone(), second.clone(), update));
     assert_eq!(request(muted), modified(update(Some(false), Some(true))));
@@ -85,6 +87,67 @@ fn conferences_are_made_joined_and_ended() {
         request("<destroyconference id=\"conf:a\"/>"),
         Ok(Request::DestroyConference(second))
     );
+}
+
+#[test]
+fn gains_are_of_each_way_and_mute_nothing_by_themselves() {
+    let change = |amounts: &str| {
+        let text = format!(
+            "<modifystream id1=\"conn:x1\" id2=\"conf:a\"><stream media=\"audio\"{amounts}/>\
+             </stream></modifystream>"
+        );
+        match request(&text)? {
+            Request::ModifyStream(_, _, update) => Ok(update),
+            other => panic!("{other:?}"),
+        }
+    };
+    let gains = |from_first, to_first| StreamUpdate {
+        gains: Gains {
+            from_first,
+            to_first,
+        },
+        ..StreamUpdate::default()
+    };
+    assert_eq!(change("><gain amt=\"-6\""), Ok(gains(Some(-6), Some(-6))));
+    let one = change(" dir=\"to-id1\"><gain amt=\"12\"");
+    assert_eq!(one, Ok(gains(None, Some(12))));
+    assert_eq!(one.map(StreamUpdate::turned), Ok(gains(Some(12), None)));
+    assert_eq!(change("><gain amt=\"97\""), Err(code::INVALID_ATTRIBUTE));
+    assert_eq!(change("><gain amt=\"loud\""), Err(code::INVALID_ATTRIBUTE));
+    assert_eq!(
+        change("><gain agc=\"true\""),
+        Err(code::UNSUPPORTED_ATTRIBUTE)
+    );
+    let joined = request(
+        "<join id1=\"conn:x1\" id2=\"conf:a\"><stream media=\"audio\"><gain amt=\"3\"/></stream></join>",
+    );
+    let Ok(Request::Join(_, _, change)) = joined else {
+        panic!("{joined:?}")
+    };
+    assert!(change.from_first && change.to_first);
+    assert_eq!(change.gains, gains(Some(3), Some(3)).gains);
+}
+
+#[test]
+fn a_conference_says_how_it_is_to_tell_who_talks() {
+    let notices = |asn: &str| {
+        let text = format!("<createconference><audiomix>{asn}</audiomix></createconference>");
+        match request(&text)? {
+            Request::CreateConference(conference) => Ok(conference.speakers),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(notices(""), Ok(None));
+    let told = |millis, threshold_dbm0| {
+        Ok(Some(SpeakerNotices {
+            interval: Duration::from_millis(millis),
+            threshold_dbm0,
+        }))
+    };
+    assert_eq!(notices("<asn ri=\"2s\" asth=\"-40\"/>"), told(2000, -40));
+    assert_eq!(notices("<asn ri=\"0s\" asth=\"3\"/>"), told(100, 0));
+    assert_eq!(notices("<asn/>"), told(10_000, -96));
+    assert_eq!(notices("<asn asth=\"low\"/>"), Err(code::INVALID_ATTRIBUTE));
 }
 
 #[test]
@@ -203,8 +266,8 @@ fn each_fault_has_its_code() {
         ("<monitor/>", 402),
         ("<createconference><videolayout/></createconference>", 402),
         (
-            "<createconference><audiomix><asn ri=\"1s\"/></audiomix></createconference>",
-            402,
+            "<createconference><audiomix><asn ri=\"1s\" asth=\"x\"/></audiomix></createconference>",
+            410,
         ),
         ("<createconference deletewhen=\"later\"/>", 410),
         ("<createconference name=\"a/b\"/>", 410),

@@ -9,8 +9,9 @@ use h248::error::ErrorCode;
 use h248::message::{
     ActionReply, ActionRequest, AmmDescriptors, AmmsReply, AuditReply, AuditReturn, Command,
     CommandReply, ContextId, DigitMapValue, ErrorDescriptor, EventDigitMap, EventsDescriptor,
-    MediaDescriptor, MessageBody, Mid, OctetString, PackagesItem, ReplyBody, Signal, SignalRequest,
-    StreamDescriptor, StreamMode, StreamParms, Streams, TerminationId, Transaction, TransactionId,
+    MediaDescriptor, MessageBody, Mid, OctetString, PackagesItem, PropertyParm, ReplyBody, Signal,
+    SignalRequest, StreamDescriptor, StreamMode, StreamParms, Streams, TerminationId, Transaction,
+    TransactionId,
 };
 use h248::transaction::{Config, Endpoint, Output};
 use sdp::h248::{Description, Wild};
@@ -29,6 +30,8 @@ pub struct MrfpTermination {
     pub formats: Vec<String>,
     /// Whether media passes.
     pub mode: StreamMode,
+    /// Properties of packages that were set, the last of a name last.
+    pub properties: Vec<PropertyParm>,
     /// What it plays.
     pub signals: Vec<Signal>,
     /// What it reports.
@@ -51,6 +54,15 @@ impl MrfpTermination {
         events.find_map(|event| match &event.digit_map {
             Some(EventDigitMap::Value(value)) => Some(value),
             _ => None,
+        })
+    }
+
+    /// The gain of what it says and of what it hears, as `swmix` has them.
+    pub fn gains(&self) -> [Option<String>; 2] {
+        ["gi", "go"].map(|item| {
+            let mut set = self.properties.iter().rev();
+            let found = set.find(|property| property.name.is("swmix", item))?;
+            Some(found.value.as_single()?.as_str().into_owned())
         })
     }
 
@@ -222,6 +234,7 @@ impl MrfpHost {
                     remote: None,
                     formats: Vec::new(),
                     mode: StreamMode::Inactive,
+                    properties: Vec::new(),
                     signals: Vec::new(),
                     events: EventsDescriptor::default(),
                 };
@@ -269,6 +282,9 @@ fn apply(member: &mut MrfpTermination, descriptors: &AmmDescriptors) -> Vec<Audi
         {
             member.mode = mode;
         }
+        let control = parms.local_control.iter();
+        let set = control.flat_map(|control| &control.properties);
+        member.properties.extend(set.cloned());
         if let Some(text) = &parms.remote {
             let remote = Description::parse(text.as_bytes()).expect("a description");
             member.remote = remote.first().and_then(|group| group.rtp_address(0));

@@ -456,6 +456,95 @@ fn connections_join_a_conference_are_muted_and_leave_it() {
 }
 
 #[test]
+fn streams_are_made_louder_and_softer_and_are_so_no_more_when_they_leave() {
+    everywhere(|world| {
+        let mut call = world.call(1, URI, None);
+        let conn = call.connection();
+        world.done(&mut call, "<createconference name=\"g\"/>");
+        let gain = |request: &str, streams: &str| {
+            format!("<{request} id1=\"{conn}\" id2=\"conf:g\">{streams}</{request}>")
+        };
+        let stream = |dir: &str, amount: &str| {
+            format!("<stream media=\"audio\" dir=\"{dir}\"><gain amt=\"{amount}\"/></stream>")
+        };
+        let both = stream("from-id1", "-6") + &stream("to-id1", "12");
+        world.done(&mut call, &gain("join", &both));
+        let gains = |world: &World, call: &Call| world.member(call).unwrap().gains();
+        let of = |from: &str, to: &str| [Some(from.to_owned()), Some(to.to_owned())];
+        assert_eq!(gains(world, &call), of("-6", "12"));
+        world.done(&mut call, &gain("modifystream", &stream("from-id1", "3")));
+        assert_eq!(gains(world, &call), of("3", "12"));
+        assert_eq!(world.member(&call).unwrap().mode, StreamMode::SendReceive);
+        let loud = world.tell(&mut call, &gain("modifystream", &stream("to-id1", "25")));
+        assert!(loud.contains("response=\"407\""), "{loud}");
+        world.done(&mut call, &gain("unjoin", ""));
+        assert_eq!(gains(world, &call), of("0", "0"));
+        world.hang_up(&mut call);
+        world.wait("the contexts go", |world| world.sizes().is_empty());
+    });
+}
+
+#[test]
+fn who_talks_in_a_conference_is_told_as_often_as_it_may_be() {
+    everywhere(|world| {
+        who_talks(world);
+    });
+    // Where nothing is lost, the second notice is heard when its time has come.
+    let between = who_talks(&mut World::new(1, false));
+    assert!(between > Duration::from_secs(4), "{between:?}");
+}
+
+/// The time between the first and the second notice.
+fn who_talks(world: &mut World) -> Duration {
+    let mut first = world.call(1, URI, None);
+    let mut second = world.call(2, URI, None);
+    let asn = "<createconference name=\"s\"><audiomix><asn ri=\"5s\" asth=\"-40\"/>\
+               </audiomix></createconference>";
+    world.done(&mut first, asn);
+    for call in [&mut first, &mut second] {
+        let conn = call.connection();
+        world.done(call, &format!("<join id1=\"{conn}\" id2=\"conf:s\"/>"));
+    }
+    let watches = |it: &MrfpTermination| {
+        let mut events = it.events.events.iter();
+        events.any(|event| event.name.is("swmix", "talk"))
+    };
+    assert!(world.mrfp().terminations().all(watches));
+    let speaker = |call: &Call| format!("<value>{}</value>", call.connection());
+    let talks = |world: &mut World, call: &Call, on: &str, level: i8| {
+        world.report(call, &format!("swmix/talk {{ on = {on}, lv = {level} }}"));
+    };
+    // Too soft to count.
+    talks(world, &second, "ON", -50);
+    world.network.run_for(Duration::from_secs(40));
+    talks(world, &first, "ON", -20);
+    let told = world.event("msml.conf.asn");
+    assert!(
+        told.contains("id=\"conf:s\"") && told.contains(&speaker(&first)),
+        "{told}"
+    );
+    // The second notice waits its time.
+    let before = world.network.now();
+    talks(world, &second, "ON", -30);
+    let told = world.event("msml.conf.asn");
+    assert!(
+        told.contains(&speaker(&first)) && told.contains(&speaker(&second)),
+        "{told}"
+    );
+    let between = world.network.now() - before;
+    // Who leaves does not talk any more.
+    world.hang_up(&mut second);
+    let told = world.event("msml.conf.asn");
+    assert!(
+        told.contains(&speaker(&first)) && !told.contains(&speaker(&second)),
+        "{told}"
+    );
+    world.hang_up(&mut first);
+    world.wait("the context goes", |world| world.sizes().is_empty());
+    between
+}
+
+#[test]
 fn two_connections_are_joined_and_one_goes() {
     everywhere(|world| {
         let mut first = world.call(1, URI, None);

@@ -19,7 +19,7 @@ use super::{ALLOW, CallKey, Mrfc, SUPPORTED, Timer};
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
-use crate::mgc::{AnchorError, MemberId, Observed, RoomId, Task};
+use crate::mgc::{AnchorError, MemberId, Mix, Observed, RoomId, Task};
 use crate::stack::{BranchId, NextHop};
 
 /// One call.
@@ -273,7 +273,13 @@ impl Mrfc {
                 self.end_call(actions, key, status, reason);
             }
             None if is_gone => self.end_call(actions, key, status, reason),
-            None if self.is_waited_for(key) => self.script_waited(actions, key, Some(error)),
+            None if self.is_waited_for(key) => {
+                // A gateway that does not know how it was to be mixed is not asked again.
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.media.mix = Mix::default();
+                }
+                self.script_waited(actions, key, Some(error));
+            }
             // What it was to play it will not.
             None => self.observe(actions, key, task, Observed::Failed { code: 0 }),
         }

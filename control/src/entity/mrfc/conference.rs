@@ -5,6 +5,7 @@ use msml::DeleteWhen;
 
 use super::call::Purpose;
 use super::service::Service;
+use super::speakers::Speakers;
 use super::{CallKey, Mrfc};
 use crate::admin::ConferenceStatus;
 use crate::config::Role;
@@ -21,6 +22,8 @@ pub(super) struct Conference {
     pub room: RoomId,
     /// In the order in which they came.
     pub members: Vec<CallKey>,
+    /// Who talks, where MSML wants to be told.
+    pub speakers: Option<Speakers>,
     /// Ends it if nobody has come by then.
     pub timer: Option<TimerId>,
 }
@@ -47,6 +50,7 @@ impl Conference {
             kind,
             room,
             members: Vec::new(),
+            speakers: None,
             timer: None,
         }
     }
@@ -103,6 +107,14 @@ impl Mrfc {
             return;
         };
         conference.members.retain(|member| *member != key);
+        if let Some(speakers) = &mut conference.speakers
+            && speakers.set(key, false)
+        {
+            self.tell_speakers(actions, name);
+        }
+        let Some(conference) = self.conferences.get_mut(name) else {
+            return;
+        };
         if !conference.members.is_empty() {
             return;
         }
@@ -126,6 +138,7 @@ impl Mrfc {
             return;
         };
         actions.cancel_timer(conference.timer);
+        actions.cancel_timer(conference.speakers.and_then(|mut it| it.take_timer()));
         self.end_taps(actions, conference.room);
         self.end_roster(actions, name);
         if let Some(mgc) = &mut actions.mgc {

@@ -16,7 +16,7 @@ use super::{CallKey, Mrfc, prompt};
 use crate::admin::{JobStatus, NewJob, PlayJob, RecordJob, What, With};
 use crate::entity::Actions;
 use crate::mgc::{
-    Family, MemberId, MemberPlan, Mode, Observed, Recording, RemoteMedia, RoomEvent, RoomId,
+    Family, MemberId, MemberPlan, Mix, Mode, Observed, Recording, RemoteMedia, RoomEvent, RoomId,
     RtpEndpoint, Task, TaskSignal,
 };
 
@@ -408,6 +408,10 @@ impl Mrfc {
         };
         let is_tap = matches!(job.place, Place::Tap { .. });
         match event {
+            RoomEvent::Observed {
+                observed: Observed::Talks { .. },
+                ..
+            } => false,
             RoomEvent::Observed { task, observed, .. } if *task == job.task => {
                 self.job_observed(actions, id, observed);
                 true
@@ -467,7 +471,7 @@ impl Mrfc {
                 };
                 self.finish_job(actions, id, Progress::Done, cause);
             }
-            Observed::Digits { .. } => {}
+            Observed::Digits { .. } | Observed::Talks { .. } => {}
         }
     }
 
@@ -519,6 +523,7 @@ fn linear(actions: &Actions<'_>, mode: Mode, remote: Option<SocketAddr>) -> Memb
             ptime_ms: None,
         }),
         mode,
+        mix: Mix::default(),
     }
 }
 

@@ -11,9 +11,10 @@ use tracing::warn;
 
 use super::call::{Purpose, Stage, send};
 use super::conference::{Conference, Kind};
+use super::speakers::Speakers;
 use super::{CallKey, Mrfc, prompt};
 use crate::entity::Actions;
-use crate::mgc::{self, AnchorError, MemberId, Observed, RoomId, Task, TaskSignal};
+use crate::mgc::{self, AnchorError, MemberId, Mix, Observed, RoomId, Task, TaskSignal};
 use msml::{
     CONTENT_TYPE, DeleteWhen, Fault, Item, Object, Outcome, Part, Perform, Play, Request, Signal,
     Step, StreamChange, StreamUpdate, code,
@@ -25,6 +26,8 @@ const INFORMS_MAX: usize = 64;
 const CONFERENCES_MAX: usize = 20_000;
 /// The longest that a gateway waits for a first digit.
 const FIRST_DIGIT_MAX: Duration = Duration::from_secs(99);
+/// The most that a stream is amplified by (`swmix/gi`, `swmix/go`).
+const GAIN_DB_MAX: i8 = 24;
 /// Steps of a dialog that take no time, one after the other.
 const STEPS_MAX: usize = 256;
 
@@ -207,6 +210,9 @@ impl Mrfc {
                 let is_named = wanted.name.is_some();
                 let name = wanted.name.unwrap_or_else(|| actions.stack.token());
                 let id = self.create_conference(key, &name, wanted.delete_when)?;
+                if let Some(conference) = self.conferences.get_mut(&id.to_string()) {
+                    conference.speakers = wanted.speakers.map(Speakers::new);
+                }
                 if !is_named {
                     outcome.conferences.push(id);
                 }
@@ -363,6 +369,7 @@ impl Mrfc {
         call.room = home;
         call.conference = None;
         (call.media.is_muted, call.media.is_deaf) = (false, false);
+        call.media.mix = Mix::default();
         let plan = call.media.plan();
         let Some(mgc) = &mut actions.mgc else {
             return false;
@@ -385,11 +392,7 @@ impl Mrfc {
         match (first, second) {
             (Object::Connection(_), _) => Ok((self.connection_of(first)?, second.clone(), change)),
             (_, Object::Connection(_)) => {
-                let turned = StreamChange {
-                    from_first: change.to_first,
-                    to_first: change.from_first,
-                };
-                Ok((self.connection_of(second)?, first.clone(), turned))
+                Ok((self.connection_of(second)?, first.clone(), change.turned()))
             }
             _ => Err(Fault::new(code::UNSUPPORTED_ELEMENT, "conferences joined")),
         }
@@ -432,6 +435,14 @@ impl Mrfc {
             .calls
             .iter()
             .any(|(other, call)| *other != key && call.room == home);
+        let joins = conference
+            .as_ref()
+            .and_then(|name| self.conferences.get(name));
+        let mix = Mix {
+            gain_in_db: supported(change.gains.from_first)?.unwrap_or(0),
+            gain_out_db: supported(change.gains.to_first)?.unwrap_or(0),
+            tells_talk: joins.is_some_and(|it| it.speakers.is_some()),
+        };
         let Some(call) = self.calls.get_mut(&key) else {
             return Err(Fault::new(code::UNKNOWN_OBJECT, first.to_string()));
         };
@@ -440,6 +451,7 @@ impl Mrfc {
         }
         call.media.is_muted = !change.from_first;
         call.media.is_deaf = !change.to_first;
+        call.media.mix = mix;
         let plan = call.media.plan();
         let Some(mgc) = &mut actions.mgc else {
             return Err(Fault::new(code::UNAVAILABLE, "no media"));
@@ -448,6 +460,7 @@ impl Mrfc {
         let moved = mgc.move_member(actions.now, MemberId(key.0), room);
         if moved.is_err() {
             (call.media.is_muted, call.media.is_deaf) = (false, false);
+            call.media.mix = Mix::default();
             return Err(Fault::new(code::NO_RESOURCE, "at another media resource"));
         }
         call.room = room;
@@ -504,6 +517,11 @@ impl Mrfc {
         let Some(call) = self.calls.get_mut(&key) else {
             return Ok(Done::Now);
         };
+        let gains = update.gains;
+        let (gain_in, gain_out) = (supported(gains.from_first)?, supported(gains.to_first)?);
+        let mix = &mut call.media.mix;
+        mix.gain_in_db = gain_in.unwrap_or(mix.gain_in_db);
+        mix.gain_out_db = gain_out.unwrap_or(mix.gain_out_db);
         if let Some(is_heard) = update.from_first {
             call.media.is_muted = !is_heard;
         }
@@ -705,6 +723,7 @@ impl Mrfc {
                 values.insert("dtmf.digits", digits);
                 values.insert("dtmf.end", end.into());
             }
+            Observed::Talks { .. } => return,
             Observed::Recorded {
                 name,
                 length,
@@ -876,6 +895,16 @@ fn first_limit(task: &Task) -> Option<Duration> {
 /// The timers of digit maps count whole seconds (H.248.1 7.1.14.2).
 fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs((time.as_millis() as u64).div_ceil(1000)).min(FIRST_DIGIT_MAX)
+}
+
+/// A gain that the gateway takes: it makes nothing louder than this.
+fn supported(gain_db: Option<i8>) -> Result<Option<i8>, Fault> {
+    match gain_db {
+        Some(gain_db) if gain_db > GAIN_DB_MAX => {
+            Err(Fault::new(code::UNSUPPORTED_ATTRIBUTE, "amt"))
+        }
+        gain_db => Ok(gain_db),
+    }
 }
 
 /// What the gateway is asked for.

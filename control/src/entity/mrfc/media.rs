@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sdp::{Agent, Codec, Direction, Origin, Session, Terms};
 
-use crate::mgc::{Family, MemberPlan, Mode, RemoteMedia, RtpEndpoint};
+use crate::mgc::{Family, MemberPlan, Mix, Mode, RemoteMedia, RtpEndpoint};
 
 /// Media of one call.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Media {
     pub is_muted: bool,
     /// The peer is not to hear.
     pub is_deaf: bool,
+    /// How it takes part in the mix.
+    pub mix: Mix,
 }
 
 /// Why a description cannot be taken.
@@ -78,6 +80,7 @@ impl Media {
             peer: Direction::Inactive,
             is_muted: false,
             is_deaf: false,
+            mix: Mix::default(),
         }
     }
 
@@ -182,6 +185,7 @@ impl Media {
                 self.peer.receives() && !self.is_deaf,
                 self.peer.sends() && !self.is_muted,
             ),
+            mix: self.mix,
         }
     }
 

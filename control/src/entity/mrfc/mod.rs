@@ -18,6 +18,7 @@ mod prompt;
 mod requests;
 mod roster;
 mod service;
+mod speakers;
 
 pub use service::escape_parameter;
 
@@ -32,7 +33,7 @@ use tracing::warn;
 use super::{Actions, Event};
 use crate::admin::MrfStatus;
 use crate::config::ControlConfig;
-use crate::mgc::{RoomEvent, RoomId};
+use crate::mgc::{Observed, RoomEvent, RoomId};
 use crate::stack::BranchId;
 use call::Call;
 use conference::Conference;
@@ -55,6 +56,8 @@ pub struct CallKey(u64);
 pub enum Timer {
     /// Something of a call is due.
     Call(CallKey),
+    /// It may be told again who talks in a conference.
+    Speakers(RoomId),
     /// Nobody has come to a conference that was opened for people.
     Empty(RoomId),
     /// A subscription to a conference expires.
@@ -174,6 +177,7 @@ impl Mrfc {
     pub fn handle_timer(&mut self, timer: Timer, actions: &mut Actions<'_>) {
         match timer {
             Timer::Call(key) => self.handle_call_timer(actions, key),
+            Timer::Speakers(room) => self.handle_speakers_timer(actions, room),
             Timer::Empty(room) => self.handle_empty_timer(actions, room),
             Timer::Subscription(id) => self.handle_subscription_timer(actions, id),
         }
@@ -229,6 +233,11 @@ impl Mrfc {
                 error,
                 is_gone,
             } => self.media_failed(actions, CallKey(member.0), error, is_gone),
+            RoomEvent::Observed {
+                member,
+                observed: Observed::Talks { is_on, level_dbov },
+                ..
+            } => self.talks(actions, CallKey(member.0), is_on, level_dbov),
             RoomEvent::Observed {
                 member,
                 task,
