@@ -73,8 +73,8 @@ const AMR_WB: Format = Format {
 
 /// Rooms of four that one core is to have time for.
 const ROOMS: usize = 500;
-/// Calls between codecs that take most of a core.
-const CALLS: usize = 60;
+/// Calls between codecs that take as much of a core as is dealt out.
+const CALLS: usize = 45;
 /// Before what counts: jitter buffers settle, caches are warm.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Requests under way at a time.

@@ -89,9 +89,10 @@ pub fn set_up(call: usize, formats: [Format; 2], coded: &str) -> ([SocketAddr; 2
             ("sdp", text(&offer)),
         ],
     );
-    // The answer has the format as it was offered, channels and parameters included.
-    let (payload_type, lines) = format_of(&offered, other.name());
-    let answer = description(ENDS[1], &format!("{payload_type}\n{lines}"));
+    // The answer has the channels that were offered, and no parameters: AMR is then packed as what
+    // is sent to us.
+    let (payload_type, line) = format_of(&offered, other.name());
+    let answer = description(ENDS[1], &format!("{payload_type}\n{line}"));
     let answered = ask(
         "answer",
         &[
@@ -169,7 +170,7 @@ fn port_of(reply: &str) -> u16 {
     port.expect("a port")
 }
 
-/// The payload type of an encoding, and the lines that describe it.
+/// The payload type of an encoding, and the line that names it.
 fn format_of(reply: &str, name: &str) -> (u8, String) {
     let mut maps = reply.lines().filter_map(|line| {
         let (payload_type, encoding) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
@@ -177,11 +178,10 @@ fn format_of(reply: &str, name: &str) -> (u8, String) {
     });
     let found = maps.next();
     let payload_type = found.unwrap_or_else(|| panic!("no {name} in {reply}"));
-    let starts = ["rtpmap", "fmtp"].map(|kind| format!("a={kind}:{payload_type} "));
-    let is_about = |line: &&str| starts.iter().any(|start| line.starts_with(start));
-    let lines = reply.lines().filter(is_about);
-    let lines = lines.map(|line| format!("{line}\n")).collect();
-    (payload_type.parse().expect("a number"), lines)
+    let start = format!("a=rtpmap:{payload_type} ");
+    let line = reply.lines().find(|line| line.starts_with(&start));
+    let line = format!("{}\n", line.unwrap_or_default());
+    (payload_type.parse().expect("a number"), line)
 }
 
 #[cfg(test)]
@@ -194,7 +194,7 @@ mod tests {
                      a=rtpmap:8 PCMA/8000\r\na=rtpmap:96 AMR-WB/16000\r\n\
                      a=fmtp:96 octet-align=1\r\ne";
         assert_eq!(port_of(reply), 20_004);
-        let amr = "a=rtpmap:96 AMR-WB/16000\na=fmtp:96 octet-align=1\n".to_owned();
+        let amr = "a=rtpmap:96 AMR-WB/16000\n".to_owned();
         assert_eq!(format_of(reply, "AMR-WB"), (96, amr));
         assert_eq!(format_of(reply, "PCMA").0, 8);
         let codec = text_of_codec(&[("mask", "PCMU"), ("transcode", "PCMA")]);
