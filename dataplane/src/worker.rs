@@ -731,9 +731,11 @@ impl Core {
         };
         let others = routes.len().saturating_sub(1);
         let mut routes = routes.iter();
+        let mut copies = 0;
         for route in routes.by_ref().take(others) {
             if let Some(copy) = self.out.copy(datagram, io) {
-                self.out.send(&self.shared, route, copy, kind);
+                let sent = self.out.send(&self.shared, route, copy, kind);
+                copies += usize::from(sent.is_ok());
             }
         }
         let Some(last) = routes.next() else {
@@ -741,9 +743,14 @@ impl Core {
                 .out
                 .refuse(&self.shared, datagram, DropReason::NoEgress);
         };
+        let flow = datagram.flow;
         let mut datagram = datagram.take();
         datagram.hops = datagram.hops.saturating_add(1);
-        self.out.send(&self.shared, last, datagram, kind);
+        let sent = self.out.send(&self.shared, last, datagram, kind);
+        // What somebody was sent has passed, whoever else was not.
+        if let (Err(reason), 0) = (sent, copies) {
+            self.out.count_refusal(&self.shared, flow, reason);
+        }
     }
 
     /// Copies a datagram to the mg thread.
@@ -899,10 +906,15 @@ impl Out {
     /// The same for what came to a flow of this worker.
     #[cold]
     fn refuse(&mut self, shared: &Shared, datagram: &mut Datagram, reason: DropReason) {
-        if let Some(refusal) = reason.refusal() {
-            shared.refused[datagram.flow.index()].count(refusal);
-        }
+        self.count_refusal(shared, datagram.flow, reason);
         self.drop(datagram.frame.take(), reason);
+    }
+
+    /// Counts what of a drop is the matter of its flow.
+    fn count_refusal(&self, shared: &Shared, flow: FlowId, reason: DropReason) {
+        if let Some(refusal) = reason.refusal() {
+            shared.refused[flow.index()].count(refusal);
+        }
     }
 
     fn take_frame(&mut self, io: &mut dyn PacketIo) -> Option<Frame> {
@@ -952,16 +964,20 @@ impl Out {
     }
 
     /// Sends a datagram by one route, protected as that wants it.
+    ///
+    /// # Errors
+    /// Why it was dropped, which is counted but for what it means to the flow.
     fn send(
         &mut self,
         shared: &Shared,
         (route, sender): (&Route, Option<&Srtp<Sender>>),
         mut datagram: Datagram,
         kind: Kind,
-    ) {
+    ) -> Result<(), DropReason> {
         let local = route.local;
         if !self.open.get(local.index()).is_some_and(|open| *open) {
-            return self.refuse(shared, &mut datagram, DropReason::NoEgress);
+            self.drop(datagram.frame, DropReason::NoEgress);
+            return Err(DropReason::NoEgress);
         }
         let passed = match route.target {
             Target::Nowhere(reason) => Err(reason),
@@ -974,11 +990,15 @@ impl Out {
             }
         };
         if let Err(reason) = passed {
-            return self.refuse(shared, &mut datagram, reason);
+            self.drop(datagram.frame, reason);
+            return Err(reason);
         }
         let octets = datagram.payload().len();
         match route.target {
-            Target::Nowhere(reason) => return self.refuse(shared, &mut datagram, reason),
+            Target::Nowhere(reason) => {
+                self.drop(datagram.frame, reason);
+                return Err(reason);
+            }
             Target::Network(destination) => {
                 self.outgoing.push(Outgoing {
                     frame: datagram.frame,
@@ -989,7 +1009,8 @@ impl Out {
             }
             Target::Local(flow) => {
                 let Some(source) = shared.addresses.local(local) else {
-                    return self.drop(datagram.frame, DropReason::NoEgress);
+                    self.drop(datagram.frame, DropReason::NoEgress);
+                    return Err(DropReason::NoEgress);
                 };
                 (datagram.flow, datagram.source) = (flow, source);
                 datagram.traffic_class = route.marking.applied_to(datagram.traffic_class);
@@ -997,6 +1018,7 @@ impl Out {
             }
         }
         shared.workers[usize::from(self.worker)].count_sent(local, octets);
+        Ok(())
     }
 }
 

@@ -214,7 +214,7 @@ fn connect(control: &mut Control, worker: &mut Worker, clock: Clock, flows: u32)
             let opened = control.open_flow(clock.now(), local);
             leg(opened.expect("the port is free"), number)
         });
-        for (flow, path) in compile(&legs).expect("two legs") {
+        for (flow, path) in compile(&legs, &[]).expect("two legs") {
             control.set_path(flow, path).expect("there is room");
         }
         worker.turn(clock.now());

@@ -91,7 +91,7 @@ fn relay(socket: &str, streams: u16, lasts: Duration) {
                 number,
             )
         });
-        for (flow, path) in compile(&legs).expect("two legs") {
+        for (flow, path) in compile(&legs, &[]).expect("two legs") {
             control.set_path(flow, path).expect("there is room");
         }
         std::thread::sleep(Duration::from_micros(100));

@@ -113,13 +113,15 @@ pub enum Rtcp {
     Muxed,
 }
 
-/// The paths of all flows of one stream of a context: every leg with every other.
+/// The paths of all flows of one stream of a context: every leg with every other, but for the pairs
+/// of indices that are isolated: the first of each does not reach the second.
 ///
 /// Media of a leg that receives go to each other leg that sends; of a leg in loopback, back to
 /// itself. RTCP goes to every other leg whatever the modes (RFC 3264 5.1), but a leg in loopback
-/// gets its own back. `None` when a leg leads to more others than a path has ways out
+/// gets its own back, and isolation is for RTCP too: who gets a copy of a call is not heard of in
+/// it. `None` when a leg leads to more others than a path has ways out
 /// ([`dataplane::EGRESSES_MAX`]).
-pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
+pub fn compile(legs: &[Leg], isolated: &[(usize, usize)]) -> Option<Vec<(FlowId, Path)>> {
     let mut paths = Vec::with_capacity(2 * legs.len());
     for (index, leg) in legs.iter().enumerate() {
         let loops = leg.mode == StreamMode::Loopback;
@@ -132,7 +134,9 @@ pub fn compile(legs: &[Leg]) -> Option<Vec<(FlowId, Path)>> {
             let reached = if loops {
                 other_index == index
             } else {
-                other_index != index && other.mode != StreamMode::Loopback
+                other_index != index
+                    && other.mode != StreamMode::Loopback
+                    && !isolated.contains(&(index, other_index))
             };
             if !reached {
                 continue;

@@ -10,8 +10,8 @@ use dataplane::{
     SourceFilter,
 };
 use mg::{
-    LegEvents, LegFilter, LegLatch, LegMarking, LegMedia as Carries, LegPolicing, LegRtcp,
-    MediaEvent, MediaPlane, OpenError, Statistics,
+    ContextStream, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia as Carries, LegPolicing,
+    LegRtcp, MediaEvent, MediaPlane, OpenError, Statistics,
 };
 
 use sdp::dtls::Fingerprint;
@@ -464,13 +464,14 @@ impl MediaPlane for Trgw {
         }
     }
 
-    fn connect(&mut self, legs: &[mg::Leg]) {
-        let legs: SmallVec<[Leg; 2]> = legs.iter().filter_map(|leg| self.leg(leg)).collect();
-        for leg in &legs {
+    fn connect(&mut self, _: ContextStream, legs: &[mg::Leg], isolated: &[(usize, usize)]) {
+        let compiled: SmallVec<[Leg; 2]> = legs.iter().filter_map(|leg| self.leg(leg)).collect();
+        // The gateway names only what it has opened, or the pairs would mean others.
+        debug_assert_eq!(compiled.len(), legs.len());
+        for leg in &compiled {
             self.close_unused_rtcp(leg);
         }
-        // More legs than a path has ways out are more than a TrGW's context has terminations.
-        for (flow, path) in compile(&legs).unwrap_or_default() {
+        for (flow, path) in compile(&compiled, isolated).unwrap_or_default() {
             self.set_path(flow, path);
         }
     }
@@ -496,6 +497,9 @@ impl MediaPlane for Trgw {
         }
     }
 }
+
+// A context has no more legs than a path has ways out.
+const _: () = assert!(mg::TRGW.terminations_per_context_max <= dataplane::EGRESSES_MAX + 1);
 
 /// Reports that wait to be taken.
 const REPORTS_MAX: usize = 4096;

@@ -957,6 +957,182 @@ fn descriptions_of_dtls_that_make_no_sense_are_refused() {
     assert_eq!(locals(&reply).len(), 1);
 }
 
+/// Adds a termination for copies, which is not to be heard by the others.
+fn add_listener(
+    rig: &mut Rig,
+    context: u32,
+    add: &str,
+    hears: &[&str],
+    not: &[&str],
+) -> SocketAddr {
+    let reply = rig.say(&format!(
+        "Context = {context} {{ {} }}",
+        add.replace("SendReceive", "SendOnly")
+    ));
+    let ReplyBody::Actions(actions) = &reply else {
+        unreachable!()
+    };
+    let CommandReply::Add(added) = &actions[0].commands[0] else {
+        panic!("{reply:?}");
+    };
+    let name = added.terminations[0].to_string();
+    let oneway = hears.iter().map(|from| format!("{from}, {name}, Oneway"));
+    let isolate = not.iter().map(|from| format!("{from}, {name}, Isolate"));
+    let topology: Vec<String> = oneway.chain(isolate).collect();
+    rig.say(&format!(
+        "Context = {context} {{ Topology {{ {} }} }}",
+        topology.join(", ")
+    ));
+    locals(&reply)[0]
+}
+
+const COPIES: &str = "198.51.100.70:7000";
+const MORE_COPIES: &str = "198.51.100.70:7100";
+
+fn ports_of(mut sent: Vec<Packet>, payload: &[u8]) -> Vec<u16> {
+    assert!(sent.iter().all(|packet| packet.payload == payload));
+    sent.sort_by_key(|packet| packet.destination.port());
+    let ports = sent.iter().map(|packet| packet.destination.port());
+    ports.collect()
+}
+
+#[test]
+fn a_third_termination_gets_copies_and_is_heard_by_nobody() {
+    let mut rig = Rig::new(2, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    let add = add("core", "IP4", COPIES);
+    let third = add_listener(&mut rig, context, &add, &["ip/1/1", "ip/2/2"], &[]);
+    for number in 0..3 {
+        let media = rtp_packet(number);
+        let sent = rig.through(ALICE, access, &media);
+        assert_eq!(ports_of(sent, &media), [5000, 7000]);
+        let sent = rig.through(BOB, core, &media);
+        assert_eq!(ports_of(sent, &media), [4000, 7000]);
+        assert!(rig.through(COPIES, third, &media).is_empty());
+    }
+    let sent = rig.through("203.0.113.50:4001", next(access), &RTCP);
+    assert_eq!(ports_of(sent, &RTCP), [5001, 7001]);
+    let sent = rig.through("198.51.100.70:7001", next(third), &RTCP);
+    assert!(sent.is_empty(), "RTCP of who gets copies is not heard of");
+    assert_eq!(rig.drops(DropReason::NotReceiving), 3);
+
+    // What cannot be copied passes all the same, and nobody calls it silent.
+    let latch = "Signals { ipnapt/latch { napt = LATCH } }";
+    rig.say(&format!(
+        "Context = {context} {{ Modify = ip/1/3 {{ {latch} }} }}"
+    ));
+    let media = rtp_packet(9);
+    assert_eq!(ports_of(rig.through(ALICE, access, &media), &media), [5000]);
+    let reply = rig.say(&format!("Context = {context} {{ Subtract = ip/1/3 }}"));
+    assert_eq!(statistic(&reply, 0, "rtp/ps"), 6);
+    let media = rtp_packet(10);
+    assert_eq!(ports_of(rig.through(BOB, core, &media), &media), [4000]);
+    rig.subtract(context);
+    rig.assert_empty();
+    let reports: Vec<_> = std::iter::from_fn(|| rig.trgw.poll_report()).collect();
+    let silent = |local| {
+        let report = reports.iter().find(|report| report.local == local);
+        report.expect("it has ended").silence()
+    };
+    assert_eq!([access, core].map(silent), [None, None]);
+    assert_eq!(silent(third), Some(Silence::NotReceiving));
+}
+
+#[test]
+fn copies_of_each_direction_go_where_each_is_to() {
+    let mut rig = Rig::new(1, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    let forth = add("core", "IP4", COPIES);
+    add_listener(&mut rig, context, &forth, &["ip/1/1"], &["ip/2/2"]);
+    let back = add("core", "IP4", MORE_COPIES);
+    let others = ["ip/1/1", "ip/1/3"];
+    add_listener(&mut rig, context, &back, &["ip/2/2"], &others);
+    let media = rtp_packet(1);
+    let sent = rig.through(BOB, core, &media);
+    assert_eq!(ports_of(sent, &media), [4000, 7000]);
+    let sent = rig.through(ALICE, access, &media);
+    assert_eq!(ports_of(sent, &media), [5000, 7100]);
+    let fifth = rig.ask(&format!("Context = {context} {{ {back} }}"));
+    assert!(errors(&fifth).is_empty());
+    let sixth = rig.ask(&format!("Context = {context} {{ {back} }}"));
+    assert_eq!(errors(&sixth), [434]);
+    rig.subtract(context);
+    rig.assert_empty();
+}
+
+#[test]
+fn copies_are_protected_by_keys_of_their_own() {
+    use srtp::{MasterKey, Receiver, Suite};
+    let mut rig = Rig::new(2, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    let add = add_protected(&[1; 30], &[2; 30]);
+    add_listener(&mut rig, context, &add, &["ip/1/1", "ip/2/2"], &[]);
+    let key = MasterKey::new(Suite::AesCm128HmacSha1_80, &[1; 30]).expect("a key");
+    let hears = Receiver::new(&[key]).expect("a key");
+    // The two sides are of different sources, as they are in calls.
+    for number in 0..5 {
+        for (from, to, ssrc, other) in [(BOB, core, 1, ALICE), (ALICE, access, 2, BOB)] {
+            let mut media = rtp_packet(number);
+            media[11] = ssrc;
+            let mut sent = rig.through(from, to, &media);
+            assert_eq!(sent.len(), 2);
+            let is_plain = |packet: &Packet| packet.payload == media;
+            let plain = sent.iter().position(is_plain).expect("one is plain");
+            assert_eq!(sent.remove(plain).destination, at(other));
+            let copy = &mut sent[0].payload;
+            let len = hears.unprotect(copy).expect("it is for the listener");
+            assert_eq!(copy[..len], media);
+        }
+    }
+    let sent = rig.through("198.51.100.50:5001", next(core), &RTCP);
+    let copy = sent.iter().find(|packet| packet.payload != RTCP);
+    let mut copy = copy.expect("a copy").payload.clone();
+    let len = hears.unprotect_rtcp(&mut copy).expect("authentic");
+    assert_eq!(copy[..len], RTCP);
+    rig.subtract(context);
+    rig.assert_empty();
+}
+
+/// Alice moves: her new place is added before the old one is left, and both hear Bob meanwhile.
+#[test]
+fn a_call_is_handed_over_without_a_packet_lost() {
+    let mut rig = Rig::new(2, 4096);
+    let (context, access, core) = rig.call("IP4", ALICE, BOB);
+    let mut sequence = 0;
+    let mut media = || {
+        sequence += 1;
+        rtp_packet(sequence)
+    };
+    let packet = media();
+    assert_eq!(ports_of(rig.through(BOB, core, &packet), &packet), [4000]);
+    let moved = "203.0.113.60:4500";
+    let reply = rig.say(&format!(
+        "Context = {context} {{ {} }}",
+        add("access", "IP4", moved)
+    ));
+    rig.say(&format!(
+        "Context = {context} {{ Topology {{ ip/2/2, ip/2/3, Isolate }} }}"
+    ));
+    let new = locals(&reply)[0];
+    for _ in 0..3 {
+        let packet = media();
+        let sent = rig.through(BOB, core, &packet);
+        assert_eq!(ports_of(sent, &packet), [4000, 4500]);
+        for (from, to) in [(ALICE, access), (moved, new)] {
+            let packet = media();
+            assert_eq!(ports_of(rig.through(from, to, &packet), &packet), [5000]);
+        }
+    }
+    rig.say(&format!("Context = {context} {{ Subtract = ip/2/2 }}"));
+    let packet = media();
+    assert_eq!(ports_of(rig.through(BOB, core, &packet), &packet), [4500]);
+    assert!(rig.through(ALICE, access, &media()).is_empty());
+    let packet = media();
+    assert_eq!(ports_of(rig.through(moved, new, &packet), &packet), [5000]);
+    rig.subtract(context);
+    rig.assert_empty();
+}
+
 #[test]
 fn rates_are_policed_and_packets_marked_as_local_control_says() {
     let mut rig = Rig::new(1, 1024);

@@ -78,7 +78,7 @@ fn turns_on_the_simulated_network_allocate_nothing() {
     ];
     for (flow, path) in [&legs, &inner]
         .into_iter()
-        .flat_map(|legs| trgw::compile(legs).unwrap())
+        .flat_map(|legs| trgw::compile(legs, &[]).unwrap())
     {
         rig.control.set_path(flow, path).unwrap();
     }

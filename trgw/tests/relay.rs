@@ -619,8 +619,13 @@ fn three_terminations_hear_each_other_and_a_fifth_other_is_too_many() {
     for number in 3..6_u16 {
         legs.push(rig.leg(at(V4, 10_000 + 2 * number), at(ALICE, 4000 + 10 * number)));
     }
-    assert!(compile(&legs[..5]).is_some());
-    assert!(compile(&legs).is_none());
+    assert!(compile(&legs[..5], &[]).is_some());
+    assert!(compile(&legs, &[]).is_none());
+    // Nor do those count that it does not reach.
+    let isolated = [3, 4, 5].map(|from| (from, 0));
+    assert!(compile(&legs, &isolated).is_none());
+    let all: Vec<(usize, usize)> = (0..6).map(|from| (from, (from + 1) % 6)).collect();
+    assert!(compile(&legs, &all).is_some());
 }
 
 /// Nothing that can be sent makes the relay panic or send anything else than it received.

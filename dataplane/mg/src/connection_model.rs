@@ -1,13 +1,14 @@
 //! The connection model: contexts and the terminations in them, H.248.1 6.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::{Instant, TimerQueue};
 use h248::error::ErrorCode;
 use h248::message::{
     AmmDescriptors, ContextId, MediaDescriptor, ServiceChangeParms, StatisticsDescriptor, StreamId,
-    StreamMode, TerminationId,
+    TerminationId,
 };
 use smallvec::SmallVec;
 
@@ -280,6 +281,20 @@ impl ConnectionModel {
         names.map(|termination| termination.name.clone()).collect()
     }
 
+    /// Where the terminations of a context receive.
+    pub fn locals_in(&self, context: u32) -> Vec<SocketAddr> {
+        let known = self.contexts.get(&context);
+        let keys = known.map_or(&[][..], |known| &known.terminations);
+        keys.iter().flat_map(|key| self.locals_of(*key)).collect()
+    }
+
+    /// Where a termination receives.
+    pub fn locals_of(&self, key: TerminationKey) -> Vec<SocketAddr> {
+        let termination = self.terminations.get(&key);
+        let locals = termination.map(|termination| termination.reservations().collect());
+        locals.unwrap_or_default()
+    }
+
     /// The streams of a context are to be connected anew.
     pub fn change(&mut self, context: u32) {
         // Another that is noted twice is connected twice, which changes nothing.
@@ -312,10 +327,7 @@ impl ConnectionModel {
         ids.sort_unstable();
         ids.dedup();
         for id in ids {
-            match self.profile.processes_media {
-                true => connect_context(plane, (number, context), &members, id),
-                false => connect_stream(plane, context, &members, id),
-            }
+            connect_stream(plane, (number, context), &members, id);
         }
     }
 
@@ -389,92 +401,35 @@ impl ConnectionModel {
     }
 }
 
-/// Connects the legs of one stream as the topology says. Between two terminations a way that is
-/// closed is a mode that does not send; terminations isolated from each other are not connected.
+/// Connects the legs of one stream, in the order of their terminations, with what the topology
+/// isolates.
 fn connect_stream(
-    plane: &mut dyn MediaPlane,
-    context: &Context,
-    members: &[&Termination],
-    id: StreamId,
-) {
-    let outward = [Direction::Out, Direction::Both];
-    let mut names: SmallVec<[&TerminationId; 2]> = SmallVec::new();
-    let mut legs: SmallVec<[Leg; 2]> = SmallVec::new();
-    for member in members {
-        let others = members.iter().filter(|other| other.key != member.key);
-        let silence = others.filter_map(|other| other.silence(id, &outward)).min();
-        if let Some(leg) = member.leg(id, silence) {
-            names.push(&member.name);
-            legs.push(leg);
-        }
-    }
-    if let ([one, two], [one_leg, two_leg]) = (&names[..], &mut legs[..]) {
-        let forth = context.passes(one, two, id);
-        let back = context.passes(two, one, id);
-        if !forth && !back {
-            plane.connect(std::slice::from_ref(one_leg));
-            plane.connect(std::slice::from_ref(two_leg));
-            return;
-        }
-        if !back {
-            one_leg.mode = without_sending(one_leg.mode);
-        }
-        if !forth {
-            two_leg.mode = without_sending(two_leg.mode);
-        }
-    }
-    if !legs.is_empty() {
-        plane.connect(&legs);
-    }
-}
-
-/// The legs of one stream, in the order of their terminations.
-fn legs<'a>(members: &[&'a Termination], id: StreamId) -> Vec<(&'a Termination, Leg)> {
-    let outward = [Direction::Out, Direction::Both];
-    let watching: Vec<(TerminationKey, Duration)> = members
-        .iter()
-        .filter_map(|member| Some((member.key, member.silence(id, &outward)?)))
-        .collect();
-    let legs = members.iter().filter_map(|member| {
-        let others = watching.iter().filter(|(key, _)| *key != member.key);
-        let silence = others.map(|(_, silence)| *silence).min();
-        Some((*member, member.leg(id, silence)?))
-    });
-    legs.collect()
-}
-
-/// Connects the legs of one stream at a plane that mixes, with what the topology isolates.
-fn connect_context(
     plane: &mut dyn MediaPlane,
     (number, context): (u32, &Context),
     members: &[&Termination],
     id: StreamId,
 ) {
-    let (terminations, legs): (Vec<&Termination>, Vec<Leg>) = legs(members, id).into_iter().unzip();
+    let outward = [Direction::Out, Direction::Both];
+    let watching: SmallVec<[(TerminationKey, Duration); 2]> = members
+        .iter()
+        .filter_map(|member| Some((member.key, member.silence(id, &outward)?)))
+        .collect();
+    let mut names: SmallVec<[&TerminationId; 4]> = SmallVec::new();
+    let mut legs: SmallVec<[Leg; 2]> = SmallVec::new();
+    for member in members {
+        let others = watching.iter().filter(|(key, _)| *key != member.key);
+        let silence = others.map(|(_, silence)| *silence).min();
+        if let Some(leg) = member.leg(id, silence) {
+            names.push(&member.name);
+            legs.push(leg);
+        }
+    }
     if legs.is_empty() {
         return;
-    }
-    let mut isolated = Vec::new();
-    if !context.topology.is_empty() {
-        for (from, one) in terminations.iter().enumerate() {
-            for (to, two) in terminations.iter().enumerate() {
-                if from != to && !context.passes(&one.name, &two.name, id) {
-                    isolated.push((from, to));
-                }
-            }
-        }
     }
     let stream = ContextStream {
         context: number,
         stream: id.0,
     };
-    plane.connect_context(stream, &legs, &isolated);
-}
-
-fn without_sending(mode: StreamMode) -> StreamMode {
-    match mode {
-        StreamMode::SendReceive => StreamMode::ReceiveOnly,
-        StreamMode::SendOnly => StreamMode::Inactive,
-        other => other,
-    }
+    plane.connect(stream, &legs, &context.isolated(&names, id));
 }

@@ -90,8 +90,24 @@ impl Context {
             .retain(|triple| triple.from != *name && triple.to != *name);
     }
 
+    /// The pairs among `names` of which the first does not reach the second with a stream.
+    pub fn isolated(&self, names: &[&TerminationId], stream: StreamId) -> Vec<(usize, usize)> {
+        let mut isolated = Vec::new();
+        if self.topology.is_empty() {
+            return isolated;
+        }
+        for (from, one) in names.iter().enumerate() {
+            for (to, two) in names.iter().enumerate() {
+                if from != to && !self.passes(one, two, stream) {
+                    isolated.push((from, to));
+                }
+            }
+        }
+        isolated
+    }
+
     /// Whether media of a stream pass from one termination to another.
-    pub fn passes(&self, from: &TerminationId, to: &TerminationId, stream: StreamId) -> bool {
+    fn passes(&self, from: &TerminationId, to: &TerminationId, stream: StreamId) -> bool {
         let about = |triple: &&TopologyTriple| {
             let pair = (&triple.from, &triple.to);
             let same = pair == (from, to) || pair == (to, from);

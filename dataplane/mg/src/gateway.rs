@@ -304,6 +304,17 @@ impl MediaGateway {
         self.model.pool.owns(local)
     }
 
+    /// Where the terminations of a context receive media; RTCP is at the next ports.
+    pub fn locals_in(&self, context: u32) -> Vec<SocketAddr> {
+        self.model.locals_in(context)
+    }
+
+    /// The same of one termination.
+    pub fn locals_of(&self, termination: &TerminationId) -> Vec<SocketAddr> {
+        let key = self.model.find(termination);
+        key.map(|key| self.model.locals_of(key)).unwrap_or_default()
+    }
+
     /// What it says of itself.
     pub fn status(&self) -> GatewayStatus {
         let (state, mgc) = self.association.status();

@@ -6,7 +6,9 @@
 //!
 //! ```
 //! use base::{Entropy, Instant};
-//! use mg::{GatewayConfig, Leg, MediaGateway, MediaPlane, OpenError, Output, Statistics};
+//! use mg::{
+//!     ContextStream, GatewayConfig, Leg, MediaGateway, MediaPlane, OpenError, Output, Statistics,
+//! };
 //! use std::net::SocketAddr;
 //! use std::time::Duration;
 //!
@@ -17,7 +19,7 @@
 //!         Ok(())
 //!     }
 //!     fn close(&mut self, _: SocketAddr) {}
-//!     fn connect(&mut self, _: &[Leg]) {}
+//!     fn connect(&mut self, _: ContextStream, _: &[Leg], _: &[(usize, usize)]) {}
 //!     fn statistics(&self, _: SocketAddr) -> Statistics {
 //!         Statistics::default()
 //!     }

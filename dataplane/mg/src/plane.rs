@@ -26,24 +26,13 @@ pub trait MediaPlane {
     /// Closes what was opened at `local`. [`MediaEvent::Closed`] tells the end of it.
     fn close(&mut self, local: SocketAddr);
 
-    /// Connects the legs of one stream: each with every other. Replaces what held for them before.
-    fn connect(&mut self, legs: &[Leg]);
+    /// Connects the legs of one stream of a context, each with every other but for those that the
+    /// topology isolates (H.248.1 7.1.18): of each pair of indices the first does not reach the
+    /// second. Replaces what held for them before.
+    fn connect(&mut self, stream: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]);
 
     /// What passed at `local` since it was opened.
     fn statistics(&self, local: SocketAddr) -> Statistics;
-
-    /// Connects the legs of one stream of a context, except those that are isolated: of each pair
-    /// of indices the first does not reach the second. Asked in the place of
-    /// [`MediaPlane::connect`] of planes whose profile processes media.
-    fn connect_context(
-        &mut self,
-        stream: ContextStream,
-        legs: &[Leg],
-        isolated: &[(usize, usize)],
-    ) {
-        let _ = (stream, isolated);
-        self.connect(legs);
-    }
 
     /// The fingerprint of the certificate that DTLS of its legs shows; `None` where it speaks none.
     fn fingerprint(&self) -> Option<Fingerprint> {

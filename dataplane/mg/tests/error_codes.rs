@@ -159,7 +159,11 @@ fn of_commands() -> Vec<Case> {
         plain(430, "Context = {c} { Modify = ip/1/77 }"),
         plain(431, "Context = - { Subtract = * }"),
         plain(433, "Context = {c} { Add = ip/1/1 }"),
-        plain(434, "Context = {c} { Add = $ }"),
+        // Ix and Iq have two terminations in a context.
+        Case {
+            config: Some(|config| config.profile = &IQ),
+            ..plain(434, "Context = {c} { Add = $ }")
+        },
         plain(435, "Context = {c} { Modify = ROOT }"),
         plain(
             443,

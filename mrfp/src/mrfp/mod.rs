@@ -222,25 +222,28 @@ impl MediaPlane for Mrfp {
         self.trgw.close(local);
     }
 
-    fn connect(&mut self, legs: &[Leg]) {
-        self.trgw.connect(legs);
-    }
-
-    fn connect_context(&mut self, name: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]) {
+    fn connect(&mut self, name: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]) {
         // What is no audio, and what a leg in loopback gets back, is relayed.
         let is_processed = |leg: &Leg| leg.audio.is_some() && leg.mode != StreamMode::Loopback;
-        let relayed: Vec<Leg> = legs
-            .iter()
-            .filter(|leg| !is_processed(leg))
-            .cloned()
-            .collect();
+        let mut relayed = Vec::new();
+        let mut relayed_as: Vec<Option<usize>> = Vec::with_capacity(legs.len());
+        for leg in legs {
+            let is_relayed = !is_processed(leg);
+            relayed_as.push(is_relayed.then_some(relayed.len()));
+            relayed.extend(is_relayed.then(|| leg.clone()));
+        }
         for leg in &relayed {
             if let Some(&slot) = self.by_local.get(&leg.local) {
                 self.end_stream(slot);
             }
         }
         if !relayed.is_empty() {
-            self.trgw.connect(&relayed);
+            let place = |index: usize| relayed_as.get(index).copied().flatten();
+            let isolated: Vec<(usize, usize)> = isolated
+                .iter()
+                .filter_map(|&(from, to)| Some((place(from)?, place(to)?)))
+                .collect();
+            self.trgw.connect(name, &relayed, &isolated);
         }
         let mut places: Vec<Option<u32>> = Vec::with_capacity(legs.len());
         let mut members: Vec<Member<'_>> = Vec::with_capacity(legs.len());

@@ -245,7 +245,7 @@ impl Rig {
             context: self.context,
             stream: 1,
         };
-        self.mrfp.connect_context(name, &legs, isolated);
+        self.mrfp.connect(name, &legs, isolated);
         self.settle();
     }
 

@@ -17,8 +17,8 @@ use h248::encoding::Encoding;
 use h248::message::StreamMode;
 use h248::text::Style;
 use mg::{
-    GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output, RealmAddress,
-    Statistics,
+    ContextStream, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output,
+    RealmAddress, Statistics,
 };
 
 /// Of a thousand messages so many are lost, and so many come twice.
@@ -59,7 +59,7 @@ impl MediaPlane for Plane {
         self.closed.push(local);
     }
 
-    fn connect(&mut self, legs: &[Leg]) {
+    fn connect(&mut self, _: ContextStream, legs: &[Leg], _: &[(usize, usize)]) {
         for leg in legs {
             assert!(self.open.contains(&leg.local), "{} is not open", leg.local);
             self.legs.insert(leg.local, leg.clone());

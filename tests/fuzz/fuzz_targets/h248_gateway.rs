@@ -16,7 +16,7 @@ use h248::message::TransactionId;
 use h248::text::{self, Style};
 use libfuzzer_sys::fuzz_target;
 use mg::{
-    GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output, RealmAddress,
+    ContextStream, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output, RealmAddress,
     Statistics, TRGW,
 };
 
@@ -41,7 +41,7 @@ impl MediaPlane for Plane {
         assert!(self.open.remove(&local), "it is not open");
         self.closing.push(local);
     }
-    fn connect(&mut self, legs: &[Leg]) {
+    fn connect(&mut self, _: ContextStream, legs: &[Leg], _: &[(usize, usize)]) {
         assert!(legs.iter().all(|leg| self.open.contains(&leg.local)));
     }
     fn statistics(&self, _: SocketAddr) -> Statistics {

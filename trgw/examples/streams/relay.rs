@@ -40,7 +40,7 @@ pub fn run(kind: &str, streams: u16, lasts: Duration, suite: Option<Suite>) {
             let flow = control.open_flow(clock.now(), near(stream));
             leg(flow.expect("the port is free"), stream, suite)
         });
-        for (flow, path) in compile(&legs).expect("two legs") {
+        for (flow, path) in compile(&legs, &[]).expect("two legs") {
             control.set_path(flow, path).expect("there is room");
         }
         settle(&mut control, clock);

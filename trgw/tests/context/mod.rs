@@ -71,7 +71,7 @@ impl Rig {
     }
 
     pub fn set(&mut self, legs: &[Leg]) {
-        for (flow, path) in compile(legs).unwrap() {
+        for (flow, path) in compile(legs, &[]).unwrap() {
             self.control.set_path(flow, path).unwrap();
         }
         self.settle();

@@ -12,9 +12,10 @@ use h248::package::{
 
 use super::{CommandKind, DescriptorKind, Profile, Support};
 
-/// The gateway of this crate: two terminations relayed to each other, with everything that Ix and
-/// Iq ask of it and besides Move, statistics, application data inactivity, and digits as telephone
-/// events, collected and sent.
+/// The gateway of this crate: terminations relayed to each other, with everything that Ix and Iq
+/// ask of it and besides Move, statistics, application data inactivity, digits as telephone events,
+/// collected and sent, and up to three more terminations, for copies of what passes and for a call
+/// that is handed over (H.248.1 7.1.18 says who reaches whom).
 pub const TRGW: Profile = Profile {
     title: "TrGW and IMS-AGW",
     commands: &[
@@ -28,7 +29,7 @@ pub const TRGW: Profile = Profile {
     ],
     descriptors: DESCRIPTORS,
     packages: TRGW_PACKAGES,
-    terminations_per_context_max: 2,
+    terminations_per_context_max: 5,
     streams_max: 8,
     events_max: 16,
     processes_media: false,
@@ -41,6 +42,7 @@ pub const IX: Profile = Profile {
     commands: COMMANDS,
     descriptors: RELAY_DESCRIPTORS,
     packages: RELAY_PACKAGES,
+    terminations_per_context_max: 2,
     events_max: 8,
     ..TRGW
 };

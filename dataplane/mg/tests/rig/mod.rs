@@ -37,7 +37,7 @@ pub fn at(text: &str) -> SocketAddr {
 pub struct Plane {
     pub open: BTreeSet<SocketAddr>,
     pub closing: Vec<SocketAddr>,
-    /// The last leg that each address was connected as, and with whom.
+    /// The last leg that each address was connected as, and whom it reaches.
     pub legs: HashMap<SocketAddr, (Leg, Vec<SocketAddr>)>,
     pub taken: BTreeSet<SocketAddr>,
     pub refusal: Option<OpenError>,
@@ -68,19 +68,16 @@ impl MediaPlane for Plane {
         self.closing.push(local);
     }
 
-    fn connect(&mut self, legs: &[Leg]) {
-        for leg in legs {
-            assert!(self.open.contains(&leg.local), "a leg without address");
-            let others = legs.iter().map(|other| other.local);
-            let others = others.filter(|&other| other != leg.local).collect();
-            self.legs.insert(leg.local, (leg.clone(), others));
-        }
-    }
-
-    fn connect_context(&mut self, _: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]) {
+    fn connect(&mut self, _: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]) {
         let members = legs.iter().map(|leg| leg.local).collect();
         self.context = (members, isolated.to_vec());
-        self.connect(legs);
+        for (from, leg) in legs.iter().enumerate() {
+            assert!(self.open.contains(&leg.local), "a leg without address");
+            let reached = legs.iter().enumerate();
+            let reached = reached.filter(|&(to, _)| from != to && !isolated.contains(&(from, to)));
+            let others = reached.map(|(_, other)| other.local).collect();
+            self.legs.insert(leg.local, (leg.clone(), others));
+        }
     }
 
     fn supports(&self, codec: &sdp::Codec) -> bool {
