@@ -170,7 +170,7 @@ mod tests {
     fn our_client_reads_our_server() {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let address = free.expect("a free port");
-        serve(address, status, Tapping::new(None)).expect("the port is free");
+        serve(address, status, Tapping::new(None, |_| Vec::new())).expect("the port is free");
         let mut client = Client::new(address);
         for _ in 0..2 {
             assert_eq!(client.get("/status").expect("an answer").body, status());

@@ -24,6 +24,7 @@ use mg::{
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use rtp::quality::Band;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 use trgw::{LegReport, Relay, Silence, Trgw};
@@ -38,7 +39,7 @@ use super::links::{Links, News};
 use super::load::Load;
 use super::mrfp;
 use super::status::Status;
-use super::tapping::Tapping;
+use super::tapping::{Part, Tapping};
 use crate::failure::Failure;
 
 /// Batches of datagrams read from one socket before the others have their turn.
@@ -79,7 +80,7 @@ pub struct EventLoop {
     recordings: Option<PathBuf>,
     /// How long contexts may go on when the process is to end.
     drain: Duration,
-    requests: Receiver<Sender<Value>>,
+    requests: Receiver<Request>,
     handle: Handle,
     batch: Batch,
     /// Workers may have reported something: readiness is told once.
@@ -104,13 +105,19 @@ enum Carrier {
     Sctp(Associations),
 }
 
+/// What other threads ask, with the way back.
+enum Request {
+    Status(Sender<Value>),
+    Locate(Part, Sender<Vec<SocketAddr>>),
+}
+
 /// What other threads do with the loop.
 #[derive(Clone)]
 pub struct Handle {
     /// [`LEAVE`], [`STOP`] or neither.
     order: Arc<AtomicU8>,
     waker: Arc<Waker>,
-    requests: SyncSender<Sender<Value>>,
+    requests: SyncSender<Request>,
 }
 
 impl Handle {
@@ -133,10 +140,21 @@ impl Handle {
 
     /// The state of the process, or a word why it is not to be had.
     pub fn status(&self) -> Value {
+        let answer = self.ask(Request::Status);
+        answer.unwrap_or_else(|| json!({ "process": "media", "error": "it does not answer" }))
+    }
+
+    /// Where a part of the connection model receives; nowhere when the loop does not answer.
+    pub fn locate(&self, part: &Part) -> Vec<SocketAddr> {
+        let answer = self.ask(|sender| Request::Locate(part.clone(), sender));
+        answer.unwrap_or_default()
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(Sender<T>) -> Request) -> Option<T> {
         let (sender, receiver) = channel();
-        let sent = self.requests.try_send(sender).is_ok() && self.waker.wake().is_ok();
-        let answer = receiver.recv_timeout(if sent { STATUS_WAIT } else { Duration::ZERO });
-        answer.unwrap_or_else(|_| json!({ "process": "media", "error": "it does not answer" }))
+        let sent = self.requests.try_send(request(sender)).is_ok() && self.waker.wake().is_ok();
+        let wait = if sent { STATUS_WAIT } else { Duration::ZERO };
+        receiver.recv_timeout(wait).ok()
     }
 }
 
@@ -208,7 +226,9 @@ impl EventLoop {
             batch: Batch::new(),
             has_news: true,
         };
-        Ok((media, Tapping::new(tap)))
+        let handle = media.handle();
+        let tapping = Tapping::new(tap, move |part| handle.locate(part));
+        Ok((media, tapping))
     }
 
     /// What other threads do with the loop.
@@ -304,9 +324,12 @@ impl EventLoop {
         if trgw.next_timeout().is_some_and(|at| at <= now) {
             trgw.handle_timeout(now);
         }
-        while let Ok(answer) = self.requests.try_recv() {
+        while let Ok(request) = self.requests.try_recv() {
             // A client that does not wait any more wants no answer.
-            let _ = answer.send(self.status(now));
+            let _ = match request {
+                Request::Status(answer) => answer.send(self.status(now)).ok(),
+                Request::Locate(part, answer) => answer.send(self.locate(&part)).ok(),
+            };
         }
     }
 
@@ -367,6 +390,15 @@ impl EventLoop {
         }
     }
 
+    fn locate(&self, part: &Part) -> Vec<SocketAddr> {
+        let gateways = self.gateways.iter();
+        let locals = gateways.flat_map(|gateway| match part {
+            Part::Context(number) => gateway.mg.locals_in(*number),
+            Part::Termination(name) => gateway.mg.locals_of(name),
+        });
+        locals.collect()
+    }
+
     fn status(&self, now: Instant) -> Value {
         let trgw = self.mrfp.trgw();
         let status = Status::of(
@@ -410,6 +442,7 @@ fn log_leg(report: &LegReport) {
         loss = report.loss(),
         jitter_ms = report.jitter().as_secs_f64() * 1e3,
         mos = report.mos(),
+        wideband = report.band().map(|band| band == Band::Wide),
         silent = report.silence().map(Silence::name),
         "leg ends"
     );

@@ -111,6 +111,7 @@ fn router(gate: Gate) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/metrics", get(metrics))
+        .route("/calls/{call_id}/contexts", get(contexts))
         .route("/subscribers", get(list).post(import))
         .route("/subscribers/{impi}", get(show).put(put).delete(remove))
         .merge(mrf::routes())
@@ -189,6 +190,11 @@ fn refusal(text: &str) -> Box<Response> {
 fn respond(reply: Reply) -> Response {
     match reply {
         Reply::Status(status) => Json(*status).into_response(),
+        Reply::Contexts(found) if found.is_empty() => fault(
+            StatusCode::NOT_FOUND,
+            "no call with this Call-ID has media here",
+        ),
+        Reply::Contexts(found) => Json(found).into_response(),
         Reply::Stored(outcome) => respond_stored(*outcome),
         Reply::Mrf(reply) => mrf::respond(reply),
         Reply::NotHere(Role::Mrfc) => fault(
@@ -250,7 +256,7 @@ fn view(entry: &Entry) -> Value {
 }
 
 async fn nothing_there() -> Response {
-    let text = "there is /status, /metrics, /subscribers and /mrf";
+    let text = "there is /status, /metrics, /calls, /subscribers and /mrf";
     fault(StatusCode::NOT_FOUND, text)
 }
 
@@ -261,6 +267,12 @@ async fn not_so() -> Response {
 
 async fn status(State(gate): State<Gate>) -> Response {
     gate.ask(Request::Status)
+        .await
+        .map_or_else(|refused| *refused, respond)
+}
+
+async fn contexts(State(gate): State<Gate>, Path(call_id): Path<String>) -> Response {
+    gate.ask(Request::Contexts(call_id))
         .await
         .map_or_else(|refused| *refused, respond)
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /status` | [`Status`] as JSON |
 //! | `GET /metrics` | the same figures in Prometheus' text form |
+//! | `GET /calls/{call-id}/contexts` | the H.248 contexts of a call: [`CallContext`]s |
 //! | `GET /subscribers?prefix=&after=&limit=` | a page of private identities |
 //! | `POST /subscribers` | adds or replaces an array of subscribers, all or none |
 //! | `GET /subscribers/{impi}` | one subscriber, without its secrets |
@@ -27,6 +28,7 @@ mod http;
 mod mrf;
 mod status;
 
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 pub use http::{Server, bind};
@@ -47,6 +49,8 @@ use crate::store::{Operation, Outcome};
 pub enum Request {
     /// The state of the process.
     Status,
+    /// The contexts of the call with this Call-ID.
+    Contexts(String),
     /// Something of the subscriber store.
     Store(Box<Operation>),
     /// Something of the MRFC.
@@ -58,12 +62,23 @@ pub enum Request {
 pub enum Reply {
     /// The state of the process.
     Status(Box<Status>),
+    /// The contexts of a call; none for a call that is not known.
+    Contexts(Vec<CallContext>),
     /// What became of the operation.
     Stored(Box<Outcome>),
     /// What the MRFC says to it.
     Mrf(MrfReply),
     /// This process does not play the role that has it.
     NotHere(Role),
+}
+
+/// A context of a call, at the media gateway that has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallContext {
+    /// The gateway's MID.
+    pub gateway: String,
+    /// Its number there.
+    pub context: u32,
 }
 
 /// A request on its way to the event loop, with the way back.

@@ -138,10 +138,15 @@ impl Gateway {
         now.since(self.heard_at) >= T_MAX
     }
 
+    /// Its MID, for people.
+    pub fn name(&self) -> String {
+        display(&self.mid)
+    }
+
     /// What people are told, with contexts of rooms.
     pub fn status(&self, rooms: usize) -> MediaGatewayStatus {
         MediaGatewayStatus {
-            mid: display(&self.mid),
+            mid: self.name(),
             state: self.state.name().into(),
             contexts: self.contexts() + rooms,
         }

@@ -46,7 +46,7 @@ pub use room_plan::{
     TaskSignal,
 };
 
-use crate::admin::MediaGatewayStatus;
+use crate::admin::{CallContext, MediaGatewayStatus};
 use crate::counters::{Counter, Counters};
 use crate::node::StreamId;
 use anchor::{Anchor, Anchors, State};
@@ -457,6 +457,15 @@ impl Mgc {
             }
         };
         self.outputs.extend(output);
+    }
+
+    /// The context of an anchor, when there is one.
+    pub fn context_of(&self, id: AnchorId) -> Option<CallContext> {
+        let anchor = self.anchors.get(id)?;
+        Some(CallContext {
+            gateway: self.gateways[anchor.gateway].name(),
+            context: anchor.context()?.id,
+        })
     }
 
     /// Contexts held for anchors and rooms.

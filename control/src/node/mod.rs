@@ -369,6 +369,19 @@ impl Node {
         self.counters.count(Counter::JournalDropped);
     }
 
+    /// The H.248 contexts of the call with this Call-ID, in the order of their numbers.
+    pub fn contexts_of(&self, call_id: &str) -> Vec<admin::CallContext> {
+        let (Some(pcscf), Some(mgc)) = (&self.pcscf, &self.mgc) else {
+            return Vec::new();
+        };
+        let anchors = pcscf.anchors_of(call_id).into_iter();
+        let mut contexts: Vec<_> = anchors
+            .filter_map(|anchor| mgc.context_of(anchor))
+            .collect();
+        contexts.sort_unstable_by_key(|found| found.context);
+        contexts
+    }
+
     /// The state of the node.
     pub fn status(&self, now: Instant) -> Status {
         let scscf = self.scscf.as_ref();
@@ -758,6 +771,10 @@ impl Node {
         match request {
             admin::Request::Status => {
                 let reply = admin::Reply::Status(Box::new(self.status(now)));
+                self.outputs.push_back(Output::Admin { id, reply });
+            }
+            admin::Request::Contexts(call_id) => {
+                let reply = admin::Reply::Contexts(self.contexts_of(&call_id));
                 self.outputs.push_back(Output::Admin { id, reply });
             }
             admin::Request::Store(operation) if self.hss.is_some() => {

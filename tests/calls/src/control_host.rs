@@ -90,6 +90,11 @@ impl ControlHost {
         self.node.status(now)
     }
 
+    /// The contexts that it has for a call.
+    pub fn contexts_of(&self, call_id: &str) -> Vec<admin::CallContext> {
+        self.node.contexts_of(call_id)
+    }
+
     /// One of its counters.
     pub fn counter(&self, now: Instant, name: &str) -> u64 {
         self.status(now)

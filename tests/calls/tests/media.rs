@@ -112,6 +112,23 @@ fn registers(world: &mut World, gateway: usize) {
 }
 
 #[test]
+fn an_operator_finds_the_contexts_of_a_call() {
+    everywhere(&pair(), |world| {
+        let calls = call(world);
+        let heard = world.phone(1).heard().iter();
+        let mut invites = heard.filter(|message| message.method() == Some(&Method::Invite));
+        let invite = invites.next().expect("it was called");
+        let call_id = invite.call_id().expect("it has one").to_owned();
+        let found = world.control(world.pcscf).contexts_of(&call_id);
+        assert_eq!(found.len(), contexts(world).1, "{found:?}");
+        assert!(!found.is_empty());
+        assert!(world.control(world.pcscf).contexts_of("another").is_empty());
+        world.hang_up(0, calls[0], 1);
+        assert!(world.control(world.pcscf).contexts_of(&call_id).is_empty());
+    });
+}
+
+#[test]
 fn a_call_is_heard_in_full_through_one_context() {
     everywhere(&pair().compared(), |world| {
         let calls = call(world);

@@ -119,6 +119,27 @@ impl Analysis {
         self.tshark(&["-Y", filter, "-T", "fields", "-e", field])
     }
 
+    /// Asserts that every packet has the checksums that it should, and that nothing about the file
+    /// is worth a warning. What passes a loopback interface has none, so this is for other captures.
+    pub fn assert_checksums(&self) {
+        let check = [
+            "-o",
+            "ip.check_checksum:TRUE",
+            "-o",
+            "udp.check_checksum:TRUE",
+        ];
+        let good = "udp.checksum.status == Good && (ipv6 || ip.checksum.status == Good)";
+        let all = self.count("frame");
+        assert_eq!(self.count_with(&check, good), all, "checksums are wrong");
+        let run = Command::new("capinfos").arg(&self.file).output();
+        let run = run.unwrap_or_else(|fault| panic!("cannot run capinfos: {fault}"));
+        let complaints = String::from_utf8_lossy(&run.stderr);
+        assert!(
+            run.status.success() && complaints.is_empty(),
+            "{complaints}"
+        );
+    }
+
     fn tshark(&self, arguments: &[&str]) -> String {
         // Streams that no SDP announced to tshark are found by their looks.
         let run = Command::new("tshark")

@@ -25,7 +25,7 @@ use sip::{HeaderName, Message, Method, NameAddr};
 
 use super::{Actions, Event, restoration};
 use crate::config::Role;
-use crate::mgc::Side;
+use crate::mgc::{AnchorId, Side};
 use crate::proxy::{self, ContextId, Passing, Proxy, Upstream};
 use crate::stack::{BranchId, NextHop, Origin};
 use leg::{Leg, LegKey, LegKind};
@@ -156,6 +156,13 @@ impl Pcscf {
     /// Subscriptions to these at the S-CSCF.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// Where the media of the call with this Call-ID is anchored: it has a leg for each end that
+    /// this P-CSCF serves. All legs are looked at, which is for people only.
+    pub fn anchors_of(&self, call_id: &str) -> Vec<AnchorId> {
+        let legs = self.legs.values().filter(|leg| leg.call_id == call_id);
+        legs.filter_map(|leg| leg.anchor).collect()
     }
 
     /// Dialogs, a leg each.
