@@ -15,5 +15,5 @@ mod trgw;
 pub use associations::{DtlsCounts, DtlsOutcome, HANDSHAKES_MAX, PEERS_MAX};
 pub use compile::{Leg, LegMedia, LegTones, Protection, Rtcp, compile};
 pub use relay::Relay;
-pub use report::{LegCounts, LegReport, Silence};
+pub use report::{Category, LegCounts, LegReport, Silence};
 pub use trgw::Trgw;

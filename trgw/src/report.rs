@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dataplane::{FlowStats, Refusal};
 use mg::{LegMedia, LegSpeech};
-use rtp::quality::{Conditions, Impairment};
+use rtp::quality::{Band, Conditions, Impairment};
 
 use crate::DtlsOutcome;
 
@@ -121,10 +121,20 @@ impl LegReport {
     }
 
     /// Estimated mean opinion score (G.107 annex B) of what came here: by its codec, loss, the
-    /// burstiness of that and the delay of a playout buffer for the jitter. A codec that has no
-    /// values for narrow-band speech (G.113 appendix I) is judged like G.711. `None` for what is no
-    /// speech or has several clocks, or where nothing came.
+    /// burstiness of that and the delay of a playout buffer for the jitter; on the wideband scale
+    /// for codecs of such speech. One that has no values (G.113) is judged like G.711. `None` for
+    /// what is no speech or has several clocks, or where nothing came.
     pub fn mos(&self) -> Option<f64> {
+        self.conditions().map(|conditions| conditions.mos())
+    }
+
+    /// The band on whose scale [`LegReport::mos`] is.
+    pub fn band(&self) -> Option<Band> {
+        self.conditions()
+            .map(|conditions| conditions.impairment.band)
+    }
+
+    fn conditions(&self) -> Option<Conditions> {
         let LegMedia::Rtp {
             clock_hz: 1..,
             speech: Some(speech),
@@ -136,13 +146,12 @@ impl LegReport {
             return None;
         }
         let reception = self.reception();
-        let conditions = Conditions {
+        Some(Conditions {
             impairment: impairment(speech),
             delay: PACKETISATION + 2 * self.jitter(),
             loss: reception.loss(),
             burst_ratio: reception.burst_ratio(),
-        };
-        Some(conditions.mos())
+        })
     }
 
     fn reception(&self) -> rtp::Reception {
@@ -156,13 +165,15 @@ impl LegReport {
     }
 }
 
-/// What a codec costs. It is not told in which mode it is: the best one of AMR is taken.
+/// What a codec costs. It is not told in which mode it is: the best one of AMR and AMR-WB is taken.
 fn impairment(speech: LegSpeech) -> Impairment {
     match speech {
         LegSpeech::G711 | LegSpeech::Other => Impairment::G711,
         LegSpeech::G723 => Impairment::G723_1,
         LegSpeech::G729 => Impairment::G729A,
         LegSpeech::Efr | LegSpeech::Amr => Impairment::AMR_12_2,
+        LegSpeech::AmrWb => Impairment::AMR_WB_23_05,
+        LegSpeech::G722 => Impairment::G722_64,
     }
 }
 
@@ -176,6 +187,60 @@ pub struct LegCounts {
     /// Those with an estimated score below 3.6, with which many users are dissatisfied (G.107 annex
     /// B).
     pub poor: u64,
+    /// Those that have a score, by the categories of G.109 in the order of [`Category::ALL`].
+    pub categories: [u64; Category::ALL.len()],
+    /// Packets that were expected in all of them.
+    pub packets_expected: u64,
+    /// Of these, packets that did not come.
+    pub packets_lost: u64,
+}
+
+/// Speech transmission quality, G.109: what of its users an estimated score satisfies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// R from 90: all are very satisfied.
+    Best,
+    /// R from 80: they are satisfied.
+    High,
+    /// R from 70: some are dissatisfied.
+    Medium,
+    /// R from 60: many are.
+    Low,
+    /// Nearly all are.
+    Poor,
+}
+
+impl Category {
+    /// Each of them.
+    pub const ALL: [Category; 5] = [
+        Category::Best,
+        Category::High,
+        Category::Medium,
+        Category::Low,
+        Category::Poor,
+    ];
+
+    /// The name of its counter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Category::Best => "best",
+            Category::High => "high",
+            Category::Medium => "medium",
+            Category::Low => "low",
+            Category::Poor => "poor",
+        }
+    }
+
+    /// That of a mean opinion score, by G.107 table B.1.
+    pub fn of(mos: f64) -> Self {
+        match mos {
+            4.34.. => Category::Best,
+            4.03.. => Category::High,
+            MOS_DISSATISFIED.. => Category::Medium,
+            3.1.. => Category::Low,
+            _ => Category::Poor,
+        }
+    }
 }
 
 impl LegCounts {
@@ -185,7 +250,13 @@ impl LegCounts {
         for (count, each) in self.silent.iter_mut().zip(Silence::ALL) {
             *count += u64::from(silence == Some(each));
         }
-        self.poor += u64::from(report.mos().is_some_and(|mos| mos < MOS_DISSATISFIED));
+        if let Some(mos) = report.mos() {
+            self.poor += u64::from(mos < MOS_DISSATISFIED);
+            self.categories[Category::of(mos) as usize] += 1;
+        }
+        let reception = report.stats.reception;
+        self.packets_expected += reception.expected;
+        self.packets_lost += reception.lost;
     }
 }
 
@@ -269,6 +340,8 @@ mod tests {
             (LegSpeech::Amr, 4.3),
             (LegSpeech::G729, 4.15),
             (LegSpeech::G723, 4.05),
+            (LegSpeech::AmrWb, 4.5),
+            (LegSpeech::G722, 4.35),
         ] {
             let mut other = clean.clone();
             other.carries = LegMedia::Rtp {
@@ -291,6 +364,9 @@ mod tests {
             counts.count(each);
         }
         assert_eq!((counts.ended, counts.poor), (3, 1));
+        assert_eq!(counts.categories, [1, 0, 0, 0, 1]);
+        assert_eq!((counts.packets_expected, counts.packets_lost), (2000, 300));
+        assert_eq!(Category::of(3.7), Category::Medium);
         assert_eq!(counts.silent, [1, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

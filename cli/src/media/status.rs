@@ -9,7 +9,7 @@ use dataplane::{DropReason, WorkerStats};
 use mg::MediaGateway;
 use mrfp::{LoadStatus, RoomStatus};
 use serde::Serialize;
-use trgw::{DtlsCounts, LegCounts, Silence};
+use trgw::{Category, DtlsCounts, LegCounts, Silence};
 
 use super::io::IoStatus;
 
@@ -116,6 +116,11 @@ impl Status {
         }
         status.count("legs.ended".into(), legs.ended);
         status.count("legs.poor".into(), legs.poor);
+        status.count("legs.packets_expected".into(), legs.packets_expected);
+        status.count("legs.packets_lost".into(), legs.packets_lost);
+        for (category, legs) in Category::ALL.into_iter().zip(legs.categories) {
+            status.count(format!("legs.quality.{}", category.name()), legs);
+        }
         for (silence, legs) in Silence::ALL.into_iter().zip(legs.silent) {
             status.count(format!("legs.silent.{}", silence.name()), legs);
         }

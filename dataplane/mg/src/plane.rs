@@ -278,6 +278,10 @@ pub enum LegSpeech {
     Efr,
     /// AMR, of which GSM-EFR is a mode.
     Amr,
+    /// AMR-WB.
+    AmrWb,
+    /// G.722.
+    G722,
     /// Another.
     Other,
 }
@@ -285,13 +289,15 @@ pub enum LegSpeech {
 impl LegSpeech {
     /// The codec of an RTP encoding name; `None` for what accompanies speech.
     pub fn of(encoding: &str) -> Option<Self> {
-        const KNOWN: [(&str, LegSpeech); 6] = [
+        const KNOWN: [(&str, LegSpeech); 8] = [
             ("PCMU", LegSpeech::G711),
             ("PCMA", LegSpeech::G711),
             ("G723", LegSpeech::G723),
             ("G729", LegSpeech::G729),
             ("GSM-EFR", LegSpeech::Efr),
             ("AMR", LegSpeech::Amr),
+            ("AMR-WB", LegSpeech::AmrWb),
+            ("G722", LegSpeech::G722),
         ];
         if sdp::Codec::names_auxiliary(encoding) {
             return None;

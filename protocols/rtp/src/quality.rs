@@ -1,14 +1,26 @@
-//! Conversational quality by the E-model, G.107.
+//! Conversational quality by the E-model: G.107, and G.107.1 for wideband speech.
 //!
 //! Of its parameters those that a packet network changes are taken (delay, loss and its burstiness,
 //! codec); the others have the default values of G.107 7.7, with which a perfect narrow-band
-//! call has R = 93.2.
+//! call has R = 93.2. On the wideband scale a perfect call has R = 129, and no echo is assumed. Scores
+//! of the two are not to be compared: the same G.711 is worse to who knows wideband.
 
 use std::time::Duration;
 
-/// What a codec costs, G.113 appendix I.
+/// The band of the speech, which says on what scale it is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Band {
+    /// 300 to 3400 Hz, G.107.
+    Narrow,
+    /// 50 to 7000 Hz, G.107.1.
+    Wide,
+}
+
+/// What a codec costs, G.113 appendices I and IV.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Impairment {
+    /// Of its speech.
+    pub band: Band,
     /// Equipment impairment factor without loss, Ie.
     pub ie: f64,
     /// Packet-loss robustness factor, Bpl.
@@ -17,21 +29,30 @@ pub struct Impairment {
 
 impl Impairment {
     /// G.711 whose receiver conceals losses (G.711 appendix I).
-    pub const G711: Self = Self { ie: 0.0, bpl: 25.1 };
+    pub const G711: Self = Self::narrow(0.0, 25.1);
     /// G.711 whose receiver plays silence for a lost packet.
-    pub const G711_NO_CONCEALMENT: Self = Self { ie: 0.0, bpl: 4.3 };
+    pub const G711_NO_CONCEALMENT: Self = Self::narrow(0.0, 4.3);
     /// G.729A with voice activity detection.
-    pub const G729A: Self = Self {
-        ie: 11.0,
-        bpl: 19.0,
-    };
+    pub const G729A: Self = Self::narrow(11.0, 19.0);
     /// G.723.1 at 6.3 kbit/s with voice activity detection.
-    pub const G723_1: Self = Self {
-        ie: 15.0,
-        bpl: 16.1,
-    };
+    pub const G723_1: Self = Self::narrow(15.0, 16.1);
     /// GSM-EFR, and AMR at 12.2 kbit/s, which is the same.
-    pub const AMR_12_2: Self = Self { ie: 5.0, bpl: 10.0 };
+    pub const AMR_12_2: Self = Self::narrow(5.0, 10.0);
+    /// AMR-WB at 23.05 kbit/s, its best mode. Not confirmed: no text of G.113 appendix IV was at
+    /// hand, and the robustness is that of AMR, which conceals losses in the same manner.
+    pub const AMR_WB_23_05: Self = Self::wide(1.0, 10.0);
+    /// G.722 at 64 kbit/s whose receiver conceals losses. Not confirmed, as above.
+    pub const G722_64: Self = Self::wide(13.0, 10.0);
+
+    const fn narrow(ie: f64, bpl: f64) -> Self {
+        let band = Band::Narrow;
+        Self { band, ie, bpl }
+    }
+
+    const fn wide(ie: f64, bpl: f64) -> Self {
+        let band = Band::Wide;
+        Self { band, ie, bpl }
+    }
 }
 
 /// What a call met with.
@@ -58,9 +79,13 @@ impl Conditions {
         }
     }
 
-    /// Transmission rating factor R, G.107 7.1: 0 to 100.
+    /// Transmission rating factor R, G.107 7.1: 0 to 100; of wideband speech, G.107.1 7.1: 0 to 129.
     pub fn rating(&self) -> f64 {
         let delay_ms = (self.delay.as_secs_f64() * 1000.0).min(10_000.0);
+        if self.impairment.band == Band::Wide {
+            let rating = WIDEBAND_MAX - absolute_delay(delay_ms) - self.equipment();
+            return rating.clamp(0.0, WIDEBAND_MAX);
+        }
         let noise = noise_dbm0p();
         let ro = 15.0 - 1.5 * (SLR + noise);
         let rating = ro
@@ -70,14 +95,18 @@ impl Conditions {
         rating.clamp(0.0, 100.0)
     }
 
-    /// Estimated mean opinion score, G.107 annex B: 1 to 4.5.
+    /// Estimated mean opinion score, G.107 annex B, on the scale of the band: 1 to 4.5.
     pub fn mos(&self) -> f64 {
-        mos(self.rating())
+        match self.impairment.band {
+            Band::Narrow => mos(self.rating()),
+            // G.107.1 annex A.
+            Band::Wide => mos(self.rating() * 100.0 / WIDEBAND_MAX),
+        }
     }
 
-    /// Effective equipment impairment Ie-eff, G.107 7.5.
+    /// Effective equipment impairment Ie-eff, G.107 7.5 and G.107.1 7.5.
     fn equipment(&self) -> f64 {
-        let Impairment { ie, bpl } = self.impairment;
+        let Impairment { ie, bpl, .. } = self.impairment;
         let loss = self.loss.clamp(0.0, 1.0) * 100.0;
         if loss == 0.0 {
             return ie;
@@ -95,6 +124,9 @@ pub fn mos(rating: f64) -> f64 {
         r => (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).max(1.0),
     }
 }
+
+/// Ro of the wideband scale, G.107.1 7.2 with its default values.
+const WIDEBAND_MAX: f64 = 129.0;
 
 // G.107 7.7: send and receive loudness, sidetone, listener sidetone, room noises, D-values,
 // circuit noise, noise floor, quantisation units, talker echo and weighted echo path loss.
@@ -161,13 +193,16 @@ fn delay_impairment(ro: f64, noise: f64, delay_ms: f64) -> f64 {
     let talker = (half + (half * half + 100.0).sqrt() - 1.0) * (1.0 - (-t).exp());
     let half = (ro - 10.5 * (WEPL + 7.0) * (2.0 * t + 1.0).powf(-0.25)) / 2.0;
     let listener = half + (half * half + 169.0).sqrt();
-    let absolute = if t <= 100.0 {
-        0.0
-    } else {
-        let x = (t / 100.0).log2();
-        25.0 * (norm(x, 6) - 3.0 * norm(x / 3.0, 6) + 2.0)
-    };
-    talker + listener + absolute
+    talker + listener + absolute_delay(t)
+}
+
+/// Too long a delay without any echo Idd, G.107 7.4 and G.107.1 7.4.
+fn absolute_delay(ms: f64) -> f64 {
+    if ms <= 100.0 {
+        return 0.0;
+    }
+    let x = (ms / 100.0).log2();
+    25.0 * (norm(x, 6) - 3.0 * norm(x / 3.0, 6) + 2.0)
 }
 
 #[cfg(test)]
@@ -235,6 +270,36 @@ mod tests {
             ..clean()
         };
         assert!(conditions.mos() > 4.3, "{}", conditions.mos());
+    }
+
+    #[test]
+    fn wideband_speech_is_judged_on_a_scale_of_its_own() {
+        let perfect = Impairment::wide(0.0, 10.0);
+        let rate = |impairment, delay_ms, loss| Conditions {
+            delay: Duration::from_millis(delay_ms),
+            loss,
+            ..Conditions::clean(impairment)
+        };
+        assert_eq!(rate(perfect, 0, 0.0).rating(), 129.0);
+        assert_eq!(rate(perfect, 100, 0.0).mos(), 4.5);
+        // 100 * (129 - 13) / 129 = 89.9 has the score of 90.
+        let g722 = rate(Impairment::G722_64, 0, 0.0).mos();
+        assert!(close(g722, 4.34, 0.01), "{g722}");
+        // Ie-eff = 1 + 94 * 2 / (2 + 10).
+        let lossy = rate(Impairment::AMR_WB_23_05, 0, 0.02).rating();
+        assert!(close(lossy, 129.0 - 1.0 - 15.67, 0.01), "{lossy}");
+        let delay = rate(perfect, 400, 0.0).rating();
+        let narrow = Conditions {
+            delay: Duration::from_millis(400),
+            ..clean()
+        }
+        .rating();
+        // The same delay costs the same, but for the echo that narrow-band terminals have.
+        assert!(
+            delay < 129.0 - 20.0 && 129.0 - delay < 93.2 - narrow,
+            "{delay} {narrow}"
+        );
+        assert_eq!(rate(perfect, 9_000, 1.0).mos(), 1.0);
     }
 
     #[test]
