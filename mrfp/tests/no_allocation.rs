@@ -7,7 +7,28 @@ use std::time::Duration;
 use codecs::Codec;
 use mg::{LegTone, Performance};
 use mrfp::MrfpConfig;
-use rig::{Party, Rig};
+use rig::{Party, Rig, c_allocator};
+
+/// The codecs that are libraries in C have an allocator that is not ours: it is counted by being put
+/// in its place.
+#[test]
+fn nor_do_libraries_in_c() {
+    c_allocator::run_counted(&[
+        "a_count_of_c_sees_an_allocation",
+        "a_room_of_every_codec_allocates_nothing",
+        "a_room_spread_over_workers_allocates_nothing",
+    ]);
+}
+
+#[test]
+fn a_count_of_c_sees_an_allocation() {
+    // Where nobody counts there is nothing to see.
+    let Some(before) = c_allocator::asked() else {
+        return;
+    };
+    drop(std::hint::black_box(vec![0_u8; 100]));
+    assert_eq!(c_allocator::asked(), Some(before + 2));
+}
 
 #[test]
 fn a_room_of_every_codec_allocates_nothing() {

@@ -1,6 +1,8 @@
 //! An MRFP on the simulated network, with parties that say a tone each and keep what they hear.
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod c_allocator;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -447,8 +449,14 @@ impl Party {
 
 fn turn(worker: &mut Worker, now: Instant, is_frugal: bool) -> Turn {
     let mut turn = Turn::Idle;
+    let before = c_allocator::asked();
     let measured = allocation_counter::measure(|| turn = worker.turn(now));
+    let after = c_allocator::asked();
     if is_frugal {
+        assert_eq!(
+            before, after,
+            "allocations in a turn, libraries in C included"
+        );
         assert_eq!(measured.count_total, 0, "allocations in a turn");
         assert_eq!(measured.count_current, 0, "frees in a turn");
     }
