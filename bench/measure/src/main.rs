@@ -10,6 +10,7 @@ mod hosts;
 mod kill;
 mod memory;
 mod overload;
+mod plot;
 mod report;
 mod rig;
 mod rooms;
@@ -60,6 +61,8 @@ enum Command {
     Transcode(transcode::TranscodeArgs),
     /// CPU of media for rooms, encodings in them, and what relayed packets wait for beside them
     Rooms(rooms::RoomsArgs),
+    /// Rows of bench/results as a picture
+    Plot(plot::PlotArgs),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Churn(args) => churn::run(&args),
         Command::Transcode(args) => transcode::run(&args),
         Command::Rooms(args) => rooms::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Call(args) => signalling::run(signalling::Operation::Call, &args),
     }
 }
