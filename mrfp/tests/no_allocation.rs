@@ -9,8 +9,8 @@ use mg::{LegTone, Performance};
 use mrfp::MrfpConfig;
 use rig::{Party, Rig, c_allocator};
 
-/// The codecs that are libraries in C have an allocator that is not ours: it is counted by being put
-/// in its place.
+/// The codecs that are libraries in C have an allocator that is not ours: it is counted by being
+/// put in its place.
 #[test]
 fn nor_do_libraries_in_c() {
     c_allocator::run_counted(&[

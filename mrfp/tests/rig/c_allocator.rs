@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 const FILE: &str = "ALLOCATIONS";
 const THREADS: u64 = 4096;
 
-/// How often it was asked so far; `None` where nobody counts. Asks for nothing after the first time.
+/// How often it was asked so far; `None` where nobody counts. Asks for nothing after the first
+/// time.
 pub fn asked() -> Option<u64> {
     static COUNTS: OnceLock<Option<File>> = OnceLock::new();
     thread_local! {

@@ -1,8 +1,8 @@
 //! Conversational quality by the E-model: G.107, and G.107.1 for wideband speech.
 //!
 //! Of its parameters those that a packet network changes are taken (delay, loss and its burstiness,
-//! codec); the others have the default values of G.107 7.7, with which a perfect narrow-band
-//! call has R = 93.2. On the wideband scale a perfect call has R = 129, and no echo is assumed. Scores
+//! codec); the others have the default values of G.107 7.7, with which a perfect narrow-band call
+//! has R = 93.2. On the wideband scale a perfect call has R = 129, and no echo is assumed. Scores
 //! of the two are not to be compared: the same G.711 is worse to who knows wideband.
 
 use std::time::Duration;
@@ -79,7 +79,8 @@ impl Conditions {
         }
     }
 
-    /// Transmission rating factor R, G.107 7.1: 0 to 100; of wideband speech, G.107.1 7.1: 0 to 129.
+    /// Transmission rating factor R, G.107 7.1: 0 to 100; of wideband speech, G.107.1 7.1: 0 to
+    /// 129.
     pub fn rating(&self) -> f64 {
         let delay_ms = (self.delay.as_secs_f64() * 1000.0).min(10_000.0);
         if self.impairment.band == Band::Wide {

@@ -11,13 +11,13 @@ use std::time::Duration;
 use base::{Entropy, Instant};
 use h248::binary::Naming;
 use h248::encoding::{Encoding, Parsed, ParsedBody};
-use h248::message::{Command, Message, MessageBody, Mid, Transaction, TransactionRequest};
 use h248::message::TransactionId;
+use h248::message::{Command, Message, MessageBody, Mid, Transaction, TransactionRequest};
 use h248::text::{self, Style};
 use libfuzzer_sys::fuzz_target;
 use mg::{
-    ContextStream, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output, RealmAddress,
-    Statistics, TRGW,
+    ContextStream, GatewayConfig, Leg, MediaEvent, MediaGateway, MediaPlane, OpenError, Output,
+    RealmAddress, Statistics, TRGW,
 };
 
 const MG: &str = "192.0.2.1:2944";
@@ -68,7 +68,10 @@ impl World {
         };
         let mut config = GatewayConfig::new(at(MG), &TRGW);
         config.association.mgcs = vec![at(MGC)];
-        config.addresses = vec![address("core", "198.51.100.1"), address("core", "2001:db8::1")];
+        config.addresses = vec![
+            address("core", "198.51.100.1"),
+            address("core", "2001:db8::1"),
+        ];
         config.ports = 10_000..=10_039;
         config.contexts_max = CONTEXTS_MAX;
         let now = Instant::from_secs(1_800_000_000);
@@ -122,10 +125,17 @@ impl World {
             let Some(&local) = self.plane.open.iter().nth(usize::from(octet >> 6)) else {
                 return;
             };
-            let (code, duration) = (octet & 15, Duration::from_millis(100 << (octet >> 4 & 3) * 2));
+            let (code, duration) = (
+                octet & 15,
+                Duration::from_millis(100 << (octet >> 4 & 3) * 2),
+            );
             let events = [
                 MediaEvent::ToneStarted { local, code },
-                MediaEvent::ToneEnded { local, code, duration },
+                MediaEvent::ToneEnded {
+                    local,
+                    code,
+                    duration,
+                },
             ];
             for event in events {
                 self.mg.handle_event(self.now, &mut self.plane, &event);
@@ -181,7 +191,10 @@ fn answers(parsed: Parsed) -> Vec<Vec<u8>> {
                 Some(Command::Notify(_)) => "N",
                 _ => "SC",
             };
-            let terminations = action.commands.iter().flat_map(|c| c.command.terminations());
+            let terminations = action
+                .commands
+                .iter()
+                .flat_map(|c| c.command.terminations());
             let names: Vec<String> = terminations.map(|t| format!("{name}={t}")).collect();
             let context = match action.context.as_u32() {
                 0 => "-".to_owned(),

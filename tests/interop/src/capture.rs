@@ -120,7 +120,8 @@ impl Analysis {
     }
 
     /// Asserts that every packet has the checksums that it should, and that nothing about the file
-    /// is worth a warning. What passes a loopback interface has none, so this is for other captures.
+    /// is worth a warning. What passes a loopback interface has none, so this is for other
+    /// captures.
     pub fn assert_checksums(&self) {
         let check = [
             "-o",

@@ -1,5 +1,5 @@
-//! Media relayed by a media process, judged by others: ffmpeg sends and hears, with SRTP of its own,
-//! tshark reads what passed on the wire and what `strowger tap` has of it.
+//! Media relayed by a media process, judged by others: ffmpeg sends and hears, with SRTP of its
+//! own, tshark reads what passed on the wire and what `strowger tap` has of it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
