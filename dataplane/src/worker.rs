@@ -1039,7 +1039,7 @@ const _: () = assert!(EGRESSES_AHEAD < AHEAD);
 /// Timers looked at per turn.
 const TIMERS_PER_TURN_MAX: usize = 64;
 
-/// Bursts received per turn: 1 024 packets at most, after which commands and timers have their turn.
+/// Bursts received per turn: 1 024 packets at most, after which commands and timers have theirs.
 const BURSTS_PER_TURN_MAX: usize = 16;
 
 /// Datagrams sent by the function's work that wait for more, and how long: with a long operation of

@@ -23,8 +23,8 @@ use udp_batch::{EventFd, Socket};
 /// headroom. The frames are its own: each comes from `rx_burst` or `alloc` and goes back by
 /// `tx_burst` or `free`. No method blocks but `wait`, and none allocates after construction.
 pub trait PacketIo: Send {
-    /// Takes received datagrams into `burst`, which is empty, as many as are best handled at a time;
-    /// none only if nothing waits. Each arrived at `now`.
+    /// Takes received datagrams into `burst`, which is empty, as many as are best handled at a
+    /// time; none only if nothing waits. Each arrived at `now`.
     ///
     /// What cannot be taken is counted: longer than a frame, or no frame free.
     fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts);

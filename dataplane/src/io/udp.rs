@@ -329,7 +329,8 @@ impl UdpIo {
 
 impl PacketIo for UdpIo {
     fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
-        // What arrives while others wait has its turn after them, and is looked for now and then.
+        // What arrives while others wait has its turn after them, and is looked for every few
+        // bursts.
         self.bursts += 1;
         let is_due = self.ready.is_empty() || self.bursts >= BURSTS_PER_LOOK;
         if is_due && !self.has_looked {
