@@ -234,7 +234,7 @@ impl<F: Function> Function for Dsp<F> {
             }
         }
         if spent > 0 {
-            self.watch.worked(now, did);
+            self.watch.worked(now, did, spent);
         }
         spent > 0
     }

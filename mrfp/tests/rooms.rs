@@ -400,16 +400,19 @@ fn the_loudest_of_a_room_are_the_same_in_all_its_parts() {
 #[test]
 fn what_is_measured_decides_whether_more_comes_in() {
     let mut rig = Rig::new(1);
-    let mut parties = crowd(&mut rig, &Codec::Pcma, 4, |_| true);
-    rig.connect(&parties, &[]);
-    rig.talk(&mut parties, Duration::from_secs(2));
+    let wide = Codec::from_sdp("AMR-WB", 16_000, 1, None).expect("it is known");
+    let mut parties = crowd(&mut rig, &wide, 24, |_| true);
+    // Each hears something else, so that each has an encoder of its own.
+    let isolated: Vec<_> = (0..24).map(|to| ((to + 1) % 24, to)).collect();
+    rig.connect(&parties, &isolated);
+    rig.talk(&mut parties, Duration::from_secs(1));
     assert!(rig.mrfp.loads()[0].busy_permille < 10);
     let new = SocketAddr::from(([192, 0, 2, 1], 10_090));
     assert_eq!(rig.mrfp.open(rig.now, new), Ok(()));
     rig.mrfp.close(new);
     rig.settle();
-    // Each turn takes so long that the room, of G.711 alone, all but fills a core.
-    rig.turn_time = Duration::from_micros(17_000);
+    // Each turn, of one operation as a rule, takes so long that the room all but fills a core.
+    rig.turn_time = Duration::from_micros(600);
     rig.talk(&mut parties, Duration::from_secs(2));
     let load = rig.mrfp.loads()[0];
     assert!(load.busy_permille > 800, "{load:?}");
@@ -418,15 +421,11 @@ fn what_is_measured_decides_whether_more_comes_in() {
     assert_eq!(refused, Err(OpenError::Exhausted));
     // The room goes on, and with less to do others come in again.
     let ticks = rig.mrfp.loads()[0].ticks;
-    rig.talk(&mut parties, Duration::from_secs(1));
-    assert!(rig.mrfp.loads()[0].ticks > ticks + 20);
+    rig.talk(&mut parties, Duration::from_millis(500));
+    assert!(rig.mrfp.loads()[0].ticks >= ticks + 20);
     rig.turn_time = Duration::ZERO;
-    rig.talk(&mut parties, Duration::from_secs(4));
+    rig.talk(&mut parties, Duration::from_secs(2));
     assert_eq!(rig.mrfp.open(rig.now, other), Ok(()));
-    let all: Vec<Vec<bool>> = (0..4)
-        .map(|index| (0..4).map(|other| other != index).collect())
-        .collect();
-    assert_eq!(heard(&mut rig, &mut parties), all);
 }
 
 #[test]
