@@ -133,7 +133,7 @@ fn worker(streams: u16, load: &Arc<Mutex<Load>>) -> Worker {
             lock(load).flows.push(flow);
             leg(flow, far(stream))
         });
-        for (flow, path) in compile(&legs).expect("two legs") {
+        for (flow, path) in compile(&legs, &[]).expect("two legs") {
             control.set_path(flow, path).expect("there is room");
         }
     }
