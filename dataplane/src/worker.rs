@@ -1017,7 +1017,7 @@ impl Out {
                 self.local.push_back(datagram);
             }
         }
-/// Bursts received per turn: at most 1 024 packets, after which commands and timers have a turn.
+        shared.workers[usize::from(self.worker)].count_sent(local, octets);
         Ok(())
     }
 }
