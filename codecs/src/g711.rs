@@ -35,6 +35,14 @@ impl Law {
         }
     }
 
+    /// The octet of the other law for each of this one, by the samples that they stand for.
+    pub const fn to_other(self) -> &'static [u8; 256] {
+        match self {
+            Self::A => &A_TO_MU,
+            Self::Mu => &MU_TO_A,
+        }
+    }
+
     /// The octet of silence: the code of the smallest positive value.
     pub const fn silence(self) -> u8 {
         match self {
@@ -121,6 +129,22 @@ const fn expand_mu(octet: u8) -> i16 {
 const DECODE_A: [i16; 256] = table(true);
 const DECODE_MU: [i16; 256] = table(false);
 
+static A_TO_MU: [u8; 256] = translation(Law::A);
+static MU_TO_A: [u8; 256] = translation(Law::Mu);
+
+const fn translation(from: Law) -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = match from {
+            Law::A => encode_mu(DECODE_A[octet]),
+            Law::Mu => encode_a(DECODE_MU[octet]),
+        };
+        octet += 1;
+    }
+    table
+}
+
 const fn table(a_law: bool) -> [i16; 256] {
     let mut table = [0; 256];
     let mut octet = 0;
@@ -192,6 +216,16 @@ mod tests {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
         hash as i32
+    }
+
+    #[test]
+    fn a_code_of_one_law_is_the_other_s_for_what_it_stands_for() {
+        for octet in 0..=255 {
+            let at = usize::from(octet);
+            assert_eq!(Law::A.to_other()[at], encode_mu(decode_a(octet)));
+            assert_eq!(Law::Mu.to_other()[at], encode_a(decode_mu(octet)));
+        }
+        assert_eq!(Law::Mu.to_other()[0xff], 0xd5);
     }
 
     #[test]

@@ -279,7 +279,13 @@ fn formats_that_are_none_are_refused_with_the_reason() {
     for (encoding, rate, channels, fmtp, fault) in [
         ("AMR", 16_000, 1, "", FormatError::ClockRate),
         ("AMR", 8_000, 2, "", FormatError::Channels),
-        ("AMR", 8_000, 1, "interleaving=4", FormatError::Unsupported("interleaving")),
+        (
+            "AMR",
+            8_000,
+            1,
+            "interleaving=4",
+            FormatError::Unsupported("interleaving"),
+        ),
         (
             "AMR-WB",
             16_000,

@@ -115,8 +115,8 @@ pub(crate) struct FlowEntry {
     pub(crate) is_policed: bool,
     /// [`Compiled::srtp`] is more than off.
     pub(crate) is_protected: bool,
-    /// [`Compiled::tones`] is more than none.
-    pub(crate) has_tones: bool,
+    /// [`Flow::is_plain`](crate::Flow::is_plain).
+    pub(crate) is_plain: bool,
     media: Media,
     receiving: bool,
     clock_hz: u32,
@@ -167,7 +167,7 @@ impl FlowEntry {
             unreported: Unreported::default(),
             is_policed: false,
             is_protected: false,
-            has_tones: false,
+            is_plain: true,
             media: Media::Udp,
             receiving: false,
             clock_hz: 0,
@@ -238,7 +238,7 @@ impl FlowEntry {
         (self.media, self.receiving) = (ingress.media, ingress.receiving);
         self.clock_hz = ingress.clock_hz;
         self.is_protected = path.is_protected;
-        self.has_tones = path.tones != Tones::NONE;
+        self.is_plain = path.tones == Tones::NONE && path.translations.is_none();
         self.only = path.only().map_or(Way::NONE, Way::of);
         self.known = Host::NONE;
         let before = self.path.replace(path);

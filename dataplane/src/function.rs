@@ -9,6 +9,7 @@ use crate::protection::Kind;
 use crate::worker::Shared;
 use crate::{
     Datagram, DetectedTone, DropReason, FlowId, Ingress, Mail, Media, Outlet, Reception, Tones,
+    Translation,
 };
 use base::Instant;
 use std::net::SocketAddr;
@@ -205,10 +206,18 @@ impl Flow<'_> {
         }
     }
 
-    /// Its path detects or sends telephone events.
+    /// Packets pass as they are: its path neither detects nor sends telephone events, and no
+    /// format leaves as another.
     #[inline]
-    pub fn has_tones(&self) -> bool {
-        self.entry.has_tones
+    pub fn is_plain(&self) -> bool {
+        self.entry.is_plain
+    }
+
+    /// Formats that leave as others.
+    pub fn translations(&self) -> &[Translation] {
+        let path = self.entry.path.as_ref();
+        let translations = path.and_then(|path| path.translations.as_deref());
+        translations.unwrap_or_default()
     }
 
     /// The telephone events that its path detects or sends.

@@ -89,7 +89,9 @@ pub use function::{Carried, Context, Flow, Function, Verdict};
 pub use handoff::Punt;
 pub use io::{Backend, Endpoint, Endpoints, Outgoing, PacketIo};
 pub use outlet::{Mail, Outlet, Sends};
-pub use path::{EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remote, SourceFilter};
+pub use path::{
+    EGRESSES_MAX, Egress, Ingress, Latch, Marking, Media, Path, Remote, SourceFilter, Translation,
+};
 pub use policer::Policing;
 pub use protection::Srtp;
 pub use runtime::{Config, Idle, WORKERS_MAX, runtime};

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use srtp::{Receiver, Sender};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the datagrams of one flow are admitted and where they go.
@@ -19,6 +20,8 @@ pub struct Path {
     pub srtp: Srtp<Receiver>,
     /// Telephone events that are detected or sent.
     pub tones: Tones,
+    /// Formats that leave as others; packets of formats that are not named leave as they came.
+    pub translations: Option<Arc<[Translation]>>,
     /// Whose the flow is; `None`: whoever receives something for it first.
     worker: Option<u16>,
     media: Egresses,
@@ -47,6 +50,17 @@ pub struct Ingress {
     /// Datagrams of DTLS are for the mg thread, which agrees on the keys with whoever sends them
     /// (RFC 5764).
     pub punts_dtls: bool,
+}
+
+/// What becomes of the RTP packets of one payload type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Translation {
+    /// Their payload type.
+    pub from: u8,
+    /// The one that they leave with.
+    pub to: u8,
+    /// What stands in the place of each octet of their payload; `None`: itself.
+    pub octets: Option<&'static [u8; 256]>,
 }
 
 /// What the packets of a flow are, by the media function's word.
@@ -242,6 +256,7 @@ impl Path {
             ingress,
             srtp: Srtp::Off,
             tones: Tones::NONE,
+            translations: None,
             worker: None,
             media: Egresses::default(),
             rtcp: Egresses::default(),
@@ -343,6 +358,7 @@ pub(crate) struct Compiled {
     /// How what comes is protected.
     pub(crate) srtp: Srtp<Receiver>,
     pub(crate) tones: Tones,
+    pub(crate) translations: Option<Arc<[Translation]>>,
     /// [`Path::worker`].
     pub(crate) worker: Option<u16>,
     /// How the routes protect, in their order.
@@ -405,6 +421,7 @@ impl Compiled {
             routes: [unused; 2 * EGRESSES_MAX],
             srtp: path.srtp.clone(),
             tones: path.tones,
+            translations: path.translations.clone(),
             worker: path.worker,
             senders: [const { Srtp::Off }; 2 * EGRESSES_MAX],
         };

@@ -56,7 +56,74 @@ fn two_of_different_codecs_hear_each_other_and_not_themselves() {
     let mut wide = [rig.party(l16, 1100.0), rig.party(Codec::Pcma, 700.0)];
     rig.connect(&wide, &[]);
     assert_eq!(heard(&mut rig, &mut wide), [[false, true], [true, false]]);
-    assert_eq!(rig.mrfp.rooms().len(), 2);
+    // The first two are of one codec but for its law.
+    assert_eq!(rig.mrfp.rooms().len(), 1);
+}
+
+#[test]
+fn nothing_is_decoded_between_the_laws_of_g711_while_nobody_asks_for_it() {
+    let mut rig = Rig::new(1);
+    let mut party = vec![
+        rig.party_with_keys(Codec::Pcmu, 400.0, true),
+        rig.party_with_keys(Codec::Pcma, 700.0, true),
+    ];
+    let both = [[false, true], [true, false]];
+    rig.connect(&party, &[]);
+    assert_eq!(heard(&mut rig, &mut party), both);
+    assert!(rig.mrfp.rooms().is_empty());
+    party[0].presses(7);
+    rig.talk(&mut party, Duration::from_millis(300));
+    assert_eq!(
+        party[1].keys.iter().map(|key| key.0).collect::<Vec<_>>(),
+        [7]
+    );
+
+    // Whatever takes the samples takes a room, for as long.
+    type Asks = fn(&mut mg::Leg);
+    let asked: [(Asks, Asks); 4] = [
+        (|leg| leg.heeds_tones = true, |leg| leg.heeds_tones = false),
+        (|leg| leg.heeds_talk = true, |leg| leg.heeds_talk = false),
+        (
+            |leg| leg.volume.inward_db = 3,
+            |leg| leg.volume = LegVolume::default(),
+        ),
+        (
+            |leg| leg.mode = StreamMode::ReceiveOnly,
+            |leg| leg.mode = StreamMode::SendReceive,
+        ),
+    ];
+    for (ask, end) in asked {
+        ask(&mut party[1].leg);
+        rig.connect(&party, &[]);
+        rig.talk(&mut party, Duration::from_millis(200));
+        assert_eq!(rig.mrfp.rooms().len(), 1);
+        end(&mut party[1].leg);
+        rig.connect(&party, &[]);
+        assert_eq!(heard(&mut rig, &mut party), both);
+        assert!(rig.mrfp.rooms().is_empty());
+    }
+
+    // And so does a third.
+    party.push(rig.party(Codec::Pcmu, 1000.0));
+    rig.connect(&party, &[]);
+    let all = [
+        [false, true, true],
+        [true, false, true],
+        [true, true, false],
+    ];
+    assert_eq!(heard(&mut rig, &mut party), all);
+    assert_eq!(rig.mrfp.rooms().len(), 1);
+}
+
+#[test]
+fn keys_that_only_one_of_two_laws_takes_as_events_are_converted() {
+    let mut rig = Rig::new(1);
+    let party = [
+        rig.party_with_keys(Codec::Pcmu, 400.0, true),
+        rig.party_with_keys(Codec::Pcma, 700.0, false),
+    ];
+    rig.connect(&party, &[]);
+    assert_eq!(rig.mrfp.rooms().len(), 1);
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         inactivity: Some(Duration::from_secs(10)),
         report_first_packet: false,
         tones: LegTones::default(),
+        translations: None,
     }
 }
 

@@ -2,12 +2,13 @@
 
 use dataplane::{
     Egress, EventFormat, FlowId, Ingress, Latch, Marking, Media, Path, PlayedTone, Policing,
-    Remote, SourceFilter, Srtp,
+    Remote, SourceFilter, Srtp, Translation,
 };
 use h248::message::StreamMode;
 use smallvec::SmallVec;
 use srtp::{Receiver, Sender};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One stream of one termination, as its descriptors say (H.248.1 7.1.6): where it receives, where
@@ -47,6 +48,8 @@ pub struct Leg {
     pub report_first_packet: bool,
     /// Telephone events.
     pub tones: LegTones,
+    /// Formats that come and leave as others.
+    pub translations: Option<Arc<[Translation]>>,
 }
 
 /// How the packets at one port of a leg are protected.
@@ -128,6 +131,7 @@ pub fn compile(legs: &[Leg], isolated: &[(usize, usize)]) -> Option<Vec<(FlowId,
         let mut path = Path::new(leg.ingress());
         let mut rtcp_path = Path::new(leg.rtcp_ingress());
         path.tones.detects = leg.tones.detects;
+        path.translations = leg.translations.clone();
         path.srtp = leg.srtp.receives.clone();
         rtcp_path.srtp = leg.rtcp_srtp.receives.clone();
         for (other_index, other) in legs.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use dataplane::{
     Carried, Context, Datagram, DetectedTone, DropReason, EventFormat, Flow, FlowId, Function,
-    Media, Reception, Verdict,
+    Media, Reception, Translation, Verdict,
 };
 use rtp::{
     DatagramKind, EventReceiver, EventReport, Header, RECEIVER_LINES, ReceiverStats, datagram_kind,
@@ -22,7 +22,8 @@ use crate::tones::TonePlayer;
 /// thread where the keys of SRTP come from there.
 ///
 /// Telephone events are detected before the mode is asked, since that is not about events (H.248.1
-/// 7.1.7), and sent in the place of packets that pass.
+/// 7.1.7), and sent in the place of packets that pass. Formats of which each octet stands for another
+/// of the other side's are translated last.
 pub struct Relay {
     streams: Box<[ReceiverStats]>,
     /// Of the same flows: what few packets need.
@@ -73,8 +74,8 @@ impl Relay {
         if packet == Packet::Rtcp {
             return Ok(Verdict::ForwardRtcp);
         }
-        let has_tones = flow.has_tones() && packet == Packet::Rtp;
-        if has_tones {
+        let is_plain = flow.is_plain() || packet != Packet::Rtp;
+        if !is_plain {
             self.detect(&mut flow, datagram);
         }
         if !receiving {
@@ -89,8 +90,8 @@ impl Relay {
         stream.set_clock(clock_hz);
         stream.receive(datagram.arrival, &header, datagram.payload().len());
         flow.publish_reception(reception(stream, clock_hz));
-        if has_tones || self.playing > 0 {
-            self.play(&flow, datagram);
+        if !is_plain || self.playing > 0 {
+            self.alter(&flow, datagram);
         }
         Ok(Verdict::Forward)
     }
@@ -106,12 +107,13 @@ impl Relay {
         detect(receiver, datagram, &header, format, report);
     }
 
-    /// Puts a telephone event in the place of a packet of RTP, if one is to be sent.
+    /// Translates a packet of RTP, or puts a telephone event in its place, if one is to be sent.
     #[inline(never)]
-    fn play(&mut self, flow: &Flow<'_>, datagram: &mut Datagram) {
+    fn alter(&mut self, flow: &Flow<'_>, datagram: &mut Datagram) {
         let Ok(header) = header(datagram) else {
             return;
         };
+        translate(flow.translations(), &header, datagram);
         let player = &mut self.tones[datagram.flow.0 as usize].player;
         let was_playing = player.is_playing();
         player.replace(flow.tones().plays, &header, datagram);
@@ -190,6 +192,23 @@ fn open(flow: &Flow<'_>, packet: Packet, datagram: &mut Datagram) -> Result<(), 
         Packet::Rtp => flow.open_rtp(datagram),
         Packet::Rtcp => flow.open_rtcp(datagram),
         Packet::Udp => Ok(()),
+    }
+}
+
+/// Has a packet leave in another format.
+fn translate(translations: &[Translation], header: &Header, datagram: &mut Datagram) {
+    let mut known = translations.iter();
+    let Some(known) = known.find(|known| known.from == header.payload_type) else {
+        return;
+    };
+    let Ok(mut packet) = rtp::Packet::new(datagram.payload_mut()) else {
+        return;
+    };
+    packet.set_payload_type(known.to);
+    if let Some(table) = known.octets {
+        for octet in packet.payload_mut() {
+            *octet = table[usize::from(*octet)];
+        }
     }
 }
 

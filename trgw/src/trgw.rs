@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base::Instant;
 use dataplane::{
     Control, Error, Event, EventFormat, FlowId, Ingress, Latch, Marking, Path, Policing, Punt,
-    SourceFilter,
+    SourceFilter, Translation,
 };
 use mg::{
     ContextStream, LegEvents, LegFilter, LegLatch, LegMarking, LegMedia as Carries, LegPolicing,
@@ -147,6 +148,35 @@ impl Trgw {
             self.set_path(flow, path);
         }
         Some(leg.flow)
+    }
+
+    /// Connects two legs, the formats that come to each translated to those of the other.
+    pub fn connect_translated(
+        &mut self,
+        legs: [&mg::Leg; 2],
+        translations: [Arc<[Translation]>; 2],
+    ) {
+        let legs = legs.into_iter().zip(translations);
+        let legs = legs.filter_map(|(leg, translations)| {
+            let translations = Some(translations);
+            let leg = self.leg(leg)?;
+            Some(Leg {
+                translations,
+                ..leg
+            })
+        });
+        let legs: SmallVec<[Leg; 2]> = legs.collect();
+        self.set_paths(&legs, &[]);
+    }
+
+    fn set_paths(&mut self, legs: &[Leg], isolated: &[(usize, usize)]) {
+        for leg in legs {
+            self.close_unused_rtcp(leg);
+        }
+        // More legs than a path has ways out are more than a TrGW's context has terminations.
+        for (flow, path) in compile(legs, isolated).unwrap_or_default() {
+            self.set_path(flow, path);
+        }
     }
 
     /// The port after that of the media, where RTCP is not on it.
@@ -421,6 +451,7 @@ impl Trgw {
                 outward: leg.plays_outward.map(|tone| (tone.number, tone.code)),
                 inward: leg.plays_inward.map(|tone| (tone.number, tone.code)),
             },
+            translations: None,
         })
     }
 }
@@ -468,12 +499,7 @@ impl MediaPlane for Trgw {
         let compiled: SmallVec<[Leg; 2]> = legs.iter().filter_map(|leg| self.leg(leg)).collect();
         // The gateway names only what it has opened, or the pairs would mean others.
         debug_assert_eq!(compiled.len(), legs.len());
-        for leg in &compiled {
-            self.close_unused_rtcp(leg);
-        }
-        for (flow, path) in compile(&compiled, isolated).unwrap_or_default() {
-            self.set_path(flow, path);
-        }
+        self.set_paths(&compiled, isolated);
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {

@@ -4,7 +4,7 @@ mod context;
 
 use base::Entropy;
 use context::{RTCP, Rig, V4, V6, at, next, rtp_packet};
-use dataplane::{DropReason, Event, Latch, Marking, Policing, Refusal, SourceFilter};
+use dataplane::{DropReason, Event, Latch, Marking, Policing, Refusal, SourceFilter, Translation};
 use h248::message::StreamMode;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -142,6 +142,59 @@ fn rtcp_on_the_media_port_is_told_apart_and_split_for_the_other_side() {
     legs[1].rtcp = Rtcp::Muxed;
     rig.set(&legs);
     assert_eq!(destinations(&mut rig, alice, at(V4, 10_000), &RTCP), [bob]);
+}
+
+#[test]
+fn formats_are_translated_within_the_payload_alone() {
+    static INVERTED: [u8; 256] = {
+        let mut table = [0; 256];
+        let mut octet = 0;
+        while octet < 256 {
+            table[octet] = !(octet as u8);
+            octet += 1;
+        }
+        table
+    };
+    let mut rig = Rig::new(1);
+    let mut legs = call(&mut rig);
+    let translation = |from, to, octets| Translation { from, to, octets };
+    legs[0].translations = Some(
+        [
+            translation(8, 0, Some(&INVERTED)),
+            translation(101, 96, None),
+        ]
+        .into(),
+    );
+    rig.set(&legs);
+    let (alice, bob, port) = (at(ALICE, 4000), at(BOB, 5000), at(V4, 10_000));
+    // Marker, one contributing source, an extension of one word, and four octets of padding.
+    let mut packet = vec![0xb1, 0x88, 0, 7, 0, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8];
+    packet.extend([0xbe, 0xde, 0, 1, 0x10, 0x20, 0x30, 0x40]);
+    packet.extend([0x00, 0x55, 0xd5, 0xff]);
+    packet.extend([0, 0, 0, 4]);
+    let mut expected = packet.clone();
+    expected[1] = 0x80;
+    expected[24..28].copy_from_slice(&[0xff, 0xaa, 0x2a, 0x00]);
+    let sent = rig.through(alice, port, &packet);
+    assert_eq!(
+        (sent[0].destination, &*sent[0].payload),
+        (bob, &expected[..])
+    );
+
+    let mut event = rtp_packet(2, 4);
+    event[1] = 101;
+    let sent = rig.through(alice, port, &event);
+    assert_eq!(
+        (sent[0].payload[1], &sent[0].payload[2..]),
+        (96, &event[2..])
+    );
+    // What is not named leaves as it came, and so does what comes the other way.
+    let mut other = rtp_packet(3, 160);
+    other[1] = 18;
+    assert_eq!(rig.through(alice, port, &other)[0].payload, other);
+    packet[1] = 8;
+    let back = rig.through(bob, at(V4, 10_002), &packet);
+    assert_eq!(back[0].payload, packet);
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! The MRFP's media plane: contexts of H.248 compiled to rooms and streams of workers.
+//! The MRFP's media plane: contexts of H.248 compiled to rooms and streams of workers, and to paths
+//! where there is nothing to decode.
 
 mod formats;
+mod laws;
 mod performances;
 mod rooms;
 mod streams;
@@ -223,6 +225,18 @@ impl MediaPlane for Mrfp {
     }
 
     fn connect(&mut self, name: ContextStream, legs: &[Leg], isolated: &[(usize, usize)]) {
+        if let [one, other] = legs
+            && isolated.is_empty()
+            && let Some(translations) = laws::between([one, other])
+        {
+            for leg in legs {
+                if let Some(&slot) = self.by_local.get(&leg.local) {
+                    self.end_stream(slot);
+                }
+            }
+            let legs = [one, other];
+            return self.trgw.connect_translated(legs, translations);
+        }
         // What is no audio, and what a leg in loopback gets back, is relayed.
         let is_processed = |leg: &Leg| leg.audio.is_some() && leg.mode != StreamMode::Loopback;
         let mut relayed = Vec::new();

@@ -161,6 +161,14 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Packet<T> {
         *byte = *byte & field::MARKER | payload_type & field::PAYLOAD_TYPE;
     }
 
+    /// The payload without padding, to be changed in place.
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        let (start, padding) = (self.header_len(), self.padding_len());
+        let bytes = self.buffer.as_mut();
+        let end = bytes.len() - padding;
+        &mut bytes[start..end]
+    }
+
     /// Sets the sequence number.
     pub fn set_sequence(&mut self, sequence: u16) {
         self.buffer.as_mut()[field::SEQUENCE].copy_from_slice(&sequence.to_be_bytes());

@@ -143,7 +143,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Measures processes from outside, with the generators and the counterparts.
     (
         "measure",
-        &["base", "sip", "sdp", "rtp", "h248", "codecs", "load", "interop"],
+        &[
+            "base", "sip", "sdp", "rtp", "h248", "codecs", "load", "interop",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -119,5 +119,6 @@ fn leg(flow: FlowId, stream: u16, suite: Option<Suite>) -> Leg {
         inactivity: Some(Duration::from_secs(10)),
         report_first_packet: false,
         tones: LegTones::default(),
+        translations: None,
     }
 }

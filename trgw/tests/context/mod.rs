@@ -67,6 +67,7 @@ impl Rig {
             inactivity: None,
             report_first_packet: false,
             tones: LegTones::default(),
+            translations: None,
         }
     }
 
