@@ -1,6 +1,6 @@
 //! The mg thread's hold on the workers.
 
-use crate::counters::WorkerCounters;
+use crate::counters::{ReceiveCounters, WorkerCounters};
 use crate::handoff::{self, Parcel, Punt};
 use crate::path::{Compiled, EGRESSES_MAX, Target};
 use crate::worker::Shared;
@@ -18,7 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 /// Opens and closes flows, sets their paths, reads their counters. One per process, owned by the mg
@@ -226,6 +226,10 @@ struct Record {
     latched: Option<SocketAddr>,
     /// Flows with a path that leads out by this one's port.
     feeders: SmallVec<[FlowId; 2]>,
+    /// Flows whose path led out by this one's port, and whose worker may still count so.
+    former: SmallVec<[FlowId; 2]>,
+    /// Packets and octets sent from the port in earlier uses.
+    sent_before: (u64, u64),
     /// It is among [`Control::outdated`].
     outdated: bool,
 }
@@ -251,6 +255,8 @@ impl Control {
             path: None,
             latched: None,
             feeders: SmallVec::new(),
+            former: SmallVec::new(),
+            sent_before: (0, 0),
             outdated: false,
         };
         let flows = (0..shared.addresses.flows()).map(record).collect();
@@ -313,10 +319,9 @@ impl Control {
         // Nobody writes the counters of a closed flow.
         self.shared.received[flow.index()].reset();
         self.shared.refused[flow.index()].reset();
-        for worker in &self.shared.workers {
-            worker.sent(flow).reset();
-        }
+        let sent = self.sent(flow);
         let record = &mut self.flows[flow.index()];
+        record.sent_before = sent;
         record.generation = record.generation.wrapping_add(1);
         let generation = record.generation;
         record.state = State::Open;
@@ -576,28 +581,52 @@ impl Control {
         let Some(received) = self.shared.received.get(flow.index()) else {
             return FlowStats::default();
         };
-        let sum = |counter: fn(&WorkerCounters, FlowId) -> u64| {
-            self.shared
-                .workers
-                .iter()
-                .map(|worker| counter(worker, flow))
-                .sum()
-        };
+        let sent = self.sent(flow);
+        let before = self.flows[flow.index()].sent_before;
         let last_arrival = received.last_arrival.read();
         FlowStats {
             packets_received: received.packets.read(),
             octets_received: received.octets.read(),
-            packets_sent: sum(|worker, flow| worker.sent(flow).packets.read()),
-            octets_sent: sum(|worker, flow| worker.sent(flow).octets.read()),
+            packets_sent: sent.0.saturating_sub(before.0),
+            octets_sent: sent.1.saturating_sub(before.1),
             last_arrival: (last_arrival > 0).then(|| Instant::from_nanos(last_arrival)),
             refused: Refusal::ALL.map(|refusal| self.shared.refused[flow.index()].of(refusal)),
             reception: Reception {
-                expected: received.expected.read(),
-                lost: received.lost.read(),
-                gaps: received.gaps.read(),
-                jitter_ticks: received.jitter_ticks.read() as u32,
+                expected: received.expected.read().into(),
+                lost: received.lost.read().into(),
+                gaps: received.gaps.read().into(),
+                jitter_ticks: received.jitter_ticks.read(),
             },
         }
+    }
+
+    /// Packets and octets ever sent from a flow's port: by what each worker has counted for it, and
+    /// by what is still counted with the flows that lead out there.
+    fn sent(&self, flow: FlowId) -> (u64, u64) {
+        let record = &self.flows[flow.index()];
+        let former = record.former.iter();
+        let former = former.filter(|former| !record.feeders.contains(former));
+        let feeders = record.feeders.iter().chain(former);
+        let feeders = feeders.map(|feeder| &self.shared.received[feeder.index()]);
+        let versions = || feeders.clone().map(ReceiveCounters::version);
+        let mut sum = (0, 0);
+        // A worker settles what is counted in no time; that it does so again and again in the
+        // meantime is not to be expected.
+        for _ in 0..SETTLING_READS_MAX {
+            let before: SmallVec<[u32; 4]> = versions().collect();
+            let settled = self.shared.workers.iter();
+            let settled = settled.map(|worker| worker.sent(flow).read());
+            let counted = feeders.clone().map(|feeder| feeder.forwarded_by(flow));
+            sum = settled
+                .chain(counted)
+                .fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));
+            fence(Ordering::Acquire);
+            if before.iter().all(|version| version % 2 == 0) && versions().eq(before) {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        sum
     }
 
     /// What a flow has latched to.
@@ -750,9 +779,14 @@ impl Control {
         let egresses = path.egresses().iter().chain(path.rtcp_egresses());
         locals.extend(egresses.map(Egress::local));
         for local in locals {
-            self.flows[local.index()]
-                .feeders
-                .retain(|feeder| *feeder != flow);
+            let record = &mut self.flows[local.index()];
+            record.feeders.retain(|feeder| *feeder != flow);
+            // Who counts elsewhere by now is forgotten, so that these are never more than flows.
+            let received = &self.shared.received;
+            record
+                .former
+                .retain(|former| *former != flow && received[former.index()].leads_by(local));
+            record.former.push(flow);
         }
     }
 
@@ -864,3 +898,6 @@ impl Drop for Control {
         }
     }
 }
+
+/// Readings of what is being settled meanwhile; the last one counts.
+const SETTLING_READS_MAX: usize = 64;

@@ -2,7 +2,7 @@
 
 use crate::{DropCounts, DropReason, FlowId, Refusal};
 use base::Instant;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// A number that one thread advances. Its additions are plain loads and stores.
 #[derive(Default, Debug)]
@@ -42,7 +42,26 @@ pub(crate) fn table<T: Default>(flows: usize) -> Box<[T]> {
     table
 }
 
+/// The last of a number that is written whole; 32 bits of it.
+#[derive(Default, Debug)]
+pub(crate) struct Gauge(AtomicU32);
+
+impl Gauge {
+    /// Sets; only the one writer may.
+    pub(crate) fn set(&self, value: u32) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What a flow received, written by the worker that has claimed it; on a cache line of its own.
+///
+/// What was sent by the one way out of its path is counted here too, since a packet touches this
+/// line anyway, until the way is another: then it is moved to the counters of the port that it was
+/// sent from ([`ReceiveCounters::settle`]).
 #[derive(Default, Debug)]
 #[repr(align(64))]
 pub(crate) struct ReceiveCounters {
@@ -50,11 +69,19 @@ pub(crate) struct ReceiveCounters {
     pub(crate) octets: Counter,
     /// Nanoseconds; 0 before the first packet.
     pub(crate) last_arrival: Counter,
-    pub(crate) expected: Counter,
-    pub(crate) lost: Counter,
-    pub(crate) gaps: Counter,
-    pub(crate) jitter_ticks: Counter,
+    /// Not yet settled, sent from the port of `way`.
+    forwarded: SendCounters,
+    pub(crate) expected: Gauge,
+    pub(crate) lost: Gauge,
+    pub(crate) gaps: Gauge,
+    pub(crate) jitter_ticks: Gauge,
+    /// The number of a flow plus 1; 0 while nothing is counted in `forwarded`.
+    way: Gauge,
+    /// Odd while `forwarded` is settled.
+    settled: AtomicU32,
 }
+
+const _: () = assert!(size_of::<ReceiveCounters>() == 64);
 
 /// What came to a flow and did not pass, by [`Refusal`]; written by the worker that has it.
 #[derive(Default, Debug)]
@@ -79,35 +106,77 @@ impl RefusalCounters {
 }
 
 impl ReceiveCounters {
-    /// Back to zero; only while nobody has the flow.
+    /// Back to zero; only while nobody has the flow, and when all is settled.
     pub(crate) fn reset(&self) {
-        let Self {
-            packets,
-            octets,
-            last_arrival,
-            expected,
-            lost,
-            gaps,
-            jitter_ticks,
-        } = self;
-        for counter in [packets, octets, last_arrival, expected, lost, gaps] {
+        for counter in [&self.packets, &self.octets, &self.last_arrival] {
             counter.set(0);
         }
-        jitter_ticks.set(0);
+        for gauge in [&self.expected, &self.lost, &self.gaps, &self.jitter_ticks] {
+            gauge.set(0);
+        }
+    }
+
+    /// Counts a datagram sent by the one way out.
+    #[inline]
+    pub(crate) fn count_forwarded(&self, octets: usize) {
+        self.forwarded.count(1, octets as u64);
+    }
+
+    /// Moves what is counted to `sent`, of the port of the way that there was; from now on the way
+    /// is another.
+    pub(crate) fn settle(&self, sent: Option<&SendCounters>, way: Option<FlowId>) {
+        let version = self.settled.load(Ordering::Relaxed);
+        self.settled
+            .store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        if let Some(sent) = sent {
+            let (packets, octets) = self.forwarded.read();
+            sent.count(packets, octets);
+        }
+        self.forwarded.reset();
+        self.way.set(way.map_or(0, |flow| flow.0 + 1));
+        self.settled
+            .store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    /// What is counted is of this flow's port.
+    pub(crate) fn leads_by(&self, flow: FlowId) -> bool {
+        self.way.read() == flow.0 + 1
+    }
+
+    /// Packets and octets sent from a flow's port and not settled.
+    pub(crate) fn forwarded_by(&self, flow: FlowId) -> (u64, u64) {
+        match self.leads_by(flow) {
+            true => self.forwarded.read(),
+            false => (0, 0),
+        }
+    }
+
+    /// A number that is odd, or will be another, when what was read was being settled meanwhile.
+    pub(crate) fn version(&self) -> u32 {
+        self.settled.load(Ordering::Acquire)
     }
 }
 
-/// What one worker sent from a flow's port; never on two cache lines.
+/// What one worker sent from a flow's port.
 #[derive(Default, Debug)]
-#[repr(align(16))]
 pub(crate) struct SendCounters {
-    pub(crate) packets: Counter,
-    pub(crate) octets: Counter,
+    packets: Counter,
+    octets: Counter,
 }
 
 impl SendCounters {
-    /// Back to zero; only while the flow is closed at every worker.
-    pub(crate) fn reset(&self) {
+    fn count(&self, packets: u64, octets: u64) {
+        self.packets.add(packets);
+        self.octets.add(octets);
+    }
+
+    /// Packets and octets, ever.
+    pub(crate) fn read(&self) -> (u64, u64) {
+        (self.packets.read(), self.octets.read())
+    }
+
+    fn reset(&self) {
         self.packets.set(0);
         self.octets.set(0);
     }
@@ -143,9 +212,7 @@ impl WorkerCounters {
 
     /// Counts a datagram sent from the port of `flow`.
     pub(crate) fn count_sent(&self, flow: FlowId, octets: usize) {
-        let sent = &self.sent[flow.index()];
-        sent.packets.add(1);
-        sent.octets.add(octets as u64);
+        self.sent[flow.index()].count(1, octets as u64);
     }
 
     pub(crate) fn sent(&self, flow: FlowId) -> &SendCounters {
@@ -205,7 +272,7 @@ impl FlowStats {
 /// Reception of RTP as the media function sees it, RFC 3550 6.4.1.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Reception {
-    /// Packets expected by their sequence numbers.
+    /// Packets expected by their sequence numbers. This and what follows: the last 32 bits.
     pub expected: u64,
     /// Packets expected and not received; duplicates do not make it negative.
     pub lost: u64,

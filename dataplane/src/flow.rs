@@ -107,6 +107,8 @@ pub(crate) struct FlowEntry {
     pub(crate) open: bool,
     /// It is open, this worker's, and has a path.
     pub(crate) is_own: bool,
+    /// What is sent by the only way is counted with what the flow receives.
+    pub(crate) tallies: bool,
     /// An admitted packet has come.
     pub(crate) active: bool,
     /// A report waits for room in the ring.
@@ -163,6 +165,7 @@ impl FlowEntry {
             owner: Owner::Closed,
             open: false,
             is_own: false,
+            tallies: false,
             active: false,
             unreported: Unreported::default(),
             is_policed: false,
@@ -213,6 +216,14 @@ impl FlowEntry {
     pub(crate) fn set_owner(&mut self, owner: Owner) {
         self.owner = owner;
         self.is_own = self.open && owner == Owner::Mine && self.path.is_some();
+        // What goes to a worker of its own may still be handled by another.
+        let stays = self.path.as_ref().is_some_and(|path| path.worker.is_none());
+        self.tallies = self.is_own && stays && self.only.remote != Host::NONE;
+    }
+
+    /// By whose port goes what is counted with what the flow receives.
+    pub(crate) fn tallied(&self) -> Option<FlowId> {
+        self.tallies.then_some(self.only.local)
     }
 
     /// What the path admits; `None` without one.

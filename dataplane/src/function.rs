@@ -246,10 +246,10 @@ impl Flow<'_> {
     #[inline]
     pub fn publish_reception(&mut self, reception: Reception) {
         let counters = self.counters;
-        counters.expected.set(reception.expected);
-        counters.lost.set(reception.lost);
-        counters.gaps.set(reception.gaps);
-        counters.jitter_ticks.set(u64::from(reception.jitter_ticks));
+        counters.expected.set(reception.expected as u32);
+        counters.lost.set(reception.lost as u32);
+        counters.gaps.set(reception.gaps as u32);
+        counters.jitter_ticks.set(reception.jitter_ticks);
     }
 }
 

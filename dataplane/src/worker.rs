@@ -415,16 +415,11 @@ impl Worker {
         self.core.free_spare(&mut *self.io);
         let count = self.burst.len();
         self.read_ahead(0..AHEAD.min(count));
-        self.core
-            .prefetch_egresses(&self.burst[..EGRESSES_AHEAD.min(count)]);
         let held = self.core.outgoing();
         let mut first = 0;
         while first < count {
             let end = (first + STEP).min(count);
-            let after = |ahead: usize| (first + ahead).min(count)..(end + ahead).min(count);
-            self.read_ahead(after(AHEAD));
-            self.core
-                .prefetch_egresses(&self.burst[after(EGRESSES_AHEAD)]);
+            self.read_ahead((first + AHEAD).min(count)..(end + AHEAD).min(count));
             self.handle_datagrams(now, first..end);
             first = end;
         }
@@ -484,6 +479,7 @@ impl Core {
             self.reports.give_back(path);
             return;
         }
+        let tallied = entry.tallied();
         let inactivity = path.ingress.inactivity;
         let worker = path.worker;
         let before = entry.set_path(path);
@@ -508,6 +504,18 @@ impl Core {
         if is_new || entry.owner() != owner {
             self.watch(flow);
         }
+        self.settle(flow, tallied);
+    }
+
+    /// Has what a flow sent counted where it belongs, when its way is another than it was.
+    fn settle(&self, flow: FlowId, before: Option<FlowId>) {
+        let now = self.flows[flow.index()].tallied();
+        if now == before {
+            return;
+        }
+        let worker = &self.shared.workers[usize::from(self.index)];
+        let sent = before.map(|before| worker.sent(before));
+        self.shared.received[flow.index()].settle(sent, now);
     }
 
     fn close(&mut self, flow: FlowId, generation: u32, endpoint: Option<Endpoint>) {
@@ -516,6 +524,7 @@ impl Core {
         self.extras[flow.index()] = FlowExtra::default();
         let ended = FlowEntry::ended(generation);
         let entry = std::mem::replace(&mut self.flows[flow.index()], ended);
+        self.settle(flow, entry.tallied());
         self.reports.push(Report::Closed {
             flow,
             generation,
@@ -625,18 +634,6 @@ impl Core {
         }
     }
 
-    /// The same of what is found by the ways out.
-    #[inline]
-    fn prefetch_egresses(&self, datagrams: &[Datagram]) {
-        let counters = &self.shared.workers[usize::from(self.index)];
-        for datagram in datagrams {
-            let local = self.flows[datagram.flow.index()].only.local;
-            if local.index() < self.flows.len() {
-                memory::prefetch(counters.sent(local));
-            }
-        }
-    }
-
     /// Moves the datagrams of this worker's own flows that have a path to the front, in their
     /// order, and returns how many they are. The others are handed to the worker whose they are, or
     /// dropped: nothing is left of them but their frames.
@@ -677,6 +674,7 @@ impl Core {
         let owner = self.shared.claims.claim(flow, entry.generation, self.index);
         entry.set_owner(owner);
         self.watch(flow);
+        self.settle(flow, None);
         Ok(owner)
     }
 
@@ -708,9 +706,7 @@ impl Core {
         if verdict == Verdict::Forward
             && let Some(remote) = entry.only.remote.address()
         {
-            return self
-                .out
-                .send_by(&self.shared, &entry.only, remote, datagram);
+            return self.out.send_by(&self.shared, entry, remote, datagram);
         }
         self.execute_any(datagram, verdict, io);
     }
@@ -940,16 +936,16 @@ impl Out {
         Some(copy)
     }
 
-    /// Sends a datagram to the network by the one way out that a path has.
+    /// Sends a datagram to the network by the one way out that the path of its flow has.
     #[inline]
     fn send_by(
         &mut self,
         shared: &Shared,
-        way: &Way,
+        entry: &FlowEntry,
         destination: SocketAddr,
         datagram: &mut Datagram,
     ) {
-        let local = way.local;
+        let Way { local, marking, .. } = entry.only;
         if !self.open.get(local.index()).is_some_and(|open| *open) {
             return self.refuse(shared, datagram, DropReason::NoEgress);
         }
@@ -958,9 +954,12 @@ impl Out {
             frame: datagram.frame.take(),
             local,
             destination,
-            traffic_class: way.marking.applied_to(datagram.traffic_class),
+            traffic_class: marking.applied_to(datagram.traffic_class),
         });
-        shared.workers[usize::from(self.worker)].count_sent(local, octets);
+        match entry.tallies {
+            true => shared.received[datagram.flow.index()].count_forwarded(octets),
+            false => shared.workers[usize::from(self.worker)].count_sent(local, octets),
+        }
     }
 
     /// Sends a datagram by one route, protected as that wants it.
@@ -1030,11 +1029,6 @@ const STEP: usize = 2;
 
 /// How many datagrams before its turn it is read what a datagram needs of its flow.
 const AHEAD: usize = 16;
-
-/// How many before its turn what its way out needs, which the flow tells.
-const EGRESSES_AHEAD: usize = 8;
-
-const _: () = assert!(EGRESSES_AHEAD < AHEAD);
 
 /// Timers looked at per turn.
 const TIMERS_PER_TURN_MAX: usize = 64;

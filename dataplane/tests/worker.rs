@@ -252,6 +252,102 @@ fn a_path_set_later_replaces_the_one_before() {
 }
 
 #[test]
+fn what_was_sent_stays_with_the_port_it_was_sent_from() {
+    let mut rig = Rig::new(2);
+    let (from, first) = rig.relay(10_000, remote(1));
+    let second = rig.open(10_004);
+    let sent = |rig: &Rig, flow| {
+        let stats = rig.control.stats(flow);
+        assert_eq!(stats.octets_sent, 5 * stats.packets_sent);
+        stats.packets_sent
+    };
+    for _ in 0..2 {
+        rig.send(1, remote(9), 10_000, b"media");
+    }
+    rig.settle();
+    assert_eq!((sent(&rig, first), sent(&rig, second)), (2, 0));
+    // Whether the worker has done it or not.
+    rig.control
+        .set_path(from, Path::to(second, remote(2)))
+        .unwrap();
+    assert_eq!((sent(&rig, first), sent(&rig, second)), (2, 0));
+    rig.settle();
+    assert_eq!((sent(&rig, first), sent(&rig, second)), (2, 0));
+    rig.send(0, remote(9), 10_000, b"media");
+    rig.settle();
+    assert_eq!((sent(&rig, first), sent(&rig, second)), (2, 1));
+    rig.control.close_flow(from).unwrap();
+    rig.control.close_flow(second).unwrap();
+    assert_eq!((sent(&rig, first), sent(&rig, second)), (2, 1));
+    rig.settle();
+    assert_eq!((sent(&rig, first), sent(&rig, second)), (2, 1));
+    rig.events();
+    rig.pass(REST);
+    let again = rig.open(10_004);
+    assert_eq!((again, sent(&rig, again)), (second, 0));
+    assert_eq!(sent(&rig, first), 2);
+}
+
+/// Paths are set anew and ports closed and opened in any order, and statistics read before a worker
+/// knows of it: each port has sent what the network saw coming from it.
+#[test]
+fn what_a_port_has_sent_is_what_the_network_saw() {
+    const PORTS: [u16; 5] = [10_000, 10_002, 10_004, 10_006, 10_008];
+    let config = Config {
+        rest: Duration::ZERO,
+        ..Config::default()
+    };
+    let mut rig = Rig::with(2, 256, config);
+    let mut flows = PORTS.map(|port| Some(rig.open(port)));
+    let mut seen = [0; PORTS.len()];
+    let mut state = 7_u64;
+    let mut draw = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for step in 0..3_000 {
+        let (one, other) = (draw(PORTS.len()), draw(PORTS.len()));
+        match (draw(8), flows[one], flows[other]) {
+            (0..3, Some(from), Some(to)) => {
+                let mut path = Path::to(to, remote(1));
+                // Now and then to two, which is not the way of most packets.
+                if let (0, Some(more)) = (draw(3), flows[draw(PORTS.len())]) {
+                    assert!(path.push(Egress::new(more, Remote::Fixed(remote(2)))));
+                }
+                rig.control.set_path(from, path).unwrap();
+            }
+            (3, Some(from), _) => {
+                rig.control.close_flow(from).unwrap();
+                flows[one] = None;
+            }
+            (4, None, _) => {
+                rig.settle();
+                rig.events();
+                flows[one] = Some(rig.open(PORTS[one]));
+                seen[one] = 0;
+            }
+            (5.., _, _) => {
+                rig.send(draw(2), remote(9), PORTS[one], b"media");
+                rig.settle();
+                for packet in rig.received() {
+                    let port = PORTS.iter().position(|port| *port == packet.source.port());
+                    seen[port.unwrap()] += 1;
+                }
+            }
+            _ => {}
+        }
+        for (port, seen) in PORTS.into_iter().zip(seen) {
+            let flow = rig.control.addresses().find(local(port)).unwrap();
+            let sent = rig.control.stats(flow).packets_sent;
+            assert_eq!(sent, seen, "port {port} after step {step}");
+        }
+    }
+    assert!(seen.iter().any(|seen| *seen > 0));
+}
+
+#[test]
 fn what_is_sent_to_ourselves_is_delivered_in_memory() {
     let mut rig = Rig::new(1);
     // Two relays, the first leading to the second's address.

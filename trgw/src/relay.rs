@@ -249,7 +249,7 @@ fn aside(flow: &Flow<'_>, datagram: &Datagram, reason: DropReason) -> Result<Ver
 }
 
 /// What is published of a flow's reception.
-#[inline]
+#[inline(always)]
 fn reception(stats: &ReceiverStats, clock_hz: u32) -> Reception {
     let totals = stats.totals();
     Reception {

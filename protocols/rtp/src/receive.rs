@@ -195,7 +195,7 @@ impl ReceiverStats {
     }
 
     /// Takes note of a packet that arrived at `now`.
-    #[inline]
+    #[inline(always)]
     pub fn receive(&mut self, now: Instant, header: &Header, payload_len: usize) -> Arrival {
         if let Some(source) = &mut self.source
             && source.is_next(header)
