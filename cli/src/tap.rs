@@ -1,5 +1,5 @@
-//! `strowger tap`: a capture of what passes at addresses of a media process, or of its contexts, its
-//! terminations, or a call.
+//! `strowger tap`: a capture of what passes at addresses of a media process, or of its contexts,
+//! its terminations, or a call.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};

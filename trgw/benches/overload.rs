@@ -169,6 +169,7 @@ fn leg(flow: FlowId, host: SocketAddr) -> Leg {
         inactivity: Some(Duration::from_secs(10)),
         report_first_packet: false,
         tones: LegTones::default(),
+        translations: None,
     }
 }
 

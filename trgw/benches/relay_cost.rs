@@ -287,6 +287,7 @@ fn leg(flow: FlowId, number: u32) -> Leg {
         inactivity: Some(Duration::from_secs(10)),
         report_first_packet: false,
         tones: trgw::LegTones::default(),
+        translations: None,
     }
 }
 

@@ -22,8 +22,8 @@ use crate::tones::TonePlayer;
 /// thread where the keys of SRTP come from there.
 ///
 /// Telephone events are detected before the mode is asked, since that is not about events (H.248.1
-/// 7.1.7), and sent in the place of packets that pass. Formats of which each octet stands for another
-/// of the other side's are translated last.
+/// 7.1.7), and sent in the place of packets that pass. Formats of which each octet stands for
+/// another of the other side's are translated last.
 pub struct Relay {
     streams: Box<[ReceiverStats]>,
     /// Of the same flows: what few packets need.
