@@ -379,7 +379,7 @@ fn part_of<'a>(
 const COST_NS_MAX: u64 = 16_000_000;
 
 /// How late ticks may begin before no streams are added.
-const LAG_NS_MAX: u64 = 5_000_000;
+const LAG_NS_MAX: u64 = 10_000_000;
 
 /// Of those who are silent now, one in so many may begin to talk.
 const SILENT_SHARE: u64 = 4;
