@@ -17,7 +17,7 @@ use std::time::Duration;
 use dataplane::io::dpdk::{DeviceConfig, DpdkConfig, open};
 use dataplane::{
     Clock, Config, FlowId, Idle, Latch, LocalAddress, LocalAddresses, Marking, Policing,
-    SourceFilter, Srtp, runtime,
+    SourceFilter, runtime,
 };
 use dpdk_sys::{Device, Mbuf, Pool, Queue};
 use h248::message::StreamMode;

@@ -161,6 +161,8 @@ struct UdpIo {
     /// By flow, turns in a row that did not empty its socket; from [`STANDING_TURNS`] on the socket
     /// is narrow.
     standing: Box<[u8]>,
+    /// How many sockets are narrow.
+    narrow: usize,
     receive_buffer_bytes: Option<usize>,
     sockets: Vec<Option<Arc<Socket>>>,
     receive: ReceiveBatch,
@@ -192,6 +194,7 @@ impl UdpIo {
             is_ready: vec![false; addresses.flows()].into(),
             bursts: 0,
             standing: vec![0; addresses.flows()].into(),
+            narrow: 0,
             receive_buffer_bytes: config.receive_buffer_bytes,
             sockets: vec![None; addresses.flows()],
             receive: ReceiveBatch::new(DRAINED_MAX),
@@ -313,9 +316,12 @@ impl UdpIo {
         }
         let bytes = if received == PER_SOCKET_MAX && *standing < STANDING_TURNS {
             *standing += 1;
-            (*standing == STANDING_TURNS).then_some(NARROW_BUFFER_BYTES)
+            let is_narrow = *standing == STANDING_TURNS;
+            self.narrow += usize::from(is_narrow);
+            is_narrow.then_some(NARROW_BUFFER_BYTES)
         } else if received <= CALM {
             let was_narrow = std::mem::take(standing) == STANDING_TURNS;
+            self.narrow -= usize::from(was_narrow);
             self.receive_buffer_bytes.filter(|_| was_narrow)
         } else {
             None
@@ -358,6 +364,8 @@ impl PacketIo for UdpIo {
     }
 
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts) {
+        // Each packet is one for those who capture on this host too, as long as there is time.
+        self.send.set_segmenting(self.narrow > 0);
         let mut rest = outgoing.as_slice();
         while let Some(first) = rest.first() {
             let run = rest
@@ -388,6 +396,8 @@ impl PacketIo for UdpIo {
     fn open(&mut self, flow: FlowId, endpoint: Endpoint, drops: &mut DropCounts) {
         match endpoint {
             Endpoint::Socket(socket) => {
+                let was_narrow = std::mem::take(&mut self.standing[flow.index()]) == STANDING_TURNS;
+                self.narrow -= usize::from(was_narrow);
                 self.sockets[flow.index()] = Some(socket);
                 // What came before has been told, and could not be read.
                 if self.is_received_here(flow) {
@@ -609,6 +619,7 @@ mod tests {
             io.read_later(flow);
             assert_eq!(receive(&mut io, count), count);
             assert_eq!(io.standing[0], standing, "{count}");
+            assert_eq!(io.narrow, usize::from(standing == STANDING_TURNS));
         }
     }
 

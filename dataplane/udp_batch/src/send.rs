@@ -32,7 +32,9 @@ pub struct SendBatch {
     destinations: Box<[RawAddress]>,
     segment: SegmentControl,
     /// The system cuts datagrams apart itself.
-    segments: bool,
+    can_segment: bool,
+    /// [`SendBatch::set_segmenting`].
+    is_segmenting: bool,
     icmp_errors: u64,
 }
 
@@ -88,15 +90,17 @@ impl SendBatch {
             pieces: vec![piece; datagrams].into(),
             destinations: vec![RawAddress::new(); datagrams].into(),
             segment: SegmentControl::new(),
-            segments: true,
+            can_segment: true,
+            is_segmenting: false,
             icmp_errors: 0,
         }
     }
 
     /// Sends `datagrams` from `socket` in order, as many as there are headers.
     ///
-    /// Several in a row that are of one length and have one destination are given to the system as
-    /// one, which it cuts apart behind most of its work (`UDP_SEGMENT`); the last may be shorter.
+    /// Where that is asked for ([`SendBatch::set_segmenting`]), several in a row that are of one
+    /// length and have one destination are given to the system as one, which it cuts apart behind
+    /// most of its work (`UDP_SEGMENT`); the last may be shorter.
     ///
     /// An error belongs to the datagram after the last one sent: `WouldBlock` when the socket's
     /// buffer is full, else what forbids this datagram. ICMP errors about earlier datagrams are
@@ -107,7 +111,7 @@ impl SendBatch {
         let mut sent = 0;
         while sent < count {
             let rest = &datagrams[sent..];
-            let alike = if self.segments { alike(rest) } else { 1 };
+            let alike = if self.segments() { alike(rest) } else { 1 };
             if alike >= SEGMENTS_MIN && self.send_segments(socket, &rest[..alike]) {
                 sent += alike;
                 continue;
@@ -121,6 +125,17 @@ impl SendBatch {
         Sent { sent, error: None }
     }
 
+    /// Whether datagrams that are alike are given to the system as one, which costs less; who
+    /// captures on this host sees them as one too, and takes the others for lost. Not from the
+    /// start.
+    pub fn set_segmenting(&mut self, is_segmenting: bool) {
+        self.is_segmenting = is_segmenting;
+    }
+
+    fn segments(&self) -> bool {
+        self.can_segment && self.is_segmenting
+    }
+
     /// ICMP errors passed over so far.
     pub fn icmp_errors(&self) -> u64 {
         self.icmp_errors
@@ -129,7 +144,7 @@ impl SendBatch {
     /// How many, of which the first `alike` are, are sent as they are before there are again some
     /// to be given as one.
     fn apart<D: SendDatagram>(&self, datagrams: &[D], alike: usize) -> usize {
-        if !self.segments {
+        if !self.segments() {
             return datagrams.len();
         }
         let mut apart = alike;
@@ -166,7 +181,7 @@ impl SendBatch {
         // By a system or for a device that cannot, it is not tried again.
         let error = io::Error::last_os_error().raw_os_error();
         if let Some(libc::EINVAL | libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT) = error {
-            self.segments = false;
+            self.can_segment = false;
         }
         false
     }
@@ -296,8 +311,7 @@ fn alike<D: SendDatagram>(datagrams: &[D]) -> usize {
 /// Calls in a row that may fail for the same datagram.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Fewest datagrams that are given as one. Two would gain little, and packets of a stream that are
-/// in time show one by one to who captures behind the sockets.
+/// Fewest datagrams that are given as one: two would gain little.
 const SEGMENTS_MIN: usize = 3;
 
 /// Most of them: the kernel's limit since Linux 4.18, when it learnt it, is 64; so many are no

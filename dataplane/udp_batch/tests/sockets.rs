@@ -346,7 +346,9 @@ fn what_is_given_as_one_arrives_as_it_was() {
                 sent[receiver].push(payload.clone());
                 datagrams.push((payload, receivers[receiver].1));
             }
-            let outcome = SendBatch::new(64).send(&from, &datagrams);
+            let mut batch = SendBatch::new(64);
+            batch.set_segmenting(true);
+            let outcome = batch.send(&from, &datagrams);
             assert!(outcome.error.is_none());
             assert_eq!(outcome.sent, datagrams.len());
             for ((socket, _), sent) in receivers.iter().zip(&sent) {
