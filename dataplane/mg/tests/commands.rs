@@ -1148,7 +1148,7 @@ fn a_leg_has_the_codec_of_speech_that_comes_first() {
         (
             "m=audio $ RTP/AVP 98\na=rtpmap:98 AMR-WB/16000",
             16_000,
-            Some(LegSpeech::Other),
+            Some(LegSpeech::AmrWb),
         ),
         ("m=video $ RTP/AVP 34", 90_000, None),
     ];

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::{Folder, Namespace, Process};
 
@@ -18,6 +19,8 @@ const BUFFER_MIB: &str = "32";
 pub struct Capture {
     dumpcap: Process,
     file: PathBuf,
+    /// Sends [`LAST`] where it is captured.
+    end: Option<Command>,
 }
 
 /// A finished capture.
@@ -42,7 +45,12 @@ pub struct RtpStream {
 impl Capture {
     /// Records the loopback interface, which is all a namespace has.
     pub fn start(namespace: &Namespace, folder: &Folder) -> Self {
-        Self::start_on(namespace, "lo", folder)
+        let mut end = namespace.command("bash");
+        end.args(["-c", &format!("printf %s '{LAST}' >/dev/udp/127.0.0.1/9")]);
+        Self {
+            end: Some(end),
+            ..Self::start_on(namespace, "lo", folder)
+        }
     }
 
     /// Records one interface.
@@ -54,11 +62,24 @@ impl Capture {
             .arg(&file);
         let mut dumpcap = Process::start("dumpcap", &mut command, folder.path());
         dumpcap.wait_for("File:", START_LIMIT);
-        Capture { dumpcap, file }
+        Capture {
+            dumpcap,
+            file,
+            end: None,
+        }
     }
 
-    /// Ends the recording.
-    pub fn stop(self) -> Analysis {
+    /// Ends the recording, when what was last sent is in it: on a busy machine dumpcap leaves behind
+    /// what it has not got around to.
+    pub fn stop(mut self) -> Analysis {
+        if let Some(end) = &mut self.end {
+            let sent = end.status();
+            assert!(sent.is_ok_and(|status| status.success()), "no bash?");
+            let deadline = Instant::now() + STOP_LIMIT;
+            while !has_last(&self.file) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
         let run = self.dumpcap.stop(STOP_LIMIT);
         let dropped = run.output.lines().find(|line| line.contains("dropped"));
         assert!(
@@ -69,6 +90,19 @@ impl Capture {
         Analysis { file: self.file }
     }
 }
+
+fn has_last(file: &Path) -> bool {
+    let written = fs::read(file).unwrap_or_default();
+    let tail = &written[written.len().saturating_sub(TAIL_OCTETS)..];
+    let mut places = tail.windows(LAST.len());
+    places.any(|octets| octets == LAST.as_bytes())
+}
+
+/// How far before the end of a file it may be.
+const TAIL_OCTETS: usize = 64 * 1024;
+
+/// The last datagram of a capture.
+const LAST: &str = "that was all of it";
 
 impl Analysis {
     /// What was captured earlier.
