@@ -69,8 +69,8 @@ impl Capture {
         }
     }
 
-    /// Ends the recording, when what was last sent is in it: on a busy machine dumpcap leaves behind
-    /// what it has not got around to.
+    /// Ends the recording, when what was last sent is in it: on a busy machine dumpcap leaves
+    /// behind what it has not got around to.
     pub fn stop(mut self) -> Analysis {
         if let Some(end) = &mut self.end {
             let sent = end.status();
