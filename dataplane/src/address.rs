@@ -131,7 +131,7 @@ impl LocalAddresses {
     }
 
     /// The local address and port of a flow. Looks at one address, and at those that begin in the
-    /// same [`BLOCK_BITS`] of numbers.
+    /// same `BLOCK_BITS` of numbers.
     #[inline]
     pub fn local(&self, flow: FlowId) -> Option<SocketAddr> {
         let first = *self.by_block.get(flow.index() >> BLOCK_BITS)?;
