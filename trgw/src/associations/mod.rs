@@ -388,7 +388,16 @@ impl Associations {
         if progress == Progress::Failed {
             return self.fail(now, flow, id, DtlsOutcome::Failed);
         }
-        let next = peer.association.next_timeout();
+        let mut next = peer.association.next_timeout();
+        if progress != Progress::Done {
+            // A server waits for the answer to its cookie without a timer of its own, and who sent
+            // that hello may never answer.
+            let expiry = peer.association.began() + HANDSHAKE_LASTS_MAX;
+            if now >= expiry {
+                return self.fail(now, flow, id, DtlsOutcome::Failed);
+            }
+            next = Some(next.map_or(expiry, |next| next.min(expiry)));
+        }
         peer.timer = next.map(|next| self.timers.set(next, Timer::Peer(flow, id)));
         if progress == Progress::Done {
             self.judge(now, flow, id);
@@ -510,6 +519,9 @@ pub const HANDSHAKES_MAX: usize = 4096;
 
 /// How long the answer to a cookie may take before another may have the place.
 const COOKIE_MAX: Duration = Duration::from_millis(500);
+
+/// How long a handshake may last: longer than flights are repeated (RFC 6347 4.2.4.1).
+const HANDSHAKE_LASTS_MAX: Duration = Duration::from_secs(90);
 
 /// After what time a client tries again.
 const RETRY: Duration = Duration::from_secs(2);
