@@ -149,10 +149,9 @@ impl Ue {
             sipp.auth_uri(self.realm);
             prepare(&mut sipp);
             let run = sipp.start(Some(pcscf)).wait(REGISTER_LIMIT);
-            let errors = std::fs::read_to_string(folder.file(&format!("{name}.errors")));
-            let is_res_as_text = errors.is_ok_and(|errors| {
-                errors.contains("SIP/2.0 403") || errors.contains("invalid [keyword]")
-            });
+            let text = |kind| std::fs::read_to_string(folder.file(&format!("{name}.{kind}")));
+            let is_refused = text("errors").is_ok_and(|errors| errors.contains("SIP/2.0 403"));
+            let is_res_as_text = is_refused || text("messages").is_ok_and(|it| is_unanswered(&it));
             if run.status.success() || !is_res_as_text || attempt == attempts {
                 return run.expect_success(&name);
             }
@@ -245,6 +244,12 @@ impl Ue {
         sipp.command.args(["-d", &TALK.as_millis().to_string()]);
         sipp.start(Some(pcscf))
     }
+}
+
+/// Whether a challenge came and no response to it was sent.
+fn is_unanswered(messages: &str) -> bool {
+    let mut responses = messages.split("response=\"").skip(1);
+    messages.contains("SIP/2.0 401") && responses.all(|response| response.starts_with('"'))
 }
 
 /// Waits until both sides of a call have ended as they should.
