@@ -167,12 +167,13 @@ fn keys_are_collected_in_band_and_as_events_by_maps_and_timers() {
 fn what_is_recorded_is_heard_again_in_the_file_and_from_rtp() {
     const SAID: Duration = ms(1500);
     let ues = Ues::new(Family::V4, Family::V4);
-    // The formats of the file and of the call, and how far the spectrum may be, in dB.
+    // The formats of the file and of the call, and how far the spectrum may be, in dB: on a busy
+    // machine packets come too late. Other words are 8 dB away.
     let cases = [
-        (&ues.alice, Format::PCMU, "pcm.wav", 0.5),
-        (&ues.bob, Format::AMR, "narrow.amr", 3.5),
-        (&ues.carol, Format::AMR_WB, "wide.awb", 2.5),
-        (&ues.dave, Format::OPUS, "full.opus", 2.5),
+        (&ues.alice, Format::PCMU, "pcm.wav", 2.0),
+        (&ues.bob, Format::AMR, "narrow.amr", 4.5),
+        (&ues.carol, Format::AMR_WB, "wide.awb", 4.5),
+        (&ues.dave, Format::OPUS, "full.opus", 4.5),
     ];
     let seed = |place: usize| place as u32 + 5;
     let mut parties = Vec::new();

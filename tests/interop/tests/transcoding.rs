@@ -187,60 +187,63 @@ impl Pair {
     }
 }
 
-/// An MRFP and its controller, each of whose runs says one list of transactions.
+/// An MRFP and its controller, which stays for as long as it does: nobody else would answer what
+/// the MRFP asks to see whether it is there.
 struct Gateway {
     namespace: Namespace,
-    folder: Folder,
-    mrfp: Option<Process>,
+    controller: Process,
+    mrfp: Process,
+    /// With what they write, for as long as they run.
+    _folder: Folder,
 }
 
 impl Gateway {
-    /// Says these transactions and returns the reply to each.
-    fn tell(&mut self, transactions: &str) -> Vec<String> {
-        let script = self.folder.write("script.h248", transactions);
-        let script = script.to_str().expect("the path is text");
-        let way = match self.mrfp {
-            None => "--wait".to_owned(),
-            Some(_) => format!("--mg {MRFP}:2944"),
-        };
-        let line =
-            format!("h248 {way} --mid {MGC} --h248 compact,udp --timeout 30 --file {script}");
+    fn new() -> Self {
+        let (namespace, folder) = (Namespace::new(), Folder::new());
+        let line = format!("h248 --wait --mid {MGC} --h248 compact,udp --timeout 30");
         let arguments: Vec<&str> = line.split_whitespace().collect();
-        let mut command = strowger::command(&self.namespace, &arguments);
-        let controller = Process::start("h248", &mut command, self.folder.path());
-        if self.mrfp.is_none() {
-            self.mrfp = Some(self.start());
-        }
-        // It fails when something is refused.
-        let run = controller.wait(LIMIT);
-        run.output
-            .split("Reply = ")
-            .skip(1)
-            .map(str::to_owned)
-            .collect()
-    }
-
-    fn start(&self) -> Process {
+        let mut command = strowger::command(&namespace, &arguments);
+        let controller = Process::start_with_input("h248", &mut command, folder.path());
         let line = format!(
             "media --functions mrfp --mgc {MGC} --mid {MRFP}:2944 --h248 compact,udp --address \
              {MRFP} --ports 20000-20999 --io udp"
         );
         let arguments: Vec<&str> = line.split_whitespace().collect();
         let admin = format!("{MRFP}:9081");
-        strowger::start(&self.namespace, &self.folder, "media", &admin, &arguments)
+        Self {
+            mrfp: strowger::start(&namespace, &folder, "media", &admin, &arguments),
+            namespace,
+            controller,
+            _folder: folder,
+        }
+    }
+
+    /// Says so many transactions and returns the reply to each.
+    fn tell(&mut self, transactions: &str, count: usize) -> Vec<String> {
+        // Each is written at once.
+        let replies = |output: &str| -> Vec<String> {
+            let replies = output.split("Reply = ").skip(1);
+            replies.map(str::to_owned).collect()
+        };
+        let before = replies(&self.controller.output()).len();
+        self.controller.write_input(transactions);
+        strowger::wait_until(LIMIT, "all is answered", || {
+            replies(&self.controller.output()).len() == before + count
+        });
+        replies(&self.controller.output()).split_off(before)
     }
 
     /// Makes the contexts of these pairs, besides which there are none; those for which there was
     /// room.
     fn connect(&mut self, pairs: &[(usize, usize)]) -> Vec<Pair> {
-        if self.mrfp.is_some() {
-            self.tell("Context = * { W-Subtract = * { Audit { } } }\n");
+        let is_first = self.controller.output().is_empty();
+        if !is_first {
+            self.tell("Context = * { W-Subtract = * { Audit { } } }\n", 1);
         }
         let new = |pair: &(usize, usize)| Pair::new(&self.namespace, *pair);
         let pairs: Vec<Pair> = pairs.iter().map(new).collect();
         let actions: String = pairs.iter().map(Pair::action).collect();
-        let replies = self.tell(&actions);
-        assert_eq!(replies.len(), pairs.len(), "{replies:#?}");
+        let replies = self.tell(&actions, pairs.len());
         let both = pairs.into_iter().zip(&replies);
         both.filter_map(|(mut pair, reply)| pair.take(reply).then_some(pair))
             .collect()
@@ -349,11 +352,7 @@ fn every_codec_is_heard_in_every_other_and_does_not_drift() {
         Err(_) => 0,
     };
     let mut bench = Bench::new(minutes);
-    let mut gateway = Gateway {
-        namespace: Namespace::new(),
-        folder: Folder::new(),
-        mrfp: None,
-    };
+    let mut gateway = Gateway::new();
     let all = (0..FORMATS.len()).flat_map(|one| (one + 1..FORMATS.len()).map(move |it| (one, it)));
     let mut rest: Vec<(usize, usize)> = all.collect();
     let mut failures = Vec::new();
@@ -378,7 +377,7 @@ fn every_codec_is_heard_in_every_other_and_does_not_drift() {
         }
     }
     assert!(rest.is_empty(), "{rest:?} {failures:#?}");
-    let mrfp = gateway.mrfp.as_mut().expect("it was started");
+    let mrfp = &mut gateway.mrfp;
     assert!(mrfp.is_running(), "{}", mrfp.output());
     if let Ok(path) = std::env::var("TRANSCODING_TABLE") {
         let text = document(&bench.table, &bench.alone);
