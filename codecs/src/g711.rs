@@ -159,38 +159,40 @@ const fn table(a_law: bool) -> [i16; 256] {
     table
 }
 
-/// The same as above, without branches and tables, so that the compiler makes vector instructions
-/// of it: a segment and its step are the exponent and the leading bits of the fraction of a binary
-/// floating-point number.
+/// The same as above, without branches and tables and in sixteen bits throughout, so that the
+/// compiler makes vector instructions of it.
+///
+/// Either law is a curve of straight pieces, each half as steep as the one before it, so that what
+/// a piece gives outside its own segment is more than the curve there: the code of a magnitude is
+/// the least that any piece gives.
 mod lanes {
-    /// Bits of a single-precision number below its exponent and four bits of its fraction.
-    const BELOW: u32 = 19;
-    /// Exponent and fraction of 2⁴, where A-law's segment 0 would begin were it like the others.
-    const A_BASE: i32 = (127 + 4) << 4;
-    /// Of 2⁵, where µ-law's begins.
-    const MU_BASE: i32 = (127 + 5) << 4;
-
+    /// `(magnitude >> 1 + n) + 16 n` for n from 0: segments 0 and 1 of A-law are of the same step.
+    #[inline(always)]
     pub(super) fn encode_a(sample: i16) -> u8 {
-        let value = i32::from(sample >> 3);
-        let sign = value >> 31;
-        let magnitude = value ^ sign;
-        let float = ((magnitude as f32).to_bits() >> BELOW) as i32 - A_BASE;
-        // Segments 0 and 1 are of the same step.
-        let code = if magnitude < 32 {
-            magnitude >> 1
-        } else {
-            float
-        };
+        let value = sample >> 3;
+        let sign = value >> 15;
+        let code = least_of::<7>(value ^ sign);
         (code ^ 0xd5 ^ (sign & 0x80)) as u8
     }
 
+    /// The same of a biased magnitude, less one segment, since bias lifts all by so much.
+    #[inline(always)]
     pub(super) fn encode_mu(sample: i16) -> u8 {
-        let value = i32::from(sample >> 2);
-        let sign = value >> 31;
+        let value = sample >> 2;
+        let sign = value >> 15;
         let magnitude = (value ^ sign) - sign;
-        let biased = magnitude.min(super::MU_CLIP) + super::MU_BIAS;
-        let code = ((biased as f32).to_bits() >> BELOW) as i32 - MU_BASE;
+        let biased = magnitude.min(super::MU_CLIP as i16) + super::MU_BIAS as i16;
+        let code = least_of::<8>(biased) - 16;
         (code ^ 0xff ^ (sign & 0x80)) as u8
+    }
+
+    #[inline(always)]
+    fn least_of<const PIECES: usize>(magnitude: i16) -> i16 {
+        let mut least = magnitude >> 1;
+        for piece in 1..PIECES {
+            least = least.min((magnitude >> (piece + 1)) + 16 * piece as i16);
+        }
+        least
     }
 }
 
