@@ -2,9 +2,11 @@
 //!
 //! `cargo xtask deps` proves the crate graph; `cargo xtask tidy` reads every tracked file for the
 //! habits that no compiler checks. Both also run as tests of this crate. `cargo xtask test` runs
-//! all tests in less time than `cargo test` does.
+//! all tests in less time than `cargo test` does; `cargo xtask instructions` counts what those
+//! operations take that are promised to be fast.
 
 mod deps;
+mod instructions;
 mod lanes;
 mod source;
 mod tidy;
@@ -12,11 +14,15 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask deps|tidy|test [OPTION OF CARGO ...] [-- FILTER ...]
+const USAGE: &str = "usage: cargo xtask deps|tidy
+       cargo xtask test [OPTION OF CARGO ...] [-- FILTER ...]
+       cargo xtask instructions [record]
 
   deps   the dependencies between our crates are those the design allows
   tidy   lines, words, file and function lengths, clocks, crate documentation
-  test   every test of the workspace, its programs in two lanes";
+  test   every test of the workspace, its programs in two lanes
+  instructions
+         what is promised to be fast takes no more instructions than recorded, or records it";
 
 /// One broken rule: where, what, and what to do about it.
 struct Finding {
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         "deps" => deps::check(&root()),
         "tidy" => tidy::check(&root()),
         "test" => return test(),
+        "instructions" => return count(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -86,6 +93,25 @@ fn test() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             eprintln!("xtask test: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The instructions, compared or recorded.
+fn count() -> ExitCode {
+    let record = match std::env::args().nth(2).as_deref() {
+        None => false,
+        Some("record") => true,
+        Some(_) => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match instructions::run(&root(), record) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("xtask instructions: {fault}");
             ExitCode::FAILURE
         }
     }
