@@ -6,7 +6,8 @@ use crate::path::{Compiled, Route, Target};
 use crate::policer::Policer;
 use crate::{DropReason, FlowId, Ingress, Marking, Media, Policing, Tones};
 use base::Instant;
-use std::net::SocketAddr;
+use std::mem::offset_of;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -96,42 +97,60 @@ const FIRST_WORKER: u32 = 2;
 /// What one worker knows and keeps of one flow, as far as most packets need it. Of the mutable part
 /// only the owner's is in use.
 ///
-/// Two cache lines that processors fetch as a pair. A packet from the source that was judged last,
-/// on a path with one way out in the clear, needs nothing else of its path.
+/// Two cache lines. A packet of IPv4 from the source that was judged last, on a path with one way
+/// out in the clear, needs nothing but the first of them, nor anything else of its path; one of
+/// IPv6 finds the addresses in the second.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct FlowEntry {
-    pub(crate) path: Option<Arc<Compiled>>,
-    pub(crate) generation: u32,
-    owner: Owner,
-    pub(crate) open: bool,
+    pub(crate) policer: Policer,
+    /// That of the path.
+    pub(crate) policing: Policing,
+    clock_hz: u32,
+    /// [`Compiled::only`] of the path, where it leads to the network: by whose port, to where
+    /// (`long_remote`), and how marked.
+    only_local: FlowId,
+    only_remote: Host,
+    /// Who was admitted last, by the path as it is (`long_known`).
+    known: Host,
+    only_marking: Marking,
+    media: Media,
+    receiving: bool,
     /// It is open, this worker's, and has a path.
     pub(crate) is_own: bool,
     /// What is sent by the only way is counted with what the flow receives.
     pub(crate) tallies: bool,
-    /// An admitted packet has come.
-    pub(crate) active: bool,
-    /// A report waits for room in the ring.
-    pub(crate) unreported: Unreported,
     /// [`crate::Ingress::policing`] is more than off.
     pub(crate) is_policed: bool,
+    /// Nothing of what follows matters but addresses: no keys, no tones, no report.
+    is_simple: bool,
+
+    pub(crate) path: Option<Arc<Compiled>>,
+    pub(crate) generation: u32,
+    owner: Owner,
+    pub(crate) open: bool,
+    /// An admitted packet has come.
+    pub(crate) active: bool,
+    unreported: Unreported,
     /// [`Compiled::srtp`] is more than off.
-    pub(crate) is_protected: bool,
+    is_protected: bool,
     /// [`Flow::is_plain`](crate::Flow::is_plain).
-    pub(crate) is_plain: bool,
-    media: Media,
-    receiving: bool,
-    clock_hz: u32,
-    /// Who was admitted last, by the path as it is.
-    pub(crate) known: Host,
-    /// [`Compiled::only`] of the path, where it leads to the network.
-    pub(crate) only: Way,
-    pub(crate) policer: Policer,
-    /// That of the path.
-    pub(crate) policing: Policing,
+    is_plain: bool,
+    long_known: LongHost,
+    long_remote: LongHost,
 }
 
-const _: () = assert!(size_of::<FlowEntry>() == 128);
+const _: () = assert!(offset_of!(FlowEntry, path) == memory::LINE_BYTES);
+const _: () = assert!(size_of::<FlowEntry>() == 2 * memory::LINE_BYTES);
+
+/// Lines of [`FlowEntry`] that a packet needs.
+#[inline]
+pub(crate) fn entry_lines(source: SocketAddr) -> usize {
+    match source {
+        SocketAddr::V4(_) => 1,
+        SocketAddr::V6(_) => 2,
+    }
+}
 
 /// What few packets need of a flow.
 #[derive(Default, Debug)]
@@ -160,24 +179,29 @@ impl Unreported {
 impl FlowEntry {
     pub(crate) fn closed() -> Self {
         Self {
+            policer: Policer::default(),
+            policing: Policing::OFF,
+            clock_hz: 0,
+            only_local: FlowId(u32::MAX),
+            only_remote: Host::NONE,
+            known: Host::NONE,
+            only_marking: Marking::Dscp(0),
+            media: Media::Udp,
+            receiving: false,
+            is_own: false,
+            tallies: false,
+            is_policed: false,
+            is_simple: true,
             path: None,
             generation: 0,
             owner: Owner::Closed,
             open: false,
-            is_own: false,
-            tallies: false,
             active: false,
             unreported: Unreported::default(),
-            is_policed: false,
             is_protected: false,
             is_plain: true,
-            media: Media::Udp,
-            receiving: false,
-            clock_hz: 0,
-            known: Host::NONE,
-            only: Way::NONE,
-            policer: Policer::default(),
-            policing: Policing::OFF,
+            long_known: [0; 16],
+            long_remote: [0; 16],
         }
     }
 
@@ -218,12 +242,12 @@ impl FlowEntry {
         self.is_own = self.open && owner == Owner::Mine && self.path.is_some();
         // What goes to a worker of its own may still be handled by another.
         let stays = self.path.as_ref().is_some_and(|path| path.worker.is_none());
-        self.tallies = self.is_own && stays && self.only.remote != Host::NONE;
+        self.tallies = self.is_own && stays && self.only_remote != Host::NONE;
     }
 
     /// By whose port goes what is counted with what the flow receives.
     pub(crate) fn tallied(&self) -> Option<FlowId> {
-        self.tallies.then_some(self.only.local)
+        self.tallies.then_some(self.only_local)
     }
 
     /// What the path admits; `None` without one.
@@ -250,23 +274,91 @@ impl FlowEntry {
         self.clock_hz = ingress.clock_hz;
         self.is_protected = path.is_protected;
         self.is_plain = path.tones == Tones::NONE && path.translations.is_none();
-        self.only = path.only().map_or(Way::NONE, Way::of);
+        self.set_only(path.only());
         self.known = Host::NONE;
         let before = self.path.replace(path);
         self.set_owner(self.owner);
+        self.simplify();
         before
+    }
+
+    /// Sets the only way, if it leads to the network.
+    fn set_only(&mut self, route: Option<Route>) {
+        self.only_remote = Host::NONE;
+        if let Some(route) = route
+            && let Target::Network(remote) = route.target
+        {
+            (self.only_remote, self.long_remote) = Host::of(remote);
+            (self.only_local, self.only_marking) = (route.local, route.marking);
+        }
+    }
+
+    /// The only way, where it leads to the network in the clear.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<Way> {
+        let remote = self.only_remote.address(&self.long_remote)?;
+        Some(Way {
+            local: self.only_local,
+            remote,
+            marking: self.only_marking,
+        })
+    }
+
+    /// True when this was admitted last.
+    #[inline]
+    pub(crate) fn knows(&self, source: SocketAddr) -> bool {
+        self.known.is(source, &self.long_known)
+    }
+
+    /// It was admitted.
+    pub(crate) fn set_known(&mut self, source: SocketAddr) {
+        (self.known, self.long_known) = Host::of(source);
+    }
+
+    /// [`Compiled::srtp`] is more than off.
+    #[inline]
+    pub(crate) fn is_protected(&self) -> bool {
+        !self.is_simple && self.is_protected
+    }
+
+    /// [`Flow::is_plain`](crate::Flow::is_plain).
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_simple || self.is_plain
+    }
+
+    /// Reports that wait for room in the ring.
+    #[inline]
+    pub(crate) fn unreported(&self) -> Unreported {
+        match self.is_simple {
+            true => Unreported::default(),
+            false => self.unreported,
+        }
+    }
+
+    pub(crate) fn set_unreported(&mut self, unreported: Unreported) {
+        self.unreported = unreported;
+        self.simplify();
+    }
+
+    fn simplify(&mut self) {
+        self.is_simple = self.is_plain && !self.is_protected && !self.unreported.is_any();
     }
 }
 
-/// An address and port in as few octets as will do; or none.
+/// An address and port in as few octets as will do, or none: of IPv6 all but the address, which
+/// stands elsewhere.
 ///
 /// What has a scope or a flow label is never one: such packets go the long way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Host {
-    ip: [u8; 16],
+struct Host {
+    ip: [u8; 4],
     port: u16,
     family: Family,
 }
+
+/// An address of IPv6.
+type LongHost = [u8; 16];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Family {
@@ -276,85 +368,65 @@ enum Family {
 }
 
 impl Host {
-    pub(crate) const NONE: Host = Host {
-        ip: [0; 16],
+    const NONE: Host = Host {
+        ip: [0; 4],
         port: 0,
         family: Family::None,
     };
 
-    pub(crate) fn of(address: SocketAddr) -> Self {
+    fn of(address: SocketAddr) -> (Self, LongHost) {
+        let of = |ip, family| Self {
+            ip,
+            port: address.port(),
+            family,
+        };
         match address {
-            SocketAddr::V4(address) => {
-                let mut ip = [0; 16];
-                ip[..4].copy_from_slice(&address.ip().octets());
-                Self {
-                    ip,
-                    port: address.port(),
-                    family: Family::V4,
-                }
+            SocketAddr::V4(address) => (of(address.ip().octets(), Family::V4), [0; 16]),
+            SocketAddr::V6(address) if is_global(&address) => {
+                (of([0; 4], Family::V6), address.ip().octets())
             }
-            SocketAddr::V6(address) if address.scope_id() == 0 && address.flowinfo() == 0 => Self {
-                ip: address.ip().octets(),
-                port: address.port(),
-                family: Family::V6,
-            },
-            SocketAddr::V6(_) => Self::NONE,
+            SocketAddr::V6(_) => (Self::NONE, [0; 16]),
         }
     }
 
     /// True when it is this one.
     #[inline]
-    pub(crate) fn is(&self, address: SocketAddr) -> bool {
+    fn is(&self, address: SocketAddr, long: &LongHost) -> bool {
         if self.port != address.port() {
             return false;
         }
         match address {
             SocketAddr::V4(address) => {
-                self.family == Family::V4 && self.ip[..4] == address.ip().octets()
+                self.family == Family::V4 && self.ip == address.ip().octets()
             }
-            SocketAddr::V6(_) => self.family == Family::V6 && *self == Self::of(address),
+            SocketAddr::V6(address) => {
+                let is_known = self.family == Family::V6 && *long == address.ip().octets();
+                is_known && is_global(&address)
+            }
         }
     }
 
     /// It as an address; `None` for none.
     #[inline]
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
+    fn address(&self, long: &LongHost) -> Option<SocketAddr> {
         match self.family {
             Family::None => None,
-            Family::V4 => {
-                let [a, b, c, d, ..] = self.ip;
-                Some(SocketAddr::from(([a, b, c, d], self.port)))
-            }
-            Family::V6 => Some(SocketAddr::from((self.ip, self.port))),
+            Family::V4 => Some(SocketAddr::from((self.ip, self.port))),
+            Family::V6 => Some(SocketAddr::from((*long, self.port))),
         }
     }
 }
 
-/// A way out to the network in the clear; or none.
+fn is_global(address: &SocketAddrV6) -> bool {
+    address.scope_id() == 0 && address.flowinfo() == 0
+}
+
+/// A way out to the network in the clear.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
     pub(crate) local: FlowId,
-    pub(crate) remote: Host,
+    pub(crate) remote: SocketAddr,
     pub(crate) marking: Marking,
-}
-
-impl Way {
-    const NONE: Way = Way {
-        local: FlowId(u32::MAX),
-        remote: Host::NONE,
-        marking: Marking::Dscp(0),
-    };
-
-    fn of(route: Route) -> Self {
-        match route.target {
-            Target::Network(remote) => Self {
-                local: route.local,
-                remote: Host::of(remote),
-                marking: route.marking,
-            },
-            Target::Local(_) | Target::Nowhere(_) => Self::NONE,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -421,11 +493,12 @@ mod tests {
         ];
         for one in all {
             let one: SocketAddr = one.parse().unwrap();
-            assert_eq!(Host::of(one).address(), Some(one));
-            assert!(!Host::NONE.is(one));
+            let (host, long) = Host::of(one);
+            assert_eq!(host.address(&long), Some(one));
+            assert!(!Host::NONE.is(one, &long));
             for other in all {
                 let other: SocketAddr = other.parse().unwrap();
-                assert_eq!(Host::of(one).is(other), one == other, "{one} {other}");
+                assert_eq!(host.is(other, &long), one == other, "{one} {other}");
             }
         }
     }
@@ -434,7 +507,10 @@ mod tests {
     fn what_has_a_scope_is_no_host() {
         let local: SocketAddr = "[fe80::1%3]:4000".parse().unwrap();
         let plain: SocketAddr = "[fe80::1]:4000".parse().unwrap();
-        assert_eq!(Host::of(local).address(), None);
-        assert!(!Host::of(local).is(local) && !Host::of(plain).is(local));
+        let (host, long) = Host::of(local);
+        assert_eq!(host.address(&long), None);
+        assert!(!host.is(local, &long) && !host.is(plain, &long));
+        let (host, long) = Host::of(plain);
+        assert!(host.is(plain, &long) && !host.is(local, &long));
     }
 }

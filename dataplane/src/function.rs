@@ -2,7 +2,7 @@
 
 use crate::control::Report;
 use crate::counters::ReceiveCounters;
-use crate::flow::{FlowEntry, FlowExtra, Host};
+use crate::flow::{FlowEntry, FlowExtra};
 use crate::latch::Admission;
 use crate::policer::ip_octets;
 use crate::protection::Kind;
@@ -112,7 +112,9 @@ impl Context<'_> {
     #[inline]
     pub fn flow(&mut self, id: FlowId) -> Option<Flow<'_>> {
         let entry = self.flows.get_mut(id.index())?;
-        entry.path.as_ref()?;
+        if !entry.is_own {
+            return None;
+        }
         Some(Flow {
             id,
             entry,
@@ -138,7 +140,7 @@ impl Flow<'_> {
     /// It carries SRTP: packets are to be opened.
     #[inline]
     pub fn is_protected(&self) -> bool {
-        self.entry.is_protected
+        self.entry.is_protected()
     }
 
     /// Opens a packet of RTP, if the flow carries SRTP, and makes sure that it comes from who has
@@ -159,7 +161,7 @@ impl Flow<'_> {
     }
 
     fn open(&self, datagram: &mut Datagram, kind: Kind) -> Result<(), DropReason> {
-        if !self.entry.is_protected {
+        if !self.entry.is_protected() {
             return Ok(());
         }
         let path = self.entry.path.as_deref().ok_or(DropReason::NoPath)?;
@@ -178,7 +180,7 @@ impl Flow<'_> {
     #[inline]
     pub fn admit(&mut self, datagram: &Datagram) -> Result<(), DropReason> {
         let entry = &mut *self.entry;
-        if !entry.known.is(datagram.source) {
+        if !entry.knows(datagram.source) {
             let extra = self.extras.get_mut(self.id.index());
             judge_source(entry, extra.ok_or(DropReason::UnknownFlow)?, datagram)?;
         }
@@ -189,7 +191,7 @@ impl Flow<'_> {
             let octets = ip_octets(datagram.payload().len(), datagram.source);
             conforms = entry.policer.conforms(&entry.policing, arrival, octets);
         }
-        if entry.unreported.is_any() {
+        if entry.unreported().is_any() {
             self.report_admission(datagram.source);
         }
         if !conforms {
@@ -210,7 +212,7 @@ impl Flow<'_> {
     /// format leaves as another.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.entry.is_plain
+        self.entry.is_plain()
     }
 
     /// Formats that leave as others.
@@ -266,13 +268,15 @@ fn judge_source(
         return Err(DropReason::SourceFiltered);
     }
     let admission = extra.latch.admit(ingress.latch, datagram.source)?;
+    let mut unreported = entry.unreported();
     if !entry.active {
-        entry.active = true;
-        entry.unreported.first_packet = ingress.report_first_packet;
+        unreported.first_packet = ingress.report_first_packet;
     }
     if admission == Admission::Latched {
-        entry.unreported.latched = true;
+        unreported.latched = true;
     }
-    entry.known = Host::of(datagram.source);
+    entry.active = true;
+    entry.set_unreported(unreported);
+    entry.set_known(datagram.source);
     Ok(())
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// a maximum burst size, both or neither (H.248.53 `tman/pdr`, `dvt`, `sdr`, `mbs`).
 ///
 /// Octets are those of IP packets, headers included. Rates are kept as the time that one octet
-/// takes, so that a packet costs a multiplication for each and no division.
+/// takes, so that a packet costs a multiplication for each and no division; in sixteen octets,
+/// since every flow has them beside what it needs for each packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Policing {
     peak: Limit,
@@ -34,7 +35,8 @@ impl Policing {
 
     /// The same with a sustainable rate in octets per second, and the octets that may come at once.
     pub fn with_sustained(self, rate: u32, burst_octets: u32) -> Self {
-        let burst = (u128::from(octet_time(rate)) * u128::from(burst_octets)) >> FRACTION_BITS;
+        let octet = u128::from(octet_time(rate).value());
+        let burst = (octet * u128::from(burst_octets)) >> FRACTION_BITS;
         Self {
             sustained: Limit::new(rate, u64::try_from(burst).unwrap_or(u64::MAX)),
             ..self
@@ -58,31 +60,60 @@ impl Default for Policing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Limit {
     /// In units of 2^-16 ns; 0 where nothing limits, the maximum where nothing may pass.
-    octet: u64,
+    octet: Short,
     /// Nanoseconds.
-    tolerance: u64,
+    tolerance: Short,
 }
 
 impl Limit {
     const OFF: Limit = Limit {
-        octet: 0,
-        tolerance: u64::MAX,
+        octet: Short(0),
+        tolerance: Short::MAX,
     };
 
     fn new(rate: u32, tolerance: u64) -> Self {
         Self {
             octet: octet_time(rate),
-            tolerance,
+            tolerance: Short::at_least(tolerance),
         }
     }
 }
 
+/// A number of 64 bits of which the upper [`MANTISSA_BITS`] count: these, and how far they are
+/// shifted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Short(u32);
+
+impl Short {
+    const MAX: Short = Short::at_most(u64::MAX);
+
+    /// The greatest that is not above `value`.
+    const fn at_most(value: u64) -> Self {
+        let shift = (u64::BITS - value.leading_zeros()).saturating_sub(MANTISSA_BITS);
+        Self((value >> shift << SHIFT_BITS) as u32 | shift)
+    }
+
+    /// The least that is not below `value`, if there is one.
+    const fn at_least(value: u64) -> Self {
+        let shift = (u64::BITS - value.leading_zeros()).saturating_sub(MANTISSA_BITS);
+        Self::at_most(value.saturating_add((1 << shift) - 1))
+    }
+
+    #[inline]
+    const fn value(self) -> u64 {
+        ((self.0 >> SHIFT_BITS) as u64) << (self.0 & ((1 << SHIFT_BITS) - 1))
+    }
+}
+
+const SHIFT_BITS: u32 = 6;
+const MANTISSA_BITS: u32 = u32::BITS - SHIFT_BITS;
+
 /// The time that an octet takes at so many per second, in units of 2^-16 ns; rounded down, in
 /// favour of what comes, by less than 1 in 15 000.
-fn octet_time(rate: u32) -> u64 {
+fn octet_time(rate: u32) -> Short {
     (NANOS_PER_SECOND << FRACTION_BITS)
         .checked_div(rate.into())
-        .unwrap_or(u64::MAX)
+        .map_or(Short::MAX, Short::at_most)
 }
 
 /// Nanoseconds that octets take.
@@ -108,17 +139,18 @@ impl Policer {
     pub(crate) fn conforms(&mut self, policing: &Policing, now: Instant, octets: u64) -> bool {
         let now = now.as_nanos();
         let Policing { peak, sustained } = policing;
-        if peak.octet == u64::MAX || sustained.octet == u64::MAX {
+        if peak.octet == Short::MAX || sustained.octet == Short::MAX {
             return false;
         }
         let peak_from = self.peak_until.max(now);
         let sustained_from = self.sustained_until.max(now);
-        let sustained_until = sustained_from.saturating_add(taken_by(sustained.octet, octets));
+        let sustained_until =
+            sustained_from.saturating_add(taken_by(sustained.octet.value(), octets));
         // The tolerance is about the arrival, the burst size about all that has arrived.
-        let conforms =
-            peak_from - now <= peak.tolerance && sustained_until - now <= sustained.tolerance;
+        let conforms = peak_from - now <= peak.tolerance.value()
+            && sustained_until - now <= sustained.tolerance.value();
         if conforms {
-            self.peak_until = peak_from.saturating_add(taken_by(peak.octet, octets));
+            self.peak_until = peak_from.saturating_add(taken_by(peak.octet.value(), octets));
             self.sustained_until = sustained_until;
         }
         conforms
@@ -246,6 +278,22 @@ mod tests {
         let policing = Policing::OFF.with_sustained(10_000, 400);
         let schedule = [(100, 200), (90, 200), (90, 200)];
         assert_eq!(conforming(policing, &schedule), [true, false, false]);
+    }
+
+    #[test]
+    fn short_numbers_are_exact_as_far_as_they_go_and_rounded_as_asked() {
+        let exact = 1 << MANTISSA_BITS;
+        for value in [0, 1, 1000, exact - 1, exact, exact << 10, 1 << 63] {
+            assert_eq!(Short::at_most(value).value(), value);
+            assert_eq!(Short::at_least(value).value(), value);
+        }
+        for value in [exact + 1, 2 * exact - 1, (1 << 60) - 1, (1 << 60) + 1] {
+            assert!(Short::at_most(value).value() <= value, "{value}");
+            assert!(Short::at_least(value).value() >= value, "{value}");
+            let between = Short::at_least(value).value() - Short::at_most(value).value();
+            assert!(between <= value >> (MANTISSA_BITS - 1), "{value}");
+        }
+        assert_eq!(Short::at_least(u64::MAX), Short::MAX);
     }
 
     proptest! {

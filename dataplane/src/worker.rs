@@ -2,7 +2,7 @@
 
 use crate::control::{Command, Report};
 use crate::counters::{ReceiveCounters, RefusalCounters, WorkerCounters};
-use crate::flow::{Claims, FlowEntry, FlowExtra, Owner, Way};
+use crate::flow::{Claims, FlowEntry, FlowExtra, Owner, Way, entry_lines};
 use crate::handoff::{self, Parcel};
 use crate::io::{Endpoint, Outgoing, Waker};
 use crate::path::{Compiled, Route, Target};
@@ -144,22 +144,24 @@ impl Reports {
         source: SocketAddr,
     ) {
         let generation = entry.generation;
-        if entry.unreported.first_packet {
-            entry.unreported.first_packet = !self.push(Report::FirstPacket {
+        let mut unreported = entry.unreported();
+        if unreported.first_packet {
+            unreported.first_packet = !self.push(Report::FirstPacket {
                 flow,
                 generation,
                 source,
             });
         }
-        if entry.unreported.latched {
+        if unreported.latched {
             let request = extra.latch.request();
-            entry.unreported.latched = !self.push(Report::Latched {
+            unreported.latched = !self.push(Report::Latched {
                 flow,
                 generation,
                 request,
                 source,
             });
         }
+        entry.set_unreported(unreported);
     }
 }
 
@@ -629,7 +631,7 @@ impl Core {
     fn prefetch(&self, datagrams: &[Datagram]) {
         for datagram in datagrams {
             let flow = datagram.flow.index();
-            memory::prefetch(&self.flows[flow]);
+            memory::prefetch_lines(&self.flows[flow], entry_lines(datagram.source));
             memory::prefetch(&self.shared.received[flow]);
         }
     }
@@ -704,9 +706,9 @@ impl Core {
     ) {
         let entry = &self.flows[datagram.flow.index()];
         if verdict == Verdict::Forward
-            && let Some(remote) = entry.only.remote.address()
+            && let Some(way) = entry.only()
         {
-            return self.out.send_by(&self.shared, entry, remote, datagram);
+            return self.out.send_by(&self.shared, way, entry.tallies, datagram);
         }
         self.execute_any(datagram, verdict, io);
     }
@@ -936,16 +938,11 @@ impl Out {
         Some(copy)
     }
 
-    /// Sends a datagram to the network by the one way out that the path of its flow has.
+    /// Sends a datagram to the network by the one way out that the path of its flow has, and counts
+    /// it with what the flow receives, or not.
     #[inline]
-    fn send_by(
-        &mut self,
-        shared: &Shared,
-        entry: &FlowEntry,
-        destination: SocketAddr,
-        datagram: &mut Datagram,
-    ) {
-        let Way { local, marking, .. } = entry.only;
+    fn send_by(&mut self, shared: &Shared, way: Way, tallies: bool, datagram: &mut Datagram) {
+        let Way { local, marking, .. } = way;
         if !self.open.get(local.index()).is_some_and(|open| *open) {
             return self.refuse(shared, datagram, DropReason::NoEgress);
         }
@@ -953,10 +950,10 @@ impl Out {
         self.outgoing.push(Outgoing {
             frame: datagram.frame.take(),
             local,
-            destination,
+            destination: way.remote,
             traffic_class: marking.applied_to(datagram.traffic_class),
         });
-        match entry.tallies {
+        match tallies {
             true => shared.received[datagram.flow.index()].count_forwarded(octets),
             false => shared.workers[usize::from(self.worker)].count_sent(local, octets),
         }

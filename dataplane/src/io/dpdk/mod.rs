@@ -159,18 +159,44 @@ impl DpdkIo {
         if packet.is_chained() {
             return Err(DropReason::Truncated);
         }
+        // What most frames are is not mixed with the rest: it stays in registers.
+        match UdpFrame::parse_plain(packet.bytes()) {
+            Some(parsed) => self.accept(packet, parsed, now, burst),
+            None => self.take_any(packet, now, burst),
+        }
+    }
+
+    #[inline(never)]
+    fn take_any(
+        &mut self,
+        packet: Mbuf,
+        now: Instant,
+        burst: &mut Burst,
+    ) -> Result<(), DropReason> {
         let device = self.batch_port as u16;
-        let parsed = match UdpFrame::parse(packet.bytes()) {
-            Ok(parsed) => parsed,
+        match UdpFrame::parse(packet.bytes()) {
+            Ok(parsed) => self.accept(packet, parsed, now, burst),
             Err(inet::Error::Unsupported) if Station::concerns(packet.bytes()) => {
                 let given = self.host.give(Kind::Frame { device }, packet.bytes());
-                return given.then_some(()).ok_or(DropReason::NoFrame);
+                given.then_some(()).ok_or(DropReason::NoFrame)
             }
             // The noise of the link is no loss: a NIC that knows our groups would not pass it up.
-            Err(inet::Error::Unsupported) if is_for_group(packet.bytes()) => return Ok(()),
-            Err(inet::Error::Unsupported) => return Err(DropReason::UnknownFlow),
-            Err(_) => return Err(DropReason::Malformed),
-        };
+            Err(inet::Error::Unsupported) if is_for_group(packet.bytes()) => Ok(()),
+            Err(inet::Error::Unsupported) => Err(DropReason::UnknownFlow),
+            Err(_) => Err(DropReason::Malformed),
+        }
+    }
+
+    /// Makes a datagram of what was found in a packet.
+    #[inline(always)]
+    fn accept(
+        &mut self,
+        packet: Mbuf,
+        parsed: UdpFrame,
+        now: Instant,
+        burst: &mut Burst,
+    ) -> Result<(), DropReason> {
+        let device = self.batch_port as u16;
         let flow = self.addresses.find(parsed.destination);
         let flow = flow.ok_or(DropReason::UnknownFlow)?;
         let is_here =
