@@ -305,7 +305,9 @@ fn routes_that_come_and_go_are_followed() {
             .set_read_timeout(Some(Duration::from_millis(20)))
             .unwrap();
         rig.send(host, b"?");
-        assert_eq!(rig.drops.of(DropReason::TxRefused), 1);
+        rig.eventually("it is refused", |rig| {
+            rig.drops.of(DropReason::TxRefused) == 1
+        });
         for round in 0..2 {
             rig.pair
                 .ip_near(&format!("route add {network} via {router}"));

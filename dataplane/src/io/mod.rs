@@ -34,8 +34,8 @@ pub trait PacketIo: Send {
     fn alloc(&mut self, frames: &mut Vec<Frame>, count: usize);
 
     /// Sends all of `outgoing` in order, and leaves it empty. What the network does not take is
-    /// counted and freed. What a neighbour is to be found for leaves in one of the next calls of
-    /// `rx_burst`.
+    /// counted and freed. What a neighbour is to be found for leaves, or is counted, in one of the
+    /// next calls.
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts);
 
     /// Takes frames back, and leaves `frames` empty.

@@ -4,8 +4,9 @@
 //! addresses and ports and leaves everything else, all fragments included, to the kernel. Frames
 //! are parsed here and their headers built here; the way to a destination is the kernel's: its
 //! routes and neighbours are asked for and followed by a thread of their own. What that does not
-//! know yet, or what leaves by other interfaces, is given to the kernel as a packet, so that
-//! nothing is lost while a neighbour is looked for.
+//! know yet, or what leaves by other interfaces, it gives to the kernel as a packet, so that
+//! nothing is lost while a neighbour is looked for, and a worker asks the kernel for nothing but to
+//! send, to receive and to wait.
 //!
 //! Checksums are always written in full. On the way in they are verified; one that covers the
 //! pseudo-header only is accepted, since that is what a sender on the same host leaves in memory.
@@ -18,13 +19,13 @@ mod netlink;
 mod resolver;
 mod setup;
 
-use super::hop::{Egresses, Hop};
+use super::hop::Hop;
 use super::{Endpoint, Endpoints, Outgoing, PacketIo, Waker};
 use crate::{
     BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses,
     PAYLOAD_BYTES_MAX,
 };
-use ::af_xdp::{RawSocket, Received, Socket, Statistics};
+use ::af_xdp::{Received, Socket, Statistics};
 use base::Instant;
 use inet::{Headers, UdpFrame};
 use std::io;
@@ -69,9 +70,7 @@ struct AfXdpIo {
     /// Packets being taken from a ring; empty between calls.
     batch: Vec<Received>,
     open: Box<[bool]>,
-    egresses: Egresses,
-    resolver: Arc<EventFd>,
-    kernel: RawSocket,
+    resolver: resolver::WorkerSide,
     epoll: Epoll,
     events: Events,
     wakeup: Arc<EventFd>,
@@ -248,7 +247,7 @@ impl AfXdpIo {
             traffic_class,
         } = outgoing;
         let local_address = self.addresses.local(local);
-        let egresses = &mut self.egresses;
+        let egresses = &mut self.resolver.egresses;
         let found =
             local_address.and_then(|from| egresses.find(local, from, destination, traffic_class));
         let (Some(from), Some((headers, hop))) = (local_address, found) else {
@@ -283,6 +282,8 @@ impl AfXdpIo {
         }
     }
 
+    /// Has the kernel send a packet, by the thread that speaks with it: a worker asks it for
+    /// nothing.
     fn send_by_kernel(
         &mut self,
         frame: Frame,
@@ -293,20 +294,18 @@ impl AfXdpIo {
     ) {
         let (start, bytes) = (frame.headroom(), frame.payload().len());
         let chunk = frame.into_memory();
-        let sent = match headers.write_packet_before(chunk, start, bytes) {
-            Some(first) => self
-                .kernel
-                .send(&chunk[first..start + bytes], from.ip(), to),
-            None => Err(io::ErrorKind::InvalidInput.into()),
+        let ends = resolver::Ends {
+            source: from.ip(),
+            destination: to,
+        };
+        let refusal = match headers.write_packet_before(chunk, start, bytes) {
+            Some(first) if self.resolver.give(ends, &chunk[first..start + bytes]) => None,
+            Some(_) => Some(DropReason::TxFull),
+            None => Some(DropReason::TxRefused),
         };
         self.pool.push(Frame::new(chunk));
-        if let Err(error) = sent {
-            let is_full = matches!(error.raw_os_error(), Some(EAGAIN | ENOBUFS));
-            drops.count(if is_full {
-                DropReason::TxFull
-            } else {
-                DropReason::TxRefused
-            });
+        if let Some(reason) = refusal {
+            drops.count(reason);
         }
     }
 
@@ -324,7 +323,8 @@ impl AfXdpIo {
 
 impl PacketIo for AfXdpIo {
     fn rx_burst(&mut self, now: Instant, burst: &mut Burst, drops: &mut DropCounts) {
-        self.egresses.handle_answers();
+        self.resolver.egresses.handle_answers();
+        self.resolver.count_losses(drops);
         let ports = self.ports.len();
         let mut any = false;
         for step in 0..ports {
@@ -359,16 +359,15 @@ impl PacketIo for AfXdpIo {
 
     fn tx_burst(&mut self, outgoing: &mut Vec<Outgoing>, drops: &mut DropCounts) {
         for each in outgoing.iter() {
-            self.egresses.prefetch(each.local);
+            self.resolver.egresses.prefetch(each.local);
         }
         self.reclaim();
         for each in outgoing.drain(..) {
             self.send(each, drops);
         }
         self.flush();
-        if self.egresses.take_asked() {
-            self.resolver.signal();
-        }
+        self.resolver.flush();
+        self.resolver.count_losses(drops);
     }
 
     fn free(&mut self, frames: &mut Vec<Frame>) {
@@ -416,9 +415,5 @@ const UNSENT_PAUSE: Duration = Duration::from_millis(1);
 
 /// The token of the event that wakes; queues have small numbers.
 const WAKEUP: u64 = u64::MAX;
-
-// errno.h of Linux.
-const EAGAIN: i32 = 11;
-const ENOBUFS: i32 = 105;
 
 const _: () = assert!(BURST_MAX as u32 <= setup::RING_MIN);

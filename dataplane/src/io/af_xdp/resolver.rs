@@ -1,13 +1,17 @@
-//! The thread that asks the kernel, as router, for the workers, and follows its changes.
+//! The thread that asks the kernel, as router, for the workers, follows its changes, and gives it
+//! the packets whose way is not known.
 
-use super::super::hop::{Egresses, FIRST_VERSION, HopId, Request, Teller};
+use super::super::hop::{
+    Egresses, FIRST_VERSION, HopId, Losses, Parcel, Request, Teller, parcels, put, take,
+};
 use super::hops::Hops;
 use super::netlink::{self, News};
-use crate::Clock;
-use ::af_xdp::{Groups, RouteSocket};
+use crate::{Clock, DropCounts, DropReason};
+use ::af_xdp::{Groups, RawSocket, RouteSocket};
 use base::Instant;
+use rtrb::{Consumer, Producer};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -19,7 +23,8 @@ pub(super) struct Resolver {
     questions: RouteSocket,
     news: RouteSocket,
     hops: Hops,
-    workers: Vec<Teller>,
+    workers: Vec<ResolverSide>,
+    losses: Arc<Losses>,
     version: u64,
     /// Of the last question.
     sequence: u32,
@@ -29,6 +34,63 @@ pub(super) struct Resolver {
     wake: Arc<EventFd>,
     stop: Arc<AtomicBool>,
     buffer: Box<[u8]>,
+}
+
+/// What the resolver has of a worker.
+struct ResolverSide {
+    teller: Teller,
+    packets: Consumer<Parcel<Ends>>,
+    /// Wakes the worker.
+    worker: Arc<EventFd>,
+}
+
+/// What a worker has of the resolver.
+pub(super) struct WorkerSide {
+    pub(super) egresses: Egresses,
+    packets: Producer<Parcel<Ends>>,
+    resolver: Arc<EventFd>,
+    losses: Arc<Losses>,
+    /// Packets were given.
+    is_news: bool,
+}
+
+impl WorkerSide {
+    /// Gives an IP packet to be sent by the kernel; false when there is no room.
+    pub(super) fn give(&mut self, ends: Ends, packet: &[u8]) -> bool {
+        let given = put(&mut self.packets, ends, packet);
+        self.is_news |= given;
+        given
+    }
+
+    /// Wakes the resolver if there is anything for it.
+    pub(super) fn flush(&mut self) {
+        let has_asked = self.egresses.take_asked();
+        if has_asked || self.is_news {
+            self.is_news = false;
+            self.resolver.signal();
+        }
+    }
+
+    /// Counts what the kernel did not take since the last time.
+    pub(super) fn count_losses(&self, drops: &mut DropCounts) {
+        self.losses.count(drops);
+    }
+}
+
+/// From where and whereto a packet goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) source: IpAddr,
+    pub(super) destination: SocketAddr,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            source: Ipv4Addr::UNSPECIFIED.into(),
+            destination: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        }
+    }
 }
 
 /// Ends the thread when dropped.
@@ -58,6 +120,7 @@ impl Resolver {
             news: RouteSocket::open(Groups::All, Duration::ZERO)?,
             hops: Hops::new(interfaces),
             workers: Vec::new(),
+            losses: Arc::default(),
             version: FIRST_VERSION,
             sequence: 0,
             changed_at: None,
@@ -94,20 +157,31 @@ impl Resolver {
         Ok(links.collect())
     }
 
-    /// Adds a worker, and returns its end.
-    pub(super) fn add_worker(&mut self, flows: usize) -> Egresses {
+    /// Adds a worker that `worker` wakes, and returns its side.
+    pub(super) fn add_worker(&mut self, flows: usize, worker: &Arc<EventFd>) -> WorkerSide {
         let (teller, egresses) = Teller::new(flows);
-        self.workers.push(teller);
-        egresses
+        let (to_resolver, packets) = parcels(PACKETS_MAX);
+        self.workers.push(ResolverSide {
+            teller,
+            packets,
+            worker: Arc::clone(worker),
+        });
+        WorkerSide {
+            egresses,
+            packets: to_resolver,
+            resolver: Arc::clone(&self.wake),
+            losses: Arc::clone(&self.losses),
+            is_news: false,
+        }
     }
 
-    /// What a worker signals after it has asked.
-    pub(super) fn wake(&self) -> Arc<EventFd> {
-        Arc::clone(&self.wake)
-    }
-
-    /// Goes on in a thread of its own, which needs no privilege and keeps none if told so.
-    pub(super) fn start(mut self, drop_privileges: bool) -> io::Result<ResolverThread> {
+    /// Goes on in a thread of its own, which gives packets to `kernel`, needs no privilege and
+    /// keeps none if told so.
+    pub(super) fn start(
+        mut self,
+        kernel: RawSocket,
+        drop_privileges: bool,
+    ) -> io::Result<ResolverThread> {
         let (stop, wake) = (Arc::clone(&self.stop), Arc::clone(&self.wake));
         let epoll = Epoll::new()?;
         epoll.add(&self.news, 0)?;
@@ -117,7 +191,7 @@ impl Resolver {
                 // What cannot be given up does no harm to the work.
                 let _ = ::af_xdp::drop_capabilities();
             }
-            self.run(&epoll);
+            self.run(&epoll, &kernel);
         };
         let thread = std::thread::Builder::new()
             .name("routes".into())
@@ -129,7 +203,7 @@ impl Resolver {
         })
     }
 
-    fn run(&mut self, epoll: &Epoll) {
+    fn run(&mut self, epoll: &Epoll, kernel: &RawSocket) {
         let clock = Clock::start();
         let mut events = Events::new(2);
         loop {
@@ -143,17 +217,22 @@ impl Resolver {
             let now = clock.now();
             self.follow(now);
             self.handle_timers(now);
+            // What waited must leave before what goes directly.
+            self.send_packets(kernel);
             self.handle_requests();
             self.tell_hops();
             for worker in &mut self.workers {
-                worker.flush(|hop| self.hops.told(hop));
+                worker.teller.flush(|hop| self.hops.told(hop));
             }
         }
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let until = |since: Option<Instant>, wait| Some((since? + wait).since(now));
-        let is_behind = self.workers.iter().any(Teller::is_behind);
+        if self.workers.iter().any(|worker| !worker.packets.is_empty()) {
+            return Some(Duration::ZERO);
+        }
+        let is_behind = self.workers.iter().any(|worker| worker.teller.is_behind());
         let behind = is_behind.then_some(BEHIND);
         let changed = until(self.changed_at, CHANGES_TOGETHER);
         let failed = until(self.failed_at, RETRY_AFTER);
@@ -217,7 +296,7 @@ impl Resolver {
             self.version += 1;
             let version = self.version;
             for worker in &mut self.workers {
-                worker.tables_changed(version);
+                worker.teller.tables_changed(version);
             }
         }
         if self.failed_at.is_some_and(|at| at + RETRY_AFTER <= now) {
@@ -229,14 +308,40 @@ impl Resolver {
         }
     }
 
+    /// Gives the kernel what the workers have given.
+    fn send_packets(&mut self, kernel: &RawSocket) {
+        for worker in &mut self.workers {
+            let mut lost = false;
+            for _ in 0..PACKETS_PER_TURN_MAX {
+                let taken = take(&mut worker.packets, |packet| {
+                    let Ends {
+                        source,
+                        destination,
+                    } = *packet.about();
+                    if let Err(error) = kernel.send(packet.bytes(), source, destination) {
+                        self.losses.add(reason_of(&error), 1);
+                        lost = true;
+                    }
+                });
+                if !taken {
+                    break;
+                }
+            }
+            if lost {
+                // So that it is counted though nothing else comes.
+                worker.worker.signal();
+            }
+        }
+    }
+
     fn handle_requests(&mut self) {
         for index in 0..self.workers.len() {
             for _ in 0..REQUESTS_PER_TURN_MAX {
-                let Some(request) = self.workers[index].next_request() else {
+                let Some(request) = self.workers[index].teller.next_request() else {
                     break;
                 };
                 let hop = self.resolve(&request);
-                self.workers[index].answer(&request, hop);
+                self.workers[index].teller.answer(&request, hop);
             }
         }
     }
@@ -275,7 +380,7 @@ impl Resolver {
         self.hops.clear();
         self.version += 1;
         for worker in &mut self.workers {
-            worker.forget(self.version);
+            worker.teller.forget(self.version);
         }
     }
 
@@ -294,7 +399,7 @@ impl Resolver {
     fn tell_hops(&mut self) {
         for (id, _) in self.hops.changes() {
             for worker in &mut self.workers {
-                worker.hop_changed(id);
+                worker.teller.hop_changed(id);
             }
         }
     }
@@ -348,6 +453,25 @@ fn is_unreachable(errno: i32) -> bool {
     const UNREACHABLE: [i32; 4] = [101, 113, 13, 22];
     UNREACHABLE.contains(&errno)
 }
+
+/// Why the kernel did not take a packet.
+fn reason_of(error: &io::Error) -> DropReason {
+    match error.raw_os_error() {
+        Some(EAGAIN | ENOBUFS) => DropReason::TxFull,
+        _ => DropReason::TxRefused,
+    }
+}
+
+// errno.h of Linux.
+const EAGAIN: i32 = 11;
+const ENOBUFS: i32 = 105;
+
+/// Packets of one worker that may wait to be given to the kernel: the first of as many flows as may
+/// ask for their ways.
+const PACKETS_MAX: usize = 1024;
+
+/// Packets of one worker given to the kernel before the others have their turn.
+const PACKETS_PER_TURN_MAX: usize = 64;
 
 /// How long the kernel may take over an answer: it answers at once.
 const ANSWER_MAX: Duration = Duration::from_millis(500);

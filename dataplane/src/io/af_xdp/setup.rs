@@ -187,8 +187,9 @@ pub fn open(addresses: &LocalAddresses, config: &AfXdpConfig) -> Result<Opened, 
     for each in &mut status {
         each.queues.sort_by_key(|queue| queue.queue);
     }
+    let kernel = RawSocket::open().map_err(|error| SetupError::Io("a raw socket", error))?;
     let resolver = resolver
-        .start(config.drop_privileges)
+        .start(kernel, config.drop_privileges)
         .map_err(|error| SetupError::Io("a thread", error))?;
     if config.drop_privileges {
         ::af_xdp::drop_capabilities()
@@ -379,11 +380,9 @@ fn open_worker(
         }
     }
     let descriptors = |error| SetupError::Io("descriptors", error);
-    let (epoll, wakeup) = (
-        Epoll::new().map_err(descriptors)?,
-        EventFd::new().map_err(descriptors)?,
-    );
-    epoll.add(&wakeup, WAKEUP).map_err(descriptors)?;
+    let epoll = Epoll::new().map_err(descriptors)?;
+    let wakeup = Arc::new(EventFd::new().map_err(descriptors)?);
+    epoll.add(&*wakeup, WAKEUP).map_err(descriptors)?;
     for (index, port) in ports.iter().enumerate() {
         epoll.add(&port.socket, index as u64).map_err(descriptors)?;
     }
@@ -396,11 +395,9 @@ fn open_worker(
         pool: pool(chunks, queues * ring),
         batch: Vec::with_capacity(BURST_MAX),
         open: vec![false; addresses.flows()].into(),
-        egresses: resolver.add_worker(addresses.flows()),
-        resolver: resolver.wake(),
-        kernel: RawSocket::open().map_err(|error| SetupError::Io("a raw socket", error))?,
+        resolver: resolver.add_worker(addresses.flows(), &wakeup),
         epoll,
-        wakeup: Arc::new(wakeup),
+        wakeup,
         turns: 0,
     })
 }

@@ -1,71 +1,38 @@
 //! The thread that is the host behind the devices, and the rings between it and the workers.
 
-use super::super::hop::{Egresses, Teller};
+use super::super::hop::{Egresses, Losses, Parcel, Teller, parcels, put, take};
 use super::station::{Output, Station};
 use crate::{Clock, DropCounts, DropReason};
 use base::Instant;
 use dpdk_sys::Device;
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use udp_batch::{Epoll, EventFd, Events};
 
-/// A frame or packet, copied: frames of the back-end stay with their worker.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    kind: Kind,
-    bytes: u16,
-    room: [u8; PARCEL_BYTES],
-}
-
 /// What is in a parcel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) enum Kind {
     /// An Ethernet frame that came from this device, or goes there.
     Frame { device: u16 },
     /// An IP packet whose neighbour is not known.
+    #[default]
     Packet,
-}
-
-impl Parcel {
-    /// What it is.
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The frame or packet.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.room[..usize::from(self.bytes)]
-    }
-}
-
-impl Default for Parcel {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Packet,
-            bytes: 0,
-            room: [0; PARCEL_BYTES],
-        }
-    }
 }
 
 /// What a worker has of the host.
 pub(super) struct WorkerSide {
     pub(super) egresses: Egresses,
-    to_host: Producer<Parcel>,
-    from_host: Consumer<Parcel>,
+    to_host: Producer<Parcel<Kind>>,
+    from_host: Consumer<Parcel<Kind>>,
     host: Arc<EventFd>,
     losses: Arc<Losses>,
     /// Something was put into a ring.
     is_news: bool,
 }
-
-/// What the host dropped, and a worker has not counted yet.
-#[derive(Debug, Default)]
-struct Losses([AtomicU64; DropReason::ALL.len()]);
 
 impl WorkerSide {
     /// Gives something to the host; false when it has no room, or the thing is too long.
@@ -76,17 +43,8 @@ impl WorkerSide {
     }
 
     /// Looks at the next frame that the host wants sent.
-    pub(super) fn take(&mut self, send: impl FnOnce(&Parcel)) -> bool {
-        let Ok(chunk) = self.from_host.read_chunk(1) else {
-            return false;
-        };
-        let parcel = chunk.as_slices().0.first();
-        let is_there = parcel.is_some();
-        if let Some(parcel) = parcel {
-            send(parcel);
-        }
-        chunk.commit_all();
-        is_there
+    pub(super) fn take(&mut self, send: impl FnOnce(&Parcel<Kind>)) -> bool {
+        take(&mut self.from_host, send)
     }
 
     /// True when there is a frame to send.
@@ -105,19 +63,15 @@ impl WorkerSide {
 
     /// Counts what the host has dropped since the last time.
     pub(super) fn count_losses(&self, drops: &mut DropCounts) {
-        for (reason, lost) in DropReason::ALL.iter().zip(&self.losses.0) {
-            if lost.load(Ordering::Relaxed) > 0 {
-                drops.add(*reason, lost.swap(0, Ordering::Relaxed));
-            }
-        }
+        self.losses.count(drops);
     }
 }
 
 /// What the host has of a worker.
 struct HostSide {
     teller: Teller,
-    from_worker: Consumer<Parcel>,
-    to_worker: Producer<Parcel>,
+    from_worker: Consumer<Parcel<Kind>>,
+    to_worker: Producer<Parcel<Kind>>,
     worker: Arc<EventFd>,
 }
 
@@ -171,8 +125,8 @@ impl Host {
     /// Adds a worker that `wakeup` wakes, and returns its side.
     pub(super) fn add_worker(&mut self, flows: usize, wakeup: &Arc<EventFd>) -> WorkerSide {
         let (teller, egresses) = Teller::new(flows);
-        let (to_host, from_worker) = ring();
-        let (to_worker, from_host) = ring();
+        let (to_host, from_worker) = parcels(PARCELS_MAX);
+        let (to_worker, from_host) = parcels(PARCELS_MAX);
         self.workers.push(HostSide {
             teller,
             from_worker,
@@ -259,20 +213,21 @@ impl Host {
     }
 
     fn handle_parcels(&mut self, now: Instant, worker: usize) {
+        let Self {
+            station, workers, ..
+        } = self;
+        let ring = &mut workers[worker].from_worker;
         for _ in 0..PARCELS_PER_TURN_MAX {
-            let Ok(chunk) = self.workers[worker].from_worker.read_chunk(1) else {
-                return;
-            };
-            if let Some(parcel) = chunk.as_slices().0.first() {
-                let (index, bytes) = (worker as u16, parcel.bytes());
-                match parcel.kind {
-                    Kind::Frame { device } => {
-                        self.station.handle_frame(now, index, device, bytes);
-                    }
-                    Kind::Packet => self.station.handle_packet(now, index, bytes),
+            let index = worker as u16;
+            let taken = take(ring, |parcel| match *parcel.about() {
+                Kind::Frame { device } => {
+                    station.handle_frame(now, index, device, parcel.bytes());
                 }
+                Kind::Packet => station.handle_packet(now, index, parcel.bytes()),
+            });
+            if !taken {
+                return;
             }
-            chunk.commit_all();
         }
     }
 
@@ -336,37 +291,8 @@ impl Host {
     }
 }
 
-impl Losses {
-    fn add(&self, reason: DropReason, packets: u64) {
-        self.0[reason as usize].fetch_add(packets, Ordering::Relaxed);
-    }
-}
-
-fn ring() -> (Producer<Parcel>, Consumer<Parcel>) {
-    RingBuffer::new(PARCELS_MAX)
-}
-
-fn put(ring: &mut Producer<Parcel>, kind: Kind, bytes: &[u8]) -> bool {
-    if bytes.len() > PARCEL_BYTES {
-        return false;
-    }
-    let Ok(mut chunk) = ring.write_chunk(1) else {
-        return false;
-    };
-    if let Some(parcel) = chunk.as_mut_slices().0.first_mut() {
-        parcel.kind = kind;
-        parcel.bytes = bytes.len() as u16;
-        parcel.room[..bytes.len()].copy_from_slice(bytes);
-    }
-    chunk.commit_all();
-    true
-}
-
 /// Parcels in one ring; beyond, what comes is dropped and what is to be sent is counted.
 pub(super) const PARCELS_MAX: usize = 256;
-
-/// Memory of a parcel: a frame of the longest payload with all of its headers.
-const PARCEL_BYTES: usize = crate::PAYLOAD_BYTES_MAX + 128;
 
 /// Parcels of one worker handled before the others have their turn.
 const PARCELS_PER_TURN_MAX: usize = 64;
@@ -379,5 +305,3 @@ const BEHIND: Duration = Duration::from_millis(1);
 
 /// Between two looks at the devices' links.
 const LINKS_PAUSE: Duration = Duration::from_secs(1);
-
-const _: () = assert!(PARCEL_BYTES > inet::HEADERS_BYTES_MAX + crate::PAYLOAD_BYTES_MAX);

@@ -315,7 +315,7 @@ impl DpdkIo {
                 ..
             } = self;
             let taken = host.take(|parcel| {
-                let Kind::Frame { device } = parcel.kind() else {
+                let Kind::Frame { device } = *parcel.about() else {
                     return;
                 };
                 let Some(port) = ports.get_mut(usize::from(device)) else {

@@ -3,12 +3,15 @@
 //! A worker looks up the way of a flow's packets in its own [`Egresses`] and asks over a ring when
 //! it is not known. At the other end of the rings, the [`Teller`] of each worker, is the thread
 //! that knows routes and neighbours: the follower of the kernel's tables for `af_xdp`, a host's
-//! ARP and neighbour discovery of our own for `dpdk`.
+//! ARP and neighbour discovery of our own for `dpdk`. Packets whose way is not known yet are that
+//! thread's to send: it is given them over a ring, too.
 
 mod egress;
+mod parcel;
 mod teller;
 
 pub(super) use egress::{Egresses, FIRST_VERSION, Request};
+pub(super) use parcel::{Losses, Parcel, parcels, put, take};
 pub(super) use teller::Teller;
 
 /// The number of a next hop, the same for all workers.
