@@ -31,8 +31,9 @@ pub struct SendBatch {
     pieces: Box<[libc::iovec]>,
     destinations: Box<[RawAddress]>,
     segment: SegmentControl,
-    /// The system cuts datagrams apart itself.
-    can_segment: bool,
+    /// Batches that are sent apart since the system did not cut datagrams apart itself: it may not
+    /// know how to, or a way may have no room for a part.
+    apart_left: u32,
     /// [`SendBatch::set_segmenting`].
     is_segmenting: bool,
     icmp_errors: u64,
@@ -90,7 +91,7 @@ impl SendBatch {
             pieces: vec![piece; datagrams].into(),
             destinations: vec![RawAddress::new(); datagrams].into(),
             segment: SegmentControl::new(),
-            can_segment: true,
+            apart_left: 0,
             is_segmenting: false,
             icmp_errors: 0,
         }
@@ -108,6 +109,7 @@ impl SendBatch {
     pub fn send<D: SendDatagram>(&mut self, socket: &Socket, datagrams: &[D]) -> Sent {
         let count = datagrams.len().min(self.headers.len());
         let datagrams = &datagrams[..count];
+        self.apart_left = self.apart_left.saturating_sub(1);
         let mut sent = 0;
         while sent < count {
             let rest = &datagrams[sent..];
@@ -133,7 +135,7 @@ impl SendBatch {
     }
 
     fn segments(&self) -> bool {
-        self.can_segment && self.is_segmenting
+        self.is_segmenting && self.apart_left == 0
     }
 
     /// ICMP errors passed over so far.
@@ -178,10 +180,11 @@ impl SendBatch {
         if sent >= 0 {
             return true;
         }
-        // By a system or for a device that cannot, it is not tried again.
+        // By a system or for a device that cannot, it is not tried again soon. A way that has no
+        // room for a part is told apart by EMSGSIZE only since Linux 6.13.
         let error = io::Error::last_os_error().raw_os_error();
         if let Some(libc::EINVAL | libc::EIO | libc::EOPNOTSUPP | libc::ENOPROTOOPT) = error {
-            self.can_segment = false;
+            self.apart_left = APART;
         }
         false
     }
@@ -310,6 +313,9 @@ fn alike<D: SendDatagram>(datagrams: &[D]) -> usize {
 
 /// Calls in a row that may fail for the same datagram.
 const ATTEMPTS_MAX: usize = 3;
+
+/// Batches until it is tried again to give several as one.
+const APART: u32 = 1024;
 
 /// Fewest datagrams that are given as one: two would gain little.
 const SEGMENTS_MIN: usize = 3;
