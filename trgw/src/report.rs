@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dataplane::{FlowStats, Refusal};
-use mg::{LegMedia, LegSpeech};
+use mg::{LegMedia, LegSpeech, Score};
 use rtp::quality::{Band, Conditions, Impairment};
 
 use crate::DtlsOutcome;
@@ -126,6 +126,20 @@ impl LegReport {
     /// what is no speech or has several clocks, or where nothing came.
     pub fn mos(&self) -> Option<f64> {
         self.conditions().map(|conditions| conditions.mos())
+    }
+
+    /// The same in tenths, and of who only listens: as H.248.30 has it.
+    pub(crate) fn score(&self) -> Option<Score> {
+        let conversing = self.conditions()?;
+        let listening = Conditions {
+            delay: Duration::ZERO,
+            ..conversing
+        };
+        let tenths = |conditions: Conditions| (conditions.mos() * 10.0).round() as u8;
+        Some(Score {
+            listening: tenths(listening),
+            conversing: tenths(conversing),
+        })
     }
 
     /// The band on whose scale [`LegReport::mos`] is.

@@ -511,6 +511,16 @@ impl MediaPlane for Trgw {
             return Statistics::default();
         };
         let stats = self.control.stats(rtp);
+        let pair = self.pairs.get(rtp.0 as usize / 2).and_then(Option::as_ref);
+        let score = pair.and_then(|pair| pair.carries).and_then(|carries| {
+            let report = LegReport {
+                local,
+                stats,
+                carries,
+                dtls: None,
+            };
+            report.score()
+        });
         Statistics {
             packets_sent: stats.packets_sent,
             packets_received: stats.packets_received,
@@ -520,6 +530,7 @@ impl MediaPlane for Trgw {
             packets_lost: stats.reception.lost,
             jitter_ticks: stats.reception.jitter_ticks,
             last_arrival: stats.last_arrival,
+            score,
         }
     }
 }

@@ -78,7 +78,7 @@ pub use performance::{
 pub use plane::{
     ContextStream, Leg, LegAudio, LegDtls, LegDtlsRole, LegEvents, LegFilter, LegLatch, LegMarking,
     LegMedia, LegPerformance, LegPolicing, LegRtcp, LegSpeech, LegSrtp, LegTone, LegVolume,
-    MediaEvent, MediaPlane, OpenError, Statistics,
+    MediaEvent, MediaPlane, OpenError, Score, Statistics,
 };
 pub use port_pool::RealmAddress;
 pub use profile::{CommandKind, DescriptorKind, IQ, IX, MN, MP, Profile, Support, TRGW};

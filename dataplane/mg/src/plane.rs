@@ -419,10 +419,31 @@ pub struct Statistics {
     pub jitter_ticks: u32,
     /// When the last packet was admitted.
     pub last_arrival: Option<Instant>,
+    /// How the speech received is estimated to sound; `None` where there was none.
+    pub score: Option<Score>,
+}
+
+/// Mean opinion scores in tenths, 10 to 50 (RFC 3611 4.7.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Score {
+    /// Of who only listens.
+    pub listening: u8,
+    /// Of who speaks as well, whom delay disturbs.
+    pub conversing: u8,
+}
+
+impl Score {
+    /// The worse of two, in each respect.
+    fn worse(self, other: Self) -> Self {
+        Self {
+            listening: self.listening.min(other.listening),
+            conversing: self.conversing.min(other.conversing),
+        }
+    }
 }
 
 impl Statistics {
-    /// Takes what passed elsewhere into account: sums, and the worse jitter.
+    /// Takes what passed elsewhere into account: sums, the worse jitter and the worse score.
     pub fn add(&mut self, other: &Statistics) {
         self.packets_sent += other.packets_sent;
         self.packets_received += other.packets_received;
@@ -432,5 +453,9 @@ impl Statistics {
         self.packets_lost += other.packets_lost;
         self.jitter_ticks = self.jitter_ticks.max(other.jitter_ticks);
         self.last_arrival = self.last_arrival.max(other.last_arrival);
+        self.score = match (self.score, other.score) {
+            (Some(one), Some(other)) => Some(one.worse(other)),
+            (one, other) => one.or(other),
+        };
     }
 }

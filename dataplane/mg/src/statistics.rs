@@ -1,8 +1,8 @@
-//! Statistics of a termination: H.248.1 E.11 (`nt`) and E.12 (`rtp`).
+//! Statistics of a termination: H.248.1 E.11 (`nt`) and E.12 (`rtp`), H.248.30 (`rtcpxr`).
 
 use base::Instant;
 use h248::message::{Statistic, StatisticsDescriptor, Value};
-use h248::package::{Item, nt, rtp};
+use h248::package::{Item, nt, rtcpxr, rtp};
 
 use crate::plane::{MediaPlane, Statistics};
 use crate::profile::{Kind, Profile};
@@ -31,7 +31,8 @@ pub(crate) fn of(
         .collect()
 }
 
-/// Sums two Statistics descriptors, for the union that answers `W-`.
+/// Sums two Statistics descriptors, for the union that answers `W-`. Of scores the worse one
+/// counts, which none is better than.
 pub(crate) fn sum(into: &mut StatisticsDescriptor, more: StatisticsDescriptor) {
     use h248::message::StatisticValue::Single;
     for statistic in more {
@@ -42,7 +43,13 @@ pub(crate) fn sum(into: &mut StatisticsDescriptor, more: StatisticsDescriptor) {
                 if let (Single(a), Single(b)) = (&known.value, &statistic.value)
                     && let (Some(a), Some(b)) = (a.as_u64(), b.as_u64())
                 {
-                    known.value = Single(Value::from(a.saturating_add(b)));
+                    let is_score =
+                        known.name == rtcpxr::MOS_LISTENING || known.name == rtcpxr::MOS_CONVERSING;
+                    let both = match is_score {
+                        true => a.min(b),
+                        false => a.saturating_add(b),
+                    };
+                    known.value = Single(Value::from(both));
                 }
             }
         }
@@ -58,8 +65,14 @@ fn value(item: Item, total: &Statistics, duration_ms: u128) -> Value {
         rtp::PACKETS_RECEIVED => Value::from(total.packets_received),
         rtp::PACKET_LOSS => percent(total.packets_lost, total.packets_expected),
         rtp::JITTER => Value::from(total.jitter_ticks),
+        rtcpxr::MOS_LISTENING => score(total.score.map(|score| score.listening)),
+        rtcpxr::MOS_CONVERSING => score(total.score.map(|score| score.conversing)),
         _ => Value::from(0_u32),
     }
+}
+
+fn score(tenths: Option<u8>) -> Value {
+    Value::from(u32::from(tenths.unwrap_or(rtcpxr::MOS_UNAVAILABLE)))
 }
 
 /// A share in percent with two decimals, and none when it is whole.
@@ -90,5 +103,15 @@ mod tests {
         let mut one = vec![Statistic::new(nt::OCTETS_SENT, 5_u32)];
         sum(&mut one, vec![Statistic::new(nt::OCTETS_SENT, 7_u32)]);
         assert_eq!(one, [Statistic::new(nt::OCTETS_SENT, 12_u32)]);
+    }
+
+    #[test]
+    fn a_union_has_the_worst_score_that_there_is() {
+        let scored = |score: u32| vec![Statistic::new(rtcpxr::MOS_LISTENING, score)];
+        let mut all = scored(u32::from(rtcpxr::MOS_UNAVAILABLE));
+        for score in [41, 32, 44] {
+            sum(&mut all, scored(score));
+        }
+        assert_eq!(all, scored(32));
     }
 }

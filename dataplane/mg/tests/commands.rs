@@ -4,7 +4,9 @@ mod rig;
 
 use std::time::Duration;
 
-use mg::{LegLatch, LegMedia, LegRtcp, LegSpeech, LegSrtp, MediaEvent, OpenError, Statistics};
+use mg::{
+    LegLatch, LegMedia, LegRtcp, LegSpeech, LegSrtp, MediaEvent, OpenError, Score, Statistics,
+};
 use rig::{ACCESS_4, CORE_4, CORE_6, Rig, at, locals};
 
 use h248::message::StreamMode;
@@ -516,6 +518,10 @@ fn subtract_returns_statistics_unless_told_otherwise() {
         packets_lost: 1,
         jitter_ticks: 3,
         last_arrival: None,
+        score: Some(Score {
+            listening: 41,
+            conversing: 39,
+        }),
     };
     rig.plane.statistics.insert(one, statistics);
     rig.pass(Duration::from_secs(2));
@@ -531,6 +537,8 @@ fn subtract_returns_statistics_unless_told_otherwise() {
         "rtp/pl = 12.50",
         "rtp/jit = 3",
         "nt/dur = 2000",
+        "rtcpxr/moslq = 41",
+        "rtcpxr/moscq = 39",
     ] {
         assert!(reply.contains(part), "{part} is not in {reply}");
     }
@@ -538,6 +546,34 @@ fn subtract_returns_statistics_unless_told_otherwise() {
     let reply = accepted(&mut rig, &nothing);
     assert!(reply.ends_with("Subtract = ip/2/2 } }"), "{reply}");
     rig.assert_empty();
+}
+
+#[test]
+fn what_has_no_score_is_said_to_have_none_and_of_several_the_worst_counts() {
+    let mut rig = Rig::new();
+    let (context, [one, _]) = rig.call();
+    let audit = format!(
+        "Context = {context} {{ AuditValue = ip/1/1 {{ Audit {{ Statistics {{ rtcpxr/moslq }} }} }} }}"
+    );
+    let reply = accepted(&mut rig, &audit);
+    assert!(reply.contains("rtcpxr/moslq = 127"), "{reply}");
+    for listening in [43, 31, 40] {
+        let score = Score {
+            listening,
+            conversing: 30,
+        };
+        let statistics = Statistics {
+            score: Some(score),
+            ..Statistics::default()
+        };
+        rig.plane.statistics.insert(one, statistics);
+        let reply = accepted(&mut rig, &audit);
+        let said = format!("Statistics {{ rtcpxr/moslq = {listening} }}");
+        assert!(reply.contains(&said), "{reply}");
+    }
+    let union = format!("Context = {context} {{ W-Subtract = * }}");
+    let reply = accepted(&mut rig, &union);
+    assert!(reply.contains("rtcpxr/moslq = 40"), "{reply}");
 }
 
 #[test]

@@ -78,6 +78,34 @@ fn otp_reads_both_styles_of_random_messages_as_the_same() {
 }
 
 #[test]
+fn otp_reads_the_scores_of_a_subtract() {
+    let directory = scratch("otp_scores");
+    let reply = b"MEGACO/3 [192.0.2.1]:2944 Reply = 7 { Context = 1 { Subtract = ip/1/1 { \
+        Statistics { nt/dur = 2000, rtp/pl = 12.50, rtcpxr/moslq = 44, rtcpxr/moscq = 127 } } } }";
+    let message = text::parse_message(reply).unwrap();
+    let theirs = directory.join("as it is");
+    fs::write(&theirs, reply).unwrap();
+    let mut list = String::new();
+    for style in [Style::Pretty, Style::Compact] {
+        let ours = directory.join(format!("{style:?}"));
+        fs::write(&ours, text::to_vec(&message, style)).unwrap();
+        list.push_str(&format!(
+            "{style:?}\t{}\t{}\n",
+            theirs.display(),
+            ours.display()
+        ));
+    }
+    let file = directory.join("list");
+    fs::write(&file, &list).unwrap();
+    let verdicts = judge("judge", &file);
+    assert_eq!(verdicts.len(), 2);
+    assert!(
+        verdicts.values().all(|verdict| verdict == "same"),
+        "{verdicts:?}"
+    );
+}
+
+#[test]
 fn otp_gives_package_items_the_same_numbers() {
     let directory = scratch("otp_names");
     let (mut list, mut right) = (String::new(), BTreeMap::new());

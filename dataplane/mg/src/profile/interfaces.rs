@@ -6,8 +6,8 @@
 
 use h248::package::{
     aasb, aasdc, aasrec, aassm, adid, an, bcg, bcp, cd, cg, chp, conftn, ct, dd, dg, ds, g, gb, gm,
-    hangterm, ipdc, ipnapt, it, mgcinfo, nt, ocp, root, rtcph, rtp, srvtn, swmix, tdmc, threegtfoc,
-    threegup, threegxcg, tman, tonedet, tonegen, xcg, xdd,
+    hangterm, ipdc, ipnapt, it, mgcinfo, nt, ocp, root, rtcph, rtcpxr, rtp, srvtn, swmix, tdmc,
+    threegtfoc, threegup, threegxcg, tman, tonedet, tonegen, xcg, xdd,
 };
 
 use super::{CommandKind, DescriptorKind, Profile, Support};
@@ -81,6 +81,7 @@ pub const MP: Profile = Profile {
         XDD,
         Support::whole(&hangterm::PACKAGE),
         Support::whole(&rtcph::PACKAGE),
+        QUALITY,
         Support::whole(&swmix::PACKAGE),
     ],
     terminations_per_context_max: 2048,
@@ -171,10 +172,10 @@ const RELAY_PACKAGES: &[Support] = &[
     DOMAIN, RTCP,
 ];
 
-/// The same, and digits.
+/// The same, digits, and scores of speech.
 const TRGW_PACKAGES: &[Support] = &[
     G, ROOT, NETWORK, RTP, INACTIVITY, OVERLOAD, DIFFSERV, GATE, TRAFFIC, HANGING, NAPT, DATA,
-    DOMAIN, RTCP, TONEGEN, TONEDET, DG, DD, XDD,
+    DOMAIN, RTCP, TONEGEN, TONEDET, DG, DD, XDD, QUALITY,
 ];
 
 const G: Support = Support {
@@ -245,6 +246,7 @@ const RTCP: Support = Support {
     ..Support::of(&rtcph::PACKAGE)
 };
 
+const QUALITY: Support = Support::whole(&rtcpxr::PACKAGE);
 const TONEGEN: Support = Support::whole(&tonegen::PACKAGE);
 const TONEDET: Support = Support::whole(&tonedet::PACKAGE);
 const DG: Support = Support::whole(&dg::PACKAGE);
