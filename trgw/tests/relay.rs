@@ -722,3 +722,8 @@ fn mutated_packets_pass_unchanged_or_are_counted() {
         assert!(sent.iter().all(|sent| sent.payload == packet));
     }
 }
+
+#[test]
+fn all_this_holds_for_packets_that_arrive_at_different_workers() {
+    context::spread::run_again("all_this_holds_for_packets_that_arrive_at_different_workers");
+}

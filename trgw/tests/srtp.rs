@@ -303,3 +303,8 @@ fn random_damage_never_passes() {
     }
     assert_eq!(rig.all_drops(), 500);
 }
+
+#[test]
+fn all_this_holds_for_packets_that_arrive_at_different_workers() {
+    context::spread::run_again("all_this_holds_for_packets_that_arrive_at_different_workers");
+}

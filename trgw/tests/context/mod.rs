@@ -1,6 +1,9 @@
 //! A relay on the simulated network, and contexts of two terminations on it.
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[path = "../spread/mod.rs"]
+pub mod spread;
+
 use base::Instant;
 use dataplane::io::sim::{self, Network, Packet};
 use dataplane::{
@@ -8,6 +11,7 @@ use dataplane::{
     Marking, Policing, SourceFilter, Turn, Worker, runtime,
 };
 use h248::message::StreamMode;
+use spread::Spread;
 use std::net::SocketAddr;
 use std::time::Duration;
 use trgw::{Leg, LegMedia, LegTones, Relay, Rtcp, compile};
@@ -17,6 +21,7 @@ pub struct Rig {
     pub control: Control,
     pub workers: Vec<Worker>,
     pub network: Network,
+    spread: Spread,
 }
 
 pub const V4: &str = "192.0.2.1";
@@ -33,7 +38,8 @@ impl Rig {
             LocalAddress::new(V6.parse().unwrap(), 10_000..=10_199),
         ])
         .unwrap();
-        let (backend, network) = sim::backend(&addresses, workers, frames);
+        let spread = Spread::new();
+        let (backend, network) = sim::backend(&addresses, spread.workers(workers), frames);
         let relay = |flows| Box::new(Relay::new(flows)) as Box<dyn dataplane::Function>;
         let (control, workers) = runtime(&config, backend, relay).unwrap();
         Self {
@@ -41,6 +47,7 @@ impl Rig {
             control,
             workers,
             network,
+            spread,
         }
     }
 
@@ -105,9 +112,10 @@ impl Rig {
         events
     }
 
-    /// Sends to worker 0 and returns what leaves.
+    /// Sends to worker 0, or spread, and returns what leaves.
     pub fn through(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<Packet> {
-        self.through_worker(0, from, to, payload)
+        let worker = self.spread.next(self.workers.len());
+        self.through_worker(worker, from, to, payload)
     }
 
     pub fn through_worker(
