@@ -71,8 +71,9 @@ impl<F: Function> Dsp<F> {
             Order::Perform(slot, performing) => {
                 let stream = self.streams.get_mut(*slot as usize);
                 let stream = stream.and_then(Option::as_deref_mut);
-                if let (Some(stream), Some(new)) = (stream, performing.take()) {
-                    *performing = stream.perform(new);
+                if let Some(stream) = stream {
+                    // What there is no room for goes back.
+                    *performing = performing.take().and_then(|new| stream.perform(new));
                 }
             }
             &mut Order::End {

@@ -328,9 +328,13 @@ impl Stream {
 
     // What the mg thread wants.
 
-    /// Takes a performance; gives it back when there is no room.
+    /// Takes a performance, and gives back the one in whose place it comes; itself when there is no
+    /// room.
     pub fn perform(&mut self, performing: Box<Performing>) -> Option<Box<Performing>> {
-        match self.performing.iter_mut().find(|place| place.is_none()) {
+        let is_free = |place: &&mut Option<Box<Performing>>| {
+            place.as_ref().is_none_or(|performing| performing.is_over)
+        };
+        match self.performing.iter_mut().find(is_free) {
             Some(place) => place.replace(performing),
             None => Some(performing),
         }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use codecs::Codec;
 use h248::message::StreamMode;
 use media::spectrum::level_at_dbov;
-use mg::{LegRtcp, LegVolume, MediaEvent, MediaPlane, OpenError, Performance, PerformanceEnd};
+use mg::{
+    LegPerformance, LegRtcp, LegVolume, MediaEvent, MediaPlane, OpenError, Performance,
+    PerformanceEnd,
+};
 use mrfp::MrfpConfig;
 use rig::{Party, Rig};
 use rtp::rtcp::{Compound, Packet};
@@ -42,7 +45,7 @@ fn heard(rig: &mut Rig, parties: &mut [Party]) -> Vec<Vec<bool>> {
 
 #[test]
 fn two_of_different_codecs_hear_each_other_and_not_themselves() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let l16 = Codec::L16 {
         sample_rate: 16_000,
         channels: 1,
@@ -62,7 +65,7 @@ fn two_of_different_codecs_hear_each_other_and_not_themselves() {
 
 #[test]
 fn nothing_is_decoded_between_the_laws_of_g711_while_nobody_asks_for_it() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut party = vec![
         rig.party_with_keys(Codec::Pcmu, 400.0, true),
         rig.party_with_keys(Codec::Pcma, 700.0, true),
@@ -117,7 +120,7 @@ fn nothing_is_decoded_between_the_laws_of_g711_while_nobody_asks_for_it() {
 
 #[test]
 fn keys_that_only_one_of_two_laws_takes_as_events_are_converted() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let party = [
         rig.party_with_keys(Codec::Pcmu, 400.0, true),
         rig.party_with_keys(Codec::Pcma, 700.0, false),
@@ -129,7 +132,7 @@ fn keys_that_only_one_of_two_laws_takes_as_events_are_converted() {
 #[test]
 fn every_pair_of_codecs_is_transcoded_both_ways() {
     for (index, (one, one_fmtp)) in rig::codecs().into_iter().enumerate() {
-        let mut rig = Rig::new(1);
+        let mut rig = Rig::new(2);
         for (two, two_fmtp) in rig::codecs().into_iter().skip(index) {
             let mut parties = [
                 rig.party_as(one.clone(), one_fmtp, 500.0),
@@ -156,7 +159,7 @@ fn every_pair_of_codecs_is_transcoded_both_ways() {
 
 #[test]
 fn a_room_has_the_rate_that_two_have_in_common() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let opus = || Codec::Opus(codecs::OpusFormat::default());
     let mut parties = vec![rig.party(opus(), 400.0)];
     let rate = |rig: &Rig| rig.mrfp.rooms()[0].sample_rate;
@@ -246,7 +249,7 @@ fn each_of_three_hears_the_other_two() {
 
 #[test]
 fn who_is_muted_deaf_or_turned_down_is_so_for_the_others_only() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut parties = [400.0, 700.0, 1000.0].map(|hz| rig.party(Codec::Pcma, hz));
     parties[0].leg.volume.is_muted = true;
     parties[1].leg.volume.is_deaf = true;
@@ -288,7 +291,7 @@ fn who_is_muted_deaf_or_turned_down_is_so_for_the_others_only() {
 
 #[test]
 fn who_talks_and_who_dominates_is_told_to_who_asks() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut parties = [400.0, 700.0].map(|hz| rig.party(Codec::Pcma, hz));
     parties[1].amplitude = 0;
     let told = |rig: &mut Rig| -> Vec<(u16, Option<bool>)> {
@@ -334,7 +337,7 @@ fn who_talks_and_who_dominates_is_told_to_who_asks() {
 
 #[test]
 fn the_loudest_of_many_are_heard_and_encoded_once_for_the_others() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut parties: Vec<Party> = (0..12)
         .map(|index| rig.party(Codec::Pcma, 300.0 + 150.0 * index as f32))
         .collect();
@@ -542,7 +545,7 @@ fn a_worker_that_is_late_takes_no_more_streams_and_keeps_its_rooms() {
 
 #[test]
 fn what_is_sent_and_received_is_reported() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut parties = [400.0, 700.0].map(|hz| rig.party(Codec::Pcma, hz));
     let remote = SocketAddr::from(([203, 0, 113, 9], 20_001));
     parties[0].leg.rtcp = LegRtcp::Port {
@@ -575,7 +578,7 @@ fn what_is_sent_and_received_is_reported() {
 
 #[test]
 fn tones_and_digits_are_told_and_sent() {
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut party = [rig.party(Codec::Pcma, 0.0)];
     party[0].amplitude = 0;
     let tone = rig.performance(1, Performance::Tone("dt"));
@@ -622,7 +625,7 @@ fn keys_pass_between_two_in_the_way_that_each_takes_them() {
         channels: 1,
     };
     // Events of one clock become events of another.
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut both = [
         rig.party_with_keys(wide, 0.0, true),
         rig.party_with_keys(Codec::Pcma, 0.0, true),
@@ -639,7 +642,7 @@ fn keys_pass_between_two_in_the_way_that_each_takes_them() {
     );
 
     // One takes none: events sound there, and its tones become events and are heard no more.
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut one = [
         rig.party_with_keys(Codec::Pcmu, 0.0, true),
         rig.party_with_keys(Codec::Pcma, 0.0, false),
@@ -680,7 +683,7 @@ fn keys_pass_between_two_in_the_way_that_each_takes_them() {
     assert!(three[2].keys.is_empty() && three[1].level_at(852.0) < ABSENT_DBOV);
 
     // What is being passed when the other leaves ends with it.
-    let mut rig = Rig::new(1);
+    let mut rig = Rig::new(2);
     let mut left = [0.0, 0.0].map(|hz| rig.party_with_keys(Codec::Pcma, hz, true));
     left.iter_mut().for_each(Party::says_nothing);
     rig.connect(&left, &[]);
@@ -772,4 +775,41 @@ fn announcements_and_recordings_come_from_and_go_to_files() {
         matches!(ended.1.ending, PerformanceEnd::Failed(606)),
         "{ended:?}"
     );
+}
+
+#[test]
+fn a_stream_has_four_performances_and_the_fifth_is_told_that_there_is_no_room() {
+    let mut rig = Rig::with_files();
+    rig.prompt("7.wav", 8000, 500.0, 600);
+    let mut party = [rig.party(Codec::Pcma, 900.0)];
+    let some = |rig: &Rig, numbers: std::ops::Range<u64>| -> Vec<LegPerformance> {
+        let one = |number| rig.performance(number, rig::announcement("file:7.wav"));
+        numbers.map(one).collect()
+    };
+    for round in 0..2 {
+        let numbers = 10 * round..10 * round + 5;
+        party[0].leg.performs = some(&rig, numbers.clone());
+        rig.connect(&party, &[]);
+        let mut ended = Vec::new();
+        for _ in 0..5000 {
+            rig.talk(&mut party, Duration::from_millis(20));
+            ended.extend(rig.events().into_iter().filter_map(|event| match event {
+                MediaEvent::Performed { performed, .. } => Some(performed.ending),
+                _ => None,
+            }));
+            if ended.len() >= numbers.clone().count() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let failed = |ending: &&PerformanceEnd| matches!(ending, PerformanceEnd::Failed(510));
+        let complete = |ending: &&PerformanceEnd| matches!(ending, PerformanceEnd::Complete);
+        assert_eq!(ended.iter().filter(failed).count(), 1, "{ended:?}");
+        assert_eq!(ended.iter().filter(complete).count(), 4, "{ended:?}");
+        // In the place of four that are stopped there is room for as many at once.
+        let stopped = 10 * round + 5..10 * round + 9;
+        party[0].leg.performs = some(&rig, stopped);
+        rig.connect(&party, &[]);
+        rig.talk(&mut party, Duration::from_millis(100));
+    }
 }

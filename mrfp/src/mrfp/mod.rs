@@ -16,6 +16,7 @@ use std::time::Duration;
 use audio::{FileServer, LoadId, RecordingId};
 use base::{Entropy, Instant};
 use dataplane::Mail;
+use h248::error::ErrorCode;
 use h248::message::StreamMode;
 use media::tone::Country;
 use mg::{ContextStream, Leg, MediaEvent, MediaPlane, OpenError, PerformanceEnd, Statistics};
@@ -176,14 +177,23 @@ impl Mrfp {
             Ok(news) => return self.take_news(news),
             Err(mail) => mail,
         };
-        let Ok(performing) = mail.downcast::<Performing>() else {
-            return;
+        let performing = match mail.downcast::<Performing>() {
+            Ok(performing) => performing,
+            Err(order) => match order.downcast::<Order>().map(|order| *order) {
+                // One that ended before, or this one itself, for which there is no room.
+                Ok(Order::Perform(_, Some(performing))) => performing,
+                _ => return,
+            },
         };
         let (slot, number) = (performing.slot, performing.number);
         let is_recording = matches!(performing.what, What::Recording(_));
         // The end of a recording is told when its file is whole.
         if !is_recording {
-            self.tell(slot, number, PerformanceEnd::Complete, performing.lasted);
+            let ending = match performing.is_over {
+                true => PerformanceEnd::Complete,
+                false => PerformanceEnd::Failed(ErrorCode::INSUFFICIENT_RESOURCES.0),
+            };
+            self.tell(slot, number, ending, performing.lasted);
         }
     }
 

@@ -16,6 +16,7 @@ use super::Mrfp;
 use crate::announcement;
 use crate::order::Order;
 use crate::performing::{Performing, What};
+use crate::stream::PERFORMANCES_MAX;
 
 /// What is known of a performance.
 pub(super) struct PerformanceRecord {
@@ -153,11 +154,17 @@ impl Mrfp {
         let (number, rate, what) = (asked.number, stream.rate, Arc::clone(&asked.what));
         // What comes from outside, and what the others say.
         let tracks = usize::from(asked.outward) + usize::from(asked.inward);
+        let going = stream.performances.iter().filter(|other| !other.is_over);
+        let has_room = going.count() < PERFORMANCES_MAX;
         stream.performances.push(PerformanceRecord {
             asked,
             recording: None,
             is_over: false,
         });
+        if !has_room {
+            let ending = PerformanceEnd::Failed(ErrorCode::INSUFFICIENT_RESOURCES.0);
+            return self.tell(slot, number, ending, Duration::ZERO);
+        }
         let begun = match &*what {
             Performance::Tone(name) => {
                 let tone = self.tone(name);

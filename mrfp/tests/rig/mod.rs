@@ -35,6 +35,8 @@ pub struct Rig {
     next_port: u16,
     folder: Option<PathBuf>,
     events: Vec<MediaEvent>,
+    /// At which worker a packet arrives: now at the one, now at the other.
+    arrivals: Entropy,
     /// What was sent elsewhere than to the media of a party.
     pub others: Vec<Vec<u8>>,
     /// What a turn takes in which there is something to do.
@@ -82,7 +84,7 @@ impl Rig {
         let name = format!("mrfp-{}-{unique}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(folder.join("prompts")).expect("a folder");
-        Self::with(1, Some(folder), MrfpConfig::default())
+        Self::with(2, Some(folder), MrfpConfig::default())
     }
 
     fn with(workers: usize, folder: Option<PathBuf>, config: MrfpConfig) -> Self {
@@ -113,6 +115,7 @@ impl Rig {
             next_port: 10_000,
             folder,
             events: Vec::new(),
+            arrivals: Entropy::from_u64(9),
             others: Vec::new(),
             turn_time: Duration::ZERO,
             is_frugal: false,
@@ -270,10 +273,10 @@ impl Rig {
     pub fn talk(&mut self, parties: &mut [Party], time: Duration) {
         let end = self.now + time;
         while self.now < end {
-            for (index, party) in parties.iter_mut().enumerate() {
+            for party in parties.iter_mut() {
                 if let Some(packet) = party.says() {
                     let remote = party.leg.remote.expect("it has one");
-                    let worker = index % self.workers.len();
+                    let worker = self.arrivals.below(self.workers.len() as u64) as usize;
                     assert!(self.network.send(worker, remote, party.leg.local, &packet));
                 }
             }
