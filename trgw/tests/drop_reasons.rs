@@ -1,12 +1,12 @@
 //! Every reason to drop a datagram can be reached from the network, and is counted under its own
-//! name.
+//! name; where it says something about a flow, at that flow too.
 
 mod context;
 
 use context::{RTCP, Rig, V4, at, rtp_packet};
 use dataplane::{
-    BURST_MAX, Config, DropReason, Egress, Ingress, Latch, PAYLOAD_BYTES_MAX, Path, Policing,
-    Remote, SourceFilter, Srtp,
+    BURST_MAX, Config, DropReason, Egress, FlowId, Ingress, Latch, PAYLOAD_BYTES_MAX, Path,
+    Policing, Remote, SourceFilter, Srtp,
 };
 use h248::message::StreamMode;
 use srtp::{MasterKey, Receiver, SSRCS_MAX, Sender, Suite};
@@ -28,6 +28,11 @@ fn every_drop_reason_is_reached() {
         };
         let rig = provoke(reason, frames);
         assert!(rig.drops(reason) > 0, "{} was not reached", reason.name());
+        if let Some(refusal) = reason.refusal() {
+            let flows = (0..rig.control.addresses().flows() as u32).map(FlowId);
+            let told: u64 = flows.map(|flow| rig.stats(flow).refused(refusal)).sum();
+            assert!(told > 0, "{} is not told of a flow", reason.name());
+        }
         for worker in 0..rig.workers.len() {
             assert_eq!(
                 rig.network.frames_free(worker),
