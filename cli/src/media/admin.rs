@@ -159,11 +159,46 @@ fn figure(text: &mut String, name: &str, kind: &str, number: u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Io;
+    use super::super::io::IoStatus;
+    use super::super::status::Status;
     use super::*;
     use crate::http::Client;
+    use dataplane::{DropCounts, DropReason, WorkerStats};
+    use trgw::LegCounts;
 
     fn status() -> Value {
         json!({ "process": "media", "contexts": 3, "counters": { "drop.short": 7 } })
+    }
+
+    #[test]
+    fn every_reason_to_drop_a_datagram_is_a_figure_of_its_own() {
+        let mut drops = DropCounts::default();
+        for (number, reason) in (1..).zip(DropReason::ALL) {
+            drops.add(*reason, number);
+        }
+        let stats = WorkerStats {
+            drops,
+            ..WorkerStats::default()
+        };
+        let status = Status::of(
+            Duration::ZERO,
+            IoStatus::of(Io::Udp),
+            (0, 0),
+            std::iter::empty(),
+            Vec::new(),
+            // Of two workers alike.
+            [stats.clone(), stats].into_iter(),
+            &LegCounts::default(),
+        );
+        let status = serde_json::to_value(&status).expect("JSON");
+        let metrics = to_prometheus(&status);
+        for (number, reason) in (1..).zip(DropReason::ALL) {
+            let name = reason.name();
+            assert_eq!(status["counters"][format!("drop.{name}")], 2 * number);
+            let line = format!("strowger_drop_{name}_total {}\n", 2 * number);
+            assert!(metrics.contains(&line), "{line}{metrics}");
+        }
     }
 
     #[test]

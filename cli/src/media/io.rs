@@ -151,7 +151,7 @@ pub struct IoStatus {
 }
 
 impl IoStatus {
-    fn of(io: Io) -> Self {
+    pub(super) fn of(io: Io) -> Self {
         Self {
             io: io.name(),
             interfaces: Vec::new(),
