@@ -1022,7 +1022,7 @@ impl Out {
 const COMMANDS_PER_TURN_MAX: usize = 64;
 
 /// Datagrams handled at a time, while what others need is read.
-const STEP: usize = 2;
+const STEP: usize = 4;
 
 /// How many datagrams before its turn it is read what a datagram needs of its flow.
 const AHEAD: usize = 16;
