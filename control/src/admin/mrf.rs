@@ -123,7 +123,7 @@ pub enum With {
 }
 
 /// What a job does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// Plays.
     Play(PlayJob),
@@ -132,7 +132,7 @@ pub enum What {
 }
 
 /// What is played.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlayJob {
     /// One after the other: URIs, numbers of announcements, `var:TYPE;SUBTYPE;VALUE`.
@@ -146,7 +146,7 @@ pub struct PlayJob {
 }
 
 /// How something is recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordJob {
     /// What it is to be called, with the ending of a format: `.wav`, `.amr`, `.opus`.

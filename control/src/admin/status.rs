@@ -76,6 +76,8 @@ pub struct MrfStatus {
 pub struct ConferenceStatus {
     /// Its name: the token of its URI, or what netann or MSML calls it.
     pub name: String,
+    /// Its URI, where it has a focus.
+    pub uri: Option<String>,
     /// `focus`, `netann` or `msml`.
     pub kind: &'static str,
     /// Its members.

@@ -6,6 +6,7 @@
 //! put last. The [`Journal`] of a node only encodes; the event loop carries the bytes to the
 //! [`JournalThread`], which writes them to the [`Log`]'s segments.
 
+pub mod codecs;
 mod dialog;
 mod files;
 mod frame;
@@ -48,10 +49,20 @@ pub enum Kind {
     AccessSubscription = 8,
     /// A media gateway that the MGC controls.
     Gateway = 9,
+    /// A termination in a room of the MRFC.
+    Member = 20,
+    /// A call with the MRFC that was answered.
+    MrfcCall = 21,
+    /// A conference of the MRFC.
+    Conference = 22,
+    /// A subscription to a conference.
+    ConferenceSubscription = 23,
+    /// What somebody asked the MRFC to play or to record.
+    Job = 24,
 }
 
 impl Kind {
-    const ALL: [Kind; 8] = [
+    const ALL: [Kind; 13] = [
         Kind::Gateway,
         Kind::Context,
         Kind::Registration,
@@ -60,6 +71,11 @@ impl Kind {
         Kind::Subscription,
         Kind::Controller,
         Kind::AccessSubscription,
+        Kind::Member,
+        Kind::MrfcCall,
+        Kind::Conference,
+        Kind::ConferenceSubscription,
+        Kind::Job,
     ];
 
     fn of(number: u8) -> Option<Kind> {

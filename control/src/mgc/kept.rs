@@ -81,6 +81,8 @@ const NOBODY: u64 = 0;
 pub(super) struct Ledger {
     gateways: BTreeSet<u32>,
     contexts: BTreeSet<u64>,
+    /// Members of rooms.
+    pub members: BTreeSet<u64>,
     changes: Vec<Change>,
     /// Past the transaction numbers set aside.
     numbers_end: Option<u32>,
@@ -90,6 +92,8 @@ pub(super) struct Ledger {
 enum Change {
     Gateway(u32),
     Context(AnchorId),
+    /// A context that is in no record is being subtracted.
+    Departs(u64),
     /// Nothing is left of a context.
     Gone(u64),
     /// Nothing is left at a gateway.
@@ -115,6 +119,10 @@ impl Ledger {
 
     pub fn context_changed(&mut self, anchor: AnchorId) {
         self.changes.push(Change::Context(anchor));
+    }
+
+    pub fn context_departs(&mut self, gateway: u32, context: u32) {
+        self.changes.push(Change::Departs(key(gateway, context)));
     }
 
     pub fn context_gone(&mut self, gateway: u32, context: u32) {
@@ -145,6 +153,10 @@ impl Mgc {
                 Change::Context(anchor) => {
                     self.write_context(journal, anchor);
                 }
+                Change::Departs(key) => {
+                    self.ledger.contexts.insert(key);
+                    journal.put(Kind::Context, key, &KeptContext::departing());
+                }
                 Change::Gone(key) => {
                     if self.ledger.contexts.remove(&key) {
                         journal.remove(Kind::Context, key);
@@ -161,6 +173,7 @@ impl Mgc {
                 Change::Numbers(end) => journal.put(Kind::Controller, CONTROLLER, &end),
             }
         }
+        self.write_members(journal);
     }
 
     /// Puts everything anew.
@@ -187,6 +200,7 @@ impl Mgc {
         for key in departing {
             journal.put(Kind::Context, key, &KeptContext::departing());
         }
+        self.keep_members(journal);
     }
 
     fn write_gateway(&mut self, journal: &mut Journal, number: u32) {
@@ -276,8 +290,9 @@ impl Mgc {
                 None => self.ledger.context_gone(number, context),
             }
         }
+        self.restore_members(replay, &by_number);
         if self.gateways.len() > 0 {
-            let (gateways, contexts) = (self.gateways.len(), self.anchors.len());
+            let (gateways, contexts) = (self.gateways.len(), self.contexts());
             info!(gateways, contexts, "media taken up again");
         }
         self.handle_gateways(now);
@@ -350,6 +365,7 @@ impl Mgc {
         for id in unclaimed {
             self.release(now, id);
         }
+        self.release_unclaimed_members(now);
     }
 
     // ---- whether contexts are there ----
@@ -358,6 +374,7 @@ impl Mgc {
     pub(super) fn verify(&mut self, now: Instant, id: GatewayId) {
         self.gateways[id].unverified = self.anchors.at(id).into();
         self.send_audits(now, id);
+        self.verify_rooms(now, id);
     }
 
     /// Sends as many audits as may be under way; they share messages.

@@ -7,15 +7,16 @@
 //! is out of service until it does again or announces itself anew, and its calls are lost; what it
 //! may still hold of them is subtracted before it serves again.
 //!
-//! What its owner wants kept of an anchor is in the journal, and so are the gateways: after a
-//! restart they are spoken to at once, and asked whether the contexts are still there. A context
-//! that is not in the journal reports itself every 20 s (`hangterm/thb`), and is subtracted when
-//! nobody here knows it.
+//! What its owner wants kept of an anchor is in the journal, and so are members of rooms and the
+//! gateways: after a restart they are spoken to at once, and asked whether the contexts are still
+//! there. A context that is not in the journal reports itself every 20 s (`hangterm/thb`), and is
+//! subtracted when nobody here knows it.
 
 mod anchor;
 mod compile;
 mod gateway;
 mod kept;
+mod kept_rooms;
 mod links;
 mod mp;
 mod plan;

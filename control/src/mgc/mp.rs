@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use h248::message::{
-    ActionRequest, AmmDescriptors, AmmRequest, AmmsReply, AuditReturn, Command, CommandReply,
-    CommandRequest, ContextId, DigitMapValue, EventDigitMap, EventsDescriptor, LocalControl,
-    MediaDescriptor, NotifyCompletion, ObservedEvent, OctetString, Parameter, PkgdName,
-    PropertyParm, RequestId, RequestedEvent, Signal, SignalList, SignalRequest, SignalType,
-    SignalsDescriptor, StreamDescriptor, StreamId, StreamMode, StreamParms, Streams,
-    SubtractRequest, TerminationId, Value,
+    ActionRequest, AmmDescriptors, AmmRequest, AmmsReply, AuditDescriptor, AuditRequest,
+    AuditReturn, AuditToken, Command, CommandReply, CommandRequest, ContextId, DigitMapValue,
+    EventDigitMap, EventsDescriptor, LocalControl, MediaDescriptor, NotifyCompletion,
+    ObservedEvent, OctetString, Parameter, PkgdName, PropertyParm, RequestId, RequestedEvent,
+    Signal, SignalList, SignalRequest, SignalType, SignalsDescriptor, StreamDescriptor, StreamId,
+    StreamMode, StreamParms, Streams, SubtractRequest, TerminationId, Value,
 };
 use h248::package::{aasb, aasrec, an, swmix};
 use sdp::h248::{Description, Group, MediaLine, Wild};
@@ -19,8 +19,8 @@ use sdp::{Attribute, Codec};
 use super::plan::{Endpoint, Family, Mode};
 use super::room_plan::{Digits, MemberPlan, Observed, Recording, Task, TaskSignal};
 
-/// `timerx` of `hangterm/thb` (H.248.36): rooms are not in the journal, so that what a controller
-/// before this one has left behind reports itself and is subtracted.
+/// `timerx` of `hangterm/thb` (H.248.36): what a controller before this one did not come to put
+/// into its journal reports itself and is subtracted.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Packet length in descriptors where the peer wants none.
 const PTIME_MS: u32 = 20;
@@ -31,6 +31,16 @@ const DTMF_MAX: usize = 32;
 
 /// RequestID of the events of a termination without task; those of tasks are greater.
 pub const NO_TASK: u32 = 16;
+
+/// RequestID of the events of a task.
+pub const fn task_number(index: u32) -> u32 {
+    NO_TASK + 1 + index
+}
+
+/// The index of the task whose events have this RequestID.
+pub const fn task_index(number: u32) -> u32 {
+    number.saturating_sub(NO_TASK + 1)
+}
 
 /// What one command does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +53,8 @@ pub enum Step {
     Modify,
     /// Take out.
     Subtract,
+    /// Ask whether it is there, and what it plays.
+    Audit,
 }
 
 /// One command of a room's action.
@@ -69,9 +81,17 @@ pub fn command(
         Step::Move => Command::Move(request),
         Step::Modify => Command::Modify(request),
         Step::Subtract => Command::Subtract(SubtractRequest {
-            audit: Some(h248::message::AuditDescriptor::default()),
+            audit: Some(AuditDescriptor::default()),
             ..SubtractRequest::new(termination)
         }),
+        Step::Audit => {
+            let tokens: &[AuditToken] = match task.signal {
+                Some(_) => &[AuditToken::Signals],
+                None => &[],
+            };
+            let asked = AuditDescriptor::of(tokens);
+            Command::AuditValue(AuditRequest::new(termination, asked))
+        }
     };
     command.into()
 }
@@ -243,15 +263,6 @@ fn signals(task: &Task) -> SignalsDescriptor {
             }
             signal
         }
-        Some(TaskSignal::Tone { name, duration }) => {
-            let mut signal = Signal::new(PkgdName::new("cg", name));
-            signal.signal_type = Some(match duration {
-                Some(_) => SignalType::TimeOut,
-                None => SignalType::OnOff,
-            });
-            signal.duration = duration.map(hundredths);
-            signal
-        }
         Some(TaskSignal::Record(recording)) => record(recording),
     };
     signal.notify_completion = Some(completion);
@@ -381,11 +392,6 @@ fn completion(digits: &Digits) -> RequestedEvent {
 /// A time in units of 100 ms.
 fn tenths(time: Duration) -> u64 {
     u64::try_from(time.as_millis().div_ceil(100)).unwrap_or(u64::MAX)
-}
-
-/// A signal's duration, in units of 10 ms.
-fn hundredths(time: Duration) -> u16 {
-    u16::try_from(time.as_millis().div_ceil(10)).unwrap_or(u16::MAX)
 }
 
 // ---- what comes back ----

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sdp::Codec;
+use serde::{Deserialize, Serialize};
 
 use super::plan::{AnchorError, Endpoint, Family, Mode};
+use crate::journal;
 
 /// Names a room: a context at an MRFP with any number of terminations, while it has any. Dealt by
 /// its owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoomId(pub u64);
 
 /// Names a member of rooms: one termination. Dealt by its owner.
@@ -18,11 +20,12 @@ pub struct RoomId(pub u64);
 pub struct MemberId(pub u64);
 
 /// The desired state of one termination's media: one stream of audio.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberPlan {
     /// IP family of its address.
     pub family: Family,
     /// What may be received: the Local descriptor. Several while no answer has chosen.
+    #[serde(with = "journal::codecs")]
     pub receive: Vec<Codec>,
     /// Where and what to send: the Remote descriptor; unknown before the answer.
     pub remote: Option<RemoteMedia>,
@@ -34,7 +37,7 @@ pub struct MemberPlan {
 
 /// How a termination takes part in a mix (`swmix`, a package of ours). MRFPs that do not know it
 /// are told of it only where it is not as it is by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mix {
     /// How much louder the others hear it, in dB.
     pub gain_in_db: i8,
@@ -45,18 +48,19 @@ pub struct Mix {
 }
 
 /// What a peer receives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteMedia {
     /// Where.
     pub endpoint: Endpoint,
     /// What, under its payload types.
+    #[serde(with = "journal::codecs")]
     pub codecs: Vec<Codec>,
     /// Packet length that it wants, in milliseconds.
     pub ptime_ms: Option<u32>,
 }
 
 /// What is to be done at a termination besides its media: replaces what was to be done before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     /// What is played, or recorded.
     pub signal: Option<TaskSignal>,
@@ -65,7 +69,7 @@ pub struct Task {
 }
 
 /// What is played, or recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskSignal {
     /// An announcement by its number, fixed in the gateway (`an/apf`, H.248.7).
     Fixed {
@@ -91,13 +95,6 @@ pub enum TaskSignal {
         /// Everybody in the context hears it.
         to_all: bool,
     },
-    /// A tone of `cg`, for a time or without end.
-    Tone {
-        /// Its name in that package.
-        name: &'static str,
-        /// How long.
-        duration: Option<Duration>,
-    },
     /// Telephone events, one after the other (`dg`).
     Dtmf(String),
     /// What is said is recorded (`aasrec/playrec`, H.248.9 10.3).
@@ -105,7 +102,7 @@ pub enum TaskSignal {
 }
 
 /// How something is recorded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
     /// What it is to be called.
     pub name: String,
@@ -122,7 +119,7 @@ pub struct Recording {
 }
 
 /// Digits that are waited for (`dd/ce`, H.248.1 E.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digits {
     /// The digit map (H.248.1 7.1.14).
     pub map: String,

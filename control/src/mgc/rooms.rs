@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use base::Instant;
 use h248::error::ErrorCode;
 use h248::message::{
-    ActionReply, AuditReturn, CommandReply, ContextId, ObservedEventsDescriptor, ReplyBody,
-    TerminationId,
+    ActionReply, AuditReply, AuditReturn, CommandReply, ContextId, ObservedEventsDescriptor,
+    ReplyBody, TerminationId,
 };
 
 use super::gateway::{GatewayId, display};
@@ -28,47 +28,53 @@ const COMMANDS_MAX: usize = 32;
 /// All rooms and their members.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    rooms: BTreeMap<RoomId, Room>,
-    members: BTreeMap<MemberId, Member>,
+    pub(super) rooms: BTreeMap<RoomId, Room>,
+    pub(super) members: BTreeMap<MemberId, Member>,
     by_context: HashMap<(GatewayId, u32), RoomId>,
     flights: BTreeMap<u64, Flight>,
     next_flight: u64,
-    next_task: u32,
+    pub(super) next_task: u32,
     /// Members at each gateway, those on their way included.
     load: HashMap<GatewayId, usize>,
+    /// Members of whom the journal is to hear.
+    pub(super) changed: Vec<MemberId>,
 }
 
 /// A context, or the wish for one.
 #[derive(Debug, Default)]
-struct Room {
-    gateway: Option<GatewayId>,
-    context: Option<u32>,
+pub(super) struct Room {
+    pub gateway: Option<GatewayId>,
+    pub context: Option<u32>,
     /// Who is in it or is to come, in the order they were named.
-    members: Vec<MemberId>,
+    pub members: Vec<MemberId>,
     /// A transaction about it is under way.
     is_busy: bool,
     /// It goes when nobody is left.
-    is_closing: bool,
+    pub is_closing: bool,
     /// Gateways that had no room for its first member.
     refusals: u8,
 }
 
 /// A termination, or the wish for one.
 #[derive(Debug)]
-struct Member {
+pub(super) struct Member {
     /// Where it is to be.
-    room: RoomId,
+    pub room: RoomId,
     /// Where its termination is.
-    at: Option<RoomId>,
+    pub at: Option<RoomId>,
     /// `None`: it is to go.
-    wanted: Option<MemberPlan>,
-    applied: Option<MemberPlan>,
-    task: (u32, Task),
-    task_applied: u32,
-    termination: Option<TerminationId>,
-    local: Option<SocketAddr>,
+    pub wanted: Option<MemberPlan>,
+    pub applied: Option<MemberPlan>,
+    pub task: (u32, Task),
+    pub task_applied: u32,
+    pub termination: Option<TerminationId>,
+    pub local: Option<SocketAddr>,
     /// Where it counts.
-    gateway: Option<GatewayId>,
+    pub gateway: Option<GatewayId>,
+    /// A command that changes it is under way: what it then is nobody knows before the reply.
+    pub is_changing: bool,
+    /// It is to be asked whether it is there.
+    pub is_doubtful: bool,
 }
 
 /// A transaction under way.
@@ -90,7 +96,7 @@ struct Sent {
 }
 
 impl Rooms {
-    fn is_known(&self, member: MemberId) -> bool {
+    pub fn is_known(&self, member: MemberId) -> bool {
         self.members.contains_key(&member)
     }
 
@@ -137,11 +143,12 @@ impl Rooms {
     fn remove(&mut self, id: MemberId) -> Option<Member> {
         let mut member = self.members.remove(&id)?;
         self.count(&mut member, None);
+        self.changed.push(id);
         Some(member)
     }
 
     /// A member counts at this gateway from now on.
-    fn count(&mut self, member: &mut Member, gateway: Option<GatewayId>) {
+    pub fn count(&mut self, member: &mut Member, gateway: Option<GatewayId>) {
         if let Some(before) = member.gateway
             && let Some(load) = self.load.get_mut(&before)
         {
@@ -171,7 +178,7 @@ impl Rooms {
         }
     }
 
-    fn enter(&mut self, id: RoomId, gateway: GatewayId, context: u32) {
+    pub fn enter(&mut self, id: RoomId, gateway: GatewayId, context: u32) {
         if let Some(room) = self.rooms.get_mut(&id) {
             (room.gateway, room.context) = (Some(gateway), Some(context));
             room.refusals = 0;
@@ -193,11 +200,13 @@ impl Rooms {
                 (None, Some(_)) if member.room == id => Step::Add,
                 (Some(at), None) if at == id => Step::Subtract,
                 (Some(at), Some(plan)) if at == id && member.room == id => {
-                    if member.applied.as_ref() == Some(plan) && member.task.0 == member.task_applied
-                    {
-                        continue;
+                    let is_applied = member.applied.as_ref() == Some(plan)
+                        && member.task.0 == member.task_applied;
+                    match (is_applied, member.is_doubtful) {
+                        (true, true) => Step::Audit,
+                        (true, false) => continue,
+                        (false, _) => Step::Modify,
                     }
-                    Step::Modify
                 }
                 (Some(at), Some(_)) if at != id && member.room == id => {
                     let source = self.rooms.get(&at);
@@ -280,6 +289,8 @@ impl Mgc {
             termination: None,
             local: None,
             gateway: None,
+            is_changing: false,
+            is_doubtful: false,
         };
         self.rooms.members.insert(id, member);
         if let Some(known) = self.rooms.rooms.get_mut(&room) {
@@ -307,7 +318,7 @@ impl Mgc {
     pub fn set_task(&mut self, now: Instant, id: MemberId, task: Task) -> u32 {
         // Above what means something else.
         self.rooms.next_task = self.rooms.next_task.wrapping_add(1) % (u32::MAX / 2);
-        let number = NO_TASK + 1 + self.rooms.next_task;
+        let number = mp::task_number(self.rooms.next_task);
         if let Some(member) = self.rooms.members.get_mut(&id) {
             member.task = (number, task);
             let room = member.room;
@@ -430,7 +441,7 @@ impl Mgc {
     // ---- one transaction at a time ----
 
     /// Sends what is to be changed of a room, if nothing is under way for it.
-    fn pump(&mut self, now: Instant, id: RoomId) {
+    pub(super) fn pump(&mut self, now: Instant, id: RoomId) {
         self.drop_unborn(id);
         let Some(room) = self.rooms.rooms.get(&id) else {
             return;
@@ -472,6 +483,13 @@ impl Mgc {
             if let Some(mut member) = self.rooms.members.remove(&sent.member) {
                 self.rooms.count(&mut member, Some(gateway));
                 self.rooms.members.insert(sent.member, member);
+            }
+        }
+        for sent in &steps {
+            let member = self.rooms.members.get_mut(&sent.member);
+            if let (Step::Modify | Step::Move, Some(member)) = (&sent.step, member) {
+                member.is_changing = true;
+                self.rooms.changed.push(sent.member);
             }
         }
         for busy in sources.iter().chain([&id]) {
@@ -524,7 +542,7 @@ impl Mgc {
         self.rooms.rooms.remove(&id);
         if let Some((gateway, context)) = context {
             self.rooms.by_context.remove(&(gateway, context));
-            self.subtract(now, gateway, context);
+            self.end_context(now, gateway, context);
         }
         true
     }
@@ -542,6 +560,12 @@ impl Mgc {
         let Some(flight) = self.rooms.flights.remove(&flight) else {
             return;
         };
+        for sent in &flight.steps {
+            if let Some(member) = self.rooms.members.get_mut(&sent.member) {
+                member.is_changing = false;
+                self.rooms.changed.push(sent.member);
+            }
+        }
         let rooms: Vec<RoomId> = flight
             .sources
             .iter()
@@ -625,6 +649,10 @@ impl Mgc {
         let Some(member) = self.rooms.members.get_mut(&sent.member) else {
             return;
         };
+        member.is_doubtful = false;
+        if sent.step == Step::Audit {
+            return self.audited_member(sent.member, reply);
+        }
         let left = member.at.filter(|at| *at != room);
         member.at = Some(room);
         member.applied.clone_from(&sent.plan);
@@ -684,7 +712,7 @@ impl Mgc {
                 self.rooms.forget(sent.member);
                 self.rooms.left(room);
             }
-            Step::Modify | Step::Move if says_gone(code) => {
+            Step::Modify | Step::Move | Step::Audit if says_gone(code) => {
                 let at = member.at;
                 self.rooms.forget(sent.member);
                 self.rooms.left(room);
@@ -696,6 +724,8 @@ impl Mgc {
                     self.tell_room(RoomEvent::MemberLost { member });
                 }
             }
+            // It is there, and cannot say so.
+            Step::Audit => member.is_doubtful = false,
             Step::Modify => {
                 // What was before still is; what was asked is not asked again.
                 member.task_applied = sent.task;
@@ -747,7 +777,7 @@ impl Mgc {
     /// A room's context is no use: it is subtracted, and the owner told.
     fn lose_room(&mut self, now: Instant, id: RoomId) {
         if let Some((gateway, context)) = self.forget_room(id) {
-            self.subtract(now, gateway, context);
+            self.end_context(now, gateway, context);
         }
     }
 
@@ -884,7 +914,7 @@ impl Mgc {
         });
     }
 
-    fn tell_room(&mut self, event: RoomEvent) {
+    pub(super) fn tell_room(&mut self, event: RoomEvent) {
         self.outputs.push_back(MgcOutput::Room(event));
     }
 }
@@ -894,7 +924,8 @@ fn refusal(reply: &CommandReply) -> Option<ErrorCode> {
     let (CommandReply::Add(reply)
     | CommandReply::Modify(reply)
     | CommandReply::Move(reply)
-    | CommandReply::Subtract(reply)) = reply
+    | CommandReply::Subtract(reply)
+    | CommandReply::AuditValue(AuditReply::Terminations(reply))) = reply
     else {
         return Some(ErrorCode::SYNTAX_IN_COMMAND);
     };

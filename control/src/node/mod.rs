@@ -119,6 +119,9 @@ impl Node {
         if let Some(pcscf) = entities.pcscf {
             pcscf.restore(replay, &mut actions);
         }
+        if let Some(mrfc) = entities.mrfc {
+            mrfc.restore(replay, &mut actions);
+        }
         if let Some(mgc) = &mut actions.mgc {
             mgc.release_unclaimed(now);
         }
@@ -141,6 +144,9 @@ impl Node {
         let (entities, mut actions) = self.split(now);
         if let Some(pcscf) = entities.pcscf {
             pcscf.keep_all(&mut actions);
+        }
+        if let Some(mrfc) = entities.mrfc {
+            mrfc.keep_all(&mut actions);
         }
         if let Some(scscf) = entities.scscf {
             scscf.keep_all(&mut actions);
@@ -407,7 +413,10 @@ impl Node {
             admission: self.stack.admission(now),
             contexts,
             terminations: self.mgc.as_ref().map_or(0, Mgc::terminations),
-            mrf: self.mrfc.as_ref().map(Mrfc::status),
+            mrf: self
+                .mrfc
+                .as_ref()
+                .map(|it| it.status(self.stack.addresses())),
             timers: self.timers.len() + self.stack.transactions().timers,
             media_gateways: self.mgc.as_ref().map(Mgc::gateways).unwrap_or_default(),
             // The event loop has the associations.

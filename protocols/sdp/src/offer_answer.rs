@@ -160,6 +160,16 @@ impl Agent {
         }
     }
 
+    /// An agent that goes on from the description that it made last.
+    pub fn restored(local: Session) -> Self {
+        Self {
+            origin: Origin::clone(&local.origin),
+            local: Some(local),
+            before: None,
+            withdrawn: false,
+        }
+    }
+
     /// The description last made.
     pub fn local(&self) -> Option<&Session> {
         self.local.as_ref()
@@ -184,6 +194,20 @@ impl Agent {
             .collect();
         if let Some(local) = &self.local {
             media.extend(local.media.iter().skip(media.len()).map(rejected));
+        }
+        self.describe(media)
+    }
+
+    /// Offers one stream in the place that it has (RFC 3264 section 8); the others stay ended, or
+    /// end.
+    pub fn offer_at(&mut self, place: usize, terms: &Terms) -> Session {
+        let before = self.local.iter().flat_map(|local| local.media.iter());
+        let mut media: Vec<Media> = before.map(rejected).collect();
+        let (direction, mux) = (terms.direction, terms.rtcp_mux);
+        let offered = terms.media(&terms.codecs, direction, mux, &terms.crypto);
+        match media.get_mut(place) {
+            Some(old) => *old = offered,
+            None => media.push(offered),
         }
         self.describe(media)
     }

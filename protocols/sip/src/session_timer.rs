@@ -308,6 +308,17 @@ impl SessionTimer {
         }
     }
 
+    /// A timer of these times: when to refresh the session, if that is due here, and when to give it
+    /// up.
+    pub const fn of_times(refresh: Option<Instant>, end: Instant) -> Self {
+        Self { refresh, end }
+    }
+
+    /// When the session is to be refreshed here, if it is.
+    pub const fn refresh(&self) -> Option<Instant> {
+        self.refresh
+    }
+
     /// When to call [`SessionTimer::handle_timeout`].
     pub fn next_timeout(&self) -> Instant {
         self.refresh.unwrap_or(self.end).min(self.end)

@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use base::{Entropy, Instant};
 use h248::error::ErrorCode;
 use h248::message::{
-    ActionReply, ActionRequest, AmmDescriptors, AmmsReply, AuditReply, AuditReturn, Command,
-    CommandReply, ContextId, DigitMapValue, ErrorDescriptor, EventDigitMap, EventsDescriptor,
-    MediaDescriptor, MessageBody, Mid, OctetString, PackagesItem, PropertyParm, ReplyBody, Signal,
-    SignalRequest, StreamDescriptor, StreamMode, StreamParms, Streams, TerminationId, Transaction,
-    TransactionId,
+    ActionReply, ActionRequest, AmmDescriptors, AmmsReply, AuditReply, AuditReturn, AuditToken,
+    Command, CommandReply, ContextId, DigitMapValue, ErrorDescriptor, EventDigitMap,
+    EventsDescriptor, MediaDescriptor, MessageBody, Mid, OctetString, PackagesItem, PropertyParm,
+    ReplyBody, Signal, SignalRequest, StreamDescriptor, StreamMode, StreamParms, Streams,
+    TerminationId, Transaction, TransactionId,
 };
 use h248::transaction::{Config, Endpoint, Output};
 use sdp::h248::{Description, Wild};
@@ -222,6 +222,22 @@ impl MrfpHost {
                 });
                 let audit = vec![AuditReturn::Packages(packages.into())];
                 let reply = AmmsReply::new(name, audit);
+                Ok(CommandReply::AuditValue(AuditReply::Terminations(reply)))
+            }
+            Command::AuditValue(request) => {
+                let mut members = self.contexts.get(&context).into_iter().flatten();
+                let member = members.find(|it| it.name == name);
+                let member = member.ok_or(ErrorCode::UNKNOWN_TERMINATION)?;
+                let asked = request.audit.iter().flat_map(|audit| audit.tokens.iter());
+                let playing = || {
+                    let signals = member.signals.iter().cloned();
+                    AuditReturn::Signals(signals.map(SignalRequest::Signal).collect())
+                };
+                let returned = asked.map(|token| match token {
+                    AuditToken::Signals if !member.signals.is_empty() => playing(),
+                    token => AuditReturn::Empty(token),
+                });
+                let reply = AmmsReply::new(name, returned.collect());
                 Ok(CommandReply::AuditValue(AuditReply::Terminations(reply)))
             }
             Command::Modify(_) if context == 0 => Ok(CommandReply::Modify(done)),

@@ -304,12 +304,118 @@ fn what_a_controller_left_behind_is_subtracted_when_it_reports_itself() {
     begin(world, &[0]);
     world.dial(0, "sip:conf=1@mrf.ims.test");
     answered(world, 0);
+    // The process ended before it heard of this one.
+    let name = h248::message::TerminationId::new("ip/1");
+    world.act_mrfp(0, |mrfp, now| {
+        let mut other = mrfp.terminations().next().unwrap().clone();
+        other.name = name.clone();
+        mrfp.contexts.insert(99, vec![other]);
+        mrfp.report(now, &name, "hangterm/thb");
+    });
+    wait(world, "it goes, and no other", |mrfp| {
+        !mrfp.contexts.contains_key(&99) && mrfp.contexts.len() == 1
+    });
+}
+
+#[test]
+fn calls_with_the_mrfc_go_on_after_a_restart() {
+    everywhere(&setup(3), |world| {
+        begin(world, &[0, 1, 2]);
+        let calls = [0, 1].map(|phone| {
+            let call = world.dial(phone, "sip:conf=1@mrf.ims.test");
+            answered(world, phone);
+            call
+        });
+        world.dial(2, "sip:annc@mrf.ims.test;play=4");
+        answered(world, 2);
+        wait(world, "it plays", |mrfp| {
+            mrfp.terminations().any(|it| !it.signals.is_empty())
+        });
+        world.network.run_for(10 * SECOND);
+        let contexts = |mrfp: &calls::MrfpHost| -> Vec<(u32, usize)> {
+            let each = mrfp.contexts.iter();
+            each.map(|(id, members)| (*id, members.len())).collect()
+        };
+        let before = contexts(world.mrfp(0));
+        world.restart(world.scscf);
+        world.network.run_for(20 * SECOND);
+        assert_eq!(contexts(world.mrfp(0)), before);
+        // What is played to its end ends its call.
+        world.act_mrfp(0, |mrfp, now| {
+            let playing = mrfp.terminations().find(|it| !it.signals.is_empty());
+            let name = playing.expect("it plays on").name.clone();
+            mrfp.report(now, &name, "g/sc { SigID = an/apf, Meth = TO }");
+        });
+        world.expect_end(2);
+        wait(world, "its context goes", |mrfp| mrfp.contexts.len() == 1);
+        // One holds, another comes.
+        let modes = |mrfp: &calls::MrfpHost| -> Vec<StreamMode> {
+            mrfp.terminations().map(|it| it.mode).collect()
+        };
+        world
+            .act(0, |agent, now| agent.hold(now, calls[0]))
+            .unwrap();
+        wait(world, "it is held", |mrfp| {
+            modes(mrfp).contains(&StreamMode::ReceiveOnly)
+        });
+        world.network.run_for(40 * SECOND);
+        world
+            .act(0, |agent, now| agent.resume(now, calls[0]))
+            .unwrap();
+        wait(world, "it talks again", |mrfp| {
+            modes(mrfp) == [StreamMode::SendReceive; 2]
+        });
+        let third = world.dial(2, "sip:conf=1@mrf.ims.test");
+        answered(world, 2);
+        wait(world, "three are in it", |mrfp| {
+            contexts(mrfp).iter().map(|(_, size)| *size).eq([3])
+        });
+        for (phone, call) in [calls[0], calls[1], third].into_iter().enumerate() {
+            world
+                .act(phone, |agent, now| agent.hang_up(now, call))
+                .unwrap();
+        }
+        wait(world, "the context goes", |mrfp| mrfp.contexts.is_empty());
+        assert_eq!(world.serving_counter("mrfc.call.released"), 1);
+    });
+}
+
+#[test]
+fn an_announcement_that_ends_while_nobody_hears_of_it_ends_its_call() {
+    let world = &mut setup(1).layout(Layout::OneProcess).build();
+    begin(world, &[0]);
+    world.dial(0, "sip:annc@mrf.ims.test;play=4");
+    answered(world, 0);
+    wait(world, "it plays", |mrfp| {
+        mrfp.terminations().any(|it| !it.signals.is_empty())
+    });
+    world.network.run_for(10 * SECOND);
+    world.act_mrfp(0, |mrfp, _| {
+        for member in mrfp.contexts.values_mut().flatten() {
+            member.signals.clear();
+        }
+    });
     world.restart(world.scscf);
-    world.network.run_for(5 * SECOND);
-    let name = world.mrfp(0).terminations().next().unwrap().name.clone();
-    world.act_mrfp(0, |mrfp, now| mrfp.report(now, &name, "hangterm/thb"));
+    world.expect_end(0);
     wait(world, "the context goes", |mrfp| mrfp.contexts.is_empty());
-    // It serves on.
-    world.dial(0, "sip:conf=2@mrf.ims.test");
+}
+
+#[test]
+fn calls_end_when_the_mrfc_and_its_mrfp_are_killed() {
+    let world = &mut setup(2).layout(Layout::OneProcess).build();
+    begin(world, &[0, 1]);
+    for phone in [0, 1] {
+        world.dial(phone, "sip:conf=1@mrf.ims.test");
+        answered(world, phone);
+    }
+    world.network.run_for(10 * SECOND);
+    world.stop_mrfp(0);
+    world.restart(world.scscf);
+    world.start_mrfp(0);
+    world.expect_end(0);
+    world.expect_end(1);
+    world.network.run_for(60 * SECOND);
+    assert!(world.mrfp(0).contexts.is_empty());
+    world.dial(0, "sip:conf=1@mrf.ims.test");
     answered(world, 0);
 }

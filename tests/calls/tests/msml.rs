@@ -30,6 +30,8 @@ struct World {
     answered: BTreeSet<String>,
     /// INFOs and BYEs of the MRFC, each once.
     heard: Vec<Message>,
+    /// How the next requests of these methods are refused.
+    refusals: Vec<(Method, u16)>,
     requests: u32,
 }
 
@@ -42,6 +44,16 @@ struct Call {
 }
 
 impl Call {
+    /// One that has not begun.
+    fn to(number: u32, uri: &str) -> Self {
+        Self {
+            number,
+            to: format!("<{uri}>"),
+            target: uri.to_owned(),
+            cseq: 1,
+        }
+    }
+
     /// What MSML calls it.
     fn connection(&self) -> String {
         let tag = self.to.split("tag=").nth(1).unwrap();
@@ -84,6 +96,7 @@ impl World {
             read: 0,
             answered: BTreeSet::new(),
             heard: Vec::new(),
+            refusals: Vec::new(),
             requests: 0,
         }
     }
@@ -95,9 +108,24 @@ impl World {
         });
     }
 
+    /// Ends the MRFC and starts it anew at once, with its journal.
+    fn restart(&mut self) {
+        let Some(Host::Control(before)) = self.network.crash(self.control) else {
+            unreachable!()
+        };
+        let now = self.network.now();
+        let after = before.restarted(now, self.network.seed() ^ now.as_nanos());
+        self.network
+            .restart(self.control, Host::Control(Box::new(after)));
+    }
+
     /// Lets time pass and answers what is asked; responses that came.
     fn step(&mut self) -> Vec<Message> {
-        self.network.run_for(Duration::from_millis(100));
+        self.step_for(Duration::from_millis(100))
+    }
+
+    fn step_for(&mut self, time: Duration) -> Vec<Message> {
+        self.network.run_for(time);
         let Host::Wire(wire) = self.network.host(self.server) else {
             unreachable!()
         };
@@ -116,8 +144,12 @@ impl World {
             if message.is_method(&Method::Ack) {
                 continue;
             }
-            let ok = answer(&message);
-            self.send(&ok);
+            let refusal = self.refusals.iter().position(|it| message.is_method(&it.0));
+            let response = match refusal.map(|at| self.refusals.remove(at)) {
+                Some((_, status)) => message.response(status, "").finish().unwrap(),
+                None => answer(&message),
+            };
+            self.send(&response);
             let via = message.header(HeaderName::Via).unwrap().to_owned();
             if self.answered.insert(via) {
                 self.heard.push(message);
@@ -164,20 +196,14 @@ impl World {
         draft
     }
 
-    /// Calls the MRFC; what else its INVITE says.
-    fn call(&mut self, number: u32, uri: &str, script: Option<&str>) -> Call {
-        let mut call = Call {
-            number,
-            to: format!("<{uri}>"),
-            target: uri.to_owned(),
-            cseq: 1,
-        };
+    /// An INVITE, and what else it says.
+    fn invite(&mut self, call: &Call, script: Option<&str>) -> Message {
         let sdp = format!(
             "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
              m=audio {} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n",
             call.remote().port()
         );
-        let mut invite = self.request(&Method::Invite, &call);
+        let mut invite = self.request(&Method::Invite, call);
         match script {
             None => invite.set_body("application/sdp", sdp),
             Some(script) => invite.set_body(
@@ -189,7 +215,13 @@ impl World {
                 ),
             ),
         };
-        let invite = invite.finish().unwrap();
+        invite.finish().unwrap()
+    }
+
+    /// Calls the MRFC; what else its INVITE says.
+    fn call(&mut self, number: u32, uri: &str, script: Option<&str>) -> Call {
+        let mut call = Call::to(number, uri);
+        let invite = self.invite(&call, script);
         let ok = self.ask(&invite);
         assert_eq!(ok.status(), Some(200), "{}", ok.to_text());
         call.to = ok.header(HeaderName::To).unwrap().to_owned();
@@ -303,8 +335,15 @@ fn answer(request: &Message) -> Message {
         let name = request.uri().unwrap().user().unwrap().to_owned();
         draft.to_tag("called");
         draft.append(HeaderName::Contact, &format!("<sip:{name}@{SERVER}>"));
-        let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
-                   m=audio 7900 RTP/AVP 8\r\n";
+        // A call that is offered something again has PCMU.
+        let (port, format) = match request.is_in_dialog() {
+            true => (7002, 0),
+            false => (7900, 8),
+        };
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {format}\r\n"
+        );
         draft.set_body("application/sdp", sdp);
     }
     draft.finish().unwrap()
@@ -672,12 +711,7 @@ fn a_subscriber_hears_who_comes_and_goes() {
     everywhere(|world| {
         let mut first = world.call(1, FACTORY, None);
         let focus = first.target.clone();
-        let mut watcher = Call {
-            number: 8,
-            to: format!("<{focus}>"),
-            target: focus.clone(),
-            cseq: 1,
-        };
+        let mut watcher = Call::to(8, &focus);
         let mut subscribe = world.request(&Method::Subscribe, &watcher);
         subscribe.append(HeaderName::Event, "conference");
         let response = world.ask(&subscribe.finish().unwrap());
@@ -766,4 +800,241 @@ fn only_focuses_are_referred_and_subscribed_to() {
         let response = world.ask(&subscribe.finish().unwrap());
         assert_eq!(response.status(), Some(status), "{uri}");
     }
+}
+
+// ---- restarts ----
+
+#[test]
+fn a_conference_goes_on_after_a_restart_and_its_watcher_hears_all_of_it() {
+    everywhere(|world| {
+        let mut first = world.call(1, FACTORY, None);
+        let focus = first.target.clone();
+        let watcher = Call::to(8, &focus);
+        let mut subscribe = world.request(&Method::Subscribe, &watcher);
+        subscribe.append(HeaderName::Event, "conference");
+        let response = world.ask(&subscribe.finish().unwrap());
+        assert_eq!(response.status(), Some(200), "{}", response.to_text());
+        let mut second = world.call(2, &focus, None);
+        world.body_with("<user entity=\"sip:as2@192.0.2.9\" state=\"full\"");
+        world.wait("both are in", |world| world.sizes() == [2]);
+        for _ in 0..50 {
+            world.step();
+        }
+        let context = world.mrfp().contexts.keys().copied().collect::<Vec<_>>();
+        for _ in 0..2 {
+            world.heard.clear();
+            world.restart();
+            let told = world.body_with("<user-count>2</user-count>");
+            assert!(told.contains("state=\"full\""), "{told}");
+            for user in ["sip:as1@192.0.2.9", "sip:as2@192.0.2.9"] {
+                assert!(told.contains(&format!("<user entity=\"{user}\"")), "{told}");
+            }
+        }
+        for _ in 0..100 {
+            world.step();
+        }
+        let after = world.mrfp().contexts.keys().copied().collect::<Vec<_>>();
+        assert_eq!((world.sizes(), after), (vec![2], context));
+        // Others come, and those who are there can go.
+        let mut third = world.call(3, &focus, None);
+        world.wait("three are in", |world| world.sizes() == [3]);
+        world.body_with("<user entity=\"sip:as3@192.0.2.9\" state=\"full\"");
+        world.hang_up(&mut first);
+        world.body_with("<user entity=\"sip:as1@192.0.2.9\" state=\"deleted\"/>");
+        world.wait("one has left", |world| world.sizes() == [2]);
+        world.hang_up(&mut second);
+        world.hang_up(&mut third);
+        world.wait("the context goes", |world| world.sizes().is_empty());
+        assert_eq!(world.calls(), 0);
+        let is_last = |message: &Message| {
+            let state = message.header(HeaderName::SubscriptionState);
+            state.is_some_and(|state| state.contains("terminated;reason=noresource"))
+        };
+        world.wait("the subscription ends", |world| {
+            world.heard.iter().any(is_last)
+        });
+        // Nothing of it is left for another life.
+        world.restart();
+        assert_eq!(world.calls(), 0);
+    });
+}
+
+#[test]
+fn a_dialog_ends_with_a_restart_and_its_owner_is_told_and_asks_again() {
+    everywhere(|world| {
+        let mut first = world.call(1, URI, None);
+        let mut second = world.call(2, URI, None);
+        world.done(&mut first, "<createconference name=\"room\"/>");
+        let [conn, other] = [&first, &second].map(Call::connection);
+        for conn in [&conn, &other] {
+            let join = format!("<join id1=\"{conn}\" id2=\"conf:room\"/>");
+            world.done(&mut first, &join);
+        }
+        let ask = format!(
+            "<dialogstart target=\"{other}\" name=\"ask\"><collect><play><audio \
+             uri=\"file:///ask.wav\"/></play><pattern digits=\"12\"/></collect></dialogstart>"
+        );
+        world.done(&mut first, &ask);
+        let asks = |world: &World, call: &Call| {
+            let member = world.member(call);
+            member.is_some_and(|it| it.digit_map().is_some() && !it.signals.is_empty())
+        };
+        world.wait("it asks", |world| asks(world, &second));
+        for _ in 0..50 {
+            world.step();
+        }
+        world.restart();
+        let told = world.event("msml.dialog.exit");
+        let id = format!("id=\"{other}/dialog:ask\"");
+        let status = "<name>dialog.exit.status</name><value>500</value>";
+        assert!(told.contains(&id) && told.contains(status), "{told}");
+        world.wait("nothing is asked any more", |world| {
+            let member = world.member(&second);
+            member.is_some_and(|it| it.digit_map().is_none() && it.signals.is_empty())
+        });
+        // All else is as it was.
+        assert_eq!(world.sizes(), [2]);
+        world.done(&mut first, &ask);
+        world.wait("it asks again", |world| asks(world, &second));
+        world.report(&second, "dd/ce { ds = \"12\", Meth = UM }");
+        world.event("msml.dialog.exit");
+        let leave = format!("<unjoin id1=\"{other}\" id2=\"conf:room\"/>");
+        world.done(&mut first, &leave);
+        assert_eq!(world.sizes(), [1, 1]);
+        world.hang_up(&mut second);
+        world.hang_up(&mut first);
+        world.wait("the contexts go", |world| world.sizes().is_empty());
+    });
+}
+
+#[test]
+fn whenever_the_mrfc_is_killed_a_call_goes_on_or_ends_and_nothing_is_left() {
+    let (mut went_on, mut ended, mut never) = (0, 0, 0);
+    for wait in (0..160).step_by(4) {
+        let world = &mut World::new(1, false);
+        let mut call = Call::to(1, "sip:annc@192.0.2.1:5060;play=4;repeat=forever");
+        let invite = world.invite(&call, None);
+        world.send(&invite);
+        let mut left = Duration::from_millis(wait);
+        let mut is_answered = false;
+        // Its 2xx is acknowledged as soon as it comes, also while nobody hears that.
+        for round in 0..500 {
+            let slice = match left.is_zero() {
+                true => Duration::from_millis(100),
+                false => left.min(Duration::from_millis(4)),
+            };
+            let responses = world.step_for(slice);
+            for ok in responses.iter().filter(|it| it.status() == Some(200)) {
+                is_answered = true;
+                call.to = ok.header(HeaderName::To).unwrap().to_owned();
+                call.target = ok.contact().unwrap().uri.as_str().to_owned();
+                let ack = world.request(&Method::Ack, &call).finish().unwrap();
+                world.send(&ack);
+            }
+            let is_over = !left.is_zero() || (wait == 0 && round == 0);
+            left = left.saturating_sub(slice);
+            if left.is_zero() && is_over {
+                world.restart();
+            }
+        }
+        let is_bye = |message: &Message| message.is_method(&Method::Bye);
+        match (is_answered, world.heard.iter().find(|it| is_bye(it))) {
+            (true, None) => {
+                assert!(
+                    world.member(&call).is_some_and(|it| !it.signals.is_empty()),
+                    "it is heard, {wait} ms"
+                );
+                world.hang_up(&mut call);
+                went_on += 1;
+            }
+            (true, Some(bye)) => {
+                let reason = bye.header(HeaderName::Reason).unwrap_or_default();
+                assert!(reason.contains("restart"), "{reason}, {wait} ms");
+                ended += 1;
+            }
+            (false, _) => never += 1,
+        }
+        // What was asked for and not answered before the end reports itself.
+        let lost: Vec<_> = world
+            .mrfp()
+            .terminations()
+            .map(|it| it.name.clone())
+            .collect();
+        for name in lost {
+            world.network.with(world.mrfp, |host, now| match host {
+                Host::Mrfp(mrfp) => mrfp.report(now, &name, "hangterm/thb"),
+                _ => unreachable!(),
+            });
+        }
+        world.wait("nothing is left", |world| world.sizes().is_empty());
+        assert_eq!(world.calls(), 0);
+    }
+    let all = [went_on, ended, never];
+    assert!(all.iter().all(|count| *count > 0), "{all:?}");
+}
+
+// ---- what other user agents do ----
+
+#[test]
+fn a_session_that_we_refresh_lasts_and_a_refresh_that_crosses_another_is_tried_again() {
+    let world = &mut World::new(1, false);
+    let mut call = world.call(1, "sip:conf=1@192.0.2.1:5060", None);
+    let run = |world: &mut World, seconds: u32| {
+        for _ in 0..seconds {
+            world.step_for(Duration::from_secs(1));
+        }
+    };
+    // Sessions of half an hour are refreshed every quarter.
+    world.refusals.push((Method::Invite, 491));
+    run(world, 2800);
+    let refreshes = world
+        .heard
+        .iter()
+        .filter(|it| it.is_method(&Method::Invite));
+    let refreshes: Vec<_> = refreshes.collect();
+    assert_eq!(refreshes.len(), 4, "{refreshes:#?}");
+    for refresh in refreshes {
+        let expires = refresh.session_expires().unwrap().expect("Session-Expires");
+        assert_eq!(expires.refresher, Some(sip::header::Refresher::Uac));
+    }
+    assert_eq!((world.calls(), world.sizes()), (1, vec![1]));
+    // After another refusal the call lasts as long as its session.
+    world.refusals.push((Method::Invite, 500));
+    run(world, 900);
+    assert_eq!((world.calls(), world.refusals.len()), (1, 0));
+    world.hang_up(&mut call);
+    world.wait("the context goes", |world| world.sizes().is_empty());
+}
+
+#[test]
+fn a_user_is_called_out_of_another_dialog_as_a_refer_says() {
+    let world = &mut World::new(1, false);
+    let mut call = world.call(1, FACTORY, None);
+    let target = "<sip:bob@192.0.2.9:5060?Replaces=c1%40x%3Bto-tag%3Dt1%3Bfrom-tag%3Df1>";
+    let mut refer = |world: &mut World, target: &str| {
+        call.cseq += 1;
+        let mut refer = world.request(&Method::Refer, &call);
+        refer
+            .append(HeaderName::ReferTo, target)
+            .append(HeaderName::ReferredBy, "<sip:as1@192.0.2.9>")
+            .append(HeaderName::ReferSub, "false");
+        world.ask(&refer.finish().unwrap())
+    };
+    let accepted = refer(world, target);
+    assert_eq!(accepted.status(), Some(202));
+    assert_eq!(accepted.header(HeaderName::ReferSub), Some("false"));
+    let is_invite = |message: &Message| message.is_method(&Method::Invite);
+    world.wait("bob is called", |world| world.heard.iter().any(is_invite));
+    let invite = world.heard.iter().find(|it| is_invite(it)).unwrap().clone();
+    let has = |name| invite.header(name).unwrap_or_default().to_owned();
+    assert_eq!(has(HeaderName::Replaces), "c1@x;to-tag=t1;from-tag=f1");
+    assert_eq!(has(HeaderName::Require), "replaces");
+    assert_eq!(has(HeaderName::ReferredBy), "<sip:as1@192.0.2.9>");
+    assert_eq!(invite.request_uri(), "sip:bob@192.0.2.9:5060");
+    world.wait("both are in", |world| world.sizes() == [2]);
+    for bad in ["c1", "c1%0d%0aX:%20y%3Bto-tag%3Dt%3Bfrom-tag%3Df"] {
+        let target = format!("<sip:bob@192.0.2.9:5060?Replaces={bad}>");
+        assert_eq!(refer(world, &target).status(), Some(400), "{bad}");
+    }
+    assert!(!world.heard.iter().any(|it| it.is_method(&Method::Notify)));
 }

@@ -389,6 +389,40 @@ fn a_conference_is_recorded_by_an_ear_and_a_recorder() {
 }
 
 #[test]
+fn a_recording_of_a_conference_and_what_a_user_hears_go_on_after_a_restart() {
+    let world = &mut setup(2).build();
+    begin(world, &[0, 1]);
+    open(world, "team", &[0]);
+    established(world, 0);
+    let mix = start(world, With::Conference("team".into()), record("mix.wav"));
+    wait(world, "it records", |mrfp| doing(mrfp, "aasrec").is_some());
+    let user = With::User(format!("sip:{}", identity(1)));
+    let played = start(world, user, play(&["prompt:goodbye"]));
+    established(world, 1);
+    wait(world, "it plays", |mrfp| doing(mrfp, "aasb").is_some());
+    world.network.run_for(10 * SECOND);
+    world.restart(world.scscf);
+    world.network.run_for(10 * SECOND);
+    assert_eq!(job(world, mix.id).state, "running");
+    assert_eq!(job(world, played.id).state, "running");
+    assert_eq!(world.mrfp(0).terminations().count(), 4);
+    report(world, "aasb", PLAYED);
+    world.expect_end(1);
+    wait_for_job(world, played.id, "done");
+    let recorded = "aasrec/precsucc { ri = mix.wav, rd = 21000, res = \"maximum\" }";
+    report(world, "aasrec", recorded);
+    wait_for_job(world, mix.id, "done");
+    wait(world, "the member stays", |mrfp| {
+        mrfp.terminations().count() == 1
+    });
+    world.restart(world.scscf);
+    assert_eq!(job(world, mix.id).state, "done");
+    world.ask_mrfc(MrfRequest::Close("team".into()));
+    world.expect_end(0);
+    wait(world, "all contexts go", |mrfp| mrfp.contexts.is_empty());
+}
+
+#[test]
 fn a_recorder_that_cannot_be_had_leaves_the_conference_alone() {
     let world = &mut setup(1).build();
     begin(world, &[0]);

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use base::TimerId;
 use sip::UriBuf;
 
 use super::call::{Call, Stage};
 use super::conference::{Conference, Kind};
+use super::focus::Invitation;
 use super::{CallKey, Mrfc, Timer};
 use crate::admin::{
     ConferenceDetail, MemberDetail, MrfDetail, MrfReply, MrfRequest, NewConference,
 };
-use crate::config::Role;
 use crate::entity::{self, Actions};
 use crate::mgc::{MemberId, RoomId};
 
@@ -69,6 +70,7 @@ impl Mrfc {
                 false => Err(NO_JOB),
             },
         };
+        self.keep_touched(actions);
         reply.unwrap_or_else(|(status, reason)| MrfReply::Refused(status, reason))
     }
 
@@ -106,11 +108,11 @@ impl Mrfc {
         let users = users.ok_or((400, "a user has no usable URI"))?;
         let room = RoomId(self.next_number());
         let mut conference = Conference::new(Kind::Focus, room);
-        let timer = entity::Timer::Mrfc(Timer::Empty(room));
-        conference.timer = Some(actions.set_timer(EMPTY_FOR, timer));
+        conference.timer = Some(Self::wait_for_somebody(actions, room));
         self.conferences.insert(name.clone(), conference);
+        self.keep_conference(actions, &name);
         for user in users {
-            self.dial_out(actions, &name, &user, None);
+            self.dial_out(actions, &name, &user, &Invitation::default(), None);
         }
         let conference = self.conferences.get(&name);
         conference
@@ -135,6 +137,12 @@ impl Mrfc {
         Ok(())
     }
 
+    /// A conference ends by this timer if nobody comes.
+    pub(super) fn wait_for_somebody(actions: &mut Actions<'_>, room: RoomId) -> TimerId {
+        let timer = entity::Timer::Mrfc(Timer::Empty(room));
+        actions.set_timer(EMPTY_FOR, timer)
+    }
+
     /// Nobody may have come to a conference that somebody opened.
     pub(super) fn handle_empty_timer(&mut self, actions: &mut Actions<'_>, room: RoomId) {
         let mut all = self.conferences.iter_mut();
@@ -145,6 +153,9 @@ impl Mrfc {
         if conference.members.is_empty() {
             let name = name.clone();
             self.remove_conference(actions, &name);
+        } else {
+            let name = name.clone();
+            self.keep_conference(actions, &name);
         }
     }
 
@@ -158,7 +169,7 @@ impl Mrfc {
         }
         let target = target_of(&actions.config.realm, user);
         let target = target.ok_or((400, "the user has no usable URI"))?;
-        let called = self.dial_out(actions, name, &target, None);
+        let called = self.dial_out(actions, name, &target, &Invitation::default(), None);
         called.map(drop).ok_or((503, "no media or no more calls"))
     }
 
@@ -177,6 +188,7 @@ impl Mrfc {
         if let Some(mgc) = &mut actions.mgc {
             mgc.set_member(actions.now, MemberId(key.0), plan);
         }
+        self.touch(key);
         self.roster_changed(actions, key);
         Ok(())
     }
@@ -211,12 +223,11 @@ impl Mrfc {
         let mgc = actions.mgc.as_ref();
         let place = mgc.and_then(|mgc| mgc.place_of(conference.room));
         let (gateway, context) = place.map_or((None, None), |(mid, context)| (Some(mid), context));
-        let has_focus = conference.kind == Kind::Focus;
         let members = conference.members.iter();
         let members = members.filter_map(|key| Some((*key, self.calls.get(key)?)));
         ConferenceDetail {
             name: name.to_owned(),
-            uri: has_focus.then(|| actions.stack.addresses().uri(Role::Mrfc, name, 0)),
+            uri: conference.uri(name, actions.stack.addresses()),
             kind: conference.kind.name(),
             gateway,
             context,

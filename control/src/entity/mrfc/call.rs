@@ -19,6 +19,7 @@ use super::{ALLOW, CallKey, Mrfc, SUPPORTED, Timer};
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
+use crate::journal::Kind;
 use crate::mgc::{AnchorError, MemberId, Mix, Observed, RoomId, Task};
 use crate::stack::{BranchId, NextHop};
 
@@ -53,6 +54,8 @@ pub(super) struct Call {
     pub success: Option<(ServerId, Retransmission)>,
     pub provisionals: Option<Provisionals>,
     pub session: Option<SessionTimer>,
+    /// A re-INVITE of ours that is under way, or is to be tried again then.
+    pub reinvite: Option<(Reinvite, Option<Instant>)>,
     /// It ends then in any case.
     pub ends_at: Option<Instant>,
     /// Who it is with, as others in its conference hear of it.
@@ -97,6 +100,15 @@ pub(super) enum Stage {
     Calling,
 }
 
+/// What a re-INVITE of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reinvite {
+    /// The session goes on (RFC 4028 7.4).
+    Refresh,
+    /// The peer is to send its media elsewhere.
+    Move,
+}
+
 /// What waits for the gateway.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
@@ -138,6 +150,7 @@ impl Call {
             success: None,
             provisionals: None,
             session: None,
+            reinvite: None,
             ends_at: None,
             is_dialed_out: false,
             answered_at: None,
@@ -160,7 +173,8 @@ impl Call {
             .and_then(Provisionals::next_timeout);
         let success = self.success.as_ref().map(|(_, again)| again.next_timeout());
         let session = self.session.as_ref().map(SessionTimer::next_timeout);
-        let times = [provisionals, success, session, self.ends_at];
+        let again = self.reinvite.and_then(|(_, at)| at);
+        let times = [provisionals, success, session, again, self.ends_at];
         times.into_iter().flatten().min()
     }
 }
@@ -233,7 +247,7 @@ impl Mrfc {
             Some(Change::Offer(server, request)) => {
                 self.answer_offer(actions, key, server, &request, local);
             }
-            Some(Change::Moved) => self.reinvite(actions, key, local),
+            Some(Change::Moved) => self.reinvite(actions, key, local, Reinvite::Move),
             Some(Change::Call) => self.send_invite(actions, key, local),
         }
     }
@@ -313,14 +327,17 @@ impl Mrfc {
             return;
         };
         let Some(server) = call.server else { return };
+        let is_reliable = [HeaderName::Supported, HeaderName::Require]
+            .iter()
+            .any(|name| call.invite.has_token(*name, "100rel"));
         let is_early = match &call.purpose {
-            Purpose::Announcement(announcement) => announcement.early,
+            // An offer of ours has to come reliably (RFC 3262 5).
+            Purpose::Announcement(announcement) => {
+                announcement.early && (is_reliable || !call.media.is_to_offer())
+            }
             Purpose::Conference(_) | Purpose::Msml(_) | Purpose::Job(_) => false,
         };
-        let is_reliable = is_early
-            && [HeaderName::Supported, HeaderName::Require]
-                .iter()
-                .any(|name| call.invite.has_token(*name, "100rel"));
+        let is_reliable = is_early && is_reliable;
         call.has_offered = call.media.is_to_offer();
         let description = call.media.describe(local);
         let (invite, tag) = (call.invite.clone(), call.tag.clone());
@@ -396,11 +413,13 @@ impl Mrfc {
         info!(call_id = %Pii(&invite.call_id().unwrap_or_default()), "call answered");
         actions.stack.respond_with(actions.now, server, response);
         self.restart_timer(actions, key);
+        self.touch(key);
         self.roster_changed(actions, key);
     }
 
     /// What a call is for begins: its media passes.
     pub(super) fn start(&mut self, actions: &mut Actions<'_>, key: CallKey) {
+        self.touch(key);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -538,8 +557,14 @@ impl Mrfc {
             Some(SessionEvent::Expired) => {
                 return self.end_call(actions, key, 408, "Session expired");
             }
-            Some(SessionEvent::Refresh) => self.refresh(actions, key),
+            Some(SessionEvent::Refresh) => self.reinvite_from_here(actions, key, Reinvite::Refresh),
             None => {}
+        }
+        let again = self.calls.get(&key).and_then(|call| call.reinvite);
+        if let Some((reinvite, Some(at))) = again
+            && at <= now
+        {
+            self.reinvite_from_here(actions, key, reinvite);
         }
         self.restart_timer(actions, key);
     }
@@ -590,6 +615,9 @@ impl Mrfc {
     /// Forgets a call and lets go of its media.
     pub(super) fn forget_call(&mut self, actions: &mut Actions<'_>, key: CallKey) -> Option<Call> {
         let mut call = self.calls.remove(&key)?;
+        if matches!(call.stage, Stage::Answered | Stage::Confirmed) {
+            actions.journal.remove(Kind::MrfcCall, key.0);
+        }
         actions.cancel_timer(call.timer.take());
         if let Some(server) = call.server {
             self.by_server.remove(&server);

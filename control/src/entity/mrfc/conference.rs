@@ -10,7 +10,9 @@ use super::{CallKey, Mrfc};
 use crate::admin::ConferenceStatus;
 use crate::config::Role;
 use crate::entity::Actions;
+use crate::journal;
 use crate::mgc::RoomId;
+use crate::stack::Addresses;
 
 /// Conferences that people are told of at once.
 const STATUS_MAX: usize = 100;
@@ -54,6 +56,12 @@ impl Conference {
             timer: None,
         }
     }
+
+    /// Its URI, where it has a focus.
+    pub(super) fn uri(&self, name: &str, addresses: &Addresses) -> Option<String> {
+        let has_focus = self.kind == Kind::Focus;
+        has_focus.then(|| addresses.uri(Role::Mrfc, name, 0))
+    }
 }
 
 impl Kind {
@@ -89,6 +97,7 @@ impl Mrfc {
             }
             let conference = Conference::new(kind, RoomId(self.next_number()));
             self.conferences.insert(name.clone(), conference);
+            self.keep_conference(actions, &name);
         }
         let members_max = self.members_max;
         let Some(conference) = self.conferences.get_mut(&name) else {
@@ -137,6 +146,8 @@ impl Mrfc {
         let Some(conference) = self.conferences.remove(name) else {
             return;
         };
+        let room = conference.room.0;
+        actions.journal.remove(journal::Kind::Conference, room);
         actions.cancel_timer(conference.timer);
         actions.cancel_timer(conference.speakers.and_then(|mut it| it.take_timer()));
         self.end_taps(actions, conference.room);
@@ -149,11 +160,10 @@ impl Mrfc {
     /// The URI of a conference that has a focus.
     pub(super) fn focus_uri(&self, actions: &Actions<'_>, name: &str) -> Option<String> {
         let conference = self.conferences.get(name)?;
-        let has_focus = conference.kind == Kind::Focus;
-        has_focus.then(|| actions.stack.addresses().uri(Role::Mrfc, name, 0))
+        conference.uri(name, actions.stack.addresses())
     }
 
-    pub(super) fn conference_status(&self) -> Vec<ConferenceStatus> {
+    pub(super) fn conference_status(&self, addresses: &Addresses) -> Vec<ConferenceStatus> {
         let muted = |conference: &Conference| {
             let calls = conference
                 .members
@@ -166,6 +176,7 @@ impl Mrfc {
             .iter()
             .map(|(name, conference)| ConferenceStatus {
                 name: name.clone(),
+                uri: conference.uri(name, addresses),
                 kind: conference.kind.name(),
                 members: conference.members.len(),
                 muted: muted(conference),

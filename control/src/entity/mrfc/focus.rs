@@ -21,6 +21,48 @@ pub(super) const LIST: &str = "application/resource-lists+xml";
 /// Recipients of one list.
 const RECIPIENTS_MAX: usize = 64;
 
+/// What an INVITE says besides whom it is to, as a REFER has it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Invitation {
+    /// The dialog that it is to replace (RFC 3891).
+    replaces: Option<String>,
+    /// Who refers (RFC 3892).
+    referred_by: Option<String>,
+}
+
+impl Invitation {
+    /// Of a REFER to this URI; `None` where the URI asks for what cannot be.
+    fn of(request: &Message, target: Uri<'_>) -> Option<Self> {
+        let mut replaces = target
+            .headers()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("Replaces"))
+            .map(|(_, value)| sip::uri::unescape(value).into_owned());
+        let (first, second) = (replaces.next(), replaces.next());
+        let is_whole = |value: &String| {
+            let tags = [";to-tag=", ";from-tag="]
+                .iter()
+                .all(|it| value.contains(it));
+            tags && value.bytes().all(|octet| octet.is_ascii_graphic())
+        };
+        let is_good = second.is_none() && first.iter().all(is_whole);
+        is_good.then(|| Self {
+            replaces: first,
+            referred_by: request.header(HeaderName::ReferredBy).map(str::to_owned),
+        })
+    }
+
+    fn write(&self, draft: &mut Draft) {
+        if let Some(replaces) = &self.replaces {
+            draft
+                .append(HeaderName::Replaces, replaces)
+                .append(HeaderName::Require, "replaces");
+        }
+        if let Some(referred_by) = &self.referred_by {
+            draft.append(HeaderName::ReferredBy, referred_by);
+        }
+    }
+}
+
 /// Who is told what becomes of a REFER (RFC 3515 2.4.4).
 #[derive(Debug)]
 pub(super) struct Referral {
@@ -64,6 +106,9 @@ impl Mrfc {
             .param("method")
             .unwrap_or("INVITE")
             .to_ascii_uppercase();
+        let Some(invitation) = Invitation::of(request, target.uri) else {
+            return reject(actions, 400, "Bad Replaces");
+        };
         let target = plain(target.uri);
         let is_told = !request
             .header(HeaderName::ReferSub)
@@ -72,7 +117,8 @@ impl Mrfc {
             "INVITE" | "BYE" => {}
             _ => return reject(actions, 501, "Only INVITE and BYE"),
         }
-        let Some(mut referral) = self.accept_refer(actions, server, request, call, &name) else {
+        let Some(mut referral) = self.accept_refer(actions, server, request, call, &name, is_told)
+        else {
             return;
         };
         if method == "BYE" {
@@ -87,7 +133,7 @@ impl Mrfc {
             self.tell_referral(actions, &mut referral, "100 Trying", false);
         }
         let referral = is_told.then_some(referral);
-        self.dial_out(actions, &name, &target, referral);
+        self.dial_out(actions, &name, &target, &invitation, referral);
     }
 
     /// 202, and the subscription that goes with it.
@@ -98,6 +144,7 @@ impl Mrfc {
         request: &Message,
         call: Option<CallKey>,
         name: &str,
+        is_told: bool,
     ) -> Option<Referral> {
         let uri = actions.stack.addresses().uri(Role::Mrfc, name, 0);
         let mut draft = request.response(202, "");
@@ -106,6 +153,10 @@ impl Mrfc {
             draft.to_tag(&tag).copy(HeaderName::RecordRoute);
         }
         draft.append(HeaderName::Contact, &format!("<{uri}>;isfocus"));
+        if !is_told {
+            // RFC 4488 4: no subscription has begun.
+            draft.append(HeaderName::ReferSub, "false");
+        }
         let response = draft.finish().ok()?;
         let dialog = match call {
             Some(_) => None,
@@ -154,6 +205,7 @@ impl Mrfc {
             format!("SIP/2.0 {status}\r\n"),
         );
         send(actions, dialog, draft);
+        self.touched.extend(referral.call);
     }
 
     /// Takes a user out of a conference; false when it is not in it.
@@ -181,7 +233,7 @@ impl Mrfc {
     /// Invites who is named by a list of an INVITE to the factory (RFC 5366).
     pub(super) fn invite_list(&mut self, actions: &mut Actions<'_>, name: &str, list: &[u8]) {
         for uri in uris_of_list(list, RECIPIENTS_MAX) {
-            self.dial_out(actions, name, &uri, None);
+            self.dial_out(actions, name, &uri, &Invitation::default(), None);
         }
     }
 
@@ -191,13 +243,14 @@ impl Mrfc {
         actions: &mut Actions<'_>,
         name: &str,
         target: &str,
+        invitation: &Invitation,
         referral: Option<Referral>,
     ) -> Option<CallKey> {
         let conference = self.conferences.get(name);
         let conference = conference.filter(|it| it.members.len() < self.members_max);
         let room = conference.map(|it| it.room);
         let purpose = Purpose::Conference(name.to_owned());
-        let invite = self.dial_out_invite(actions, &purpose, target);
+        let invite = self.dial_out_invite(actions, &purpose, target, invitation);
         let (Some(room), Some((tag, invite))) = (room, invite) else {
             if let Some(mut referral) = referral {
                 self.tell_referral(actions, &mut referral, "503 Service Unavailable", true);
@@ -215,7 +268,8 @@ impl Mrfc {
         target: &str,
     ) -> Option<CallKey> {
         let purpose = Purpose::Job(job);
-        let invite = self.dial_out_invite(actions, &purpose, target)?;
+        let invitation = Invitation::default();
+        let invite = self.dial_out_invite(actions, &purpose, target, &invitation)?;
         self.call_out(actions, purpose, None, invite, None)
     }
 
@@ -276,6 +330,7 @@ impl Mrfc {
         actions: &mut Actions<'_>,
         purpose: &Purpose,
         target: &str,
+        invitation: &Invitation,
     ) -> Option<(String, Message)> {
         UriBuf::parse(target)?;
         let tag = actions.stack.token();
@@ -295,6 +350,7 @@ impl Mrfc {
             .append(HeaderName::Contact, &format!("<{uri}>{focus}"))
             .append(HeaderName::PAssertedIdentity, &format!("<{uri}>"))
             .append(HeaderName::Allow, ALLOW);
+        invitation.write(&mut draft);
         Some((tag, draft.finish().ok()?))
     }
 
@@ -387,6 +443,7 @@ impl Mrfc {
         }
         call.answered_at = Some(actions.now);
         call.change = Some(Change::Answer);
+        self.touched.insert(key);
         let plan = call.media.plan();
         if let Some(mgc) = &mut actions.mgc {
             mgc.set_member(actions.now, MemberId(key.0), plan);

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use base::Instant;
 use sdp::Codec;
+use serde::{Deserialize, Serialize};
 
 use super::{CallKey, Mrfc, prompt};
 use crate::admin::{JobStatus, NewJob, PlayJob, RecordJob, What, With};
 use crate::entity::Actions;
+use crate::journal::{self, Kind};
 use crate::mgc::{
     Family, MemberId, MemberPlan, Mix, Mode, Observed, Recording, RemoteMedia, RoomEvent, RoomId,
     RtpEndpoint, Task, TaskSignal,
@@ -38,7 +40,7 @@ const PAYLOAD_TYPE: u8 = 96;
 const SAMPLE_RATE: u32 = 16_000;
 
 /// A job.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     what: What,
     /// The user or the conference.
@@ -47,6 +49,7 @@ pub(super) struct Job {
     place: Place,
     /// The task that does it.
     task: u32,
+    #[serde(with = "journal::instant")]
     since: Instant,
     cause: Option<String>,
     /// Final status of the call.
@@ -56,7 +59,7 @@ pub(super) struct Job {
     gateway: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Progress {
     Calling,
     Running,
@@ -65,7 +68,7 @@ enum Progress {
 }
 
 /// Which members of rooms do it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     Nowhere,
     /// A call of its own.
@@ -127,7 +130,7 @@ impl Mrfc {
         wanted: NewJob,
     ) -> Result<JobStatus, (u16, &'static str)> {
         check(&wanted.what)?;
-        self.forget_old_jobs();
+        self.forget_old_jobs(actions);
         if self.jobs.len() >= JOBS_MAX {
             return Err((503, "too many jobs"));
         }
@@ -163,7 +166,62 @@ impl Mrfc {
             None if is_play => self.play_in_conference(actions, id),
             None => self.tap_conference(actions, id),
         }
+        self.keep_job(actions, id);
         self.job_status(id).ok_or((500, "the job is lost"))
+    }
+
+    // ---- the journal ----
+
+    /// Keeps a job as it is now.
+    pub(super) fn keep_job(&self, actions: &mut Actions<'_>, id: u64) {
+        if let Some(job) = self.jobs.get(&id) {
+            actions.journal.put(Kind::Job, id, job);
+        }
+    }
+
+    /// Keeps every job anew.
+    pub(super) fn keep_jobs(&self, actions: &mut Actions<'_>) {
+        for id in self.jobs.keys() {
+            self.keep_job(actions, *id);
+        }
+    }
+
+    /// Takes up the jobs of an earlier life, whose calls and conferences are there already. One
+    /// whose call had not been answered has failed.
+    pub(super) fn restore_jobs(&mut self, actions: &mut Actions<'_>, jobs: Vec<(u64, Job)>) {
+        for (id, job) in jobs {
+            let (place, progress) = (job.place, job.progress);
+            self.number = self.number.max(id);
+            self.jobs.insert(id, job);
+            if matches!(progress, Progress::Done | Progress::Failed) {
+                continue;
+            }
+            let goes_on = match place {
+                Place::Nowhere => false,
+                Place::Call(key) | Place::Player(key) => {
+                    self.by_member.insert(key, id);
+                    self.calls.contains_key(&key)
+                }
+                Place::Tap {
+                    room,
+                    ear,
+                    recorder,
+                } => {
+                    self.number = self.number.max(ear.0).max(recorder.0);
+                    self.by_member.extend([(ear, id), (recorder, id)]);
+                    let places = [(ear, room), (recorder, RoomId(recorder.0))];
+                    let claim = |(key, room): (CallKey, RoomId)| {
+                        let mgc = actions.mgc.as_mut()?;
+                        mgc.claim_member(MemberId(key.0), room, None)
+                    };
+                    progress == Progress::Running && places.map(claim).iter().all(Option::is_some)
+                }
+            };
+            if !goes_on {
+                let why = "lost with a restart";
+                self.finish_job(actions, id, Progress::Failed, why);
+            }
+        }
     }
 
     /// How a job fares.
@@ -191,13 +249,14 @@ impl Mrfc {
         true
     }
 
-    fn forget_old_jobs(&mut self) {
+    fn forget_old_jobs(&mut self, actions: &mut Actions<'_>) {
         while self.jobs.len() >= JOBS_MAX {
             let over = self.jobs.iter().find(|(_, job)| job.is_over());
             let Some(id) = over.map(|(id, _)| *id) else {
                 return;
             };
             self.jobs.remove(&id);
+            actions.journal.remove(Kind::Job, id);
         }
     }
 
@@ -388,6 +447,7 @@ impl Mrfc {
             }
         };
         job.task = mgc.set_task(actions.now, MemberId(member.0), task);
+        self.keep_job(actions, id);
     }
 
     /// Takes what the gateway says of members that do jobs; false where it is to be taken by
@@ -486,6 +546,7 @@ impl Mrfc {
         job.progress = progress;
         job.cause.get_or_insert_with(|| cause.to_owned());
         let place = std::mem::replace(&mut job.place, Place::Nowhere);
+        self.keep_job(actions, id);
         match place {
             Place::Nowhere => {}
             Place::Call(key) => {

@@ -34,17 +34,28 @@ const STEPS_MAX: usize = 256;
 /// What is told to a call, one INFO after the other.
 #[derive(Debug, Default)]
 pub(super) struct Informs {
-    waiting: VecDeque<String>,
+    /// What is to be told; where some of it is under way, that is the first.
+    pub waiting: VecDeque<String>,
     is_sent: bool,
+}
+
+impl Informs {
+    /// What is still to be told after a restart.
+    pub fn of(waiting: impl Iterator<Item = String>) -> Self {
+        Self {
+            waiting: waiting.collect(),
+            is_sent: false,
+        }
+    }
 }
 
 /// A dialog that runs.
 #[derive(Debug)]
 pub(super) struct Dialog {
     /// Its name, as events have it.
-    id: Object,
+    pub id: Object,
     /// The call that started it, and is told of it.
-    owner: CallKey,
+    pub owner: CallKey,
     steps: VecDeque<Step>,
     /// What is under way.
     perform: Perform,
@@ -141,6 +152,7 @@ impl Mrfc {
                 }
                 Ok(Done::Later(member)) => {
                     script.waits = Some((member, item.mark));
+                    self.touch(key);
                     self.scripts.insert(key, script);
                     return;
                 }
@@ -189,6 +201,12 @@ impl Mrfc {
         self.run_script(actions, key, script);
     }
 
+    /// Whether a call is still to be told what became of the document in its INVITE.
+    pub(super) fn owes_result(&self, key: CallKey) -> bool {
+        let script = self.scripts.get(&key);
+        script.is_some_and(|script| script.info.is_none())
+    }
+
     /// Whether a document waits for a member.
     pub(super) fn is_waited_for(&self, member: CallKey) -> bool {
         let mut waits = self
@@ -213,6 +231,7 @@ impl Mrfc {
                 if let Some(conference) = self.conferences.get_mut(&id.to_string()) {
                     conference.speakers = wanted.speakers.map(Speakers::new);
                 }
+                self.keep_conference(actions, &id.to_string());
                 if !is_named {
                     outcome.conferences.push(id);
                 }
@@ -365,6 +384,7 @@ impl Mrfc {
         let Some(call) = self.calls.get_mut(&key) else {
             return false;
         };
+        self.touched.insert(key);
         let is_elsewhere = call.room != home;
         call.room = home;
         call.conference = None;
@@ -449,6 +469,7 @@ impl Mrfc {
         if call.room != home || has_guests {
             return Err(Fault::new(code::NO_RESOURCE, "joined elsewhere"));
         }
+        self.touched.insert(key);
         call.media.is_muted = !change.from_first;
         call.media.is_deaf = !change.to_first;
         call.media.mix = mix;
@@ -517,6 +538,7 @@ impl Mrfc {
         let Some(call) = self.calls.get_mut(&key) else {
             return Ok(Done::Now);
         };
+        self.touched.insert(key);
         let gains = update.gains;
         let (gain_in, gain_out) = (supported(gains.from_first)?, supported(gains.to_first)?);
         let mix = &mut call.media.mix;
@@ -651,7 +673,8 @@ impl Mrfc {
         self.exit_dialog(actions, player, &[]);
     }
 
-    fn set_task(&mut self, actions: &mut Actions<'_>, key: CallKey, task: Task) {
+    pub(super) fn set_task(&mut self, actions: &mut Actions<'_>, key: CallKey, task: Task) {
+        self.touch(key);
         if let (Some(call), Some(mgc)) = (self.calls.get_mut(&key), &mut actions.mgc) {
             call.task = mgc.set_task(actions.now, MemberId(key.0), task);
         }
@@ -782,6 +805,7 @@ impl Mrfc {
         let Some(dialog) = self.dialogs.remove(&player) else {
             return;
         };
+        self.touch(player);
         let values = values_of(&dialog.values, names);
         let body = msml::event("msml.dialog.exit", &dialog.id, &values);
         self.inform(actions, dialog.owner, body);
@@ -805,11 +829,12 @@ impl Mrfc {
             && informs.waiting.len() < INFORMS_MAX
         {
             informs.waiting.push_back(body);
+            self.touch(key);
             self.send_inform(actions, key);
         }
     }
 
-    fn send_inform(&mut self, actions: &mut Actions<'_>, key: CallKey) {
+    pub(super) fn send_inform(&mut self, actions: &mut Actions<'_>, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -822,7 +847,7 @@ impl Mrfc {
         if informs.is_sent {
             return;
         }
-        let Some(body) = informs.waiting.pop_front() else {
+        let Some(body) = informs.waiting.front().cloned() else {
             return;
         };
         let mut draft = dialog.request(&Method::Info);
@@ -831,6 +856,7 @@ impl Mrfc {
             informs.is_sent = true;
             self.by_branch.insert(branch, key);
         }
+        self.touch(key);
     }
 
     /// An INFO of ours was answered.
@@ -841,6 +867,7 @@ impl Mrfc {
         let ends = call.ends_when_informed;
         if let Purpose::Msml(informs) = &mut call.purpose {
             informs.is_sent = false;
+            informs.waiting.pop_front();
             if informs.waiting.is_empty() && ends {
                 return self.end_call(actions, key, 200, "");
             }

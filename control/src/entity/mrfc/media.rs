@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sdp::{Agent, Codec, Direction, Origin, Session, Terms};
+use serde::{Deserialize, Serialize};
 
+use crate::journal;
 use crate::mgc::{Family, MemberPlan, Mix, Mode, RemoteMedia, RtpEndpoint};
 
 /// Media of one call.
@@ -28,6 +30,25 @@ pub struct Media {
     pub is_deaf: bool,
     /// How it takes part in the mix.
     pub mix: Mix,
+}
+
+/// [`Media`] in the journal.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeptMedia {
+    family: Family,
+    session_id: u64,
+    /// Our last description.
+    local: Option<String>,
+    index: usize,
+    protocol: String,
+    #[serde(with = "journal::codecs")]
+    receive: Vec<Codec>,
+    remote: Option<RemoteMedia>,
+    /// What the peer does, as an attribute says it.
+    peer: String,
+    is_muted: bool,
+    is_deaf: bool,
+    mix: Mix,
 }
 
 /// Why a description cannot be taken.
@@ -160,6 +181,44 @@ impl Media {
         });
     }
 
+    /// For the journal: an offer that was not answered yet is not in it.
+    pub(super) fn kept(&self) -> KeptMedia {
+        let local = self.agent.as_ref().and_then(Agent::local);
+        KeptMedia {
+            family: self.family,
+            session_id: self.session_id,
+            local: local.map(ToString::to_string),
+            index: self.index,
+            protocol: self.protocol.clone(),
+            receive: self.receive.clone(),
+            remote: self.remote.clone(),
+            peer: self.peer.name().to_owned(),
+            is_muted: self.is_muted,
+            is_deaf: self.is_deaf,
+            mix: self.mix,
+        }
+    }
+
+    /// From the journal.
+    pub(super) fn restored(kept: KeptMedia) -> Self {
+        let local = kept.local.as_ref();
+        let local = local.and_then(|text| Session::parse(text.as_bytes()).ok());
+        Self {
+            family: kept.family,
+            session_id: kept.session_id,
+            agent: local.map(Agent::restored),
+            offer: None,
+            index: kept.index,
+            protocol: kept.protocol,
+            receive: kept.receive,
+            remote: kept.remote,
+            peer: Direction::from_name(&kept.peer).unwrap_or(Direction::Inactive),
+            is_muted: kept.is_muted,
+            is_deaf: kept.is_deaf,
+            mix: kept.mix,
+        }
+    }
+
     /// The peer does not want to hear.
     pub fn is_held(&self) -> bool {
         !self.peer.receives()
@@ -217,10 +276,14 @@ impl Media {
                 return answer;
             }
         }
-        let place = self.index;
-        let mut all = vec![terms; place + 1];
-        all.truncate(1);
-        agent.offer(&all)
+        agent.offer_at(self.index, &terms)
+    }
+
+    /// Our last offer was refused: what was agreed on before still is.
+    pub fn withdraw(&mut self) {
+        if let Some(agent) = &mut self.agent {
+            agent.withdraw();
+        }
     }
 }
 
@@ -360,6 +423,40 @@ mod tests {
         let held = "m=audio 6000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n";
         media.take_offer(&offer(held)).unwrap();
         assert_eq!(media.plan().remote.unwrap().endpoint, before);
+    }
+
+    #[test]
+    fn what_was_kept_goes_on_with_the_next_version_of_its_description() {
+        let local = "198.51.100.1:4000".parse().unwrap();
+        let both =
+            "m=audio 6000 RTP/AVP 98\r\na=rtpmap:98 AMR-WB/16000\r\na=fmtp:98 octet-align=1\r\n";
+        let mut media = Media::of_offer(7, &offer(both)).unwrap();
+        media.describe(local);
+        media.is_muted = true;
+        let bytes = postcard::to_allocvec(&media.kept()).unwrap();
+        let mut restored = Media::restored(postcard::from_bytes(&bytes).unwrap());
+        assert_eq!(restored.plan(), media.plan());
+        assert_eq!(restored.status(), "sendrecv");
+        let held = offer(&format!("{both}a=inactive\r\n"));
+        for media in [&mut media, &mut restored] {
+            media.take_offer(&held).unwrap();
+        }
+        assert_eq!(restored.describe(local), media.describe(local));
+    }
+
+    #[test]
+    fn an_offer_of_ours_keeps_streams_in_their_places() {
+        let local = "198.51.100.1:4000".parse().unwrap();
+        let both = offer("m=video 6002 RTP/AVP 99\r\nm=audio 6000 RTP/AVP 0\r\n");
+        let mut media = Media::of_offer(7, &both).unwrap();
+        media.describe(local);
+        let offered = media.describe(local).to_string();
+        let places = "m=video 0 RTP/AVP 99\r\nm=audio 4000 RTP/AVP 0\r\n";
+        let places: Vec<_> = places.lines().collect();
+        let lines = offered.lines().filter(|line| line.starts_with("m="));
+        assert_eq!(lines.collect::<Vec<_>>(), places);
+        let answer = offer("m=video 0 RTP/AVP 99\r\nm=audio 6000 RTP/AVP 0\r\n");
+        assert_eq!(media.take_answer(&answer), Ok(()));
     }
 
     #[test]

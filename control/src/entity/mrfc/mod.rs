@@ -12,17 +12,19 @@ mod call;
 mod conference;
 mod focus;
 mod job;
+mod kept_call;
 mod markup;
 mod media;
 mod prompt;
 mod requests;
+mod restore;
 mod roster;
 mod service;
 mod speakers;
 
 pub use service::escape_parameter;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::IdMap;
 use sip::dialog::DialogId;
@@ -34,7 +36,7 @@ use super::{Actions, Event};
 use crate::admin::MrfStatus;
 use crate::config::ControlConfig;
 use crate::mgc::{Observed, RoomEvent, RoomId};
-use crate::stack::BranchId;
+use crate::stack::{Addresses, BranchId};
 use call::Call;
 use conference::Conference;
 pub use roster::SubscriptionId;
@@ -43,12 +45,14 @@ pub use roster::SubscriptionId;
 const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, NOTIFY";
 /// Extensions that we know.
-const SUPPORTED: &[&str] = &["100rel", "timer", "recipient-list-invite"];
+const SUPPORTED: &[&str] = &["100rel", "timer", "norefersub", "recipient-list-invite"];
 /// Bodies that we take.
 const ACCEPT: &str = "application/sdp, application/msml+xml, application/mrb-consumer+xml";
 
 /// Names a call, its member and the room that it has to itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct CallKey(u64);
 
 /// Timers of the MRFC.
@@ -90,6 +94,8 @@ pub struct Mrfc {
     jobs: BTreeMap<u64, job::Job>,
     /// Jobs by the members of rooms that do them.
     by_member: BTreeMap<CallKey, u64>,
+    /// Calls of which the journal is to hear.
+    touched: BTreeSet<CallKey>,
     /// What was promised to application servers.
     broker: broker::Broker,
     /// The number dealt last, to a call, a room or a job.
@@ -115,6 +121,7 @@ impl Mrfc {
             scripts: BTreeMap::new(),
             jobs: BTreeMap::new(),
             by_member: BTreeMap::new(),
+            touched: BTreeSet::new(),
             broker: broker::Broker::default(),
             number: 0,
         }
@@ -126,10 +133,10 @@ impl Mrfc {
     }
 
     /// What people are told.
-    pub fn status(&self) -> MrfStatus {
+    pub fn status(&self, addresses: &Addresses) -> MrfStatus {
         MrfStatus {
             calls: self.calls.len(),
-            conferences: self.conference_status(),
+            conferences: self.conference_status(addresses),
             subscriptions: self.subscriptions.len(),
         }
     }
@@ -171,6 +178,7 @@ impl Mrfc {
             Event::Room(event) => self.handle_room(actions, event),
             Event::Cx { .. } | Event::CxRequest { .. } | Event::Anchor { .. } => {}
         }
+        self.keep_touched(actions);
     }
 
     /// Lets time pass.
@@ -181,6 +189,7 @@ impl Mrfc {
             Timer::Empty(room) => self.handle_empty_timer(actions, room),
             Timer::Subscription(id) => self.handle_subscription_timer(actions, id),
         }
+        self.keep_touched(actions);
     }
 
     const fn next_number(&mut self) -> u64 {

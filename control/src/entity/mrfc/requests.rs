@@ -1,16 +1,17 @@
 //! Requests and responses of calls with the MRFC.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sip::dialog::{Acknowledgement, Dialog, DialogId, Retransmission};
-use sip::header::Refresher;
-use sip::session_timer::{Answer, Policy, Refusal as TimerRefusal, SessionTimer};
+use sip::header::{Refresher, SessionExpires};
+use sip::session_timer::{Answer, Caller, Policy, Refusal as TimerRefusal, SessionTimer};
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method};
 
 use msml::mrb::{self, Status};
 
-use super::call::{Change, Stage, send};
+use super::call::{Change, Reinvite, Stage, send};
 use super::media::Media;
 use super::service;
 use super::{ALLOW, CallKey, Mrfc, body, capabilities, refusal};
@@ -230,6 +231,7 @@ impl Mrfc {
     ) {
         let contact = self.contact(actions, key);
         let policy = session_policy(actions);
+        self.touch(key);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -289,8 +291,7 @@ impl Mrfc {
                     actions.stack.respond_with(actions.now, server, next);
                 }
                 self.answer(actions, server, request, 200);
-                self.start(actions, key);
-                self.restart_timer(actions, key);
+                self.take_answer(actions, key, request);
             }
             _ => self.answer(actions, server, request, 481),
         }
@@ -310,16 +311,27 @@ impl Mrfc {
         }
         if call.stage == Stage::Answered {
             call.stage = Stage::Confirmed;
+            self.touched.insert(key);
         }
+        self.take_answer(actions, key, ack);
+    }
+
+    /// What a call is for begins, with the answer to our offer where we made one: it is in an ACK,
+    /// or in a PRACK (RFC 3262 5).
+    fn take_answer(&mut self, actions: &mut Actions<'_>, key: CallKey, request: &Message) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if !std::mem::take(&mut call.has_offered) {
             self.start(actions, key);
             return self.restart_timer(actions, key);
         }
-        let parts = body::parts(ack).unwrap_or_default();
+        let parts = body::parts(request).unwrap_or_default();
         let answer = parts.iter().find(|part| part.kind == "application/sdp");
         let taken = answer.map(|answer| call.media.take_answer(answer.content));
         match taken {
             Some(Ok(())) => {
+                self.touched.insert(key);
                 let plan = call.media.plan();
                 call.change = Some(Change::Answer);
                 let mgc = actions.mgc.as_mut();
@@ -342,23 +354,36 @@ impl Mrfc {
 
     // ---- requests of ours ----
 
-    /// Refreshes the session: the peer cannot (RFC 4028 7.4).
-    pub(super) fn refresh(&mut self, actions: &mut Actions<'_>, key: CallKey) {
-        let local = actions
-            .mgc
-            .as_ref()
-            .and_then(|mgc| mgc.local_of(MemberId(key.0)));
-        if let Some(local) = local {
-            self.reinvite(actions, key, local);
+    /// Offers the same again, from where the gateway receives now.
+    pub(super) fn reinvite_from_here(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        reinvite: Reinvite,
+    ) {
+        let mgc = actions.mgc.as_ref();
+        if let Some(local) = mgc.and_then(|mgc| mgc.local_of(MemberId(key.0))) {
+            self.reinvite(actions, key, local, reinvite);
         }
     }
 
-    /// Offers the same again, from where the gateway receives now.
-    pub(super) fn reinvite(&mut self, actions: &mut Actions<'_>, key: CallKey, local: SocketAddr) {
+    /// Offers the same again, from here. While the peer is being answered, or has still to answer
+    /// us, it waits (RFC 3261 14.1).
+    pub(super) fn reinvite(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        local: SocketAddr,
+        reinvite: Reinvite,
+    ) {
         let contact = self.contact(actions, key);
+        let caller = Caller::new(session_policy(actions));
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        if call.has_offered || call.change.is_some() || call.success.is_some() {
+            return self.reinvite_later(actions, key, reinvite);
+        }
         let Some(dialog) = &mut call.dialog else {
             return;
         };
@@ -366,11 +391,103 @@ impl Mrfc {
         draft
             .append(HeaderName::Contact, &contact)
             .append(HeaderName::Allow, ALLOW);
+        if let Some(session) = &call.session {
+            // Who refreshes stays the one who did (RFC 4028 7.4).
+            let refresher = match session.refresh().is_some() || reinvite == Reinvite::Refresh {
+                true => Refresher::Uac,
+                false => Refresher::Uas,
+            };
+            caller.write(&mut draft, Some(refresher));
+        }
         let description = call.media.describe(local);
         draft.set_body("application/sdp", description.to_string());
         call.has_offered = true;
+        call.reinvite = Some((reinvite, None));
         if let Some(branch) = send(actions, dialog, draft) {
             self.by_branch.insert(branch, key);
+        }
+        self.touch(key);
+    }
+
+    /// A re-INVITE crossed with one of the peer, or the like: it is tried again in a while (RFC
+    /// 3261 14.1).
+    pub(super) fn reinvite_later(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: CallKey,
+        reinvite: Reinvite,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let tens = match call.is_dialed_out {
+            true => 210 + actions.entropy.below(191),
+            false => actions.entropy.below(201),
+        };
+        let at = actions.now + Duration::from_millis(10 * tens);
+        call.reinvite = Some((reinvite, Some(at)));
+        self.restart_timer(actions, key);
+    }
+
+    /// The peer has answered a re-INVITE of ours.
+    fn reinvited(&mut self, actions: &mut Actions<'_>, key: CallKey, response: &Message) {
+        let policy = session_policy(actions);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some(dialog) = &mut call.dialog else {
+            return;
+        };
+        let _ = dialog.refresh_target(response);
+        acknowledge(actions, dialog, response);
+        if call.reinvite.take().is_none() {
+            // The same 2xx again.
+            return;
+        }
+        call.has_offered = false;
+        self.touched.insert(key);
+        if call.session.is_some() {
+            // A peer that does not know of timers says nothing of them: we refresh.
+            let agreed = Caller::new(policy).handle_success(response).ok().flatten();
+            let expires = agreed.unwrap_or(SessionExpires {
+                seconds: policy.interval,
+                refresher: Some(Refresher::Uac),
+            });
+            let timer = SessionTimer::new(actions.now, expires, Some(Refresher::Uac));
+            call.session = Some(timer);
+        }
+        let parts = body::parts(response).unwrap_or_default();
+        let answer = parts.iter().find(|part| part.kind == "application/sdp");
+        let taken = answer.map(|answer| call.media.take_answer(answer.content));
+        let plan = call.media.plan();
+        match taken {
+            Some(Ok(())) => {
+                if let Some(mgc) = &mut actions.mgc {
+                    mgc.set_member(actions.now, MemberId(key.0), plan);
+                }
+                self.restart_timer(actions, key);
+                self.roster_changed(actions, key);
+            }
+            _ => self.end_call(actions, key, 488, "No usable answer"),
+        }
+    }
+
+    /// The peer has refused a re-INVITE of ours (RFC 3261 12.2.1.2, 14.1).
+    fn reinvite_refused(&mut self, actions: &mut Actions<'_>, key: CallKey, status: u16) {
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some((reinvite, _)) = call.reinvite.take() else {
+            return;
+        };
+        call.has_offered = false;
+        call.media.withdraw();
+        match (status, reinvite) {
+            (408 | 481, _) => self.end_call(actions, key, 408, ""),
+            (491, _) => self.reinvite_later(actions, key, reinvite),
+            (_, Reinvite::Move) => self.end_call(actions, key, 500, "Media cannot be moved"),
+            // All is as before; the session ends when it is not refreshed.
+            (_, Reinvite::Refresh) => self.touch(key),
         }
     }
 
@@ -402,28 +519,8 @@ impl Mrfc {
             return self.handle_callee(actions, key, response);
         }
         match (response.status(), cseq.method) {
-            (Some(200..300), Method::Invite) => {
-                let Some(dialog) = &mut call.dialog else {
-                    return;
-                };
-                let _ = dialog.refresh_target(response);
-                acknowledge(actions, dialog, response);
-                call.has_offered = false;
-                let answer = call.media.take_answer(response.body());
-                let plan = call.media.plan();
-                match answer {
-                    Ok(()) => {
-                        if let Some(mgc) = &mut actions.mgc {
-                            mgc.set_member(actions.now, MemberId(key.0), plan);
-                        }
-                    }
-                    Err(_) => self.end_call(actions, key, 488, "No usable answer"),
-                }
-            }
-            // RFC 3261 12.2.1.2, 14.1: the dialog is gone, or its media is not known any more.
-            (Some(300..), Method::Invite) => {
-                self.end_call(actions, key, 500, "Media cannot be moved");
-            }
+            (Some(200..300), Method::Invite) => self.reinvited(actions, key, response),
+            (Some(status @ 300..), Method::Invite) => self.reinvite_refused(actions, key, status),
             (Some(408 | 481), _) => self.end_call(actions, key, 408, ""),
             (Some(200..), Method::Info) => self.informed(actions, key),
             _ => {}

@@ -4,20 +4,23 @@
 //! The NOTIFYs of a subscription go out one after the other: what happens while one is under way is
 //! told together. A user is told of whole, with all endpoints.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::{Instant, TimerId};
+use serde::{Deserialize, Serialize};
 use sip::dialog::{Dialog, DialogId};
 use sip::transaction::ServerId;
 use sip::{HeaderName, Message, Method};
 
 use super::call::{Call, Purpose, Stage, send};
-use super::conference::Kind;
+use super::conference::Kind as Maker;
 use super::{CallKey, Mrfc, Timer};
 use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
+use crate::journal::{self, KeptDialog, Kind};
 use crate::stack::BranchId;
 
 /// The event package.
@@ -48,6 +51,16 @@ pub(super) struct Subscription {
     version: u32,
     is_notifying: bool,
     due: Due,
+}
+
+/// A [`Subscription`] in the journal, under its number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeptSubscription<'a> {
+    conference: Cow<'a, str>,
+    dialog: KeptDialog<'a>,
+    #[serde(with = "journal::instant")]
+    expires_at: Instant,
+    version: u32,
 }
 
 /// What the next NOTIFY has to tell.
@@ -168,6 +181,8 @@ impl Mrfc {
                     let _ = subscription.dialog.refresh_target(request);
                     subscription.expires_at = actions.now + Duration::from_secs(seconds.into());
                     subscription.due.is_full = true;
+                    // Its NOTIFY may have to wait.
+                    subscription.keep(actions, id);
                 }
                 self.flush(actions, id);
             }
@@ -198,7 +213,7 @@ impl Mrfc {
     pub(super) fn focus_of(&self, actions: &Actions<'_>, request: &Message) -> Option<String> {
         let own = actions.stack.addresses().own(request.uri().ok()?)?;
         let conference = self.conferences.get(own.token)?;
-        let is_it = own.role == Role::Mrfc && conference.kind == Kind::Focus;
+        let is_it = own.role == Role::Mrfc && conference.kind == Maker::Focus;
         is_it.then(|| own.token.to_owned())
     }
 
@@ -242,7 +257,9 @@ impl Mrfc {
             if let Some(subscription) = self.subscriptions.get_mut(&id) {
                 let left = (subscription.expires_at - actions.now).as_secs();
                 let state = format!("active;expires={left}");
-                if let Some(branch) = subscription.notify(actions, &state, Some(document)) {
+                let branch = subscription.notify(actions, &state, Some(document));
+                subscription.keep(actions, id);
+                if let Some(branch) = branch {
                     subscription.is_notifying = true;
                     self.by_notify.insert(branch, id);
                 }
@@ -261,6 +278,7 @@ impl Mrfc {
             return;
         };
         actions.cancel_timer(subscription.timer.take());
+        actions.journal.remove(Kind::ConferenceSubscription, id.0);
         let due = Due {
             is_full: true,
             ..Due::default()
@@ -306,12 +324,64 @@ impl Mrfc {
             300.. => {
                 if let Some(mut subscription) = self.subscriptions.remove(&id) {
                     actions.cancel_timer(subscription.timer.take());
+                    actions.journal.remove(Kind::ConferenceSubscription, id.0);
                     actions.counters.count(Counter::SubscriptionLost);
                 }
             }
             _ => {}
         }
         true
+    }
+
+    // ---- the journal ----
+
+    /// Keeps every subscription anew.
+    pub(super) fn keep_subscriptions(&self, actions: &mut Actions<'_>) {
+        for (id, subscription) in &self.subscriptions {
+            subscription.keep(actions, *id);
+        }
+    }
+
+    /// Takes up the subscriptions of an earlier life, without telling them anything yet.
+    pub(super) fn restore_subscriptions(
+        &mut self,
+        kept: Vec<(u64, KeptSubscription<'_>)>,
+    ) -> Vec<SubscriptionId> {
+        let mut ids = Vec::with_capacity(kept.len());
+        for (number, kept) in kept {
+            self.number = self.number.max(number);
+            let id = SubscriptionId(number);
+            let subscription = Subscription {
+                conference: kept.conference.into_owned(),
+                dialog: kept.dialog.into(),
+                expires_at: kept.expires_at,
+                timer: None,
+                version: kept.version,
+                // What happens before all is settled is told with the rest.
+                is_notifying: true,
+                due: Due {
+                    is_full: true,
+                    ..Due::default()
+                },
+            };
+            self.subscriptions.insert(id, subscription);
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// Subscribers hear of all that there is after a restart.
+    pub(super) fn tell_restored(&mut self, actions: &mut Actions<'_>, ids: &[SubscriptionId]) {
+        for &id in ids {
+            let Some(subscription) = self.subscriptions.get_mut(&id) else {
+                continue;
+            };
+            subscription.is_notifying = false;
+            match self.conferences.contains_key(&subscription.conference) {
+                true => self.flush(actions, id),
+                false => self.terminate(actions, id, "noresource"),
+            }
+        }
     }
 
     // ---- documents ----
@@ -357,6 +427,17 @@ impl Mrfc {
 }
 
 impl Subscription {
+    fn keep(&self, actions: &mut Actions<'_>, id: SubscriptionId) {
+        let kept = KeptSubscription {
+            conference: Cow::Borrowed(&self.conference),
+            dialog: KeptDialog::from(&self.dialog),
+            expires_at: self.expires_at,
+            version: self.version,
+        };
+        let kind = Kind::ConferenceSubscription;
+        actions.journal.put(kind, id.0, &kept);
+    }
+
     fn notify(
         &mut self,
         actions: &mut Actions<'_>,

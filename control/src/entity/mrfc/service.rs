@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sip::Uri;
 
 use crate::mgc::TaskSignal;
@@ -28,7 +29,7 @@ pub enum Service {
 }
 
 /// An announcement, as the parameters of its URI have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// What is played: a URL, or the number of one that is fixed in the MRFP.
     pub play: String,

@@ -36,6 +36,11 @@ impl Speakers {
         }
     }
 
+    /// What is to be told.
+    pub const fn notices(&self) -> SpeakerNotices {
+        self.notices
+    }
+
     /// Somebody talks, or does not; true where that is new.
     pub fn set(&mut self, key: CallKey, talks: bool) -> bool {
         match talks {
