@@ -128,6 +128,27 @@ impl Decoder {
         }
     }
 
+    /// What is decoded next is of another encoder than what was decoded before, which has nothing
+    /// to do with it. Codecs of whose past nothing is left soon ignore it.
+    pub fn begin(&mut self) {
+        match &mut self.kind {
+            Kind::Amr(decoder) => decoder.begin(),
+            Kind::G722(decoder, _) => **decoder = g722::Decoder::new(),
+            Kind::Opus(decoder) => decoder.begin(),
+            Kind::G711(..) | Kind::L16 { .. } => {}
+        }
+    }
+
+    /// The frames of a payload, where these may be of other times than those of the packets round
+    /// it: of AMR and AMR-WB. A jitter buffer keeps them each for itself, and interleaved ones are
+    /// not decoded in another way. `None` of what is kept as it came.
+    pub fn parts<'a>(&self, payload: &'a [u8]) -> Option<amr::Parts<'a>> {
+        match &self.kind {
+            Kind::Amr(decoder) => decoder.parts(payload),
+            _ => None,
+        }
+    }
+
     /// The samples that a payload would decode to, without decoding it.
     ///
     /// # Errors

@@ -157,6 +157,30 @@ impl Encoder {
         Ok(Encoded::Payload { len, marker: false })
     }
 
+    /// Goes on with a stream whose decoder has heard another encoder until now; `next` is what is
+    /// encoded next, at least a frame of it.
+    ///
+    /// What AMR and G.722 make of a signal that seems to begin is added by such a decoder to what
+    /// it still has of that signal: it overflows, and of steady tones AMR stays too soft from then
+    /// on (TS 26.090 6.2). An encoder that has heard some of it before does not begin. Codecs
+    /// without such a memory ignore it.
+    pub fn begin(&mut self, next: &[i16]) {
+        match &mut self.kind {
+            Kind::Amr(encoder) => encoder.begin(next),
+            Kind::G722(encoder) => encoder.begin(next),
+            Kind::G711(_) | Kind::L16 { .. } | Kind::Opus(_) => {}
+        }
+    }
+
+    /// By how many samples the payload encoded last begins before those that were given for it: 0
+    /// but for interleaved ones.
+    pub fn behind_samples(&self) -> usize {
+        match &self.kind {
+            Kind::Amr(encoder) => encoder.behind_samples(),
+            _ => 0,
+        }
+    }
+
     /// The peer asks for a speech mode: the CMR of RFC 4867 4.3.1, from
     /// [`Decoder::requested_mode`](crate::Decoder::requested_mode).
     ///

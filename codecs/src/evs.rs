@@ -39,6 +39,7 @@ impl EvsFormat {
             starts_in_amr_wb: parameters.flag("evs-mode-switch")?,
             amr_wb: AmrFormat {
                 layout: Layout::EFFICIENT,
+                group_frames_max: 1,
                 ..AmrFormat::parse(Band::Wide, fmtp)?
             },
         })

@@ -38,6 +38,14 @@ impl Encoder {
         }
     }
 
+    /// Hears what it is to go on with, 20 ms of it at most, until its predictors have settled.
+    pub(crate) fn begin(&mut self, next: &[i16]) {
+        let next = &next[..next.len().min(320)];
+        for _ in 0..BEGIN_ROUNDS {
+            self.encode(next, &mut [0; 160]);
+        }
+    }
+
     fn encode_low(&mut self, sample: i32) -> u8 {
         let error = saturate(sample - self.low.s);
         let magnitude = if error < 0 { !error } else { error };
@@ -72,6 +80,9 @@ impl Encoder {
         code as u8
     }
 }
+
+/// How often an encoder that takes over hears what comes: predictors take a tenth of a second.
+const BEGIN_ROUNDS: usize = 6;
 
 impl Decoder {
     pub(crate) fn new() -> Self {

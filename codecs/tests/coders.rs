@@ -10,7 +10,7 @@ use codecs::{
 
 fn codec(encoding: &str, fmtp: &str) -> Codec {
     let (rate, channels) = match encoding {
-        "AMR-WB" | "EVS" => (16_000, 1),
+        "AMR-WB" | "EVS" | "L16" => (16_000, 1),
         "opus" => (48_000, 2),
         _ => (8_000, 1),
     };
@@ -53,6 +53,8 @@ fn speech_is_like_itself_behind_every_codec() {
         ("AMR", "", 20, 0.75),
         ("AMR", "octet-align=1", 60, 0.75),
         ("AMR", "crc=1;robust-sorting=1", 60, 0.75),
+        // Of packets of one frame nothing can be interleaved.
+        ("AMR", "interleaving=30;crc=1", 20, 0.75),
         ("AMR", "mode-set=0", 40, 0.7),
         ("AMR-WB", "", 20, 0.9),
         ("AMR-WB", "octet-align=1;mode-set=2", 120, 0.9),
@@ -201,6 +203,109 @@ fn only_modes_of_the_set_are_asked_for() {
 }
 
 #[test]
+fn interleaved_packets_have_every_other_frame_of_two() {
+    for (encoding, fmtp, ptime_ms) in [
+        ("AMR", "interleaving=4", 40),
+        ("AMR", "interleaving=30;crc=1;robust-sorting=1", 60),
+        ("AMR-WB", "interleaving=8", 80),
+    ] {
+        let interleaved = codec(encoding, fmtp);
+        let plain = codec(encoding, "octet-align=1");
+        let frame = plain.frame_samples();
+        let packet_frames = ptime_ms as usize / 20;
+        let mut encoder = interleaved.encoder(of(ptime_ms)).unwrap();
+        let mut decoder = interleaved.decoder().unwrap();
+        let said = speech(plain.sample_rate(), 48 * frame);
+        // By the sample that each frame begins with, in order.
+        let mut frames = std::collections::BTreeMap::new();
+        for (number, samples) in said.chunks_exact(encoder.packet_samples()).enumerate() {
+            let sent = payload(&mut encoder, samples);
+            // The packets of a group are sent while the next one is said.
+            assert_eq!(sent.is_some(), number >= 2, "{encoding} {number}");
+            let Some((payload, marker)) = sent else {
+                continue;
+            };
+            assert_eq!(marker, number == 2);
+            assert_eq!(payload[1], [0x10, 0x11][number % 2], "{encoding} {fmtp}");
+            let begins = number * samples.len() - encoder.behind_samples();
+            let mut samples = [0; PACKET_SAMPLES_MAX];
+            let refused = decoder.decode(&payload, &mut samples);
+            assert_eq!(refused, Err(DecodeError::Unsupported));
+            let mut parts = decoder.parts(&payload).unwrap();
+            let mut part = [0; codecs::amr::PART_BYTES_MAX];
+            while let Some((offset, len)) = parts.next_into(&mut part) {
+                let other = frames.insert(begins + offset, part[..len].to_vec());
+                assert_eq!(other, None, "{encoding} {fmtp}");
+            }
+        }
+        let mut ours = plain.encoder(of(20)).unwrap();
+        let mut theirs = plain.decoder().unwrap();
+        for (at, (begins, part)) in frames.iter().enumerate() {
+            assert_eq!(*begins, at * frame);
+            let (mut heard, mut expected) = (vec![0; frame], vec![0; frame]);
+            decoder.decode(part, &mut heard).unwrap();
+            let (payload, _) = payload(&mut ours, &said[at * frame..][..frame]).unwrap();
+            theirs.decode(&payload, &mut expected).unwrap();
+            assert_eq!(heard, expected, "{encoding} {fmtp} {at}");
+        }
+        assert_eq!(frames.len(), 48 - 2 * packet_frames);
+    }
+}
+
+#[test]
+fn an_encoder_that_takes_over_neither_clicks_nor_fades() {
+    let mut faults = Vec::new();
+    for encoding in ["G722", "AMR", "AMR-WB", "EVS", "opus"] {
+        let codec = codec(encoding, "evs-mode-switch=1");
+        let rate = f64::from(codec.sample_rate());
+        let packet = codec.sample_rate() as usize / 50;
+        let tone = |t: usize, hz: f64| (t as f64 * hz / rate * std::f64::consts::TAU).sin();
+        let said: Vec<i16> = (0..150 * packet)
+            .map(|t| (6_000.0 * (tone(t, 510.0) + tone(t, 830.0))) as i16)
+            .collect();
+        for place in 25..35 {
+            let mut decoder = codec.decoder().unwrap();
+            let mut encoders = [(); 3].map(|()| codec.encoder(of(20)).unwrap());
+            let mut heard = Vec::new();
+            let mut samples = vec![0; packet];
+            for (number, said) in said.chunks_exact(packet).enumerate() {
+                // First another encoder for the same decoder, then another stream.
+                let which = usize::from(number >= place) + usize::from(number >= 100);
+                if number == place {
+                    encoders[1].begin(said);
+                }
+                if number == 100 {
+                    decoder.begin();
+                }
+                let (payload, _) = payload(&mut encoders[which], said).unwrap();
+                decoder.decode(&payload, &mut samples).unwrap();
+                heard.extend_from_slice(&samples);
+            }
+            let peak = |packets: std::ops::Range<usize>| {
+                let samples = &heard[packets.start * packet..packets.end * packet];
+                samples
+                    .iter()
+                    .map(|sample| sample.unsigned_abs())
+                    .max()
+                    .unwrap()
+            };
+            let before = peak(15..place);
+            for at in [place, 100] {
+                let (splice, after) = (peak(at - 1..at + 10), peak(at + 40..at + 50));
+                // Predictors of G.722 need longer.
+                let most = before / 2 * if encoding == "G722" { 4 } else { 3 };
+                if splice > most || after < before / 5 * 4 {
+                    faults.push(format!(
+                        "{encoding} {place} {at}: {before} {splice} {after}"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
 fn losses_are_concealed_and_fade() {
     for encoding in ["G722", "AMR", "AMR-WB", "opus"] {
         let codec = codec(encoding, "");
@@ -283,7 +388,7 @@ fn formats_that_are_none_are_refused_with_the_reason() {
             "AMR",
             8_000,
             1,
-            "interleaving=4",
+            "interleaving=31",
             FormatError::Unsupported("interleaving"),
         ),
         (
@@ -366,25 +471,53 @@ fn slices_of_the_wrong_length_are_refused() {
 #[test]
 fn payloads_may_be_cut_and_changed_anywhere() {
     for (encoding, fmtp) in [
+        ("PCMU", ""),
+        ("PCMA", ""),
+        ("L16", ""),
         ("G722", ""),
         ("AMR", ""),
         ("AMR", "octet-align=1"),
+        ("AMR", "crc=1;robust-sorting=1"),
+        ("AMR", "interleaving=30;crc=1"),
         ("AMR-WB", ""),
         ("AMR-WB", "octet-align=1"),
+        ("AMR-WB", "interleaving=30;robust-sorting=1"),
         ("EVS", "evs-mode-switch=1"),
+        ("EVS", "evs-mode-switch=1;hf-only=1"),
         ("opus", "maxplaybackrate=16000"),
+        ("opus", "useinbandfec=1;usedtx=1"),
     ] {
         let codec = codec(encoding, fmtp);
-        let mut encoder = codec.encoder(of(40)).unwrap();
+        let config = EncoderConfig {
+            loss_percent: 20,
+            ..of(40)
+        };
+        let mut encoder = codec.encoder(config).unwrap();
         let mut decoder = codec.decoder().unwrap();
         let said = speech(codec.sample_rate(), encoder.packet_samples());
-        let (whole, _) = payload(&mut encoder, &said).unwrap();
+        // The first two of an interleaved stream are kept back, and FEC is of the one before.
+        let mut sent = (0..4).filter_map(|_| payload(&mut encoder, &said));
+        let (whole, _) = sent.by_ref().last().unwrap();
         let mut samples = [0; PACKET_SAMPLES_MAX];
+        let tick = codec.sample_rate() as usize / 50;
+        let mut tried = 0_usize;
         let mut try_it = |payload: &[u8]| {
             let count = decoder.samples_in(payload);
+            tried += 1;
+            if tried.is_multiple_of(3) {
+                decoder.recover(payload, &mut samples[..tick]);
+            }
+            if tried.is_multiple_of(50) {
+                decoder.begin();
+            }
             let decoded = decoder.decode(payload, &mut samples);
             if let Ok(decoded) = decoded {
                 assert_eq!(count, Ok(decoded.samples));
+            }
+            let mut part = [0; codecs::amr::PART_BYTES_MAX];
+            let mut parts = decoder.parts(payload);
+            while let Some((_, len)) = parts.as_mut().and_then(|it| it.next_into(&mut part)) {
+                decoder.decode(&part[..len], &mut samples).unwrap();
             }
         };
         (0..whole.len()).for_each(|cut| try_it(&whole[..cut]));

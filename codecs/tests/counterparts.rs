@@ -3,9 +3,11 @@
 //! AMR with the library that we use too.
 
 use std::io::Write;
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use codecs::amr::{Band, Layout, NO_REQUEST, write};
 use codecs::comfort_noise::{Generator, Parameters};
 use codecs::speech::Speech;
 use codecs::{Codec, Encoded, EncoderConfig, PACKET_SAMPLES_MAX, Resampler, likeness};
@@ -160,6 +162,43 @@ fn amr_of_every_mode_is_heard_alike_by_ffmpeg() {
             let payloads = encode(&efficient, Some(mode), 60, &said);
             let packed = decode(&efficient, &payloads);
             assert!(packed == ours[..packed.len()], "{encoding} {mode}");
+        }
+    }
+}
+
+#[test]
+fn amr_is_packed_as_ffmpeg_packs_it() {
+    for (encoding, band, rate, magic) in [
+        ("AMR", Band::Narrow, 8_000, "#!AMR\n"),
+        ("AMR-WB", Band::Wide, 16_000, "#!AMR-WB\n"),
+    ] {
+        let codec = Codec::from_sdp(encoding, rate, 1, Some("octet-align=1")).unwrap();
+        let said = speech(rate);
+        let payloads: Vec<Vec<u8>> = (0..=band.mode_max())
+            .flat_map(|mode| encode(&codec, Some(mode), 20, &said[..said.len() / 10]))
+            .collect();
+        let frames: Vec<&[u8]> = payloads.iter().map(|payload| &payload[1..]).collect();
+        let file = [magic.as_bytes(), &frames.concat()].concat();
+        for in_packet in [1, 3] {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let seconds = f64::from(in_packet) / 50.0;
+            let to = format!("-c copy -muxdelay {seconds} -f rtp rtp://127.0.0.1:{port}");
+            pipe("ffmpeg", &format!("-v error -f amr -i pipe:0 {to}"), &file);
+            // A packet leaves when there is a frame for the next.
+            let sent = frames.len() - 1;
+            for frames in frames[..sent].chunks_exact(in_packet as usize) {
+                let mut ours = [0; 300];
+                let files = frames.iter().copied();
+                let len = write(band, Layout::ALIGNED, NO_REQUEST, files, &mut ours).unwrap();
+                let mut theirs = [0; 300];
+                let count = socket.recv(&mut theirs).unwrap();
+                // Behind the header of RTP.
+                assert_eq!(theirs[12..count], ours[..len], "{encoding}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Payloads of others, and what their decoders made of them: see `testdata/README.md`.
 
+use codecs::amr::{Band, FRAME_BYTES_MAX, Layout, Payload, write};
 use codecs::{Codec, PACKET_SAMPLES_MAX};
 
 fn samples(octets: &[u8]) -> Vec<i16> {
@@ -47,4 +48,42 @@ fn amr_is_decoded_to_nearly_the_same_samples() {
     }
     let snr = 10.0 * f64::log10(signal / noise);
     assert!(snr > 25.0, "{snr} dB");
+}
+
+#[test]
+fn amr_of_either_packing_is_as_osmocom_packs_it() {
+    let octets = |digits: &str| -> Vec<u8> {
+        let pairs = digits.as_bytes().as_chunks::<2>().0.iter();
+        let octet = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        pairs.map(octet).collect()
+    };
+    let pack = |from: Layout, to: Layout, payload: &[u8]| {
+        let read = Payload::parse(Band::Narrow, from, payload).unwrap();
+        let mut file = [0; FRAME_BYTES_MAX];
+        let len = read.iter().next().unwrap().write_to(&mut file);
+        let mut room = [0; 64];
+        let frames = std::iter::once(&file[..len]);
+        let len = write(Band::Narrow, to, read.head(), frames, &mut room).unwrap();
+        room[..len].to_vec()
+    };
+    let lines = include_str!("../testdata/amr_packings.txt").lines();
+    let rows: Vec<Vec<&str>> = lines
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    assert_eq!(rows.len(), 18);
+    for row in rows {
+        let (aligned, efficient) = (octets(row[1]), octets(row[2]));
+        let name = format!("type {}", row[0]);
+        assert_eq!(
+            pack(Layout::ALIGNED, Layout::EFFICIENT, &aligned),
+            efficient,
+            "{name}"
+        );
+        assert_eq!(
+            pack(Layout::EFFICIENT, Layout::ALIGNED, &efficient),
+            aligned,
+            "{name}"
+        );
+    }
 }

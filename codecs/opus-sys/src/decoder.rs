@@ -61,6 +61,13 @@ impl Decoder {
         self.call(next, samples, true)
     }
 
+    /// Forgets all that was decoded.
+    pub fn reset(&mut self) {
+        // SAFETY: `state` is from `new` and not freed before `drop`; `&mut` keeps others away. The
+        // request has no argument, and the library has no error for it.
+        unsafe { ffi::opus_decoder_ctl(self.state.as_ptr(), ffi::RESET_STATE) };
+    }
+
     fn call(&mut self, payload: &[u8], samples: &mut [i16], fec: bool) -> Result<usize, Error> {
         let (len, room) = (c_len(payload.len())?, c_len(samples.len())?);
         let from = if payload.is_empty() {

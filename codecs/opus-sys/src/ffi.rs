@@ -29,6 +29,7 @@ pub(crate) const SET_COMPLEXITY: c_int = 4010;
 pub(crate) const SET_INBAND_FEC: c_int = 4012;
 pub(crate) const SET_PACKET_LOSS_PERC: c_int = 4014;
 pub(crate) const SET_DTX: c_int = 4016;
+pub(crate) const RESET_STATE: c_int = 4028;
 
 unsafe extern "C" {
     pub(crate) fn opus_encoder_create(
@@ -53,6 +54,7 @@ unsafe extern "C" {
         error: *mut c_int,
     ) -> *mut OpusDecoder;
     pub(crate) fn opus_decoder_destroy(decoder: *mut OpusDecoder);
+    pub(crate) fn opus_decoder_ctl(decoder: *mut OpusDecoder, request: c_int, ...) -> c_int;
     pub(crate) fn opus_decode(
         decoder: *mut OpusDecoder,
         payload: *const c_uchar,

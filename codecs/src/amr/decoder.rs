@@ -3,7 +3,7 @@
 use amr_sys::{narrow, wide};
 
 use crate::amr::payload::{FRAME_BYTES_MAX, Layout, NO_DATA, Payload};
-use crate::amr::{AmrFormat, Band};
+use crate::amr::{AmrFormat, Band, Parts};
 use crate::decoder::DecodedKind;
 use crate::error::{DecodeError, Unavailable};
 use crate::evs::{self, EvsFormat};
@@ -68,6 +68,13 @@ impl Decoder {
         Ok(frames * self.band.frame_samples())
     }
 
+    pub(crate) fn parts<'a>(&self, octets: &'a [u8]) -> Option<Parts<'a>> {
+        match self.packing {
+            Packing::Amr(layout) => Parts::of(self.band, layout, octets),
+            Packing::Evs { .. } => None,
+        }
+    }
+
     /// Decodes into as many samples as [`samples_in`](Self::samples_in) says.
     pub(crate) fn decode(
         &mut self,
@@ -80,7 +87,11 @@ impl Decoder {
         match self.packing {
             Packing::Amr(layout) => {
                 let payload = Payload::parse(self.band, layout, octets)?;
-                let request = payload.request();
+                // Its frames are not one after the other.
+                if payload.frames() > 1 && payload.head().interleaving_length > 0 {
+                    return Err(DecodeError::Unsupported);
+                }
+                let request = payload.head().request;
                 self.request = (request <= self.band.mode_max()).then_some(request);
                 for (frame, samples) in payload.iter().zip(parts) {
                     frame.write_to(&mut file);
@@ -129,6 +140,21 @@ impl Decoder {
         }
     }
 
+    /// What is decoded next is of another encoder. Nothing of what was heard is to be left, or what
+    /// that encoder makes of a beginning is added to it.
+    pub(crate) fn begin(&mut self) {
+        let mut file = [0; FRAME_BYTES_MAX];
+        let homing: &[u8] = match self.band {
+            Band::Narrow => &HOMING_NARROW,
+            Band::Wide => &HOMING_WIDE,
+        };
+        file[..homing.len()].copy_from_slice(homing);
+        let mut samples = [0; wide::FRAME_SAMPLES];
+        self.coder
+            .decode(&file, &mut samples[..self.band.frame_samples()]);
+        self.is_silent = false;
+    }
+
     /// The codec goes on by itself: speech fades, comfort noise stays a while.
     pub(crate) fn conceal(&mut self, samples: &mut [i16]) {
         let mut nothing = [0; FRAME_BYTES_MAX];
@@ -156,6 +182,19 @@ fn both(one: DecodedKind, other: DecodedKind) -> DecodedKind {
     }
 }
 
+/// The decoder homing frames of the highest modes (TS 26.090 8, TS 26.190 8): silence, after which
+/// a decoder is as new, or nearly so.
+const HOMING_NARROW: [u8; narrow::FRAME_BYTES_MAX] = [
+    0x3c, 0x08, 0x55, 0x6d, 0x94, 0x4c, 0x71, 0xa1, 0xa0, 0x81, 0xe7, 0xea, 0xd2, 0x04, 0x24, 0x44,
+    0x80, 0x00, 0x0e, 0xcd, 0x82, 0xb8, 0x11, 0x18, 0x00, 0x00, 0x97, 0xc4, 0x79, 0x4e, 0x77, 0x40,
+];
+const HOMING_WIDE: [u8; wide::FRAME_BYTES_MAX] = [
+    0x44, 0x50, 0x46, 0x00, 0x33, 0xba, 0xce, 0x25, 0xf1, 0x59, 0x30, 0x10, 0xa3, 0x1f, 0x84, 0xd7,
+    0x77, 0xf3, 0x6a, 0x13, 0x13, 0xa0, 0x93, 0xe5, 0x0c, 0x29, 0x21, 0x72, 0xf1, 0xc3, 0x83, 0xec,
+    0x66, 0x35, 0x89, 0x3e, 0x80, 0xe8, 0x89, 0x52, 0xc0, 0x25, 0xb5, 0x1c, 0x6d, 0xe6, 0x3c, 0x07,
+    0xbc, 0x33, 0x55, 0xe9, 0xc0, 0x6d, 0x2c, 0xaf, 0xb3, 0xaf, 0x43, 0x31, 0xd0,
+];
+
 impl Coder {
     fn decode(&mut self, file: &[u8; FRAME_BYTES_MAX], samples: &mut [i16]) {
         match self {
@@ -170,5 +209,23 @@ impl Coder {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homing_frames_are_what_encoders_make_of_theirs() {
+        // TS 26.090 8, TS 26.190 8: samples of 8, from the home state.
+        let mut file = [0; narrow::FRAME_BYTES_MAX];
+        let mut encoder = narrow::Encoder::new(false).unwrap();
+        encoder.encode(narrow::MODE_MAX, &[8; narrow::FRAME_SAMPLES], &mut file);
+        assert_eq!(file, HOMING_NARROW);
+        let mut file = [0; FRAME_BYTES_MAX];
+        let mut encoder = wide::Encoder::new(false).unwrap();
+        encoder.encode(wide::MODE_MAX, &[8; wide::FRAME_SAMPLES], &mut file);
+        assert_eq!(file[..HOMING_WIDE.len()], HOMING_WIDE);
     }
 }

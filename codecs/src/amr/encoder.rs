@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amr_sys::{narrow, wide};
 
-use crate::amr::payload::{self, FRAME_BYTES_MAX, FRAMES_MAX, Layout, NO_DATA, NO_REQUEST};
+use crate::amr::payload::{self, FRAME_BYTES_MAX, FRAMES_MAX, Head, Layout, NO_DATA, NO_REQUEST};
 use crate::amr::rate::ModeControl;
 use crate::amr::{AmrFormat, Band};
 use crate::codec::PACKET_TIME_MAX;
@@ -32,6 +32,27 @@ pub(crate) struct Encoder {
     /// The last frame was one of speech.
     was_speech: bool,
     frames: [[u8; FRAME_BYTES_MAX]; SENT_MAX],
+    /// Where packets are interleaved.
+    group: Option<Box<Group>>,
+}
+
+/// Two interleaving groups of two packets: of one frames are collected, the one before is sent.
+///
+/// Of two packets one has every other frame, so that a lost one leaves none without a neighbour;
+/// with more packets speech would be later still.
+#[derive(Debug)]
+struct Group {
+    /// Frames of a packet.
+    packet_frames: usize,
+    /// Which packet is next, of either group.
+    index: usize,
+    collected: [[u8; FRAME_BYTES_MAX]; 2 * SENT_MAX],
+    /// A talkspurt begins in it.
+    marker: bool,
+    before: Option<[[u8; FRAME_BYTES_MAX]; 2 * SENT_MAX]>,
+    marker_before: bool,
+    /// Frames from the beginning of the packet sent last to that of what was given for it.
+    behind: usize,
 }
 
 #[derive(Debug)]
@@ -80,6 +101,7 @@ impl Encoder {
             request: NO_REQUEST,
             was_speech: false,
             frames: [[0; FRAME_BYTES_MAX]; SENT_MAX],
+            group: Group::new(format, config.ptime),
         })
     }
 
@@ -89,7 +111,8 @@ impl Encoder {
         let bits = self.band.frame_bits(self.band.mode_max()).unwrap_or(0);
         match self.packing {
             Packing::Amr(layout) if layout.octet_align => {
-                1 + frames * (1 + usize::from(layout.crc) + bits.div_ceil(8))
+                let head = 1 + usize::from(layout.interleaving);
+                head + frames * (1 + usize::from(layout.crc) + bits.div_ceil(8))
             }
             Packing::Amr(_) => (4 + frames * (6 + bits)).div_ceil(8),
             // With a request, and zeros that avoid sizes of the compact format.
@@ -108,6 +131,22 @@ impl Encoder {
         self.request = mode.map_or(NO_REQUEST, |mode| self.modes.within(mode));
     }
 
+    /// Takes over from another encoder what begins with this.
+    pub(crate) fn begin(&mut self, next: &[i16]) {
+        let mut file = [0; FRAME_BYTES_MAX];
+        if let Some(samples) = next.get(..self.band.frame_samples()) {
+            self.coder.encode(self.modes.mode(), samples, &mut file);
+        }
+        if let Some(group) = &mut self.group {
+            group.restart();
+        }
+    }
+
+    pub(crate) fn behind_samples(&self) -> usize {
+        let frames = self.group.as_ref().map_or(0, |group| group.behind);
+        frames * self.band.frame_samples()
+    }
+
     /// Encodes frames of 20 ms, [`SENT_MAX`] at most.
     pub(crate) fn encode(
         &mut self,
@@ -116,6 +155,10 @@ impl Encoder {
     ) -> Result<Encoded, EncodeError> {
         if payload.len() < self.payload_bytes(samples.len()) {
             return Err(EncodeError::PayloadTooSmall);
+        }
+        let packet_frames = self.group.as_ref().map(|group| group.packet_frames);
+        if packet_frames.is_some_and(|frames| frames * self.band.frame_samples() != samples.len()) {
+            return Err(EncodeError::Samples);
         }
         let (mut count, mut marker) = (0, false);
         // Frames at the end without anything need not be sent.
@@ -136,14 +179,23 @@ impl Encoder {
                 sent = count;
             }
         }
+        let mut head = Head::from(self.request);
+        if let Some(group) = &mut self.group {
+            let Some(is_marked) = group.exchange(&mut self.frames[..count], marker, &mut head)
+            else {
+                return Ok(Encoded::Nothing);
+            };
+            marker = is_marked;
+            let is_there = |file: &[u8; FRAME_BYTES_MAX]| file[0] >> 3 & 0x0f != NO_DATA;
+            let last = self.frames[..count].iter().rposition(is_there);
+            sent = last.map_or(0, |last| last + 1);
+        }
         if sent == 0 {
             return Ok(Encoded::Nothing);
         }
         let frames = self.frames[..sent].iter().map(<[u8; _]>::as_slice);
         let written = match self.packing {
-            Packing::Amr(layout) => {
-                payload::write(self.band, layout, self.request, frames, payload)
-            }
+            Packing::Amr(layout) => payload::write(self.band, layout, head, frames, payload),
             Packing::Evs { header_full_only } => {
                 let request = match self.request {
                     NO_REQUEST => evs::Request::NONE,
@@ -155,6 +207,65 @@ impl Encoder {
         written
             .map(|len| Encoded::Payload { len, marker })
             .ok_or(EncodeError::PayloadTooSmall)
+    }
+}
+
+impl Group {
+    /// Packets of a group.
+    const PACKETS: usize = 2;
+
+    /// `None` where there is no interleaving, or no two packets may be a group.
+    fn new(format: &AmrFormat, ptime: Duration) -> Option<Box<Self>> {
+        let packet_frames = (ptime.as_millis() / FRAME.as_millis()) as usize;
+        let is_allowed = Self::PACKETS * packet_frames <= usize::from(format.group_frames_max);
+        let has_effect = (2..=SENT_MAX).contains(&packet_frames);
+        (format.layout.interleaving && is_allowed && has_effect).then(|| {
+            Box::new(Self {
+                packet_frames,
+                index: 0,
+                collected: [[0; FRAME_BYTES_MAX]; 2 * SENT_MAX],
+                marker: false,
+                before: None,
+                marker_before: false,
+                behind: 0,
+            })
+        })
+    }
+
+    fn restart(&mut self) {
+        self.index = 0;
+        self.marker = false;
+        self.before = None;
+    }
+
+    /// Puts the frames of a packet away for those of a packet of the group before, and gives its
+    /// marker; `None` where there was none yet.
+    fn exchange(
+        &mut self,
+        frames: &mut [[u8; FRAME_BYTES_MAX]],
+        marker: bool,
+        head: &mut Head,
+    ) -> Option<bool> {
+        let (index, each) = (self.index, self.packet_frames);
+        self.collected[index * each..][..each].copy_from_slice(frames);
+        self.marker |= marker;
+        let is_marked = self.before.as_ref().map(|before| {
+            let interleaved = before[index..].iter().step_by(Self::PACKETS);
+            for (frame, from) in frames.iter_mut().zip(interleaved) {
+                *frame = *from;
+            }
+            std::mem::take(&mut self.marker_before)
+        });
+        head.interleaving_length = Self::PACKETS as u8 - 1;
+        head.interleaving_index = index as u8;
+        self.behind = Self::PACKETS * each + index * each - index;
+        self.index += 1;
+        if self.index == Self::PACKETS {
+            self.index = 0;
+            self.before = Some(self.collected);
+            self.marker_before = std::mem::take(&mut self.marker);
+        }
+        is_marked
     }
 }
 

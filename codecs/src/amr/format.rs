@@ -64,8 +64,10 @@ impl Band {
 /// How AMR or AMR-WB is packed and which modes may be used: one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AmrFormat {
-    /// `octet-align`, `crc` and `robust-sorting`.
+    /// `octet-align`, `crc` and `robust-sorting`, and whether there is `interleaving`.
     pub layout: Layout,
+    /// `interleaving`: most frames of an interleaving group; 1 where there is none.
+    pub group_frames_max: u8,
     /// `mode-set`: the modes that may be sent.
     pub modes: ModeSet,
     /// `mode-change-period`: the mode may change at every n-th frame only, 1 or 2.
@@ -79,6 +81,7 @@ impl AmrFormat {
     pub fn new(band: Band) -> Self {
         Self {
             layout: Layout::EFFICIENT,
+            group_frames_max: 1,
             modes: ModeSet::all(band),
             mode_change_period: 1,
             mode_change_neighbor: false,
@@ -87,28 +90,39 @@ impl AmrFormat {
 
     pub(crate) fn parse(band: Band, fmtp: Option<&str>) -> Result<Self, FormatError> {
         let parameters = Parameters::new(fmtp);
-        if parameters.value("interleaving").is_some() {
+        let group = parameters.number("interleaving", 1..=65_535)?;
+        if group.is_some_and(|frames| frames > GROUP_FRAMES_MAX) {
             return Err(FormatError::Unsupported("interleaving"));
         }
         // What it means for us to have said so is in the encoder; that it is in range is checked.
         parameters.number("mode-change-capability", 1..=2)?;
+        // Frames that come twice are known by their time, however late the second is.
         parameters.number("max-red", 0..=65_535)?;
         let period = parameters.number("mode-change-period", 1..=2)?.unwrap_or(1);
         let crc = parameters.flag("crc")?;
         let robust_sorting = parameters.flag("robust-sorting")?;
         Ok(Self {
             layout: Layout {
-                // Either of the others implies it.
-                octet_align: parameters.flag("octet-align")? || crc || robust_sorting,
+                // Any of the others implies it.
+                octet_align: parameters.flag("octet-align")?
+                    || crc
+                    || robust_sorting
+                    || group.is_some(),
                 crc,
                 robust_sorting,
+                interleaving: group.is_some(),
             },
+            group_frames_max: group.unwrap_or(1) as u8,
             modes: ModeSet::parse(band, parameters.value("mode-set"))?,
             mode_change_period: period as u8,
             mode_change_neighbor: parameters.flag("mode-change-neighbor")?,
         })
     }
 }
+
+/// Most frames of an interleaving group that is agreed to: 600 ms, so that what is to be put in
+/// order fits a jitter buffer.
+pub const GROUP_FRAMES_MAX: u32 = 30;
 
 /// A set of speech modes: of AMR 0 to 7, of AMR-WB 0 to 8. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,12 +221,31 @@ mod tests {
                 octet_align,
                 crc,
                 robust_sorting,
+                interleaving: false,
             };
             assert_eq!(narrow(fmtp).unwrap().layout, layout, "{fmtp}");
         }
         assert_eq!(
             narrow("crc=0;robust-sorting=0").unwrap().layout,
             Layout::EFFICIENT
+        );
+    }
+
+    #[test]
+    fn interleaving_implies_octets_and_bounds_a_group() {
+        let format = narrow("interleaving=30;crc=1;max-red=65535").unwrap();
+        assert_eq!(format.group_frames_max, 30);
+        let layout = Layout {
+            octet_align: true,
+            crc: true,
+            robust_sorting: false,
+            interleaving: true,
+        };
+        assert_eq!(format.layout, layout);
+        let format = narrow("octet-align=1").unwrap();
+        assert_eq!(
+            (format.group_frames_max, format.layout.interleaving),
+            (1, false)
         );
     }
 
@@ -225,10 +258,13 @@ mod tests {
             ("mode-change-period=3", "mode-change-period"),
             ("octet-align=2", "octet-align"),
             ("mode-change-capability=0", "mode-change-capability"),
+            ("interleaving=0", "interleaving"),
+            ("interleaving", "interleaving"),
+            ("max-red=65536", "max-red"),
         ] {
             assert_eq!(narrow(fmtp), Err(FormatError::Parameter(name)), "{fmtp}");
         }
-        let interleaved = narrow("interleaving=4");
+        let interleaved = narrow("interleaving=31");
         assert_eq!(interleaved, Err(FormatError::Unsupported("interleaving")));
         assert_eq!(narrow("crc=2"), Err(FormatError::Parameter("crc")));
         assert!(AmrFormat::parse(Band::Wide, Some("mode-set=8")).is_ok());

@@ -1,6 +1,6 @@
 //! In place of encoder and decoder in a build without the feature `amr`: there are none.
 
-use crate::amr::{AmrFormat, Band};
+use crate::amr::{AmrFormat, Band, Parts};
 use crate::decoder::DecodedKind;
 use crate::encoder::{Encoded, EncoderConfig};
 use crate::error::{DecodeError, EncodeError, Unavailable};
@@ -30,6 +30,14 @@ impl Encoder {
         match *self {}
     }
 
+    pub(crate) fn begin(&mut self, _: &[i16]) {
+        match *self {}
+    }
+
+    pub(crate) fn behind_samples(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn encode(&mut self, _: &[i16], _: &mut [u8]) -> Result<Encoded, EncodeError> {
         match *self {}
     }
@@ -45,6 +53,14 @@ impl Decoder {
 
     pub(crate) fn of_evs(_: &EvsFormat) -> Result<Self, Unavailable> {
         Err(Unavailable::Feature("amr"))
+    }
+
+    pub(crate) fn begin(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn parts<'a>(&self, _: &'a [u8]) -> Option<Parts<'a>> {
+        match *self {}
     }
 
     pub(crate) fn samples_in(&self, _: &[u8]) -> Result<usize, DecodeError> {

@@ -25,6 +25,8 @@ pub struct Layout {
     pub crc: bool,
     /// The first octets of all frames come first, then the second ones (4.4.4).
     pub robust_sorting: bool,
+    /// An octet says how far apart the frames are in time (4.4.1).
+    pub interleaving: bool,
 }
 
 impl Layout {
@@ -33,12 +35,36 @@ impl Layout {
         octet_align: false,
         crc: false,
         robust_sorting: false,
+        interleaving: false,
     };
     /// With fields and frames at octets.
     pub const ALIGNED: Self = Self {
         octet_align: true,
         ..Self::EFFICIENT
     };
+}
+
+/// What stands before the table of contents (4.3.1, 4.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// CMR: a mode or [`NO_REQUEST`]; others are reserved and to be ignored.
+    pub request: u8,
+    /// ILL: one less than the packets of an interleaving group, and than the frames from one of a
+    /// packet to its next. 0 without interleaving.
+    pub interleaving_length: u8,
+    /// ILP: which packet of its group this is, at most ILL.
+    pub interleaving_index: u8,
+}
+
+/// Frames in the order of time.
+impl From<u8> for Head {
+    fn from(request: u8) -> Self {
+        Self {
+            request,
+            interleaving_length: 0,
+            interleaving_index: 0,
+        }
+    }
 }
 
 /// A payload that is whole: a codec mode request and at least one frame.
@@ -61,6 +87,8 @@ pub struct Frame<'a> {
     pub frame_type: u8,
     /// Q: whether the frame was whole when it entered the network; and its CRC says that it is.
     pub is_good: bool,
+    /// Frames from the first one of the payload, whose time is that of the packet, to this one.
+    pub offset: usize,
     payload: Payload<'a>,
     index: usize,
     bit_offset: usize,
@@ -71,8 +99,8 @@ impl<'a> Payload<'a> {
     /// Checks the lengths of a payload. What is behind the last frame is not looked at.
     ///
     /// # Errors
-    /// Too short for its table of contents, frame types that are not to be sent, or more than
-    /// [`FRAMES_MAX`] frames.
+    /// Too short for its table of contents, frame types that are not to be sent, more than
+    /// [`FRAMES_MAX`] frames, or a packet that its interleaving group has not.
     pub fn parse(band: Band, layout: Layout, octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut payload = Self {
             octets,
@@ -103,12 +131,24 @@ impl<'a> Payload<'a> {
         if payload.speech_offset() + bits > octets.len() * 8 {
             return Err(DecodeError::Malformed);
         }
+        let head = payload.head();
+        if head.interleaving_index > head.interleaving_length {
+            return Err(DecodeError::Malformed);
+        }
         Ok(payload)
     }
 
-    /// The codec mode request: a mode or [`NO_REQUEST`]; others are reserved and to be ignored.
-    pub fn request(&self) -> u8 {
-        self.octets[0] >> 4
+    /// What stands before the table of contents.
+    pub fn head(&self) -> Head {
+        let request = self.octets[0] >> 4;
+        match self.octets.get(1) {
+            Some(octet) if self.layout.interleaving => Head {
+                request,
+                interleaving_length: octet >> 4,
+                interleaving_index: octet & 0x0f,
+            },
+            _ => Head::from(request),
+        }
     }
 
     /// The number of frames.
@@ -119,6 +159,7 @@ impl<'a> Payload<'a> {
     /// The frames, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> {
         let this = *self;
+        let apart = usize::from(this.head().interleaving_length) + 1;
         let mut bit_offset = this.speech_offset();
         let mut filled = 0;
         (0..this.frames).map_while(move |index| {
@@ -128,6 +169,7 @@ impl<'a> Payload<'a> {
             let mut frame = Frame {
                 frame_type,
                 is_good: entry & 1 == 1,
+                offset: index * apart,
                 payload: this,
                 index,
                 bit_offset,
@@ -161,7 +203,7 @@ impl<'a> Payload<'a> {
     /// behind them.
     fn entry_offset(&self, index: usize) -> usize {
         if self.layout.octet_align {
-            8 + 8 * index
+            8 + 8 * usize::from(self.layout.interleaving) + 8 * index
         } else {
             4 + 6 * index
         }
@@ -245,15 +287,15 @@ fn frame_crc(octets: &[u8], bits: usize) -> u8 {
 /// x⁰ to x⁷ from the most significant bit on; x⁸ is what is shifted out.
 const CRC_POLYNOMIAL: u8 = 0b1011_1000;
 
-/// Writes a payload of frames as files have them; `request` is a mode or [`NO_REQUEST`]. Gives its
-/// octets.
+/// Writes a payload of frames as files have them, behind its head, or what is asked for there: a
+/// mode or [`NO_REQUEST`]. Gives its octets.
 ///
 /// `None` if the payload is too small, a frame is shorter than its type says, or there are none, or
 /// more than [`FRAMES_MAX`].
 pub fn write<'a>(
     band: Band,
     layout: Layout,
-    request: u8,
+    head: impl Into<Head>,
     frames: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     payload: &mut [u8],
 ) -> Option<usize> {
@@ -262,9 +304,14 @@ pub fn write<'a>(
     }
     let octet_align = layout.octet_align;
     let mut writer = BitWriter::new(payload);
-    writer.put(request, 4)?;
+    let head = head.into();
+    writer.put(head.request, 4)?;
     if octet_align {
         writer.align()?;
+    }
+    if layout.interleaving {
+        writer.put(head.interleaving_length, 4)?;
+        writer.put(head.interleaving_index, 4)?;
     }
     let last = frames.len() - 1;
     for (index, frame) in frames.clone().enumerate() {
@@ -374,9 +421,26 @@ mod tests {
         ..SORTED
     };
 
-    const PACKINGS: [(Band, Layout); 10] = {
-        let layouts = [Layout::EFFICIENT, Layout::ALIGNED, CRC, SORTED, BOTH];
-        let mut packings = [(Band::Narrow, Layout::EFFICIENT); 10];
+    const INTERLEAVED: Layout = Layout {
+        interleaving: true,
+        ..Layout::ALIGNED
+    };
+    const ALL: Layout = Layout {
+        interleaving: true,
+        ..BOTH
+    };
+
+    const PACKINGS: [(Band, Layout); 14] = {
+        let layouts = [
+            Layout::EFFICIENT,
+            Layout::ALIGNED,
+            CRC,
+            SORTED,
+            BOTH,
+            INTERLEAVED,
+            ALL,
+        ];
+        let mut packings = [(Band::Narrow, Layout::EFFICIENT); 14];
         let mut index = 0;
         while index < layouts.len() {
             packings[2 * index] = (Band::Narrow, layouts[index]);
@@ -414,7 +478,7 @@ mod tests {
             let len = frame.write_to(&mut file);
             file[..len].to_vec()
         });
-        (payload.request(), frames.collect())
+        (payload.head().request, frames.collect())
     }
 
     #[test]
@@ -466,6 +530,32 @@ mod tests {
         assert_eq!(both[6..], sorted[4..]);
         assert_eq!(both[4], frame_crc(&frames[0][1..], 39));
         assert_eq!(both[5], frame_crc(&frames[2][1..], 42));
+    }
+
+    #[test]
+    fn interleaved_frames_are_apart_as_the_figures_have_it() {
+        // RFC 4867 4.4.1: of a group of three packets the third, with three frames.
+        let frame = |octet| [vec![0x04], vec![octet; 11], vec![octet & 0xfe]].concat();
+        let frames = [frame(2), frame(4), frame(6)];
+        let head = Head {
+            request: NO_REQUEST,
+            interleaving_length: 2,
+            interleaving_index: 2,
+        };
+        let mut payload = [0; 100];
+        let files = frames.iter().map(Vec::as_slice);
+        let len = write(Band::Narrow, INTERLEAVED, head, files, &mut payload);
+        assert_eq!(len, Some(2 + 3 + 36));
+        assert_eq!(payload[..5], [0xf0, 0x22, 0x84, 0x84, 0x04]);
+        assert_eq!(payload[5..][..12], frames[0][1..]);
+        let read = Payload::parse(Band::Narrow, INTERLEAVED, &payload).unwrap();
+        assert_eq!(read.head(), head);
+        let offsets: Vec<usize> = read.iter().map(|frame| frame.offset).collect();
+        assert_eq!(offsets, [0, 3, 6]);
+        // There is no fourth packet.
+        payload[1] = 0x23;
+        let read = Payload::parse(Band::Narrow, INTERLEAVED, &payload);
+        assert_eq!(read.err(), Some(DecodeError::Malformed));
     }
 
     #[test]
@@ -543,7 +633,7 @@ mod tests {
                 let entry = frame_type << 1 | 1;
                 let mut payload = vec![0; 100];
                 if packing.1.octet_align {
-                    payload[1] = entry << 2;
+                    payload[1 + usize::from(packing.1.interleaving)] = entry << 2;
                 } else {
                     payload[0] = entry >> 2;
                     payload[1] = entry << 6;

@@ -36,6 +36,11 @@ impl ModeControl {
         not_above.unwrap_or(modes.lowest())
     }
 
+    /// The mode of the last frame.
+    pub(crate) fn mode(&self) -> u8 {
+        self.mode
+    }
+
     /// The mode of the next frame. To be asked once for each, sent or not.
     pub(crate) fn next_mode(&mut self) -> u8 {
         if self.frames_left > 0 {

@@ -95,6 +95,10 @@ impl Decoder {
         Ok(Self { coder, sample_rate })
     }
 
+    pub(crate) fn begin(&mut self) {
+        self.coder.reset();
+    }
+
     pub(crate) fn samples_in(&self, payload: &[u8]) -> Result<usize, DecodeError> {
         opus_sys::packet_samples(payload, self.sample_rate).map_err(|_| DecodeError::Malformed)
     }
