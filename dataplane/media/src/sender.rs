@@ -37,6 +37,8 @@ pub struct Encoding {
     len: usize,
     /// When the first of them is, in ticks of the clock.
     position: u64,
+    /// Another encoding may have been heard until now.
+    takes_over: bool,
     /// Room for a header, and the payload.
     packet: Box<[u8]>,
     /// Packets encoded, and samples lost since nobody took packets.
@@ -73,6 +75,7 @@ impl Encoding {
             converter,
             len: 0,
             position: 0,
+            takes_over: false,
             encoded: 0,
             overruns: 0,
         })
@@ -93,9 +96,11 @@ impl Encoding {
         self.encoded
     }
 
-    /// Goes to a tick since the beginning, with nothing pushed yet.
+    /// Goes to a tick since the beginning, with nothing pushed yet. Until then listeners may have
+    /// heard another encoding.
     pub fn begin_at(&mut self, tick: u64) {
         self.len = 0;
+        self.takes_over = true;
         self.position = tick * u64::from(self.tick_clocks());
     }
 
@@ -118,11 +123,15 @@ impl Encoding {
         let whole = self.encoder.packet_samples();
         while self.len >= whole {
             let payload = &mut self.packet[HEADER_BYTES..];
+            if std::mem::take(&mut self.takes_over) {
+                self.encoder.begin(&self.line[..whole]);
+            }
             let encoded = self.encoder.encode(&self.line[..whole], payload);
             self.line.copy_within(whole..self.len, 0);
             self.len -= whole;
             self.encoded += 1;
-            let position = self.position;
+            let behind = self.samples_to_clocks(self.encoder.behind_samples());
+            let position = self.position.saturating_sub(behind);
             self.position += self.samples_to_clocks(whole);
             // Lengths are those the encoder asked for, so that there are no errors.
             if let Ok(Encoded::Payload { len, marker }) = encoded {

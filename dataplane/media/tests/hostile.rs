@@ -26,16 +26,19 @@ impl Random {
 /// Every codec that this build can decode.
 fn codecs() -> Vec<Codec> {
     let wanted = [
-        ("PCMU", 8000, 1),
-        ("PCMA", 8000, 1),
-        ("G722", 8000, 1),
-        ("L16", 48_000, 2),
-        ("AMR", 8000, 1),
-        ("AMR-WB", 16_000, 1),
-        ("opus", 48_000, 2),
+        ("PCMU", 8000, 1, ""),
+        ("G722", 8000, 1, ""),
+        ("L16", 48_000, 2, ""),
+        ("AMR", 8000, 1, ""),
+        ("AMR", 8000, 1, "interleaving=30;crc=1"),
+        ("AMR-WB", 16_000, 1, ""),
+        ("AMR-WB", 16_000, 1, "octet-align=1;robust-sorting=1"),
+        ("EVS", 16_000, 1, "evs-mode-switch=1"),
+        ("opus", 48_000, 2, "useinbandfec=1;usedtx=1"),
     ];
-    let codecs =
-        wanted.map(|(name, rate, channels)| Codec::from_sdp(name, rate, channels, None).unwrap());
+    let codecs = wanted.map(|(name, rate, channels, fmtp)| {
+        Codec::from_sdp(name, rate, channels, Some(fmtp)).unwrap()
+    });
     codecs
         .into_iter()
         .filter(|codec| codec.decoder().is_ok())

@@ -1,5 +1,6 @@
 //! Payload formats of a stream, and what makes samples of them.
 
+use codecs::amr::Parts;
 use codecs::comfort_noise::{Generator, Parameters};
 use codecs::{Codec, Decoded, DecodedKind, Decoder};
 
@@ -50,6 +51,8 @@ pub(super) struct AudioFormat {
     converter: Converter,
     sample_rate: u32,
     pub(super) clock_hz: u32,
+    /// Frames of packets wait each for itself.
+    pub(super) has_parts: bool,
     /// What is concealed at once.
     conceal_samples: usize,
     frame_samples: usize,
@@ -92,6 +95,7 @@ const CONCEAL_SLICE_MS: u32 = 10;
 
 impl Format {
     pub(super) fn new(kind: &FormatKind, sample_rate: u32) -> Result<Self, ConfigError> {
+        let has_parts = matches!(kind, FormatKind::Audio(Codec::Amr(_) | Codec::AmrWb(_)));
         let (voice, rate, clock_hz, frame_samples) = match kind {
             FormatKind::Event { clock_hz } => {
                 let clock_hz = (*clock_hz).max(1);
@@ -113,6 +117,7 @@ impl Format {
             converter: Converter::new(rate, sample_rate)?,
             sample_rate: rate,
             clock_hz,
+            has_parts,
             conceal_samples: slice.next_multiple_of(frame_samples),
             frame_samples,
         })))
@@ -159,6 +164,21 @@ impl AudioFormat {
         self.voice.conceal(next.filter(|_| is_last), concealed);
         let count = self.converter.process(concealed, &mut workspace.converted);
         (self.ticks_of(samples), count)
+    }
+
+    /// What is decoded next is of another encoder.
+    pub(super) fn begin(&mut self) {
+        if let Voice::Codec(decoder) = &mut self.voice {
+            decoder.begin();
+        }
+    }
+
+    /// The frames of a payload that are to wait each for itself.
+    pub(super) fn parts<'a>(&self, payload: &'a [u8]) -> Option<Parts<'a>> {
+        match &self.voice {
+            Voice::Codec(decoder) => decoder.parts(payload),
+            Voice::Noise(_) => None,
+        }
     }
 
     pub(super) fn ticks_of(&self, samples: usize) -> i64 {

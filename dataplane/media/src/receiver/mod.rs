@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base::Instant;
+use codecs::amr::PART_BYTES_MAX;
 use codecs::{Codec, DecodedKind, PACKET_SAMPLES_MAX};
 use rtp::{Arrival, EventReceiver, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
 
@@ -453,7 +454,7 @@ impl Receiver {
             None => self.restart(header),
         };
         let mut transit_us = arrival_us - self.ticks_to_us(timestamp);
-        if self.delay.is_jump(transit_us) {
+        if self.delay.is_jump(transit_us) || self.is_set_back(header, timestamp, format) {
             timestamp = self.restart(header);
             transit_us = arrival_us - self.ticks_to_us(timestamp);
         }
@@ -464,7 +465,7 @@ impl Receiver {
             self.timestamp = Some(timestamp);
         }
         self.delay.observe(arrival_us, transit_us);
-        match self.packets.insert(sequence, timestamp, format, payload) {
+        match self.store(sequence, timestamp, format, payload) {
             Stored::Waits => Received::Waits,
             Stored::Overflow => {
                 self.playout.overflows += 1;
@@ -479,10 +480,41 @@ impl Receiver {
         }
     }
 
+    /// Whether the sender's clock went back, by more than by frames that are sent again.
+    fn is_set_back(&self, header: &Header, timestamp: i64, format: u8) -> bool {
+        let is_newer = header.sequence.wrapping_sub(self.highest as u16) as i16 > 0;
+        let back = self.timestamp.map_or(0, |last| last - timestamp);
+        let allowed = match self.formats.get(usize::from(format)) {
+            Some(Format::Audio(audio)) if audio.has_parts => self.ticks_of(SENT_AGAIN_MAX),
+            _ => 0,
+        };
+        is_newer && back > allowed
+    }
+
+    /// Has a packet wait, or each of its frames where these may be of other times than those round
+    /// them.
+    fn store(&mut self, sequence: u64, timestamp: i64, format: u8, payload: &[u8]) -> Stored {
+        let parts = match self.formats.get(usize::from(format)) {
+            Some(Format::Audio(audio)) => audio.parts(payload).map(|parts| (audio, parts)),
+            _ => None,
+        };
+        let Some((audio, mut parts)) = parts else {
+            return self.packets.insert(sequence, timestamp, format, payload);
+        };
+        let mut stored = Stored::TooLong;
+        let mut part = [0; PART_BYTES_MAX];
+        while let Some((samples, len)) = parts.next_into(&mut part) {
+            let at = timestamp + audio.ticks_of(samples);
+            let one = self.packets.insert_part(sequence, at, format, &part[..len]);
+            stored = stored.max(one);
+        }
+        stored
+    }
+
     /// Another source, sequence or time base: what waits is forgotten, what is heard fades.
     fn restart(&mut self, header: &Header) -> i64 {
         self.highest = SEQUENCE_BASE + u64::from(header.sequence);
-        self.packets.clear(self.highest - REORDERED_MAX);
+        self.packets.clear();
         self.delay.restart();
         self.resume = Resume::WhenDue;
         self.is_other = true;
@@ -598,17 +630,19 @@ impl Receiver {
         let Some(Format::Audio(audio)) = self.formats.get_mut(index) else {
             return PulledKind::Silence;
         };
+        let was_other = self.current.is_some_and(|last| last != index);
+        let is_other = std::mem::take(&mut self.is_other) || was_other;
+        if is_other {
+            audio.begin();
+        }
         let Some((kind, ticks, count)) = audio.decode(payload, workspace) else {
             self.playout.malformed += 1;
+            self.is_other = is_other;
             // As if it had not come; those behind it are.
             return self.conceal(workspace);
         };
         self.playout.decoded += 1;
-        let was_other = self
-            .current
-            .replace(index)
-            .is_some_and(|last| last != index);
-        let is_other = std::mem::take(&mut self.is_other) || was_other;
+        self.current = Some(index);
         self.line.append(&workspace.converted[..count], is_other);
         self.resume = Resume::At(waiting.timestamp + ticks);
         self.filled_ticks = 0;
@@ -740,10 +774,10 @@ impl Receiver {
     }
 }
 
+/// How long frames are sent again: as long as those of a packet may be.
+const SENT_AGAIN_MAX: Duration = Duration::from_millis(20 * codecs::amr::FRAMES_MAX as u64);
 /// Sequence numbers begin here, so that earlier ones have room.
 const SEQUENCE_BASE: u64 = 1 << 20;
-/// Packets before the first one that may still come.
-const REORDERED_MAX: u64 = 16;
 
 fn micros(now: Instant) -> i64 {
     (now.as_nanos() / 1000) as i64
@@ -930,6 +964,148 @@ mod tests {
             let level = |hz| crate::spectrum::level_at_dbov(&sounded[..1200], 16_000, hz);
             assert!(level(770.0) > -18.0 && level(1336.0) > -18.0 && level(1000.0) < -30.0);
         }
+    }
+
+    /// The stream of AMR in a packing, with so many frames in a packet.
+    fn amr(fmtp: &str) -> (Codec, ReceiverConfig) {
+        let codec = Codec::from_sdp("AMR", 8000, 1, Some(fmtp)).unwrap();
+        let config = ReceiverConfig {
+            formats: vec![format(96, FormatKind::Audio(codec.clone()))],
+            sample_rate: 8000,
+            ..config()
+        };
+        (codec, config)
+    }
+
+    /// Frames of a tone as payloads of one frame.
+    fn frames(codec: &Codec, count: usize) -> Vec<Vec<u8>> {
+        let mut encoder = codec.encoder(codecs::EncoderConfig::default()).unwrap();
+        let mut tone = (0..).map(|n| (6000.0 * (n as f32 * 0.5).sin()) as i16);
+        let encode = |_| {
+            let samples: Vec<i16> = tone.by_ref().take(160).collect();
+            let mut payload = [0; 40];
+            match encoder.encode(&samples, &mut payload).unwrap() {
+                codecs::Encoded::Payload { len, .. } => payload[..len].to_vec(),
+                codecs::Encoded::Nothing => unreachable!("speech"),
+            }
+        };
+        (0..count).map(encode).collect()
+    }
+
+    /// Several octet-aligned payloads of a frame as one, with what is behind the request.
+    fn join(head: &[u8], frames: &[&Vec<u8>]) -> Vec<u8> {
+        let first = 1 + usize::from(head.len() > 1);
+        let last = frames.len() - 1;
+        let entry = |(at, frame): (usize, &&Vec<u8>)| frame[first] | u8::from(at < last) << 7;
+        let entries = frames.iter().enumerate().map(entry);
+        let mut payload: Vec<u8> = head.iter().copied().chain(entries).collect();
+        frames
+            .iter()
+            .for_each(|frame| payload.extend(&frame[first + 1..]));
+        payload
+    }
+
+    #[test]
+    fn frames_that_are_sent_again_make_up_for_losses() {
+        let (codec, config) = amr("octet-align=1");
+        if codec.encoder(codecs::EncoderConfig::default()).is_err() {
+            return;
+        }
+        let frames = frames(&codec, 101);
+        for redundancy in [false, true] {
+            let mut stream = Stream::new(&config);
+            let mut heard = Vec::new();
+            for number in 1..100_usize {
+                // RFC 4867 3.7.1: each packet has the frame before once more.
+                let from = if redundancy { number - 1 } else { number };
+                let both: Vec<&Vec<u8>> = frames[from..=number].iter().collect();
+                if number % 5 == 0 {
+                    stream.sequence += 1;
+                } else {
+                    stream.send(96, 160 * from as u32, &join(&[0xf0], &both));
+                }
+                heard.push(stream.pull().0.kind);
+            }
+            let concealed = heard[20..]
+                .iter()
+                .filter(|&&kind| kind == PulledKind::Concealed);
+            let playout = stream.receiver.playout();
+            assert_eq!(concealed.count() == 0, redundancy, "{playout:?}");
+            // Each frame once.
+            let decoded = if redundancy { 90..=100 } else { 70..=80 };
+            assert!(decoded.contains(&playout.decoded), "{playout:?}");
+        }
+    }
+
+    #[test]
+    fn interleaved_frames_are_put_in_order() {
+        let (codec, config) = amr("interleaving=30");
+        if codec.encoder(codecs::EncoderConfig::default()).is_err() {
+            return;
+        }
+        let frames = frames(&codec, 240);
+        let run = |loses: bool| {
+            let mut stream = Stream::new(&config);
+            let mut heard = Vec::new();
+            // Groups of four packets with three frames each, a packet every 60 ms.
+            let mut settled = Playout::default();
+            for tick in 0..228 {
+                if tick == 60 {
+                    settled = stream.receiver.playout();
+                }
+                let (group, index) = (tick / 12, tick % 12 / 3);
+                if tick % 3 == 0 {
+                    let first = group * 12 + index;
+                    let own: Vec<&Vec<u8>> = frames[first..].iter().step_by(4).take(3).collect();
+                    let payload = join(&[0xf0, 0x30 | index as u8], &own);
+                    if loses && group > 3 && index == 2 {
+                        stream.sequence += 1;
+                    } else {
+                        stream.send(96, 160 * first as u32, &payload);
+                    }
+                }
+                let (pulled, out) = stream.pull();
+                heard.push((pulled.kind, out));
+            }
+            let playout = stream.receiver.playout();
+            (
+                heard,
+                playout.concealed_samples - settled.concealed_samples,
+                playout,
+            )
+        };
+        let (heard, concealed, playout) = run(false);
+        assert_eq!(concealed, 0, "{playout:?}");
+        let speech = heard.iter().filter(|(kind, _)| *kind == PulledKind::Speech);
+        assert!(speech.count() > 200, "{playout:?}");
+        // A tone as it was.
+        let samples: Vec<i16> = heard[60..200]
+            .iter()
+            .flat_map(|(_, out)| out.clone())
+            .collect();
+        let hz = 0.5 * 8000.0 / std::f32::consts::TAU;
+        let level = crate::spectrum::level_at_dbov(&samples[..8000], 8000, hz);
+        assert!(level > -19.0, "{level}");
+        // Of four packets one is lost: no two frames that are neighbours.
+        let (heard, ..) = run(true);
+        let kinds: Vec<_> = heard[80..220].iter().map(|(kind, _)| *kind).collect();
+        let concealed = kinds.iter().filter(|&&kind| kind == PulledKind::Concealed);
+        assert!((25..=80).contains(&concealed.count()), "{kinds:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_heard_at_once() {
+        let mut stream = Stream::new(&config());
+        for _ in 0..20 {
+            stream.tick(8, &[0xd5; 160]);
+        }
+        for tick in 0..20 {
+            stream.send(8, 160 * tick, &[0x15; 160]);
+            stream.pull();
+        }
+        let playout = stream.receiver.playout();
+        assert_eq!(playout.late, 0, "{playout:?}");
+        assert!(playout.decoded > 34, "{playout:?}");
     }
 
     #[test]
