@@ -3,28 +3,26 @@
 use std::time::Duration;
 
 use base::Instant;
-use codecs::amr::PART_BYTES_MAX;
-use codecs::{Codec, DecodedKind, PACKET_SAMPLES_MAX};
+use codecs::PACKET_SAMPLES_MAX;
 use rtp::{Arrival, EventReceiver, Header, MIN_SEQUENTIAL, Packet, ReceiverStats, Reception};
 
-use crate::delay::DelayEstimator;
 use crate::dtmf::{self, Detector, Remover};
 use crate::error::ConfigError;
 use crate::event::TelephoneEvent;
 use crate::level::{Activity, SILENCE_DBOV, level_dbov};
-use crate::packets::{Packets, Stored, Waiting};
 use crate::tone::ToneGenerator;
 
 mod event_queue;
 mod format;
 mod line;
+mod playback;
 
 pub use event_queue::EVENTS_MAX;
 pub use format::{FORMATS_MAX, FormatKind, PayloadFormat};
 
 use event_queue::EventQueue;
-use format::{Format, Voice};
-use line::Line;
+use format::Format;
+use playback::Playback;
 
 /// The time that one call of [`Receiver::pull`] takes.
 pub const TICK: Duration = Duration::from_millis(20);
@@ -169,35 +167,15 @@ impl Default for Workspace {
 /// schedule: what was sent at a time is heard when the slowest of the usual packets would have
 /// come. Where that time moves, with jitter or clocks, speech is made shorter or longer by single
 /// periods of its pitch: a steady tone at -15 dBov then bends by at most 200 of 32 768 more than it
-/// does by itself, and by 2 200 at most where another source takes over. On a network without
+/// does by itself, and by 2 200 at most where another source takes over or packets are lost, but
+/// for those that Opus makes up for by FEC. On a network without
 /// jitter speech is 25 ms later than its packets; with 60 ms of it, 60. O(1) per packet; nothing is
 /// allocated after `new`.
 #[derive(Debug)]
 pub struct Receiver {
     by_payload_type: [u8; 128],
-    formats: Box<[Format]>,
     stats: ReceiverStats,
-    packets: Packets,
-    delay: DelayEstimator,
-    /// Highest sequence number, extended.
-    highest: u64,
-    /// The last timestamp, extended.
-    timestamp: Option<i64>,
-    clock_hz: u32,
-    resume: Resume,
-    /// Ticks of the clock that were filled since a packet was decoded.
-    filled_ticks: i64,
-    /// The format decoded last, and whether silence follows it that is not sent.
-    current: Option<usize>,
-    is_quiet: bool,
-    /// What is decoded next has nothing to do with what was before.
-    is_other: bool,
-    line: Line,
-    /// What is last in it.
-    pending_kind: PulledKind,
-    /// Ticks since speech was made shorter or longer.
-    since_stretch: u32,
-    playout: Playout,
+    playback: Playback,
     events: EventReceiver,
     event_clock_hz: u32,
     has_rtp_events: bool,
@@ -209,40 +187,12 @@ pub struct Receiver {
     activity: Activity,
 }
 
-/// What is played next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Resume {
-    /// What has this timestamp; what comes behind it is a loss.
-    At(i64),
-    /// The first that waits, when its time comes.
-    WhenDue,
-}
-
 #[derive(Debug)]
 enum InBandState {
     Ignore,
     Detect(Box<Detector>),
     Remove(Box<Remover>),
 }
-
-/// Speech is concealed for so long before silence is assumed.
-const CONCEAL_MAX: Duration = Duration::from_millis(100);
-/// Noise goes on for so long before silence is assumed: those who send it renew it sooner.
-const QUIET_MAX: Duration = Duration::from_secs(5);
-/// Speech waits this much longer than it has to before it is made shorter: a tick, and some more.
-const EXCESS_MAX_US: i64 = 30_000;
-/// Beyond this much more, it is made shorter at any place.
-const EXCESS_URGENT_US: i64 = 120_000;
-/// It may wait this much less before it is made longer.
-const LACK_MAX_US: i64 = 2_000;
-/// Ticks from one change of length to the next.
-const STRETCH_EVERY: u32 = 4;
-/// Places that match less are left alone.
-const LIKENESS_MIN: f32 = 0.8;
-const LIKENESS_URGENT: f32 = 0.3;
-/// Octets of payloads that may wait: 64 kbit/s for 500 ms and then some, more for linear samples.
-const LOG_BYTES: usize = 8 * 1024;
-const LOG_BYTES_LINEAR: usize = 96 * 1024;
 
 const NO_FORMAT: u8 = u8::MAX;
 
@@ -257,43 +207,16 @@ impl Receiver {
         }
         let mut by_payload_type = [NO_FORMAT; 128];
         let mut formats = Vec::with_capacity(config.formats.len());
-        let mut log_bytes = LOG_BYTES;
         for (index, format) in config.formats.iter().enumerate() {
             let place = by_payload_type.get_mut(usize::from(format.payload_type));
             *place.ok_or(ConfigError::Formats)? = index as u8;
-            if let FormatKind::Audio(Codec::L16 { .. }) = format.kind {
-                log_bytes = LOG_BYTES_LINEAR;
-            }
             formats.push(Format::new(&format.kind, config.sample_rate)?);
         }
-        let clock_hz = formats.iter().find_map(|format| match format {
-            Format::Audio(audio) => Some(audio.clock_hz),
-            Format::Event { .. } => None,
-        });
-        let clock_hz = clock_hz.unwrap_or(8000);
-        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let playback = Playback::new(config, formats.into_boxed_slice());
         Ok(Self {
             by_payload_type,
-            formats: formats.into_boxed_slice(),
-            stats: ReceiverStats::with_probation(clock_hz, MIN_SEQUENTIAL),
-            packets: Packets::new(log_bytes),
-            delay: DelayEstimator::new(
-                micros(config.delay_initial),
-                micros(config.delay_min),
-                micros(config.delay_max),
-            ),
-            highest: 0,
-            timestamp: None,
-            clock_hz,
-            resume: Resume::WhenDue,
-            filled_ticks: i64::MAX / 2,
-            current: None,
-            is_quiet: false,
-            is_other: false,
-            line: Line::new(config.sample_rate),
-            pending_kind: PulledKind::Silence,
-            since_stretch: 0,
-            playout: Playout::default(),
+            stats: ReceiverStats::with_probation(playback.clock_hz(), MIN_SEQUENTIAL),
+            playback,
             events: EventReceiver::default(),
             event_clock_hz: 8000,
             has_rtp_events: false,
@@ -312,7 +235,7 @@ impl Receiver {
 
     /// Samples of a tick.
     pub fn tick_samples(&self) -> usize {
-        self.line.tick
+        self.playback.tick_samples()
     }
 
     /// Reception as RTCP reports it, of packets and not of what became of them.
@@ -329,13 +252,13 @@ impl Receiver {
     pub fn playout(&self) -> Playout {
         Playout {
             events_lost: self.queue.lost,
-            ..self.playout
+            ..self.playback.playout()
         }
     }
 
     /// How long packets wait after the time of the fastest: what the jitter asks for.
     pub fn target_delay(&self) -> Duration {
-        Duration::from_micros(self.delay.target_us().max(0) as u64)
+        self.playback.target_delay()
     }
 
     /// How loud the talker is, and whether it talks.
@@ -366,13 +289,7 @@ impl Receiver {
 
     /// The speech mode that the peer asks for (RFC 4867 4.3.1), as its last payload said.
     pub fn requested_mode(&self) -> Option<u8> {
-        match self.formats.get(self.current?)? {
-            Format::Audio(audio) => match &audio.voice {
-                Voice::Codec(decoder) => decoder.requested_mode(),
-                Voice::Noise(_) => None,
-            },
-            Format::Event { .. } => None,
-        }
+        self.playback.requested_mode()
     }
 
     /// A packet arrived. It is copied.
@@ -382,7 +299,7 @@ impl Receiver {
         };
         let header = packet.header();
         let index = self.by_payload_type[usize::from(header.payload_type)];
-        let Some(format) = self.formats.get(usize::from(index)) else {
+        let Some(format) = self.playback.format(index) else {
             return Received::PayloadType;
         };
         let clock_hz = match format {
@@ -390,15 +307,13 @@ impl Receiver {
             Format::Event { clock_hz } => *clock_hz,
         };
         let is_event = matches!(format, Format::Event { .. });
-        if !is_event && clock_hz != self.clock_hz {
-            self.clock_hz = clock_hz;
+        if !is_event && self.playback.set_clock(clock_hz) {
             self.stats.set_clock(clock_hz);
-            self.timestamp = None;
         }
         match self.stats.receive(now, &header, packet.payload().len()) {
             Arrival::Duplicate => return Received::Duplicate,
             Arrival::Stray | Arrival::Probation => return Received::Stray,
-            Arrival::Restarted => self.timestamp = None,
+            Arrival::Restarted => self.playback.lose_track(),
             _ => {}
         }
         if is_event {
@@ -409,7 +324,7 @@ impl Receiver {
             .receive_other(&header, self.event_clock_hz, |event| {
                 queue.push_report(event)
             });
-        self.receive_audio(now, &header, index, packet.payload())
+        self.playback.receive(now, &header, index, packet.payload())
     }
 
     fn receive_event(
@@ -422,7 +337,7 @@ impl Receiver {
         self.event_clock_hz = clock_hz;
         self.has_rtp_events = true;
         let (queue, sounding) = (&mut self.queue, &mut self.sounding);
-        let rate = self.line.sample_rate;
+        let rate = self.playback.sample_rate();
         let sounds = self.sounds_events;
         self.events
             .receive(now, header, payload, clock_hz, |event| {
@@ -441,88 +356,6 @@ impl Receiver {
         Received::Event
     }
 
-    fn receive_audio(
-        &mut self,
-        now: Instant,
-        header: &Header,
-        format: u8,
-        payload: &[u8],
-    ) -> Received {
-        let arrival_us = micros(now);
-        let mut timestamp = match self.timestamp {
-            Some(last) => last + i64::from(header.timestamp.wrapping_sub(last as u32) as i32),
-            None => self.restart(header),
-        };
-        let mut transit_us = arrival_us - self.ticks_to_us(timestamp);
-        if self.delay.is_jump(transit_us) || self.is_set_back(header, timestamp, format) {
-            timestamp = self.restart(header);
-            transit_us = arrival_us - self.ticks_to_us(timestamp);
-        }
-        let ahead = header.sequence.wrapping_sub(self.highest as u16) as i16;
-        let sequence = self.highest.wrapping_add_signed(i64::from(ahead));
-        if ahead > 0 {
-            self.highest = sequence;
-            self.timestamp = Some(timestamp);
-        }
-        self.delay.observe(arrival_us, transit_us);
-        match self.store(sequence, timestamp, format, payload) {
-            Stored::Waits => Received::Waits,
-            Stored::Overflow => {
-                self.playout.overflows += 1;
-                Received::Overflow
-            }
-            Stored::Late => {
-                self.playout.late += 1;
-                Received::Late
-            }
-            Stored::Twice => Received::Duplicate,
-            Stored::TooLong => Received::Malformed,
-        }
-    }
-
-    /// Whether the sender's clock went back, by more than by frames that are sent again.
-    fn is_set_back(&self, header: &Header, timestamp: i64, format: u8) -> bool {
-        let is_newer = header.sequence.wrapping_sub(self.highest as u16) as i16 > 0;
-        let back = self.timestamp.map_or(0, |last| last - timestamp);
-        let allowed = match self.formats.get(usize::from(format)) {
-            Some(Format::Audio(audio)) if audio.has_parts => self.ticks_of(SENT_AGAIN_MAX),
-            _ => 0,
-        };
-        is_newer && back > allowed
-    }
-
-    /// Has a packet wait, or each of its frames where these may be of other times than those round
-    /// them.
-    fn store(&mut self, sequence: u64, timestamp: i64, format: u8, payload: &[u8]) -> Stored {
-        let parts = match self.formats.get(usize::from(format)) {
-            Some(Format::Audio(audio)) => audio.parts(payload).map(|parts| (audio, parts)),
-            _ => None,
-        };
-        let Some((audio, mut parts)) = parts else {
-            return self.packets.insert(sequence, timestamp, format, payload);
-        };
-        let mut stored = Stored::TooLong;
-        let mut part = [0; PART_BYTES_MAX];
-        while let Some((samples, len)) = parts.next_into(&mut part) {
-            let at = timestamp + audio.ticks_of(samples);
-            let one = self.packets.insert_part(sequence, at, format, &part[..len]);
-            stored = stored.max(one);
-        }
-        stored
-    }
-
-    /// Another source, sequence or time base: what waits is forgotten, what is heard fades.
-    fn restart(&mut self, header: &Header) -> i64 {
-        self.highest = SEQUENCE_BASE + u64::from(header.sequence);
-        self.packets.clear();
-        self.delay.restart();
-        self.resume = Resume::WhenDue;
-        self.is_other = true;
-        let timestamp = i64::from(header.timestamp);
-        self.timestamp = Some(timestamp);
-        timestamp
-    }
-
     /// Takes the tick that is due: call it every 20 ms, not for each packet.
     ///
     /// `out` has [`tick_samples`](Self::tick_samples).
@@ -537,7 +370,8 @@ impl Receiver {
                 }
                 true
             });
-        let mut kind = self.fill_tick(now, workspace, out);
+        let is_event = self.events.is_sounding();
+        let mut kind = self.playback.pull(now, is_event, workspace, out);
         self.process_in_band(out, kind);
         if self.sound_event(out) {
             kind = PulledKind::Event;
@@ -558,183 +392,8 @@ impl Receiver {
         }
     }
 
-    fn fill_tick(
-        &mut self,
-        now: Instant,
-        workspace: &mut Workspace,
-        out: &mut [i16],
-    ) -> PulledKind {
-        let now_us = micros(now);
-        let mut kind = self.fill(now_us, workspace);
-        if kind == PulledKind::Silence && self.line.is_void() {
-            out.fill(0);
-            return kind;
-        }
-        self.since_stretch = self.since_stretch.saturating_add(1);
-        if self.adapt(now_us) {
-            // What was taken out is made up for.
-            kind = kind.max_of(self.fill(now_us, workspace));
-        }
-        self.line.pull(out);
-        kind
-    }
-
-    /// Decodes and conceals until there is a tick; `Silence` with nothing in the line is as good.
-    fn fill(&mut self, now_us: i64, workspace: &mut Workspace) -> PulledKind {
-        let mut kind = match self.line.pending() {
-            0 => PulledKind::Silence,
-            _ => self.pending_kind,
-        };
-        while self.line.pending() < self.line.tick {
-            let next = match self.ready(now_us) {
-                Some(waiting) => self.decode(&waiting, workspace),
-                None if self.is_idle() && self.line.is_void() => return PulledKind::Silence,
-                None => self.conceal(workspace),
-            };
-            self.pending_kind = next;
-            kind = kind.max_of(next);
-        }
-        kind
-    }
-
-    /// The packet that is to be decoded now.
-    fn ready(&mut self, now_us: i64) -> Option<Waiting> {
-        let waiting = self.packets.first()?;
-        if let Resume::At(timestamp) = self.resume {
-            if waiting.timestamp - timestamp <= self.filled_ticks {
-                return Some(waiting);
-            }
-            // Nothing is lost, the sender was silent; or it is over for long.
-            if self.packets.is_next(&waiting) || self.is_idle() {
-                self.resume = Resume::WhenDue;
-            }
-        }
-        let due_us =
-            self.delay.base_us()? + self.ticks_to_us(waiting.timestamp) + self.delay.target_us();
-        (self.resume == Resume::WhenDue && due_us <= now_us).then_some(waiting)
-    }
-
-    /// Nothing is to be concealed any more.
-    fn is_idle(&self) -> bool {
-        let most = if self.is_quiet {
-            QUIET_MAX
-        } else {
-            CONCEAL_MAX
-        };
-        self.filled_ticks >= self.ticks_of(most)
-    }
-
-    fn decode(&mut self, waiting: &Waiting, workspace: &mut Workspace) -> PulledKind {
-        let index = usize::from(waiting.format);
-        let payload = self.packets.take(waiting);
-        let Some(Format::Audio(audio)) = self.formats.get_mut(index) else {
-            return PulledKind::Silence;
-        };
-        let was_other = self.current.is_some_and(|last| last != index);
-        let is_other = std::mem::take(&mut self.is_other) || was_other;
-        if is_other {
-            audio.begin();
-        }
-        let Some((kind, ticks, count)) = audio.decode(payload, workspace) else {
-            self.playout.malformed += 1;
-            self.is_other = is_other;
-            // As if it had not come; those behind it are.
-            return self.conceal(workspace);
-        };
-        self.playout.decoded += 1;
-        self.current = Some(index);
-        self.line.append(&workspace.converted[..count], is_other);
-        self.resume = Resume::At(waiting.timestamp + ticks);
-        self.filled_ticks = 0;
-        self.is_quiet = kind == DecodedKind::ComfortNoise;
-        match kind {
-            DecodedKind::Speech => PulledKind::Speech,
-            DecodedKind::ComfortNoise => PulledKind::ComfortNoise,
-            DecodedKind::NoData => PulledKind::Concealed,
-        }
-    }
-
-    /// Fills in for what is lost, late, or not sent.
-    fn conceal(&mut self, workspace: &mut Workspace) -> PulledKind {
-        let is_idle = self.is_idle();
-        if is_idle {
-            self.resume = Resume::WhenDue;
-        }
-        let gap = self.gap();
-        let waiting = gap.and_then(|_| self.packets.first());
-        let next = waiting
-            .filter(|waiting| self.current == Some(usize::from(waiting.format)))
-            .map(|waiting| self.packets.payload(&waiting));
-        let current = self.current;
-        let format = current.and_then(|current| self.formats.get_mut(current));
-        let Some(Format::Audio(audio)) = format.filter(|_| !is_idle) else {
-            let ticks = self.ticks_of(TICK);
-            self.filled_ticks = self.filled_ticks.saturating_add(ticks);
-            self.line.append_silence();
-            return PulledKind::Silence;
-        };
-        let (ticks, count) = audio.conceal(gap, next, workspace);
-        self.filled_ticks += ticks;
-        self.line.append(&workspace.converted[..count], false);
-        if self.is_quiet {
-            self.resume = Resume::WhenDue;
-            return PulledKind::ComfortNoise;
-        }
-        if self.events.is_sounding() {
-            return PulledKind::Event;
-        }
-        self.playout.concealed_samples += count as u64;
-        PulledKind::Concealed
-    }
-
-    /// Ticks of the clock until the next packet that waits.
-    fn gap(&mut self) -> Option<i64> {
-        let Resume::At(timestamp) = self.resume else {
-            return None;
-        };
-        let waiting = self.packets.first()?;
-        Some(waiting.timestamp - timestamp - self.filled_ticks)
-    }
-
-    /// Makes speech shorter where it waits longer than it has to, longer where it has to. True if
-    /// it is shorter now.
-    fn adapt(&mut self, now_us: i64) -> bool {
-        let (Resume::At(timestamp), 0, Some(base_us)) =
-            (self.resume, self.filled_ticks, self.delay.base_us())
-        else {
-            return false;
-        };
-        let waited_us = now_us - base_us - self.ticks_to_us(timestamp) + self.line.pending_us();
-        let excess_us = waited_us - self.delay.target_us();
-        if excess_us > EXCESS_MAX_US {
-            let is_urgent = excess_us > EXCESS_MAX_US + EXCESS_URGENT_US;
-            if self.since_stretch < STRETCH_EVERY && !is_urgent {
-                return false;
-            }
-            let likeness = if is_urgent {
-                LIKENESS_URGENT
-            } else {
-                LIKENESS_MIN
-            };
-            let removed = self.line.shorten(likeness);
-            self.playout.removed_samples += removed as u64;
-            if removed > 0 {
-                self.since_stretch = 0;
-            }
-            return removed > 0;
-        }
-        if excess_us < -LACK_MAX_US && self.since_stretch >= STRETCH_EVERY {
-            let inserted = self.line.lengthen(LIKENESS_MIN);
-            self.playout.inserted_samples += inserted as u64;
-            if inserted > 0 {
-                self.since_stretch = 0;
-            }
-        }
-        false
-    }
-
     fn process_in_band(&mut self, out: &mut [i16], kind: PulledKind) {
-        let rate = self.line.sample_rate;
+        let rate = self.playback.sample_rate();
         let (queue, is_told) = (&mut self.queue, !self.has_rtp_events);
         let report = |detection| {
             if is_told {
@@ -764,23 +423,6 @@ impl Receiver {
         }
         sounded > 0
     }
-
-    fn ticks_of(&self, time: Duration) -> i64 {
-        (time.as_micros() as i64) * i64::from(self.clock_hz) / 1_000_000
-    }
-
-    fn ticks_to_us(&self, ticks: i64) -> i64 {
-        ticks * 1_000_000 / i64::from(self.clock_hz)
-    }
-}
-
-/// How long frames are sent again: as long as those of a packet may be.
-const SENT_AGAIN_MAX: Duration = Duration::from_millis(20 * codecs::amr::FRAMES_MAX as u64);
-/// Sequence numbers begin here, so that earlier ones have room.
-const SEQUENCE_BASE: u64 = 1 << 20;
-
-fn micros(now: Instant) -> i64 {
-    (now.as_nanos() / 1000) as i64
 }
 
 impl PulledKind {
@@ -804,6 +446,8 @@ impl PulledKind {
 
 #[cfg(test)]
 mod tests {
+    use codecs::Codec;
+
     use super::*;
 
     fn format(payload_type: u8, kind: FormatKind) -> PayloadFormat {
