@@ -21,8 +21,8 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// `None` of what is no payload.
-    pub(crate) fn of(band: Band, layout: Layout, octets: &'a [u8]) -> Option<Self> {
+    /// Of a payload in this layout; `None` of what is none.
+    pub fn of(band: Band, layout: Layout, octets: &'a [u8]) -> Option<Self> {
         let payload = Payload::parse(band, layout, octets).ok()?;
         Some(Self {
             payload,
