@@ -219,6 +219,38 @@ pub struct MediaFile {
     /// Media of a call is taken only from the address that its end describes (`gm/saf`, H.248.43),
     /// or that a latch has found; true by default. For gateways that cannot, false.
     pub source_filter: Option<bool>,
+    /// Which DTLS-SRTP of UEs ends at the gateway: `requested` by default.
+    pub dtls: Option<DtlsScope>,
+    /// Who begins DTLS where the UE leaves it to us: `auto` by default.
+    pub dtls_start: Option<DtlsStart>,
+}
+
+/// Which DTLS-SRTP of UEs ends at the gateway, the core having the media in the clear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DtlsScope {
+    /// That of UEs that ask for it, by `a=3ge2ae:requested` in their offer or by `mediasec` when
+    /// they register; any other passes from end to end.
+    #[default]
+    Requested,
+    /// Whatever UEs offer.
+    Always,
+    /// Whatever UEs offer; and it is what all of them are offered that register without another
+    /// mechanism.
+    Offered,
+}
+
+/// Who begins DTLS where the UE's offer leaves it to us (`a=setup:actpass`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DtlsStart {
+    /// The gateway (RFC 5763 5), but the UE where it is behind a NAT.
+    #[default]
+    Auto,
+    /// The gateway.
+    Active,
+    /// The UE.
+    Passive,
 }
 
 /// A version of IP.
@@ -374,6 +406,17 @@ pub struct MediaPolicy {
     pub inactivity: Option<Duration>,
     /// Whether media is taken only from where it is described to come from.
     pub source_filter: bool,
+    /// DTLS-SRTP of UEs.
+    pub dtls: DtlsPolicy,
+}
+
+/// DTLS-SRTP between UEs and the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DtlsPolicy {
+    /// What of it ends at the gateway.
+    pub scope: DtlsScope,
+    /// Who begins.
+    pub start: DtlsStart,
 }
 
 /// A value that cannot be used.
@@ -842,6 +885,10 @@ fn media(file: MediaFile, sip: Option<&SocketAddr>) -> Result<MediaPolicy, Confi
         mark_emergency: file.mark_emergency.unwrap_or(true),
         inactivity: (!inactivity.is_zero()).then_some(inactivity),
         source_filter: file.source_filter.unwrap_or(true),
+        dtls: DtlsPolicy {
+            scope: file.dtls.unwrap_or_default(),
+            start: file.dtls_start.unwrap_or_default(),
+        },
     })
 }
 

@@ -104,6 +104,8 @@ counters! {
     MediaFailed = "media.failed",
     /// Contexts lost at a media gateway.
     MediaLost = "media.lost",
+    /// Descriptions refused whose media cannot be protected as they say.
+    MediaUnprotected = "media.unprotected",
     /// H.248 messages that could not be parsed.
     H248Malformed = "h248.malformed",
     /// H.248 requests in the name of a gateway that is elsewhere.

@@ -29,16 +29,17 @@ pub use thread::JournalThread;
 use frame::Operation;
 
 /// What a value is of; the numbers are on disk and keep their meaning: 1 to 4 were gateways
-/// without their carriage, and contexts, registrations and calls before media were protected.
+/// without their carriage, and contexts, registrations and calls before media were protected, 10
+/// to 12 the latter before DTLS was spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
     /// A context at a gateway, of a call that the MGC is to keep.
-    Context = 10,
+    Context = 13,
     /// A contact registered through the P-CSCF.
-    Registration = 11,
+    Registration = 14,
     /// A confirmed call at the P-CSCF.
-    Leg = 12,
+    Leg = 15,
     /// An implicit registration set at the S-CSCF.
     RegistrationSet = 5,
     /// A subscription to registrations at the S-CSCF.

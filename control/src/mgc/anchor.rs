@@ -1,6 +1,6 @@
 //! Anchors: their states, the table of them, and what finds them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use base::Instant;
@@ -63,7 +63,10 @@ impl Anchor {
             applied: Plan {
                 streams: Vec::new(),
             },
-            locals: Locals(Vec::new()),
+            locals: Locals {
+                addresses: Vec::new(),
+                fingerprints: BTreeMap::new(),
+            },
             kept_at: None,
             heartbeat: Heartbeat::New,
         }

@@ -11,9 +11,13 @@ use h248::message::{
     StreamDescriptor, StreamId, StreamMode, StreamParms, Streams, SubtractRequest, TerminationId,
     Value,
 };
+use sdp::Attribute;
+use sdp::dtls::Setup;
 use sdp::h248::{Description, Group, Media, MediaLine, Wild};
 
-use super::plan::{AnchorSpec, Endpoint, Family, Locals, Mode, Plan, Side, StreamPlan};
+use super::plan::{
+    AnchorSpec, Endpoint, Family, Locals, Mode, Plan, Side, SidePlan, SrtpPlan, StreamPlan,
+};
 
 /// `hangterm/thb` (H.248.36): a termination that no command named for so long is reported, so that
 /// contexts of which the controller knows nothing come to light.
@@ -317,12 +321,11 @@ fn changed(
     }
     let is_described_anew = (&old.kind, old.protocol_at(side), &old.formats)
         != (&new.kind, new.protocol_at(side), &new.formats);
-    let (had, has) = (old.srtp_at(side), new.srtp_at(side));
-    let sends_anew = had.map(|srtp| &srtp.local) != has.map(|srtp| &srtp.local);
-    let receives_anew = had.map(|srtp| &srtp.remote) != has.map(|srtp| &srtp.remote);
+    let (sends_anew, receives_anew) = protects_anew(old.srtp_at(side), new.srtp_at(side));
+    let is_told_anew = is_described_anew || sends_anew || was.mux != own.mux;
     StreamParms {
         local_control: (control != LocalControl::default()).then_some(control),
-        local: (is_described_anew || sends_anew).then(|| local_text(spec, side, new, local)),
+        local: is_told_anew.then(|| local_text(spec, side, new, local)),
         remote: match (was.remote, own.remote) {
             (Some(_), None) => Some(OctetString::default()),
             (before, Some(after))
@@ -368,8 +371,17 @@ fn local_text(
     let port = local.map_or(Wild::Choose, |local| Wild::Value(local.port()));
     let ip = local.map(|local| local.ip());
     let mut group = Group::new(ip, is_v6, line(side, stream, port));
-    if let Some(srtp) = stream.srtp_at(side) {
-        add_crypto(&mut group, &srtp.local);
+    match stream.srtp_at(side) {
+        None => {}
+        Some(SrtpPlan::Sdes(sdes)) => add(&mut group, Attribute::new("crypto", &sdes.local)),
+        Some(SrtpPlan::Dtls(dtls)) => {
+            // The certificate is the gateway's to choose.
+            add(&mut group, Attribute::new("fingerprint", "sha-256 $"));
+            add(&mut group, Setup::from(dtls.setup).attribute());
+        }
+    }
+    if stream.sides[side.index()].mux {
+        add(&mut group, Attribute::flag("rtcp-mux"));
     }
     octets(group)
 }
@@ -378,8 +390,25 @@ fn remote_text(side: Side, stream: &StreamPlan, remote: Endpoint) -> OctetString
     let ip = remote.rtp.ip();
     let head = line(side, stream, Wild::Value(remote.rtp.port()));
     let mut group = Group::new(Some(ip), ip.is_ipv6(), head);
-    if let Some(crypto) = stream.srtp_at(side).and_then(|srtp| srtp.remote.as_deref()) {
-        add_crypto(&mut group, crypto);
+    match stream.srtp_at(side) {
+        None => {}
+        Some(SrtpPlan::Sdes(sdes)) => {
+            if let Some(crypto) = &sdes.remote {
+                add(&mut group, Attribute::new("crypto", crypto));
+            }
+        }
+        Some(SrtpPlan::Dtls(dtls)) => {
+            for fingerprint in &dtls.fingerprints {
+                add(&mut group, Attribute::new("fingerprint", fingerprint));
+            }
+            add(&mut group, Setup::from(dtls.setup).reversed().attribute());
+            if let Some(id) = &dtls.tls_id {
+                add(&mut group, Attribute::new("tls-id", id));
+            }
+        }
+    }
+    if remote.mux {
+        add(&mut group, Attribute::flag("rtcp-mux"));
     }
     if let (Some(rtcp), Some(media)) = (remote.rtcp, group.media.first_mut()) {
         set_rtcp(media, remote.rtp, rtcp);
@@ -401,12 +430,22 @@ fn line(side: Side, stream: &StreamPlan, port: Wild<u16>) -> MediaLine {
     }
 }
 
-/// `a=crypto` (RFC 4568).
-fn add_crypto(group: &mut Group, value: &str) {
+/// Whether what Local and what Remote says of protection changes.
+fn protects_anew(had: Option<&SrtpPlan>, has: Option<&SrtpPlan>) -> (bool, bool) {
+    match (had, has) {
+        (Some(SrtpPlan::Sdes(had)), Some(SrtpPlan::Sdes(has))) => {
+            (had.local != has.local, had.remote != has.remote)
+        }
+        (Some(SrtpPlan::Dtls(had)), Some(SrtpPlan::Dtls(has))) => {
+            (had.setup != has.setup, had != has)
+        }
+        (had, has) => (had != has, had != has),
+    }
+}
+
+fn add(group: &mut Group, attribute: Attribute) {
     if let Some(media) = group.media.first_mut() {
-        media
-            .lines
-            .add_attribute(sdp::Attribute::new("crypto", value));
+        media.lines.add_attribute(attribute);
     }
 }
 
@@ -417,7 +456,7 @@ pub(super) fn set_rtcp(media: &mut Media, rtp: SocketAddr, rtcp: SocketAddr) {
         port: rtcp.port(),
         connection,
     };
-    media.lines.set_attribute(sdp::Attribute::new("rtcp", rtcp));
+    media.lines.set_attribute(Attribute::new("rtcp", rtcp));
 }
 
 fn octets(group: Group) -> OctetString {
@@ -429,11 +468,12 @@ fn octets(group: Group) -> OctetString {
 /// `napt` of `ipnapt/latch` (H.248.37) where it has to be said anew: the peer may be behind a NAT
 /// and is new or elsewhere now, or is no longer behind one.
 fn napt(side: Side, old: Option<&StreamPlan>, new: Option<&StreamPlan>) -> Option<&'static str> {
+    let place = |plan: &SidePlan| plan.remote.map(|remote| (remote.rtp, remote.rtcp));
     let own = &new?.sides[side.index()];
     let was = old.map(|old| &old.sides[side.index()]);
     match (was.filter(|was| was.latch), own.latch) {
         (None, true) => Some("LATCH"),
-        (Some(was), true) if was.remote != own.remote => Some("RELATCH"),
+        (Some(was), true) if place(was) != place(own) => Some("RELATCH"),
         (Some(_), false) => Some("OFF"),
         _ => None,
     }

@@ -39,8 +39,8 @@ use h248::transport::tpkt;
 
 pub use kept::Claimed;
 pub use plan::{
-    AnchorError, AnchorEvent, AnchorId, AnchorSpec, Endpoint as RtpEndpoint, Family, Locals, Mode,
-    Plan, Side, SidePlan, SrtpPlan, StreamPlan,
+    AnchorError, AnchorEvent, AnchorId, AnchorSpec, DtlsPlan, DtlsSetup, Endpoint as RtpEndpoint,
+    Family, Locals, Mode, Plan, SdesPlan, Side, SidePlan, SrtpPlan, StreamPlan,
 };
 pub use room_plan::{
     Digits, MemberId, MemberPlan, Mix, Observed, Recording, RemoteMedia, RoomEvent, RoomId, Task,

@@ -1,5 +1,6 @@
 //! What a functional entity wants of the media of one call: the desired state of a context.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -102,7 +103,7 @@ pub struct StreamPlan {
 }
 
 impl StreamPlan {
-    /// Its keys on one side.
+    /// Its protection on one side.
     pub fn srtp_at(&self, side: Side) -> Option<&SrtpPlan> {
         self.srtp.as_ref().filter(|_| side == Side::Access)
     }
@@ -110,27 +111,99 @@ impl StreamPlan {
     /// Transport protocol on one side.
     pub fn protocol_at(&self, side: Side) -> Box<str> {
         match self.srtp_at(side) {
-            Some(_) => sdp::crypto::protected(&self.protocol).into(),
+            Some(SrtpPlan::Sdes(_)) => sdp::crypto::protected(&self.protocol).into(),
+            Some(SrtpPlan::Dtls(dtls)) => dtls.protocol.clone(),
             None => self.protocol.clone(),
         }
     }
 }
 
-/// SRTP between UE and gateway (e2ae, TS 33.328 5.4) by security descriptions: values of
-/// `a=crypto`, each with the key that its side sends with (RFC 4568).
+/// SRTP between UE and gateway (e2ae, TS 33.328 5.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SrtpPlan {
+    /// Signalling tells the keys.
+    Sdes(SdesPlan),
+    /// A handshake over the addresses of the media does.
+    Dtls(DtlsPlan),
+}
+
+impl SrtpPlan {
+    /// Transport protocol of media in the clear, from that of media protected so; `None` when it is
+    /// protected otherwise or not at all.
+    pub fn unprotected(&self, protocol: &str) -> Option<&'static str> {
+        match self {
+            SrtpPlan::Sdes(_) => sdp::crypto::unprotected(protocol),
+            SrtpPlan::Dtls(_) => sdp::dtls::unprotected(protocol),
+        }
+    }
+
+    /// By security descriptions.
+    pub fn sdes(&self) -> Option<&SdesPlan> {
+        match self {
+            SrtpPlan::Sdes(plan) => Some(plan),
+            SrtpPlan::Dtls(_) => None,
+        }
+    }
+
+    /// By handshakes.
+    pub fn dtls(&self) -> Option<&DtlsPlan> {
+        match self {
+            SrtpPlan::Sdes(_) => None,
+            SrtpPlan::Dtls(plan) => Some(plan),
+        }
+    }
+}
+
+/// SRTP by security descriptions: values of `a=crypto`, each with the key that its side sends with
+/// (RFC 4568).
 ///
 /// `Debug` does not show them.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SrtpPlan {
+pub struct SdesPlan {
     /// The gateway's, which the UE is told.
     pub local: Box<str>,
     /// The UE's; unknown before its answer.
     pub remote: Option<Box<str>>,
 }
 
-impl fmt::Debug for SrtpPlan {
+impl fmt::Debug for SdesPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SrtpPlan").finish_non_exhaustive()
+        f.debug_struct("SdesPlan").finish_non_exhaustive()
+    }
+}
+
+/// DTLS-SRTP (RFC 5763). The gateway has a certificate of its own, whose fingerprint it tells
+/// ([`Locals::fingerprint`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DtlsPlan {
+    /// Transport protocol of the `m=` line on the UE's side.
+    pub protocol: Box<str>,
+    /// Who begins, seen from the gateway.
+    pub setup: DtlsSetup,
+    /// The UE's certificates, values of `a=fingerprint`; none before its answer.
+    pub fingerprints: Vec<Box<str>>,
+    /// `a=tls-id` of the UE (RFC 8842 3).
+    pub tls_id: Option<Box<str>>,
+}
+
+/// `a=setup` of the gateway (RFC 4145 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DtlsSetup {
+    /// Whichever the answer leaves.
+    ActPass,
+    /// The gateway begins.
+    Active,
+    /// The UE begins.
+    Passive,
+}
+
+impl From<DtlsSetup> for sdp::dtls::Setup {
+    fn from(setup: DtlsSetup) -> Self {
+        match setup {
+            DtlsSetup::ActPass => Self::ActPass,
+            DtlsSetup::Active => Self::Active,
+            DtlsSetup::Passive => Self::Passive,
+        }
     }
 }
 
@@ -143,6 +216,24 @@ pub struct SidePlan {
     pub mode: Mode,
     /// Learn the peer's address from the first valid packet (`ipnapt/latch`).
     pub latch: bool,
+    /// The peer is told that RTCP may share the port of RTP (`a=rtcp-mux`, RFC 5761): it does where
+    /// the peer says so too.
+    pub mux: bool,
+}
+
+impl SidePlan {
+    /// Nothing is known of the peer.
+    pub const IDLE: SidePlan = SidePlan {
+        remote: None,
+        mode: Mode::SendReceive,
+        latch: false,
+        mux: false,
+    };
+
+    /// RTP and RTCP share a port.
+    pub fn is_muxed(&self) -> bool {
+        self.mux && self.remote.is_some_and(|remote| remote.mux)
+    }
 }
 
 /// An RTP endpoint.
@@ -152,11 +243,17 @@ pub struct Endpoint {
     pub rtp: SocketAddr,
     /// RTCP where it is not at the next port.
     pub rtcp: Option<SocketAddr>,
+    /// It says that RTCP may share the port of RTP (`a=rtcp-mux`).
+    pub mux: bool,
 }
 
 impl From<SocketAddr> for Endpoint {
     fn from(rtp: SocketAddr) -> Self {
-        Endpoint { rtp, rtcp: None }
+        Endpoint {
+            rtp,
+            rtcp: None,
+            mux: false,
+        }
     }
 }
 
@@ -197,19 +294,37 @@ impl Mode {
     }
 }
 
-/// Where the gateway receives, per stream and side, in the order of [`Side::BOTH`].
+/// What the gateway tells of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Locals(pub Vec<[Option<SocketAddr>; 2]>);
+pub struct Locals {
+    /// Where it receives, per stream and side, in the order of [`Side::BOTH`].
+    pub addresses: Vec<[Option<SocketAddr>; 2]>,
+    /// Its certificates towards the UE, values of `a=fingerprint`, of the streams with DTLS.
+    pub fingerprints: BTreeMap<usize, Box<str>>,
+}
 
 impl Locals {
+    /// Without certificates.
+    pub fn at(addresses: Vec<[Option<SocketAddr>; 2]>) -> Self {
+        Self {
+            addresses,
+            ..Self::default()
+        }
+    }
+
     /// Where a stream is received on one side.
     pub fn get(&self, stream: usize, side: Side) -> Option<SocketAddr> {
-        self.0.get(stream)?[side.index()]
+        self.addresses.get(stream)?[side.index()]
+    }
+
+    /// The certificate that the UE is shown of a stream.
+    pub fn fingerprint(&self, stream: usize) -> Option<&str> {
+        self.fingerprints.get(&stream).map(|text| &**text)
     }
 
     /// Every address.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.0.iter().flatten().flatten().copied()
+        self.addresses.iter().flatten().flatten().copied()
     }
 }
 

@@ -1,16 +1,14 @@
 //! From replies to addresses, and from error descriptors to what went wrong.
 
-use std::net::SocketAddr;
-
 use h248::error::ErrorCode;
 use h248::message::{
     ActionReply, AmmsReply, AuditReply, AuditReturn, CommandReply, ContextId, ReplyBody,
     TerminationId,
 };
-use sdp::h248::Description;
+use sdp::h248::{Description, Group};
 
 use super::compile::Context;
-use super::plan::{AnchorError, AnchorSpec, Family, Locals, Plan, Side};
+use super::plan::{AnchorError, AnchorSpec, Family, Locals, Plan, Side, SrtpPlan};
 
 /// What became of a Modify.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +92,14 @@ pub fn configured(
             return Configured::Nonsense;
         }
     }
-    for (local, stream) in locals.0.iter_mut().zip(&plan.streams) {
+    for (local, stream) in locals.addresses.iter_mut().zip(&plan.streams) {
         if !stream.used {
             *local = [None, None];
         }
     }
+    locals
+        .fingerprints
+        .retain(|index, _| speaks_dtls(plan, *index));
     match check(spec, plan, &locals) {
         Ok(()) => Configured::Done(locals),
         Err(_) => Configured::Nonsense,
@@ -192,24 +193,38 @@ fn learn(locals: &mut Locals, side: Side, reply: &AmmsReply) -> Result<(), Ancho
         };
         let index = usize::from(id.0).checked_sub(1);
         let index = index.filter(|&index| index < sdp::MEDIA_MAX);
-        let local = rtp_address(text.as_bytes());
+        let description = Description::parse(text.as_bytes()).ok();
+        let group = description.as_ref().and_then(Description::first);
+        let local = group.and_then(|group| group.rtp_address(0));
         let (Some(index), Some(local)) = (index, local) else {
             return Err(AnchorError::Nonsense);
         };
-        if locals.0.len() <= index {
-            locals.0.resize(index + 1, [None, None]);
+        if locals.addresses.len() <= index {
+            locals.addresses.resize(index + 1, [None, None]);
         }
-        locals.0[index][side.index()] = Some(local);
+        locals.addresses[index][side.index()] = Some(local);
+        if let Some(fingerprint) = group.and_then(fingerprint).filter(|_| side == Side::Access) {
+            locals.fingerprints.insert(index, fingerprint);
+        }
     }
     Ok(())
 }
 
-fn rtp_address(text: &[u8]) -> Option<SocketAddr> {
-    Description::parse(text).ok()?.first()?.rtp_address(0)
+/// The certificate that a description tells of.
+fn fingerprint(group: &Group) -> Option<Box<str>> {
+    let own = group.media.first()?.lines.fingerprints().next();
+    let fingerprint = own.or_else(|| group.lines.fingerprints().next())?;
+    Some(fingerprint.to_string().into())
+}
+
+fn speaks_dtls(plan: &Plan, stream: usize) -> bool {
+    let stream = plan.streams.get(stream).filter(|stream| stream.used);
+    let srtp = stream.and_then(|stream| stream.srtp.as_ref());
+    srtp.and_then(SrtpPlan::dtls).is_some()
 }
 
 /// Every used stream must have an address of the right family on both sides, and no other may have
-/// one.
+/// one. Those with DTLS must have a certificate.
 fn check(spec: &AnchorSpec, plan: &Plan, locals: &Locals) -> Result<(), AnchorError> {
     let fits = |index: usize, used: bool| {
         Side::BOTH.iter().all(|&side| {
@@ -221,8 +236,12 @@ fn check(spec: &AnchorSpec, plan: &Plan, locals: &Locals) -> Result<(), AnchorEr
         })
     };
     let used = |index: usize| plan.streams.get(index).is_some_and(|stream| stream.used);
-    let streams = plan.streams.len().max(locals.0.len());
-    if (0..streams).all(|index| fits(index, used(index))) {
+    let is_shown = |index: usize| {
+        let is_told = locals.fingerprint(index).is_some();
+        is_told || !speaks_dtls(plan, index)
+    };
+    let streams = plan.streams.len().max(locals.addresses.len());
+    if (0..streams).all(|index| fits(index, used(index)) && is_shown(index)) {
         Ok(())
     } else {
         Err(AnchorError::Nonsense)

@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::attribute::Attribute;
+use crate::line::{FINGERPRINTS_MAX, Lines};
+use crate::session::Session;
 
 /// A fingerprint of the certificate that a side will show, `a=fingerprint` (RFC 8122 5).
 ///
@@ -205,6 +207,93 @@ impl fmt::Display for Setup {
     }
 }
 
+/// What a description tells of the DTLS of one stream: by its own lines, else by those of the
+/// session (RFC 5763 5, RFC 8842 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The certificates that may be shown, at least one and at most [`FINGERPRINTS_MAX`].
+    pub fingerprints: Vec<Fingerprint>,
+    /// Who begins; where nothing is said, an offer means `active` and an answer `passive` (RFC
+    /// 4145 4.1). Never `holdconn`, which has no meaning here (RFC 5763 5).
+    pub setup: Option<Setup>,
+    /// `a=tls-id`, the name of the association (RFC 8842 3).
+    pub tls_id: Option<Box<str>>,
+}
+
+/// Why what a description tells of DTLS cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DescribedFault {
+    /// There is no `a=fingerprint`.
+    Missing,
+    /// None of those that there are can be used, the first for this reason.
+    Fingerprint(FingerprintFault),
+    /// `a=setup` has another value than `active`, `passive` or `actpass`.
+    Setup,
+    /// `a=tls-id` breaks the grammar of RFC 8842 3.
+    TlsId,
+}
+
+impl fmt::Display for DescribedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("no fingerprint"),
+            Self::Fingerprint(fault) => fault.fmt(f),
+            Self::Setup => f.write_str("setup is neither active nor passive nor actpass"),
+            Self::TlsId => f.write_str("malformed tls-id"),
+        }
+    }
+}
+
+impl std::error::Error for DescribedFault {}
+
+impl Described {
+    /// Reads what a description tells of a stream.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn of(session: &Session, media: usize) -> Result<Self, DescribedFault> {
+        let own = session.media.get(media).map(|media| &media.lines);
+        let lines = |name| {
+            let mut levels = own.into_iter().chain([&session.lines]);
+            levels.find(|lines| lines.has(name))
+        };
+        let setup = lines("setup").and_then(|lines| lines.attribute("setup"));
+        let setup = setup.map(|name| match Setup::from_name(name) {
+            None | Some(Setup::HoldConn) => Err(DescribedFault::Setup),
+            Some(setup) => Ok(setup),
+        });
+        let tls_id = lines("tls-id").and_then(|lines| lines.attribute("tls-id"));
+        if !tls_id.is_none_or(is_tls_id) {
+            return Err(DescribedFault::TlsId);
+        }
+        Ok(Self {
+            fingerprints: fingerprints(lines("fingerprint").ok_or(DescribedFault::Missing)?)?,
+            setup: setup.transpose()?,
+            tls_id: tls_id.map(Box::from),
+        })
+    }
+}
+
+fn fingerprints(lines: &Lines) -> Result<Vec<Fingerprint>, DescribedFault> {
+    let fingerprints: Vec<Fingerprint> = lines.fingerprints().collect();
+    if !fingerprints.is_empty() {
+        return Ok(fingerprints);
+    }
+    let mut values = lines.values("fingerprint").take(FINGERPRINTS_MAX);
+    let fault = values.find_map(|value| value.parse::<Fingerprint>().err());
+    Err(fault.map_or(DescribedFault::Missing, DescribedFault::Fingerprint))
+}
+
+fn is_tls_id(text: &str) -> bool {
+    let is_its = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+    (TLS_ID_MIN..=TLS_ID_MAX).contains(&text.len()) && text.bytes().all(is_its)
+}
+
+/// Characters of an `a=tls-id` (RFC 8842 3).
+const TLS_ID_MIN: usize = 20;
+const TLS_ID_MAX: usize = 255;
+
 /// The protocol of an `m=` line whose media have the keys of DTLS, from that of one whose media are
 /// in the clear: `UDP/TLS/RTP/SAVP` of `RTP/AVP`, `UDP/TLS/RTP/SAVPF` of `RTP/AVPF` (RFC 5764 8).
 /// Another stays as it is.
@@ -320,5 +409,92 @@ mod tests {
         assert_eq!(protected("RTP/SAVP"), "RTP/SAVP");
         assert_eq!(unprotected("udp/tls/rtp/savpf"), Some("RTP/AVPF"));
         assert_eq!(unprotected("UDP/TLS/UDPTL"), None);
+    }
+
+    /// A description with this of its session and of its stream.
+    fn session(session: &str, media: &str) -> Session {
+        let text = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{session}\
+             m=audio 4000 UDP/TLS/RTP/SAVPF 8\r\n{media}"
+        );
+        Session::parse(text.as_bytes()).unwrap()
+    }
+
+    fn line(digit: u8) -> (Fingerprint, String) {
+        let fingerprint = Fingerprint::new(HashFunction::Sha256, &[digit; 32]).unwrap();
+        (fingerprint, format!("a=fingerprint:{fingerprint}\r\n"))
+    }
+
+    #[test]
+    fn a_stream_has_what_the_session_tells_where_it_tells_nothing_itself() {
+        let ((one, first), (other, second)) = (line(1), line(2));
+        let id = "a=tls-id:0123456789abcdefABC+/-_\r\n";
+        let of = |session_lines: &str, lines: &str| {
+            Described::of(&session(session_lines, lines), 0).unwrap()
+        };
+        let told = of(&format!("{first}a=setup:actpass\r\n{id}"), "");
+        assert_eq!(
+            (&told.fingerprints[..], told.setup),
+            (&[one][..], Some(Setup::ActPass))
+        );
+        assert_eq!(told.tls_id.as_deref(), Some("0123456789abcdefABC+/-_"));
+        let told = of(
+            &format!("{first}a=setup:actpass\r\n"),
+            &format!("{second}{first}"),
+        );
+        assert_eq!(
+            (told.fingerprints, told.setup),
+            (vec![other, one], Some(Setup::ActPass))
+        );
+        let told = of(&first, "a=setup: PASSIVE\r\n");
+        assert_eq!((told.setup, told.tls_id), (Some(Setup::Passive), None));
+        // What cannot be used is passed over where something can.
+        let told = of(
+            "",
+            &format!("a=fingerprint:sha-1 00:01\r\na=fingerprint:x\r\n{first}"),
+        );
+        assert_eq!((told.fingerprints, told.setup), (vec![one], None));
+    }
+
+    #[test]
+    fn what_cannot_be_used_of_dtls_has_its_name() {
+        let (_, first) = line(1);
+        let long = format!("{first}a=tls-id:{}\r\n", "x".repeat(256));
+        for (lines, fault) in [
+            ("a=setup:active\r\n", DescribedFault::Missing),
+            (
+                "a=fingerprint:md5 00:01\r\n",
+                DescribedFault::Fingerprint(FingerprintFault::Hash),
+            ),
+            (
+                "a=fingerprint:sha-256 00:01\r\na=fingerprint:sha-1 00:01\r\n",
+                DescribedFault::Fingerprint(FingerprintFault::Malformed),
+            ),
+            (
+                &format!("{first}a=setup:holdconn\r\n"),
+                DescribedFault::Setup,
+            ),
+            (&format!("{first}a=setup:\r\n"), DescribedFault::Setup),
+            (&format!("{first}a=tls-id:short\r\n"), DescribedFault::TlsId),
+            (
+                &format!("{first}a=tls-id:0123456789 0123456789\r\n"),
+                DescribedFault::TlsId,
+            ),
+            (&long, DescribedFault::TlsId),
+        ] {
+            assert_eq!(Described::of(&session("", lines), 0), Err(fault), "{lines}");
+            assert!(!fault.to_string().is_empty());
+        }
+        assert_eq!(
+            Described::of(&session("", ""), 7),
+            Err(DescribedFault::Missing)
+        );
+        // Of as many as are looked at none can be used.
+        let many = format!(
+            "{}{first}",
+            "a=fingerprint:sha-1 00\r\n".repeat(FINGERPRINTS_MAX)
+        );
+        let fault = DescribedFault::Fingerprint(FingerprintFault::Hash);
+        assert_eq!(Described::of(&session("", &many), 0), Err(fault));
     }
 }

@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod control_host;
+mod dtls_end;
 mod media_host;
 mod mrfp_host;
 mod phone_host;
@@ -15,6 +16,7 @@ mod world;
 
 pub use by_hand::ByHand;
 pub use control_host::ControlHost;
+pub use dtls_end::{DTLS_PORT, DtlsEnd};
 pub use media_host::{MediaConfig, MediaHost};
 pub use mrfp_host::{MrfpHost, MrfpTermination};
 pub use phone_host::{BY_HAND, PhoneHost};

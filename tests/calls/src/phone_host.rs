@@ -11,7 +11,9 @@ use sim::{StreamEvent, Transmit};
 use sip::transaction::{
     Config as LayerConfig, Hop, Layer, Output as LayerOutput, Received, ServerId,
 };
-use sip::{HeaderName, Message, Transport};
+use sip::{HeaderName, Message, Method, Transport};
+
+use crate::dtls_end::{DTLS_PORT, DtlsEnd};
 
 /// Port of telephones at which only the test listens.
 pub const BY_HAND: u16 = 5070;
@@ -53,6 +55,8 @@ pub struct PhoneHost {
     by_hand: Layer<Way, ()>,
     /// Requests that the test has not answered.
     asked: Vec<(ServerId, Message)>,
+    /// Its media at [`DTLS_PORT`].
+    dtls: Option<Box<DtlsEnd>>,
     /// What it sent and heard, a line each.
     ladder: Vec<String>,
     transmits: VecDeque<Transmit>,
@@ -75,6 +79,7 @@ impl PhoneHost {
             octets: HashSet::new(),
             by_hand: Layer::new(LayerConfig::default(), &mut seed),
             asked: Vec::new(),
+            dtls: None,
             ladder: Vec::new(),
             transmits: VecDeque::new(),
         }
@@ -108,12 +113,43 @@ impl PhoneHost {
         &self.heard
     }
 
+    /// Its media at [`DTLS_PORT`].
+    ///
+    /// # Panics
+    /// When it never had any.
+    pub fn dtls(&self) -> &DtlsEnd {
+        self.dtls.as_ref().expect("an end of DTLS")
+    }
+
+    /// Has its media at [`DTLS_PORT`] do something.
+    pub fn act_dtls<T>(&mut self, act: impl FnOnce(&mut DtlsEnd) -> T) -> T {
+        let done = act(self.dtls.get_or_insert_default());
+        self.drain_dtls();
+        done
+    }
+
+    fn drain_dtls(&mut self) {
+        let Some(end) = &mut self.dtls else {
+            return;
+        };
+        let local = SocketAddr::new(self.signalling.ip(), DTLS_PORT);
+        while let Some((remote, bytes)) = end.poll_transmit() {
+            self.transmits.push_back(Transmit::Datagram {
+                local,
+                remote,
+                bytes,
+            });
+        }
+    }
+
     /// Sends a message from a port of its, past its user agent: a request again and again until it
     /// is answered, a response for as long as its request comes.
     pub fn send_by_hand(&mut self, now: Instant, port: u16, remote: SocketAddr, message: &Message) {
         let local = SocketAddr::new(self.signalling.ip(), port);
         let way = Way { local, remote };
-        if message.is_request() {
+        if message.is_method(&Method::Ack) {
+            self.by_hand.send_stateless(way, message.clone());
+        } else if message.is_request() {
             let sent = self.by_hand.send_request(now, way, message.clone(), ());
             sent.expect("a request with a branch of its own");
         } else {
@@ -245,6 +281,9 @@ impl sim::Host for PhoneHost {
         } else if local.port() == BY_HAND {
             self.hear(now, bytes);
             self.hear_by_hand(now, local, remote, bytes);
+        } else if let (DTLS_PORT, Some(end)) = (local.port(), &mut self.dtls) {
+            end.handle_datagram(now, remote, bytes);
+            self.drain_dtls();
         } else {
             let local = SocketAddr::new(self.media_ip, local.port());
             self.phone.handle_media(now, local, bytes);
@@ -259,10 +298,15 @@ impl sim::Host for PhoneHost {
         self.drain(now);
         self.by_hand.handle_timeout(now);
         self.drain_by_hand();
+        if let Some(end) = &mut self.dtls {
+            end.handle_timeout(now);
+            self.drain_dtls();
+        }
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let timeouts = [self.phone.next_timeout(), self.by_hand.next_timeout()];
+        let dtls = self.dtls.as_ref().and_then(|end| end.next_timeout());
+        let timeouts = [self.phone.next_timeout(), self.by_hand.next_timeout(), dtls];
         timeouts.into_iter().flatten().min()
     }
 

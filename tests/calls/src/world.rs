@@ -20,8 +20,8 @@ use sip::digest::Algorithm;
 
 use crate::mrfp_host::mrfp_ip;
 use crate::{
-    Access, ControlHost, GOOD, Layout, Media, MediaConfig, MediaHost, MrfpHost, PhoneHost, ROUGH,
-    Setup, User, WireHost,
+    Access, ControlHost, DtlsEnd, GOOD, Layout, Media, MediaConfig, MediaHost, MrfpHost, PhoneHost,
+    ROUGH, Setup, User, WireHost,
 };
 
 /// Home network domain of every world.
@@ -396,6 +396,15 @@ impl World {
             Host::Wire(wire) => act(wire),
             _ => unreachable!("the wire is the wire"),
         })
+    }
+
+    /// Has the media of a telephone with DTLS do something.
+    pub fn act_dtls<T>(&mut self, phone: usize, act: impl FnOnce(&mut DtlsEnd, Instant) -> T) -> T {
+        self.network
+            .with(self.phones[phone], |host, now| match host {
+                Host::Phone(phone) => phone.act_dtls(|end| act(end, now)),
+                _ => unreachable!("telephones are telephones"),
+            })
     }
 
     /// Sends a message from the port of a telephone that its Via names, past its user agent.

@@ -234,6 +234,7 @@ impl World {
             }),
             mode: Mode::new(entropy.chance(700), entropy.chance(700)),
             latch: false,
+            mux: entropy.chance(300),
         };
         let streams = (0..streams).map(|index| StreamPlan {
             used: true,

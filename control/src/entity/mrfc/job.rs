@@ -19,7 +19,7 @@ use crate::entity::Actions;
 use crate::journal::{self, Kind};
 use crate::mgc::{
     Family, MemberId, MemberPlan, Mix, Mode, Observed, Recording, RemoteMedia, RoomEvent, RoomId,
-    RtpEndpoint, Task, TaskSignal,
+    Task, TaskSignal,
 };
 
 /// Jobs that are remembered; those that are over are forgotten first, the oldest of them before
@@ -579,7 +579,7 @@ fn linear(actions: &Actions<'_>, mode: Mode, remote: Option<SocketAddr>) -> Memb
         family: remote.or(listener).map_or(Family::V4, Family::of),
         receive: vec![codec.clone()],
         remote: remote.map(|rtp| RemoteMedia {
-            endpoint: RtpEndpoint { rtp, rtcp: None },
+            endpoint: rtp.into(),
             codecs: vec![codec],
             ptime_ms: None,
         }),

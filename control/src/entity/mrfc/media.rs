@@ -169,7 +169,11 @@ impl Media {
                 let rtcp = description.rtcp_address(index);
                 let next = rtp.port().checked_add(1);
                 let rtcp = rtcp.filter(|rtcp| rtcp.ip() != rtp.ip() || Some(rtcp.port()) != next);
-                Some(RtpEndpoint { rtp, rtcp })
+                Some(RtpEndpoint {
+                    rtp,
+                    rtcp,
+                    mux: false,
+                })
             }
             None => before,
         };

@@ -2,11 +2,9 @@
 //! 5.2.9).
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Pii;
-use sdp::Session;
 use sip::dialog::ProxyDialog;
 use sip::session_timer::{self, Passage};
 use sip::transaction::ServerId;
@@ -15,29 +13,21 @@ use tracing::info;
 
 use super::fork::Forks;
 use super::leg::{Leg, LegKey, LegKind, TASKS_MAX, Task, TaskKind};
-use super::media::{Media, Protection, Step};
+use super::media::{Media, Step};
+use super::negotiation::describe;
+use super::protection::Fault;
 use super::registration::RegistrationKey;
+use super::release::Why;
 use super::{Pcscf, Proxied, Timer, Token, own_token, record_route, remove_own_routes};
-use crate::config::{ControlConfig, IpFamily, Role};
+use crate::config::Role;
 use crate::counters::Counter;
 use crate::entity::{self, Actions};
 use crate::journal::Kind;
-use crate::mgc::{AnchorError, AnchorEvent, AnchorSpec, Family, Plan, Side};
+use crate::mgc::Side;
 use crate::proxy::{self, Context, ContextId, Passing};
 use crate::stack::{Flow, NextHop, Origin};
 
 const SDP: &str = "application/sdp";
-
-/// What the description of a message does to the media of its leg.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Negotiation {
-    /// There is none, or it says nothing new.
-    None,
-    /// It offers.
-    Offer,
-    /// It answers.
-    Answer,
-}
 
 impl Pcscf {
     // ---- the beginning of a leg ----
@@ -304,267 +294,13 @@ impl Pcscf {
             Err((status, reason)) => return self.refuse_with(actions, key, task, status, &reason),
         };
         match self.media_step(actions, key, &task, negotiation) {
-            Step::Keep => self.finish(actions, key, task),
-            Step::Apply(plan) => self.apply(actions, key, Some(task), plan),
+            Ok(Step::Keep) => self.finish(actions, key, task),
+            Ok(Step::Apply(plan)) => self.apply(actions, key, Some(task), plan),
+            Err(fault) => self.refuse_protection(actions, key, task, fault),
         }
     }
 
-    /// Which part of an offer/answer exchange a message is (RFC 3264, RFC 6337 2.1).
-    ///
-    /// # Errors
-    /// Status and reason for a request that cannot be part of one.
-    fn negotiation(&mut self, key: LegKey, task: &Task) -> Result<Negotiation, (u16, String)> {
-        let Some(leg) = self.legs.get_mut(&key) else {
-            return Ok(Negotiation::None);
-        };
-        if task.description.is_none() {
-            return Ok(Negotiation::None);
-        }
-        let (message, side) = (&task.message, task.side);
-        match task.kind {
-            // An ACK that came again answers nothing.
-            TaskKind::Ack if leg.media.offered_by() != Some(side.other()) => Ok(Negotiation::None),
-            TaskKind::Ack => Ok(Negotiation::Answer),
-            TaskKind::Request(context) => {
-                let offered_by = leg.media.offered_by();
-                if message.is_method(&Method::Prack) && offered_by == Some(side.other()) {
-                    return Ok(Negotiation::Answer);
-                }
-                match offered_by {
-                    // RFC 3311 5.2, RFC 3261 14.2: one exchange at a time.
-                    Some(by) if by == side => Err((500, "Offer under way".into())),
-                    Some(_) => Err((491, String::new())),
-                    None => {
-                        if let Some(Proxied::Call { offer, .. }) = self
-                            .proxy
-                            .get_mut(context)
-                            .map(|context| &mut context.state)
-                        {
-                            *offer = true;
-                        }
-                        Ok(Negotiation::Offer)
-                    }
-                }
-            }
-            TaskKind::Response(context) => {
-                let is_initial = leg.invite == Some(context);
-                let Some(Proxied::Call {
-                    offer,
-                    offer_in_response,
-                    settled,
-                    ..
-                }) = self
-                    .proxy
-                    .get_mut(context)
-                    .map(|context| &mut context.state)
-                else {
-                    return Ok(Negotiation::None);
-                };
-                let reliable = is_reliable(message);
-                if *offer {
-                    // Only the first answer counts, of each end that the INVITE was forked to.
-                    let open = match is_initial {
-                        true => leg.forks.may_answer(message),
-                        false => !std::mem::replace(settled, reliable),
-                    };
-                    return Ok(match open {
-                        true => Negotiation::Answer,
-                        false => Negotiation::None,
-                    });
-                }
-                // An INVITE without offer: the first reliable response makes it (RFC 3261 13.2.1).
-                if *offer_in_response || !reliable {
-                    return Ok(Negotiation::None);
-                }
-                *offer_in_response = true;
-                Ok(Negotiation::Offer)
-            }
-        }
-    }
-
-    fn media_step(
-        &mut self,
-        actions: &mut Actions<'_>,
-        key: LegKey,
-        task: &Task,
-        negotiation: Negotiation,
-    ) -> Step {
-        let Some(leg) = self.legs.get_mut(&key) else {
-            return Step::Keep;
-        };
-        let side = task.side;
-        let described = task.description.as_deref();
-        let session = described.filter(|_| negotiation != Negotiation::None);
-        if let Some(anchoring) = leg.anchored_at {
-            if let Some(session) = session {
-                self.tell_source(key, anchoring, side, session);
-            }
-            return Step::Keep;
-        }
-        if actions.mgc.is_none() || !actions.config.media.anchor {
-            return Step::Keep;
-        }
-        let Some(session) = session else {
-            return self.media_step_without_description(key, task);
-        };
-        let nat = media_ip(session).and_then(|described| leg.signalling_ip(side, described));
-        let registration = leg.registration.and_then(|key| self.registrations.get(key));
-        let is_offered = registration.is_some_and(|known| known.protects_media);
-        match negotiation {
-            Negotiation::Offer => {
-                // What is protected towards this UE cannot be anchored where it is not.
-                if leg.anchor.is_none()
-                    && !is_offered
-                    && let Some(anchoring) = anchored_elsewhere(actions, leg, side, session)
-                {
-                    leg.anchored_at = Some(anchoring);
-                    return Step::Keep;
-                }
-                let mut protection = Protection {
-                    entropy: &mut *actions.entropy,
-                    is_offered,
-                };
-                leg.media.offer(side, session, nat, &mut protection)
-            }
-            Negotiation::Answer | Negotiation::None => {
-                let step = leg.media.answer(side, session, nat);
-                if let TaskKind::Response(context) = task.kind
-                    && leg.invite == Some(context)
-                {
-                    let (response, plan) = (&task.message, leg.media.agreed().clone());
-                    leg.forks.note_answer(response, plan, is_reliable(response));
-                }
-                step
-            }
-        }
-    }
-
-    /// A UE behind a NAT describes its media to the leg where that is anchored.
-    fn tell_source(&mut self, key: LegKey, anchoring: LegKey, side: Side, session: &Session) {
-        let source = self.legs.get(&key).map(|leg| leg.flow.peer().ip());
-        let described = media_ip(session).filter(|_| side == Side::Access);
-        if let (Some(described), Some(source)) = (described, source)
-            && described != source
-            && let Some(leg) = self.legs.get_mut(&anchoring)
-        {
-            leg.note_far_source(described, source);
-        }
-    }
-
-    /// Messages that say nothing of media but decide over it.
-    fn media_step_without_description(&mut self, key: LegKey, task: &Task) -> Step {
-        let Some(leg) = self.legs.get_mut(&key) else {
-            return Step::Keep;
-        };
-        match task.kind {
-            // One of several ends that answered is hung up on: the other is heard.
-            TaskKind::Request(_) if task.message.is_method(&Method::Bye) => {
-                match leg.forks.answer_left().cloned() {
-                    Some(plan) => leg.media.turn_to(&plan),
-                    None => Step::Keep,
-                }
-            }
-            TaskKind::Response(context) => {
-                let response = &task.message;
-                let status = response.status().unwrap_or_default();
-                if leg.invite == Some(context) {
-                    // One of several ends that were heard before answers the call. That it was
-                    // refused ends the leg, and its media with it.
-                    let answer = leg.forks.answer_of(response).cloned();
-                    return match answer.filter(|_| (200..300).contains(&status)) {
-                        Some(plan) if leg.forks.is_early() => leg.media.turn_to(&plan),
-                        _ => Step::Keep,
-                    };
-                }
-                let offered = matches!(
-                    self.proxy.get(context).map(|context| &context.state),
-                    Some(Proxied::Call { offer: true, .. })
-                );
-                match offered && status >= 300 {
-                    true => leg.media.refuse(),
-                    false => Step::Keep,
-                }
-            }
-            TaskKind::Request(_) | TaskKind::Ack => Step::Keep,
-        }
-    }
-
-    /// Brings a plan into force at the media gateway; what waits for it goes on then.
-    pub(super) fn apply(
-        &mut self,
-        actions: &mut Actions<'_>,
-        key: LegKey,
-        task: Option<Task>,
-        plan: Plan,
-    ) {
-        let Some(leg) = self.legs.get_mut(&key) else {
-            return;
-        };
-        let Some(mgc) = actions.mgc.as_deref_mut() else {
-            return;
-        };
-        let anchor = match leg.anchor {
-            Some(anchor) => mgc
-                .apply(actions.now, anchor, plan.clone())
-                .map(|()| anchor),
-            None => {
-                let spec = anchor_spec(actions.config, leg, &plan);
-                mgc.open(actions.now, key.0, spec, plan.clone())
-            }
-        };
-        match anchor {
-            Ok(anchor) => {
-                leg.anchor = Some(anchor);
-                leg.waiting = Some((task, plan));
-            }
-            Err(fault) => {
-                actions.counters.count(Counter::MediaFailed);
-                self.media_failed(actions, key, task, fault);
-            }
-        }
-    }
-
-    pub(super) fn handle_anchor(
-        &mut self,
-        actions: &mut Actions<'_>,
-        key: LegKey,
-        event: AnchorEvent,
-    ) {
-        let Some(leg) = self.legs.get_mut(&key) else {
-            return;
-        };
-        match event {
-            AnchorEvent::Applied(locals) => {
-                let Some((task, plan)) = leg.waiting.take() else {
-                    return;
-                };
-                leg.media.applied(plan, locals);
-                if let Some(task) = task {
-                    self.finish(actions, key, task);
-                }
-                self.run_next(actions, key);
-            }
-            AnchorEvent::Failed(fault) => {
-                actions.counters.count(Counter::MediaFailed);
-                let Some((task, _)) = leg.waiting.take() else {
-                    return;
-                };
-                self.media_failed(actions, key, task, fault);
-                self.run_next(actions, key);
-            }
-            AnchorEvent::Lost => {
-                actions.counters.count(Counter::MediaLost);
-                leg.anchor = None;
-                if let Some((Some(task), _)) = leg.waiting.take() {
-                    self.refuse_with(actions, key, task, 503, "Media gateway lost");
-                }
-                self.release(actions, key, "Media gateway lost");
-            }
-            AnchorEvent::Inactive => self.release(actions, key, "No media"),
-        }
-    }
-
-    fn run_next(&mut self, actions: &mut Actions<'_>, key: LegKey) {
+    pub(super) fn run_next(&mut self, actions: &mut Actions<'_>, key: LegKey) {
         let task = self
             .legs
             .get_mut(&key)
@@ -574,33 +310,9 @@ impl Pcscf {
         }
     }
 
-    /// The media of a message could not be had.
-    fn media_failed(
-        &mut self,
-        actions: &mut Actions<'_>,
-        key: LegKey,
-        task: Option<Task>,
-        fault: AnchorError,
-    ) {
-        // Where nothing waits for it, what was in force before still is.
-        let Some(task) = task else { return };
-        let (status, reason) = match fault {
-            AnchorError::Refused(515 | 449 | 474) => (488, "Media not supported"),
-            AnchorError::NoGateway => (503, "No media gateway"),
-            AnchorError::Limit | AnchorError::Busy => (503, "No media capacity"),
-            AnchorError::Overload => (503, "Media gateways overloaded"),
-            AnchorError::Timeout => (503, "Media gateway does not answer"),
-            AnchorError::Refused(_) => (503, "Media gateway refused"),
-            AnchorError::Nonsense | AnchorError::Lost | AnchorError::Elsewhere => {
-                (500, "Media gateway failed")
-            }
-        };
-        self.refuse_with(actions, key, task, status, reason);
-    }
-
     /// A message whose media cannot be had or makes no sense. A request is refused; a response and
     /// an ACK pass, and the call ends as soon as it may.
-    fn refuse_with(
+    pub(super) fn refuse_with(
         &mut self,
         actions: &mut Actions<'_>,
         key: LegKey,
@@ -615,11 +327,42 @@ impl Pcscf {
             }
             TaskKind::Response(_) | TaskKind::Ack => {
                 if let Some(leg) = self.legs.get_mut(&key) {
-                    leg.doomed = Some("Media could not be had");
+                    leg.doomed = Some("Media could not be had".into());
                 }
                 self.finish(actions, key, task);
             }
         }
+    }
+
+    /// A message whose media cannot be protected as it says. A request is refused with a Warning
+    /// that tells why (RFC 3261 20.43); a response and an ACK pass, and the call ends as soon as it
+    /// may.
+    fn refuse_protection(
+        &mut self,
+        actions: &mut Actions<'_>,
+        key: LegKey,
+        task: Task,
+        fault: Fault,
+    ) {
+        actions.counters.count(Counter::MediaUnprotected);
+        let TaskKind::Request(context) = task.kind else {
+            if let Some(leg) = self.legs.get_mut(&key) {
+                let text = format!("Media security: {fault}").into();
+                leg.doomed = Some(Why { status: 488, text });
+            }
+            return self.finish(actions, key, task);
+        };
+        if let Some(mut refusal) = self
+            .proxy
+            .failure(actions, context, 488)
+            .as_ref()
+            .map(Message::edit)
+        {
+            let agent = &actions.config.realm;
+            refusal.append(HeaderName::Warning, &format!("306 {agent} \"{fault}\""));
+            self.proxy.respond(actions, context, refusal);
+        }
+        self.end_leg_if_early(actions, key);
     }
 
     fn refuse_task(&mut self, actions: &mut Actions<'_>, task: Task, status: u16) {
@@ -632,7 +375,7 @@ impl Pcscf {
     }
 
     /// Sends a message on, its media being in place.
-    fn finish(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
+    pub(super) fn finish(&mut self, actions: &mut Actions<'_>, key: LegKey, task: Task) {
         match task.kind {
             TaskKind::Request(context) => self.finish_request(actions, key, context, task),
             TaskKind::Ack => self.finish_ack(actions, key, task),
@@ -768,7 +511,7 @@ impl Pcscf {
                 }
                 Some(Ok(false)) | None => {}
                 // Without Contact nobody could end it: the UE will not get far either.
-                Some(Err(_)) => leg.doomed = Some("Answer is no use"),
+                Some(Err(_)) => leg.doomed = Some("Answer is no use".into()),
             }
         } else if let Some(request) = proxied.request()
             && let Some(dialog) = leg.forks.dialog_of(request)
@@ -843,82 +586,6 @@ impl Pcscf {
                 TaskKind::Ack => {}
             }
         }
-    }
-}
-
-/// Reads what a message says of media.
-///
-/// # Errors
-/// Status and reason, where that is no description.
-fn describe(task: &mut Task) -> Result<(), (u16, String)> {
-    let message = &task.message;
-    let content = message.content_type().ok().flatten();
-    let is_sdp = content.is_some_and(|content| content.is("application", "sdp"));
-    if is_sdp && !message.body().is_empty() {
-        let session = Session::parse(message.body());
-        let session = session.map_err(|fault| (400, format!("Bad SDP: {fault}")))?;
-        task.description = Some(Box::new(session));
-    }
-    Ok(())
-}
-
-/// A description in it holds: it is final, or provisional and will be acknowledged (RFC 3262).
-fn is_reliable(response: &Message) -> bool {
-    response.status().is_some_and(|status| status >= 200)
-        || response.has_token(HeaderName::Require, "100rel")
-}
-
-/// Where an end wants its media, by the first of its streams that is in use.
-fn media_ip(session: &Session) -> Option<IpAddr> {
-    let used = (0..session.media.len()).filter(|index| !session.media[*index].is_rejected());
-    used.filter_map(|index| session.rtp_address(index))
-        .map(|rtp| rtp.ip())
-        .next()
-}
-
-/// The other leg of this P-CSCF that put the addresses into an offer from the core, when the UE can
-/// use all of them: the media is anchored once.
-fn anchored_elsewhere(
-    actions: &Actions<'_>,
-    leg: &Leg,
-    side: Side,
-    session: &Session,
-) -> Option<LegKey> {
-    let reachable = side == Side::Core && actions.config.media.realms_connected;
-    let mgc = actions.mgc.as_deref().filter(|_| reachable)?;
-    let family = Family::of(leg.flow.peer());
-    let used = (0..session.media.len()).filter(|index| !session.media[*index].is_rejected());
-    let mut owners = used.map(|index| {
-        let rtp = session.rtp_address(index)?;
-        mgc.owner_of(rtp).filter(|_| Family::of(rtp) == family)
-    });
-    let owner = owners.next()??;
-    let same = owners.all(|other| other == Some(owner));
-    same.then_some(LegKey(owner))
-}
-
-/// A side that has described its media is of the family of that; else the UE's is of the family of
-/// its signalling and the core's as configured.
-fn anchor_spec(config: &ControlConfig, leg: &Leg, plan: &Plan) -> AnchorSpec {
-    let described = |side: Side| {
-        plan.streams
-            .iter()
-            .find_map(|stream| stream.sides[side.index()].remote)
-            .map(|remote| Family::of(remote.rtp))
-    };
-    let media = &config.media;
-    let access = described(Side::Access).unwrap_or(Family::of(leg.flow.peer()));
-    let core = described(Side::Core).unwrap_or(match media.core_family {
-        IpFamily::Ipv4 => Family::V4,
-        IpFamily::Ipv6 => Family::V6,
-    });
-    AnchorSpec {
-        families: [access, core],
-        realms: [media.access_realm.clone(), media.core_realm.clone()],
-        emergency: leg.is_emergency && media.mark_emergency,
-        // Whoever called for help is not to be cut off for being silent.
-        inactivity: media.inactivity.filter(|_| !leg.is_emergency),
-        source_filter: media.source_filter,
     }
 }
 

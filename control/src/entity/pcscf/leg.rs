@@ -11,6 +11,7 @@ use sip::{Draft, Message};
 use super::fork::Forks;
 use super::media::Media;
 use super::registration::RegistrationKey;
+use super::release::Why;
 use crate::mgc::{AnchorId, Plan, Side};
 use crate::proxy::ContextId;
 use crate::stack::{Flow, Origin};
@@ -77,7 +78,7 @@ pub struct Leg {
     /// It is in the journal.
     pub is_kept: bool,
     /// To be ended by BYE when the ACK has passed, and why.
-    pub doomed: Option<&'static str>,
+    pub doomed: Option<Why>,
 }
 
 /// A message of a leg on its way through.

@@ -4,15 +4,13 @@
 //! side receives, and leaves with the gateway's addresses of the other side (TS 23.334 5.1, TS
 //! 24.229 5.2.6 and 6.7.2).
 //!
-//! Where the UE wants its media protected as far as the gateway (`a=3ge2ae`, TS 24.229 7.5.2, TS
-//! 33.328 5.4), keys are exchanged with it here and the core sees the media in the clear.
+//! How it is protected on the UE's side is told in [`protection`].
 
 use std::net::IpAddr;
 
-use base::Entropy;
-use sdp::crypto::{self, Crypto, CryptoSuite, InlineKey};
 use sdp::{Attribute, Direction, Session};
 
+use super::protection::{self, Fault, Protection};
 use crate::mgc::{Locals, Mode, Plan, RtpEndpoint, Side, SidePlan, SrtpPlan, StreamPlan};
 
 /// Media of one leg.
@@ -26,14 +24,6 @@ pub struct Media {
     locals: Locals,
     /// Who made the offer that is not answered yet.
     offered_by: Option<Side>,
-}
-
-/// How media towards the UE is protected.
-pub struct Protection<'a> {
-    /// Where keys come from.
-    pub entropy: &'a mut Entropy,
-    /// The UE takes offers with SRTP that ends at the gateway: it said so when it registered.
-    pub is_offered: bool,
 }
 
 /// What a passing description asks for.
@@ -71,36 +61,56 @@ impl Media {
     ///
     /// Who offers to receive is ready to (RFC 3264 5.1): the other end may send before its answer
     /// has come this far.
+    ///
+    /// # Errors
+    /// Nothing of it can be used, since it cannot be protected as it asks for; all is as it was.
     pub fn offer(
         &mut self,
         side: Side,
         description: &Session,
         nat: Option<IpAddr>,
         protection: &mut Protection<'_>,
-    ) -> Step {
-        self.offered_by = Some(side);
+    ) -> Result<Step, Fault> {
         let mut plan = self.applied.clone();
+        let mut fault = None;
         for index in 0..description.media.len() {
             let before = plan.streams.get(index);
             let mut described = describe(description, index, side, nat, before);
-            protection.offer(side, &description.media[index], before, &mut described);
+            let protected = protection.offer(side, description, index, before, &mut described);
+            if let Err(why) = protected {
+                described.used = false;
+                fault = fault.or(Some(why));
+            }
+            let (near, far) = (side.index(), side.other().index());
             if description.direction(index).receives() {
-                let (near, far) = (side.index(), side.other().index());
                 described.sides[near].mode = described.sides[near].mode.and_sending();
                 described.sides[far].mode = described.sides[far].mode.and_receiving();
             }
+            offer_mux(side, &description.media[index], &mut described);
             match plan.streams.get_mut(index) {
                 Some(stream) => *stream = described,
                 None => plan.streams.push(described),
             }
         }
-        self.step(plan)
+        check(fault, &plan)?;
+        self.offered_by = Some(side);
+        Ok(self.step(plan))
     }
 
     /// Takes an answer from `side`: the offer's directions come into force.
-    pub fn answer(&mut self, side: Side, description: &Session, nat: Option<IpAddr>) -> Step {
+    ///
+    /// # Errors
+    /// Nothing of it can be used, since it is not protected as it was offered; what was in force
+    /// still is.
+    pub fn answer(
+        &mut self,
+        side: Side,
+        description: &Session,
+        nat: Option<IpAddr>,
+    ) -> Result<Step, Fault> {
         self.offered_by = None;
         let mut plan = self.applied.clone();
+        let mut fault = None;
         for (index, stream) in plan.streams.iter_mut().enumerate() {
             let Some(media) = description.media.get(index) else {
                 continue;
@@ -110,16 +120,24 @@ impl Media {
                 continue;
             }
             *stream = describe(description, index, side, nat, Some(stream));
-            if side == Side::Access && !answer_keys(media, stream) {
+            if side == Side::Access
+                && let Err(why) = protection::take_answer(description, index, stream)
+            {
                 stream.used = false;
+                fault = fault.or(Some(why));
                 continue;
             }
+            let (near, far) = (side.index(), side.other().index());
+            if protection::is_dtls_from_end_to_end(stream) {
+                stream.sides[far].mux &= stream.sides[near].is_muxed();
+            }
             let direction = description.direction(index);
-            stream.sides[side.index()].mode = mode(direction);
-            stream.sides[side.other().index()].mode = mode(direction.reversed());
+            stream.sides[near].mode = mode(direction);
+            stream.sides[far].mode = mode(direction.reversed());
         }
+        check(fault, &plan)?;
         self.agreed = plan.clone();
-        self.step(plan)
+        Ok(self.step(plan))
     }
 
     /// What is agreed now.
@@ -164,11 +182,13 @@ impl Media {
         if let Some(first) = (0..description.media.len()).find_map(local) {
             description.set_session_ip(first.ip());
         }
+        let is_offer = self.offered_by == Some(side);
         for index in 0..description.media.len() {
-            let stream = self.applied.streams.get(index);
-            if let Some(srtp) = stream.and_then(|stream| stream.srtp.as_ref()) {
-                let is_offer = self.offered_by == Some(side);
-                pass_protection(side, is_offer, srtp, &mut description.media[index]);
+            if let Some(stream) = self.applied.streams.get(index) {
+                let media = &mut description.media[index];
+                let certificate = self.locals.fingerprint(index);
+                protection::pass(side, is_offer, stream, certificate, media);
+                pass_mux(stream.sides[towards.index()].mux, media);
             }
             if description.media[index].is_rejected() {
                 continue;
@@ -178,6 +198,7 @@ impl Media {
                 None => description.media[index].reject(),
             }
         }
+        protection::pass_session(&self.applied.streams, description);
         description.remove_ice();
     }
 }
@@ -191,12 +212,7 @@ fn describe(
     before: Option<&StreamPlan>,
 ) -> StreamPlan {
     let media = &description.media[index];
-    let idle = SidePlan {
-        remote: None,
-        mode: Mode::SendReceive,
-        latch: false,
-    };
-    let mut sides = before.map_or([idle, idle], |stream| stream.sides);
+    let mut sides = before.map_or([SidePlan::IDLE; 2], |stream| stream.sides);
     // A hold by an unspecified address keeps the address that was there (RFC 3264 8.4).
     let held = description
         .connection(index)
@@ -206,15 +222,19 @@ fn describe(
         let next = rtp.port().checked_add(1);
         let rtcp = rtcp.filter(|rtcp| rtcp.ip() != rtp.ip() || Some(rtcp.port()) != next);
         let own = &mut sides[side.index()];
-        own.remote = Some(RtpEndpoint { rtp, rtcp });
+        let mux = media.lines.rtcp_mux();
+        own.remote = Some(RtpEndpoint { rtp, rtcp, mux });
         own.latch = nat.is_some_and(|source| source != rtp.ip());
     }
     let srtp = before.and_then(|stream| stream.srtp.clone());
-    let clear = crypto::unprotected(&media.head.protocol).filter(|_| srtp.is_some());
+    let is_protected = |srtp: &SrtpPlan| srtp.unprotected(&media.head.protocol).is_some();
+    // What is protected here is in the clear on the other side, as it was.
+    let clear = before.filter(|_| srtp.as_ref().is_some_and(is_protected));
+    let clear = clear.map(|stream| stream.protocol.clone());
     StreamPlan {
         used: !media.is_rejected(),
         kind: media.head.kind.as_str().into(),
-        protocol: clear.unwrap_or(&media.head.protocol).into(),
+        protocol: clear.unwrap_or_else(|| media.head.protocol.as_str().into()),
         formats: (media
             .head
             .formats
@@ -226,122 +246,40 @@ fn describe(
     }
 }
 
-impl Protection<'_> {
-    /// What an offer means for the protection of a stream: the UE may ask for it (TS 24.229
-    /// 6.7.2.2), or it is offered to the UE.
-    fn offer(
-        &mut self,
-        side: Side,
-        media: &sdp::Media,
-        before: Option<&StreamPlan>,
-        stream: &mut StreamPlan,
-    ) {
-        if media.is_rejected() {
-            return;
-        }
-        let is_protected = crypto::unprotected(&media.head.protocol).is_some();
-        let kept = before.and_then(|stream| stream.srtp.as_ref());
-        match side {
-            Side::Access if is_protected && (is_requested(media) || kept.is_some()) => {
-                let Some(theirs) = media.lines.crypto().next() else {
-                    // What is asked for cannot be had: the stream is refused (RFC 4568 5.1.2).
-                    stream.used = false;
-                    return;
-                };
-                stream.srtp = Some(SrtpPlan {
-                    local: self.answer(&theirs, kept),
-                    remote: Some(theirs.to_string().into()),
-                });
-            }
-            Side::Access => stream.srtp = None,
-            Side::Core if kept.is_some() => {}
-            Side::Core if self.is_offered && is_clear(&media.head.protocol) => {
-                stream.srtp = Some(SrtpPlan {
-                    local: self.key(OFFERED_TAG, OFFERED_SUITE),
-                    remote: None,
-                });
-            }
-            Side::Core => {}
-        }
-        if stream.srtp.is_some()
-            && let Some(clear) = crypto::unprotected(&media.head.protocol)
-        {
-            stream.protocol = clear.into();
-        }
-    }
-
-    /// The gateway's description in answer to the UE's: the same tag and suite, and the key that
-    /// there is already, if there is one of that suite (RFC 4568 5.1.2).
-    fn answer(&mut self, theirs: &Crypto, kept: Option<&SrtpPlan>) -> Box<str> {
-        let ours = kept.and_then(|srtp| Crypto::parse(&srtp.local).ok());
-        match ours.filter(|ours| ours.suite == theirs.suite) {
-            Some(ours) => Crypto {
-                tag: theirs.tag,
-                ..ours
-            }
-            .to_string()
-            .into(),
-            None => self.key(theirs.tag, theirs.suite),
-        }
-    }
-
-    fn key(&mut self, tag: u32, suite: CryptoSuite) -> Box<str> {
-        let mut key_and_salt = vec![0; suite.key_and_salt_bytes()];
-        self.entropy.fill(&mut key_and_salt);
-        let key = InlineKey::new(&key_and_salt);
-        Crypto::new(tag, suite, key).to_string().into()
-    }
+/// What an offer means for RTCP on the port of RTP (RFC 5761 5.1.1): who offers it gets it from the
+/// gateway, and the other side is offered it too; what there is there stays.
+fn offer_mux(side: Side, media: &sdp::Media, stream: &mut StreamPlan) {
+    let is_offered = media.lines.rtcp_mux();
+    let far = stream.sides[side.other().index()];
+    // One port takes one handshake less.
+    let has_dtls = stream
+        .srtp_at(side.other())
+        .is_some_and(|srtp| srtp.dtls().is_some());
+    let is_kept = far.is_muxed() && !protection::is_dtls_from_end_to_end(stream);
+    stream.sides[side.index()].mux = is_offered;
+    stream.sides[side.other().index()].mux = is_offered || has_dtls || is_kept;
 }
 
-/// Takes the UE's key from its answer to an offer of protection; false when it has none that fits.
-fn answer_keys(media: &sdp::Media, stream: &mut StreamPlan) -> bool {
-    let Some(srtp) = &mut stream.srtp else {
-        return true;
-    };
-    let Ok(ours) = Crypto::parse(&srtp.local) else {
-        return false;
-    };
-    let fits = |theirs: &Crypto| (theirs.tag, theirs.suite) == (ours.tag, ours.suite);
-    let theirs = media.lines.crypto().find(fits);
-    srtp.remote = theirs.map(|theirs| theirs.to_string().into());
-    srtp.remote.is_some() && crypto::unprotected(&media.head.protocol).is_some()
-}
-
-/// Ends the protection of a description from the UE, and adds it to one for it (TS 24.229 6.7.2.2).
-fn pass_protection(from: Side, is_offer: bool, srtp: &SrtpPlan, media: &mut sdp::Media) {
-    let is_of_protection = |attribute: &Attribute| matches!(attribute.name(), "crypto" | E2AE);
-    media.lines.remove_attributes(is_of_protection);
-    match from {
-        Side::Access => {
-            if let Some(clear) = crypto::unprotected(&media.head.protocol) {
-                media.head.protocol = clear.into();
-            }
-        }
-        Side::Core => {
-            let protocol = crypto::protected(&media.head.protocol);
-            if protocol != &*media.head.protocol {
-                media.head.protocol = protocol.to_owned().into();
-            }
-            if media.is_rejected() {
-                return;
-            }
-            media
-                .lines
-                .add_attribute(Attribute::new("crypto", &srtp.local));
-            if is_offer {
-                media.lines.add_attribute(Attribute::new(E2AE, "applied"));
-            }
+/// Tells of RTCP on the port of RTP, or does not.
+fn pass_mux(is_told: bool, media: &mut sdp::Media) {
+    if media.lines.rtcp_mux() == is_told || media.is_rejected() {
+        return;
+    }
+    match is_told {
+        true => media.lines.add_attribute(Attribute::flag(MUX)),
+        false => {
+            let is_its = |attribute: &Attribute| attribute.name().starts_with(MUX);
+            media.lines.remove_attributes(is_its);
         }
     }
 }
 
-fn is_requested(media: &sdp::Media) -> bool {
-    let mut values = media.lines.values(E2AE);
-    values.any(|value| value.trim().eq_ignore_ascii_case("requested"))
-}
-
-fn is_clear(protocol: &str) -> bool {
-    crypto::protected(protocol) != protocol
+/// A description of which nothing can be used is refused for the first reason.
+fn check(fault: Option<Fault>, plan: &Plan) -> Result<(), Fault> {
+    match fault {
+        Some(fault) if !plan.streams.iter().any(|stream| stream.used) => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// The mode of the termination towards a peer with this direction: the gateway receives what the
@@ -350,10 +288,5 @@ fn mode(peer: Direction) -> Mode {
     Mode::new(peer.receives(), peer.sends())
 }
 
-/// The attribute that tells of protection as far as the access edge (TS 24.229 7.5.2).
-const E2AE: &str = "3ge2ae";
-
-/// What a UE is offered: the suite that TS 33.328 has every UE support.
-const OFFERED_SUITE: CryptoSuite = CryptoSuite::AesCm128HmacSha1_80;
-
-const OFFERED_TAG: u32 = 1;
+/// RFC 5761 5.1.1; `rtcp-mux-only` of RFC 8858 begins with it too.
+const MUX: &str = "rtcp-mux";

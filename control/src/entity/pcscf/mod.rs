@@ -6,11 +6,14 @@
 //! it is in is a *leg*; the messages of a leg pass one after the other, also while they wait
 //! for the media gateway.
 
+mod anchoring;
 mod call;
 mod fork;
 mod kept_call;
 mod leg;
 mod media;
+mod negotiation;
+mod protection;
 mod reach;
 mod reg_event;
 mod register;

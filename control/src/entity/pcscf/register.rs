@@ -6,6 +6,7 @@ use sip::digest::{Algorithm, Challenge, Credentials};
 use sip::transaction::ServerId;
 use sip::{Draft, HeaderName, Message};
 
+use super::protection::Mechanism;
 use super::registration::{Registering, Registration, RegistrationKey, granted};
 use super::{Pcscf, Proxied, Timer, Token, charging_vector};
 use crate::config::Role;
@@ -88,9 +89,8 @@ impl Pcscf {
             flow,
             contact,
             registered,
-            protects_media: actions.mgc.is_some()
-                && actions.config.media.anchor
-                && can_protect_media(&request),
+            mechanism: media_mechanism(&request)
+                .filter(|_| actions.mgc.is_some() && actions.config.media.anchor),
         };
         let id = self
             .proxy
@@ -157,7 +157,7 @@ impl Pcscf {
             registered: registering.registered.clone(),
             identities: values(response, HeaderName::PAssociatedUri),
             service_route: values(response, HeaderName::ServiceRoute),
-            protects_media: registering.protects_media,
+            mechanism: registering.mechanism,
             call_id: response.call_id().unwrap_or_default().to_owned(),
             cseq: response.cseq().map_or(0, |cseq| cseq.number),
             ends_at: actions.now + lifetime,
@@ -208,23 +208,23 @@ fn values(message: &Message, name: HeaderName) -> Vec<String> {
     values
 }
 
-/// Whether the UE says that it protects media by SDES as far as the access edge (TS 24.229
-/// 5.1.1.2.1, 7.2A.7).
-fn can_protect_media(request: &Message) -> bool {
+/// What the UE says that it protects media with as far as the access edge: the first that we know
+/// (TS 24.229 5.1.1.2.1, 7.2A.7).
+fn media_mechanism(request: &Message) -> Option<Mechanism> {
     let mut mechanisms = request.values(HeaderName::SecurityClient);
-    mechanisms.any(|mechanism| {
+    mechanisms.find_map(|mechanism| {
         let mut parts = mechanism.split(';').map(str::trim);
-        let is_sdes = parts
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case("sdes-srtp"));
-        is_sdes && parts.any(|parameter| parameter.eq_ignore_ascii_case(MEDIASEC))
+        let known = Mechanism::from_name(parts.next()?)?;
+        let is_media = parts.any(|parameter| parameter.eq_ignore_ascii_case(MEDIASEC));
+        is_media.then_some(known)
     })
 }
 
 /// What we protect of the UE's media, if it asked (TS 24.229 5.2.2.1, 5.2.2.2).
 fn tell_of_media(registering: &Registering, draft: &mut Draft) {
-    if registering.protects_media {
-        draft.append(HeaderName::SecurityServer, "sdes-srtp;mediasec");
+    if let Some(mechanism) = registering.mechanism {
+        let value = format!("{};{MEDIASEC}", mechanism.name());
+        draft.append(HeaderName::SecurityServer, &value);
     }
 }
 

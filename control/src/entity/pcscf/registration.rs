@@ -9,6 +9,7 @@ use base::{IdMap, Instant, TimerId};
 use sip::{HeaderName, Message, NameAddr, Uri};
 use smallvec::SmallVec;
 
+use super::protection::Mechanism;
 use crate::identity;
 use crate::reginfo::{Contact, Reginfo, State};
 use crate::stack::Flow;
@@ -37,9 +38,9 @@ pub struct Registration {
     pub identities: Vec<String>,
     /// Routes towards its S-CSCF.
     pub service_route: Vec<String>,
-    /// The UE and the P-CSCF protect media as far as the gateway with SDES (`mediasec`, TS 24.229
+    /// What the UE and the P-CSCF protect media with as far as the gateway (`mediasec`, TS 24.229
     /// 5.2.2).
-    pub protects_media: bool,
+    pub mechanism: Option<Mechanism>,
     /// Call-ID of the REGISTER that made or refreshed it.
     pub call_id: String,
     /// CSeq number of that REGISTER.
@@ -61,8 +62,8 @@ pub struct Registering {
     pub contact: Option<String>,
     /// The identity being registered.
     pub registered: String,
-    /// The UE can protect its media as far as the gateway, and so can we.
-    pub protects_media: bool,
+    /// What the UE can protect its media with as far as the gateway, and so can we.
+    pub mechanism: Option<Mechanism>,
 }
 
 /// What the S-CSCF says of a registration.
@@ -408,7 +409,7 @@ mod tests {
                 format!("<sip:{user}@ims.test>"),
                 format!("<tel:+1{port}{}>", user.len()),
             ],
-            protects_media: false,
+            mechanism: None,
             service_route: Vec::new(),
             call_id: "c".to_owned(),
             cseq: 1,

@@ -1,5 +1,7 @@
 //! Calls that the P-CSCF ends itself (TS 24.229 5.2.8).
 
+use std::borrow::Cow;
+
 use base::Pii;
 use sip::dialog::ProxyDialog;
 use sip::{HeaderName, Method, Uri};
@@ -13,6 +15,24 @@ use crate::counters::Counter;
 use crate::entity::Actions;
 use crate::mgc::Side;
 use crate::stack::NextHop;
+
+/// Why the P-CSCF ends a call: what both ends are told (RFC 3326).
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// As of a SIP response.
+    pub status: u16,
+    /// In words.
+    pub text: Cow<'static, str>,
+}
+
+impl From<&'static str> for Why {
+    fn from(text: &'static str) -> Self {
+        Self {
+            status: 503,
+            text: text.into(),
+        }
+    }
+}
 
 impl Pcscf {
     /// Ends the legs of a registration that the network ended.
@@ -40,22 +60,23 @@ impl Pcscf {
         }
     }
 
-    /// Ends a leg: BYE to both ends when the call is answered, 503 and CANCEL when it is not.
-    pub(super) fn release(&mut self, actions: &mut Actions<'_>, key: LegKey, why: &'static str) {
+    /// Ends a leg: BYE to both ends when the call is answered, a refusal and CANCEL when it is not.
+    pub(super) fn release(&mut self, actions: &mut Actions<'_>, key: LegKey, why: impl Into<Why>) {
+        let why = why.into();
         let Some(leg) = self.legs.get_mut(&key) else {
             return;
         };
         if leg.forks.is_early() {
             if let Some(invite) = leg.invite {
-                self.proxy.give_up(actions, invite, 503, why);
+                self.proxy.give_up(actions, invite, why.status, &why.text);
             }
             actions.counters.count(Counter::CallFailed);
         } else if leg.forks.is_confirmed() {
             actions.counters.count(Counter::CallReleased);
-            warn!(call_id = %Pii(&leg.call_id), why, "dialog released");
+            warn!(call_id = %Pii(&leg.call_id), why = %why.text, "dialog released");
             for mut dialog in leg.forks.take_live() {
                 for side in Side::BOTH {
-                    send_bye(actions, leg, &mut dialog, side, why);
+                    send_bye(actions, leg, &mut dialog, side, &why);
                 }
             }
         } else {
@@ -67,10 +88,12 @@ impl Pcscf {
 }
 
 /// Sends BYE to one end as if it came from the other (TS 24.229 5.2.8.1.2).
-fn send_bye(actions: &mut Actions<'_>, leg: &Leg, dialog: &mut ProxyDialog, to: Side, why: &str) {
+fn send_bye(actions: &mut Actions<'_>, leg: &Leg, dialog: &mut ProxyDialog, to: Side, why: &Why) {
     let end = leg.kind.end_at(to);
     let mut draft = dialog.request(end, &Method::Bye);
-    draft.append(HeaderName::Reason, &format!("SIP;cause=503;text=\"{why}\""));
+    let Why { status, text } = why;
+    let reason = format!("SIP;cause={status};text=\"{text}\"");
+    draft.append(HeaderName::Reason, &reason);
     let towards = dialog.towards(end);
     let next = match to {
         Side::Access => Some(NextHop::Flow(leg.flow)),

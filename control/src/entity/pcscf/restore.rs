@@ -7,6 +7,7 @@ use base::Instant;
 use serde::{Deserialize, Serialize};
 use sip::Uri;
 
+use super::protection::Mechanism;
 use super::reg_event::SubscriptionKey;
 use super::registration::{Registration, RegistrationKey};
 use super::{Pcscf, Timer};
@@ -22,7 +23,7 @@ struct KeptRegistration<'a> {
     registered: Cow<'a, str>,
     identities: Cow<'a, [String]>,
     service_route: Cow<'a, [String]>,
-    protects_media: bool,
+    mechanism: Option<Mechanism>,
     call_id: Cow<'a, str>,
     cseq: u32,
     #[serde(with = "journal::instant")]
@@ -65,7 +66,7 @@ impl Pcscf {
             registered: Cow::Borrowed(&registration.registered),
             identities: Cow::Borrowed(&registration.identities),
             service_route: Cow::Borrowed(&registration.service_route),
-            protects_media: registration.protects_media,
+            mechanism: registration.mechanism,
             call_id: Cow::Borrowed(&registration.call_id),
             cseq: registration.cseq,
             ends_at: registration.ends_at,
@@ -94,7 +95,7 @@ impl Pcscf {
             registered: kept.registered.into_owned(),
             identities: kept.identities.into_owned(),
             service_route: kept.service_route.into_owned(),
-            protects_media: kept.protects_media,
+            mechanism: kept.mechanism,
             call_id: kept.call_id.into_owned(),
             cseq: kept.cseq,
             ends_at: kept.ends_at,

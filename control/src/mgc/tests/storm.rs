@@ -136,7 +136,8 @@ fn compare(world: &World, calls: &Calls) {
         .values()
         .filter(|call| call.locals.addresses().count() > 0)
     {
-        let access = call.locals.0.iter().find_map(|local| local[0]).unwrap();
+        let mut addresses = call.locals.addresses.iter();
+        let access = addresses.find_map(|local| local[0]).unwrap();
         let mut contexts = world.gateways.iter().filter_map(|it| it.context_at(access));
         let context = contexts
             .next()

@@ -15,7 +15,9 @@ use h248::text::{self, Style};
 
 use super::world::*;
 use crate::mgc::compile::{self, Context, Heartbeat};
-use crate::mgc::{AnchorSpec, Family, Locals, Mode, Plan};
+use crate::mgc::{
+    AnchorSpec, DtlsPlan, DtlsSetup, Family, Locals, Mode, Plan, RtpEndpoint, SrtpPlan,
+};
 
 const TSHARK: &str = "text2pcap and tshark are needed: apt-get install tshark";
 const ERLANG: &str = "escript with megaco is needed: apt-get install erlang-base erlang-megaco";
@@ -26,7 +28,25 @@ fn commands() -> Vec<(&'static str, Vec<ActionRequest>)> {
         id: 7,
         terminations: ["ip/1/12", "ip/2/13"].map(TerminationId::from),
     };
-    let locals = Locals(vec![
+    let mut dtls = answered();
+    let certificate = format!("sha-256 {}A5", "A5:".repeat(31));
+    dtls.streams[0].srtp = Some(SrtpPlan::Dtls(DtlsPlan {
+        protocol: "UDP/TLS/RTP/SAVPF".into(),
+        setup: DtlsSetup::Active,
+        fingerprints: vec![certificate.into()],
+        tls_id: Some("91bbf309c0990a6bec11e38ba2933cee".into()),
+    }));
+    let access = &mut dtls.streams[0].sides[0];
+    access.mux = true;
+    access.remote = access.remote.map(|remote| RtpEndpoint {
+        mux: true,
+        ..remote
+    });
+    let mut renewed = dtls.clone();
+    if let Some(SrtpPlan::Dtls(plan)) = &mut renewed.streams[0].srtp {
+        plan.fingerprints = vec![format!("sha-256 {}5A", "5A:".repeat(31)).into()];
+    }
+    let locals = Locals::at(vec![
         ["192.0.2.4:10002", "198.51.100.4:10004"].map(|local| Some(address(local))),
     ]);
     let configure = |before: &Plan, after: &Plan| {
@@ -66,6 +86,8 @@ fn commands() -> Vec<(&'static str, Vec<ActionRequest>)> {
         ("probe", vec![compile::probe()]),
         ("reserve", vec![compile::reserve(&spec(), &offered())]),
         ("reserve_emergency", vec![reserve_emergency()]),
+        ("reserve_dtls", vec![compile::reserve(&spec(), &dtls)]),
+        ("configure_dtls", configure(&dtls, &renewed)),
         ("configure_answer", configure(&offered(), &answered())),
         ("configure_hold", configure(&answered(), &hold)),
         ("configure_resume", configure(&hold, &answered())),

@@ -11,8 +11,8 @@ use super::gateway_model::{Answer, GatewayModel, Kind};
 use crate::counters::Counters;
 use crate::journal::{Journal, Replay};
 use crate::mgc::{
-    AnchorEvent, AnchorId, AnchorSpec, Config, Family, Locals, Mgc, MgcOutput, Mode, Plan,
-    SidePlan, StreamPlan,
+    AnchorEvent, AnchorId, AnchorSpec, Config, Family, Locals, Mgc, MgcOutput, Plan, SidePlan,
+    StreamPlan,
 };
 use crate::node::StreamId;
 
@@ -346,8 +346,7 @@ pub fn spec() -> AnchorSpec {
 pub fn stream(access: Option<&str>, core: Option<&str>) -> StreamPlan {
     let side = |remote: Option<&str>| SidePlan {
         remote: remote.map(|remote| address(remote).into()),
-        mode: Mode::SendReceive,
-        latch: false,
+        ..SidePlan::IDLE
     };
     StreamPlan {
         srtp: None,

@@ -1,6 +1,7 @@
 //! The P-CSCF with a test in the place of its UEs and of the network behind it.
 
 mod media;
+mod protection;
 mod reach;
 mod reg_event;
 mod register;
