@@ -123,6 +123,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rtp",
             "h248",
             "dtls",
+            "srtp",
             "diameter",
             "codecs",
             "control",
