@@ -308,8 +308,8 @@ impl SessionTimer {
         }
     }
 
-    /// A timer of these times: when to refresh the session, if that is due here, and when to give it
-    /// up.
+    /// A timer of these times: when to refresh the session, if that is due here, and when to give
+    /// it up.
     pub const fn of_times(refresh: Option<Instant>, end: Instant) -> Self {
         Self { refresh, end }
     }
