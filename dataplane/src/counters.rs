@@ -1,6 +1,7 @@
 //! Counters with one writer each, read by anybody without locks.
 
-use crate::{DropCounts, DropReason, FlowId, Refusal};
+use crate::times::TimeCounters;
+use crate::{DropCounts, DropReason, FlowId, Refusal, Times};
 use base::Instant;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -192,6 +193,7 @@ pub(crate) struct WorkerCounters {
     pub(crate) delivered: Counter,
     pub(crate) handed_over: Counter,
     pub(crate) commands: Counter,
+    pub(crate) times: TimeCounters,
     drops: [Counter; DropReason::ALL.len()],
     sent: Box<[SendCounters]>,
 }
@@ -205,6 +207,7 @@ impl WorkerCounters {
             delivered: Counter::default(),
             handed_over: Counter::default(),
             commands: Counter::default(),
+            times: TimeCounters::default(),
             drops: std::array::from_fn(|_| Counter::default()),
             sent: table(flows),
         }
@@ -236,6 +239,7 @@ impl WorkerCounters {
             forwarded: self.forwarded.read(),
             delivered: self.delivered.read(),
             handed_over: self.handed_over.read(),
+            times: self.times.read(),
             drops,
         }
     }
@@ -295,6 +299,8 @@ pub struct WorkerStats {
     pub delivered: u64,
     /// Datagrams handed to other workers.
     pub handed_over: u64,
+    /// Where its time went.
+    pub times: Times,
     /// Datagrams dropped, by reason.
     pub drops: DropCounts,
 }

@@ -46,7 +46,8 @@ pub trait Function: Send {
     }
 
     /// Does the most urgent of what is due: one codec operation, or several that together take no
-    /// longer. Called when what has come is dealt with. False when nothing is due.
+    /// longer. Called when [`Function::next_work`] is due and what has come is dealt with: packets
+    /// are looked for after each. False when nothing was due.
     fn work(&mut self, outlet: &mut Outlet<'_>) -> bool {
         let _ = outlet;
         false

@@ -75,6 +75,7 @@ mod policer;
 mod protection;
 mod runtime;
 mod timer;
+mod times;
 mod tones;
 mod worker;
 
@@ -95,5 +96,6 @@ pub use path::{
 pub use policer::Policing;
 pub use protection::Srtp;
 pub use runtime::{Config, Idle, WORKERS_MAX, runtime};
+pub use times::{Durations, Times, Took};
 pub use tones::{DetectedTone, EventFormat, PlayedTone, Tones};
 pub use worker::{Turn, Worker};

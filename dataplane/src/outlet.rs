@@ -2,9 +2,12 @@
 
 use crate::control::Report;
 use crate::worker::Core;
-use crate::{BURST_MAX, Datagram, DetectedTone, FlowId, PAYLOAD_BYTES_MAX, PacketIo, Verdict};
+use crate::{
+    BURST_MAX, Datagram, DetectedTone, FlowId, PAYLOAD_BYTES_MAX, PacketIo, Took, Verdict,
+};
 use base::Instant;
 use std::any::Any;
+use std::time::Duration;
 
 /// Something that the mg thread and a media function pass to each other: made, and dropped, on the
 /// mg thread.
@@ -13,8 +16,12 @@ pub type Mail = Box<dyn Any + Send>;
 /// What a function may do while it works ([`crate::Function::work`]).
 pub struct Outlet<'a> {
     pub(crate) now: Instant,
+    pub(crate) clock: &'a dyn Fn() -> Instant,
     pub(crate) core: &'a mut Core,
     pub(crate) io: &'a mut dyn PacketIo,
+    pub(crate) took: Took,
+    /// How long the back-end has been busy with what was sent.
+    pub(crate) sending: Duration,
 }
 
 /// What is sent.
@@ -27,9 +34,19 @@ pub enum Sends {
 }
 
 impl Outlet<'_> {
-    /// When this turn of the worker began.
+    /// When this work began.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// How long it has lasted: reads the clock.
+    pub fn lasted(&self) -> Duration {
+        (self.clock)().since(self.now)
+    }
+
+    /// What the last turn took in which the function worked.
+    pub fn took(&self) -> Took {
+        self.took
     }
 
     /// Sends a datagram by each egress of a flow's path, as if it had come there: protected and
@@ -58,7 +75,9 @@ impl Outlet<'_> {
             return false;
         }
         if self.core.outgoing() >= BURST_MAX {
+            let began = (self.clock)();
             self.core.transmit(self.io);
+            self.sending += (self.clock)().since(began);
         }
         let mut datagram = Datagram::new(frame, flow, local, self.now);
         self.core.execute(&mut datagram, verdict, self.io);

@@ -8,6 +8,7 @@ use crate::io::{Endpoint, Outgoing, Waker};
 use crate::path::{Compiled, Route, Target};
 use crate::protection::Kind;
 use crate::timer::{TICK, TimerWheel};
+use crate::times::Timekeeper;
 use crate::{
     BURST_MAX, Burst, Clock, Context, Datagram, DropCounts, DropReason, EGRESSES_MAX, FlowId,
     Frame, Function, Idle, LocalAddresses, Mail, Marking, Outlet, PacketIo, Srtp, Verdict,
@@ -35,6 +36,7 @@ pub struct Worker {
     idle: Idle,
     /// When the first was sent of what the function's work has sent and the back-end not yet.
     held_since: Instant,
+    times: Timekeeper,
     core: Core,
 }
 
@@ -205,6 +207,7 @@ impl Worker {
             verdicts: [Verdict::Forward; BURST_MAX],
             idle,
             held_since: Instant::ZERO,
+            times: Timekeeper::default(),
             core: Core {
                 index,
                 shared,
@@ -235,7 +238,7 @@ impl Worker {
         }
         let mut idle_turns = 0_u32;
         while !self.core.shared.stopping.load(Ordering::Relaxed) {
-            if self.turn(clock.now()) == Turn::Busy {
+            if self.turn_on(&|| clock.now()) == Turn::Busy {
                 idle_turns = 0;
                 continue;
             }
@@ -251,20 +254,33 @@ impl Worker {
         }
     }
 
-    /// One iteration of the loop, each step of it bounded.
+    /// One iteration of the loop at a time that stands still meanwhile.
     pub fn turn(&mut self, now: Instant) -> Turn {
+        self.turn_on(&|| now)
+    }
+
+    /// One iteration of the loop, each step of it bounded: what has come goes out, then the
+    /// function does one piece of its work.
+    pub fn turn_on(&mut self, clock: &dyn Fn() -> Instant) -> Turn {
+        let now = clock();
+        let counters = &self.core.shared.workers[usize::from(self.core.index)];
+        self.times.begin(now, &counters.times);
         let commands = self.handle_commands(now);
         let parcels = self.receive_parcels(now);
         let received = self.receive_bursts(now);
         let delivered = self.deliver_local(now);
         let expired = self.core.handle_timers(now);
-        let worked = self.work(now);
-        let done = commands + parcels + received + delivered + expired + usize::from(worked);
+        let worked = self.work(now, clock);
+        let done = commands + parcels + received + delivered + expired;
         if !self.core.out.spare.is_empty() {
             self.io.free(&mut self.core.out.spare);
         }
         self.core.publish(commands, received, delivered);
-        if done == 0 { Turn::Idle } else { Turn::Busy }
+        if done == 0 && worked.is_none() {
+            return Turn::Idle;
+        }
+        self.times.end(now, worked);
+        Turn::Busy
     }
 
     /// Waits for the network, a command, a parcel or a timer.
@@ -389,24 +405,42 @@ impl Worker {
         delivered
     }
 
-    /// Has the function do what is due. What it sends waits for a little more of it, so that they
-    /// share the system call and the wake of who receives them.
-    fn work(&mut self, now: Instant) -> bool {
+    /// Has the function do what is due; how long that took, but for what was sent. What it sends
+    /// waits for a little more of it, so that they share the system call and the wake of who
+    /// receives them; nothing else waits, since what came has gone before.
+    fn work(&mut self, turn_began: Instant, clock: &dyn Fn() -> Instant) -> Option<Duration> {
+        let next = self.function.next_work();
+        // Who has nothing to do needs no further look at the clock.
+        let now = next.map_or(turn_began, |_| clock());
+        if next.is_none_or(|at| at > now) {
+            self.send_held();
+            return None;
+        }
         if self.core.outgoing() == 0 {
             self.held_since = now;
         }
         let mut outlet = Outlet {
             now,
+            clock,
             core: &mut self.core,
             io: &mut *self.io,
+            took: self.times.took(),
+            sending: Duration::ZERO,
         };
         let worked = self.function.work(&mut outlet);
+        let sending = outlet.sending;
+        let ended = clock();
         let held = self.core.outgoing();
-        let is_due = !worked || held >= HELD_MAX || now.since(self.held_since) >= HELD_FOR_MAX;
-        if held > 0 && is_due {
+        if !worked || held >= HELD_MAX || ended.since(self.held_since) >= HELD_FOR_MAX {
+            self.send_held();
+        }
+        worked.then(|| ended.since(now).saturating_sub(sending))
+    }
+
+    fn send_held(&mut self) {
+        if self.core.outgoing() > 0 {
             self.core.transmit(&mut *self.io);
         }
-        worked
     }
 
     /// Brings each datagram of the burst where it belongs, and leaves the burst empty.

@@ -36,6 +36,11 @@ impl Coder {
         self.encoding.next_packet()
     }
 
+    /// The one that was encoded last once more.
+    pub fn last_packet(&mut self) -> Option<Outgoing<'_>> {
+        self.encoding.last_packet()
+    }
+
     /// The remote side asks for a mode (RFC 4867 4.3.1).
     pub fn request_mode(&mut self, mode: u8) {
         self.encoding.request_mode(mode);

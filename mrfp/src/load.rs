@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base::Instant;
+use dataplane::Took;
 use serde::Serialize;
 
 use crate::coding::{CLASSES, Class, Operation};
@@ -84,7 +85,11 @@ impl DspLoad {
         let cost = &self.costs[class as usize][operation as usize];
         let took_ns = took.as_nanos() as u64;
         match cost.load(Ordering::Relaxed) {
-            0 => cost.store(took_ns, Ordering::Relaxed),
+            // The first, too, may have waited for its processor.
+            0 => {
+                let most = OUTLIER * class.usual_ns(operation) / 2;
+                cost.store(took_ns.min(most), Ordering::Relaxed);
+            }
             // What else happened meanwhile, packets or another thread, is not the operation's.
             before => average(cost, took_ns.min(OUTLIER * before)),
         }
@@ -125,30 +130,28 @@ impl DspLoad {
     }
 }
 
-/// Measures what a worker does, from one turn to the next: a turn that works is followed by another
-/// at once, so that what lies between the beginnings of the two is what the first took.
+/// Measures what a worker does by what the runtime says that its turns took.
 #[derive(Debug, Default)]
 pub(crate) struct Stopwatch {
-    /// When the last turn began that worked, what it did, and what that usually takes.
-    last: Option<(Instant, Did, u64)>,
+    /// What the last turn did that worked, and what that usually takes.
+    last: Option<(Did, u64)>,
     window: Option<Instant>,
     busy: Duration,
 }
 
 impl Stopwatch {
-    /// A turn begins.
-    pub fn begin(&mut self, now: Instant, load: &DspLoad) {
-        if let Some((began, did, usual_ns)) = self.last.take() {
-            let took = now.since(began);
+    /// The last turn that worked took so long: what came and went in it makes the worker busy too.
+    pub fn begin(&mut self, now: Instant, took: Took, load: &DspLoad) {
+        if let Some((did, usual_ns)) = self.last.take() {
             // A thread that had to wait for its processor was not busy: it is late, which is
             // another matter.
             let most = Duration::from_nanos(OUTLIER * usual_ns + OTHER_NS);
-            self.busy += took.min(most);
+            self.busy += took.turn.min(most);
             // On virtual time nothing takes any.
             if let Did::Same(class, operation, times) = did
-                && !took.is_zero()
+                && !took.work.is_zero()
             {
-                load.measure(class, operation, took / times);
+                load.measure(class, operation, took.work / times);
             }
         }
         let window = *self.window.get_or_insert(now);
@@ -161,9 +164,9 @@ impl Stopwatch {
         }
     }
 
-    /// The turn that began then has worked; what it did usually takes so long.
-    pub fn worked(&mut self, now: Instant, did: Did, usual_ns: u64) {
-        self.last = Some((now, did, usual_ns));
+    /// This turn has worked; what it did usually takes so long.
+    pub fn worked(&mut self, did: Did, usual_ns: u64) {
+        self.last = Some((did, usual_ns));
     }
 }
 
@@ -226,15 +229,15 @@ mod tests {
         let mut encode = Did::Nothing;
         encode.add((Class::AmrWb, Operation::Encode));
         encode.add((Class::AmrWb, Operation::Encode));
+        let mut took = Took::default();
         for turn in 0..2000 {
-            watch.begin(now, &load);
-            watch.worked(now, encode, 200_000);
+            watch.begin(now, took, &load);
+            watch.worked(encode, 200_000);
             // Another thread was on the processor meanwhile, now and then.
-            let took = if turn % 100 == 99 { 5_000 } else { 200 };
-            now += Duration::from_micros(took);
+            let work = Duration::from_micros(if turn % 100 == 99 { 5_000 } else { 200 });
+            took = Took { turn: work, work };
             // Then nothing is to be done for as long.
-            watch.begin(now, &load);
-            now += Duration::from_micros(took);
+            now += 2 * work;
         }
         let cost = load.cost_ns(Class::AmrWb, Operation::Encode).unwrap();
         assert!((95_000..115_000).contains(&cost), "{cost}");

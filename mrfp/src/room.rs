@@ -82,7 +82,10 @@ pub(crate) struct Plan {
 enum Step {
     Pull(usize),
     Choose,
+    /// Encodes for a group.
     Group(usize),
+    /// Sends that to some of it, from this place on.
+    Share(usize, usize),
     Own(usize),
 }
 
@@ -175,7 +178,7 @@ impl Room {
                 let sending = stream.sending.as_ref()?;
                 Some((class(&sending.coder), Operation::Decode))
             }
-            Step::Choose => None,
+            Step::Choose | Step::Share(..) => None,
             Step::Group(index) => {
                 let group = self.groups.get(index)?;
                 Some((class(&group.coder), Operation::Encode))
@@ -195,6 +198,7 @@ impl Room {
     pub fn next_cost_ns(&self) -> u64 {
         match self.step {
             Step::Choose => STEP_NS,
+            Step::Share(..) => SHARE_NS,
             _ => IDLE_NS,
         }
     }
@@ -217,9 +221,12 @@ impl Room {
                 self.step = Step::Group(0);
             }
             Step::Group(index) if index < self.groups.len() => {
-                self.send_group(index, desk);
-                self.step = Step::Group(index + 1);
+                self.step = match self.encode_group(index, desk) {
+                    true => Step::Share(index, 0),
+                    false => Step::Group(index + 1),
+                };
             }
+            Step::Share(index, place) => self.step = self.share(index, place, desk),
             Step::Group(_) => self.step = Step::Own(0),
             Step::Own(place) if place < self.members.len() => {
                 self.send_own(place, desk);
@@ -378,41 +385,55 @@ impl Room {
         (u128::from(self.release.as_nanos()) / TICK.as_nanos()) as u64
     }
 
-    /// Encodes for those who hear the same, and sends it to each.
-    fn send_group(&mut self, index: usize, desk: &mut Desk<'_, '_>) {
-        let group_number = Some(index as u16);
-        let is_of = |member: &Member| member.sends && member.group == group_number;
-        let mut places = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| is_of(member));
+    /// Encodes for those who hear the same; true when there is something to send.
+    fn encode_group(&mut self, index: usize, desk: &mut Desk<'_, '_>) -> bool {
+        let mut places = self.members.iter().enumerate();
         let hears = places.any(|(place, member)| {
-            let stream = of(desk.streams, member.slot);
+            let stream = of(desk.streams, member.slot).filter(|_| is_of_group(member, index));
             stream.is_some_and(|stream| self.shares(place, stream))
         });
         if !hears || self.is_alone {
-            return;
+            return false;
         }
         let samples = self.samples;
         let heard = &mut desk.bench.heard[..samples];
         self.sum.write(heard);
         desk.load.count_encoded();
-        let (tick, members, loudest) = (self.tick(), &self.members, &self.loudest);
+        let tick = self.tick();
         let Some(group) = self.groups.get_mut(index) else {
-            return;
+            return false;
         };
         group.coder.push(tick, heard);
-        while let Some(mut outgoing) = group.coder.next_packet() {
-            for member in members.iter().filter(|member| is_of(member)) {
-                if member.is_isolated || loudest.hears(member.slot) {
+        group.coder.next_packet().is_some()
+    }
+
+    /// Sends what was encoded for a group to some of it, from a place on; returns what is to be
+    /// done next.
+    fn share(&mut self, index: usize, first: usize, desk: &mut Desk<'_, '_>) -> Step {
+        let Some(coder) = self.groups.get_mut(index).map(|group| &mut group.coder) else {
+            return Step::Group(index + 1);
+        };
+        if let Some(mut outgoing) = coder.last_packet() {
+            let mut sent = 0;
+            for (place, member) in self.members.iter().enumerate().skip(first) {
+                if sent == SHARED_MAX {
+                    return Step::Share(index, place);
+                }
+                let is_apart = member.is_isolated || self.loudest.hears(member.slot);
+                if !is_of_group(member, index) || is_apart {
                     continue;
                 }
                 let stream = of(desk.streams, member.slot);
                 if let Some(stream) = stream.filter(|stream| !stream.hears_its_own()) {
                     stream.send_shared(desk.outlet, &mut outgoing);
+                    sent += 1;
                 }
             }
+        }
+        // Between two sampling rates a tick may now and then make two packets.
+        match coder.next_packet() {
+            Some(_) => Step::Share(index, 0),
+            None => Step::Group(index + 1),
         }
     }
 
@@ -482,6 +503,11 @@ fn said_by<'a>(
     of(streams, slot).map(|stream| &mut *stream.said)
 }
 
+/// True for a member that is sent what is encoded for a group.
+fn is_of_group(member: &Member, index: usize) -> bool {
+    member.sends && member.group.map(usize::from) == Some(index)
+}
+
 fn of(streams: &mut Streams, slot: u32) -> Option<&mut Stream> {
     streams.get_mut(slot as usize)?.as_deref_mut()
 }
@@ -497,6 +523,12 @@ const LATE_MAX: Duration = Duration::from_millis(100);
 
 /// What a step costs without encoding or decoding.
 const STEP_NS: u64 = 700;
+
+/// How many are sent what is encoded once, before packets have their turn.
+const SHARED_MAX: usize = 32;
+
+/// What that costs, over AF_XDP less and by sockets more.
+const SHARE_NS: u64 = SHARED_MAX as u64 * 1_500;
 
 /// What it costs to find that there is nothing to do.
 const IDLE_NS: u64 = 100;

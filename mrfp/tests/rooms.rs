@@ -499,6 +499,66 @@ fn what_is_measured_decides_whether_more_comes_in() {
 }
 
 #[test]
+fn packets_have_their_turn_between_any_two_long_operations() {
+    let mut rig = Rig::new(1);
+    let wide = Codec::from_sdp("AMR-WB", 16_000, 1, None).expect("it is known");
+    let mut parties = crowd(&mut rig, &wide, 6, |_| true);
+    let isolated: Vec<_> = (0..6).map(|to| ((to + 1) % 6, to)).collect();
+    rig.connect(&parties, &isolated);
+    rig.talk(&mut parties, Duration::from_millis(300));
+    assert_eq!(rig.most.encoded, 1);
+    assert!(rig.mrfp.loads()[0].encoded > 6 * 10);
+}
+
+#[test]
+fn many_listeners_are_sent_to_by_and_by() {
+    let mut rig = Rig::new(1);
+    let mut parties = crowd(&mut rig, &Codec::Pcma, 150, |_| true);
+    for listener in &mut parties[1..] {
+        listener.leg.mode = StreamMode::SendOnly;
+    }
+    rig.connect(&parties, &[]);
+    rig.talk(&mut parties, Duration::from_millis(300));
+    // What waited for more from before, and two lots that are sent at a time.
+    assert!(rig.most.sent <= 3 * 32, "{:?}", rig.most);
+    assert!(parties.iter().all(|party| party.packets >= 10));
+}
+
+#[test]
+fn ticks_of_rooms_are_spread_over_their_time() {
+    let mut rig = Rig::new(1);
+    let mut parties = crowd(&mut rig, &Codec::Pcma, 24, |_| true);
+    for (context, three) in (1..).zip(parties.chunks(3)) {
+        rig.name(context);
+        rig.connect(three, &[]);
+    }
+    rig.talk(&mut parties, Duration::from_millis(100));
+    let tick = Duration::from_millis(20);
+    for _ in 0..3 {
+        let before = rig.mrfp.loads()[0].ticks;
+        rig.now += tick / 8;
+        rig.settle();
+        assert_eq!(rig.mrfp.loads()[0].ticks, before + 1);
+    }
+    // Where some have ended others come.
+    for three in parties.chunks(3).skip(1).step_by(2) {
+        three.iter().for_each(|party| rig.close(party));
+    }
+    let mut others = crowd(&mut rig, &Codec::Pcma, 12, |_| true);
+    for (context, three) in (20..).zip(others.chunks(3)) {
+        rig.name(context);
+        rig.connect(three, &[]);
+    }
+    rig.talk(&mut others, Duration::from_millis(100));
+    for _ in 0..8 {
+        let before = rig.mrfp.loads()[0].ticks;
+        rig.now += tick / 8;
+        rig.settle();
+        assert_eq!(rig.mrfp.loads()[0].ticks, before + 1);
+    }
+}
+
+#[test]
 fn a_stream_goes_from_one_room_to_another() {
     let mut rig = Rig::new(2);
     let [a, b, c] = [400.0, 700.0, 1000.0].map(|hz| rig.party(Codec::Pcmu, hz));

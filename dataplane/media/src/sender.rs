@@ -41,6 +41,8 @@ pub struct Encoding {
     takes_over: bool,
     /// Room for a header, and the payload.
     packet: Box<[u8]>,
+    /// The packet that is there: octets, when its first sample is, and its marker.
+    last: Option<(usize, u64, bool)>,
     /// Packets encoded, and samples lost since nobody took packets.
     encoded: u64,
     overruns: u64,
@@ -69,6 +71,7 @@ impl Encoding {
         Ok(Self {
             line: vec![0; encoder.packet_samples() + tick].into_boxed_slice(),
             packet: vec![0; HEADER_BYTES + encoder.payload_bytes_max()].into_boxed_slice(),
+            last: None,
             clock_hz: config.codec.rtp_clock_rate(),
             config: config.clone(),
             encoder,
@@ -135,14 +138,23 @@ impl Encoding {
             self.position += self.samples_to_clocks(whole);
             // Lengths are those the encoder asked for, so that there are no errors.
             if let Ok(Encoded::Payload { len, marker }) = encoded {
-                return Some(Outgoing {
-                    packet: &mut self.packet[..HEADER_BYTES + len],
-                    position,
-                    marker,
-                });
+                self.last = Some((HEADER_BYTES + len, position, marker));
+                return self.last_packet();
             }
         }
+        self.last = None;
         None
+    }
+
+    /// The packet that was encoded last once more, for listeners whose turn comes later; `None`
+    /// when the last call of [`Encoding::next_packet`] returned none.
+    pub fn last_packet(&mut self) -> Option<Outgoing<'_>> {
+        let (bytes, position, marker) = self.last?;
+        Some(Outgoing {
+            packet: &mut self.packet[..bytes],
+            position,
+            marker,
+        })
     }
 
     fn samples_to_clocks(&self, samples: usize) -> u64 {

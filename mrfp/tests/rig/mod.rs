@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base::{Entropy, Instant};
 use codecs::{Codec, Decoder, Encoded, Encoder, EncoderConfig, PACKET_SAMPLES_MAX};
-use dataplane::io::sim::{self, Network};
+use dataplane::io::sim::{self, Network, Packet as Sent};
 use dataplane::{Config, Function, LocalAddress, LocalAddresses, Turn, Worker, runtime};
 use h248::message::StreamMode;
 use media::dtmf;
@@ -31,6 +31,8 @@ pub struct Rig {
     pub mrfp: Mrfp,
     workers: Vec<Worker>,
     network: Network,
+    /// What was sent and nobody has heard yet.
+    sent: Vec<Sent>,
     context: u32,
     next_port: u16,
     folder: Option<PathBuf>,
@@ -43,6 +45,17 @@ pub struct Rig {
     pub turn_time: Duration,
     /// Turns of workers must not ask the allocator for anything.
     pub is_frugal: bool,
+    /// The most that a worker has done in one turn.
+    pub most: TurnWork,
+}
+
+/// What a worker does in a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TurnWork {
+    /// Packets' worth of speech encoded.
+    pub encoded: u64,
+    /// Packets sent.
+    pub sent: usize,
 }
 
 /// Payload type of telephone events.
@@ -88,7 +101,7 @@ impl Rig {
     }
 
     fn with(workers: usize, folder: Option<PathBuf>, config: MrfpConfig) -> Self {
-        let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_099);
+        let local = LocalAddress::new([192, 0, 2, 1].into(), 10_000..=10_399);
         let addresses = LocalAddresses::new(&[local]).expect("they are good");
         let (backend, network) = sim::backend(&addresses, workers, 1024);
         let loads: Vec<Arc<DspLoad>> = (0..workers).map(|_| Arc::default()).collect();
@@ -111,6 +124,7 @@ impl Rig {
             mrfp: Mrfp::new(Trgw::new(control), config, loads, files, entropy),
             workers,
             network,
+            sent: Vec::new(),
             context: 1,
             next_port: 10_000,
             folder,
@@ -119,6 +133,7 @@ impl Rig {
             others: Vec::new(),
             turn_time: Duration::ZERO,
             is_frugal: false,
+            most: TurnWork::default(),
         }
     }
 
@@ -283,7 +298,7 @@ impl Rig {
             for _ in 0..4 {
                 self.now += Duration::from_millis(5);
                 self.settle();
-                while let Some(packet) = self.network.receive() {
+                for packet in std::mem::take(&mut self.sent) {
                     let mut all = parties.iter_mut();
                     let to = all.find(|party| party.leg.remote == Some(packet.destination));
                     match to {
@@ -298,16 +313,7 @@ impl Rig {
     /// Turns of all workers until none has anything to do.
     pub fn settle(&mut self) {
         for _ in 0..1000 {
-            let workers = self.workers.iter_mut();
-            let turns: Vec<Turn> = workers
-                .map(|worker| {
-                    let turn = turn(worker, self.now, self.is_frugal);
-                    if turn == Turn::Busy {
-                        self.now += self.turn_time;
-                    }
-                    turn
-                })
-                .collect();
+            let turns: Vec<Turn> = (0..self.workers.len()).map(|at| self.turn(at)).collect();
             while let Some(event) = self.mrfp.poll_event(self.now) {
                 self.events.push(event);
             }
@@ -316,6 +322,23 @@ impl Rig {
             }
         }
         panic!("the workers do not come to rest");
+    }
+
+    /// One turn of a worker.
+    fn turn(&mut self, worker: usize) -> Turn {
+        let encoded = |mrfp: &Mrfp| mrfp.loads()[worker].encoded;
+        let before = encoded(&self.mrfp);
+        let turn = turn(&mut self.workers[worker], self.now, self.is_frugal);
+        let had = self.sent.len();
+        self.sent
+            .extend(std::iter::from_fn(|| self.network.receive()));
+        let most = &mut self.most;
+        most.encoded = most.encoded.max(encoded(&self.mrfp) - before);
+        most.sent = most.sent.max(self.sent.len() - had);
+        if turn == Turn::Busy {
+            self.now += self.turn_time;
+        }
+        turn
     }
 
     pub fn events(&mut self) -> Vec<MediaEvent> {
