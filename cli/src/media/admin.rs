@@ -6,7 +6,6 @@
 //! | `GET /metrics` | its figures in Prometheus' text form |
 //! | `GET /tap?local=IP:PORT,…&seconds=N` | what passes there meanwhile, as pcapng |
 
-use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -14,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::metrics;
 use super::tapping::Tapping;
 use crate::failure::Failure;
 
@@ -112,7 +112,7 @@ fn respond(line: &str, status: &impl Fn() -> Value) -> (&'static str, &'static s
         ("GET", "/metrics") => (
             "200 OK",
             "text/plain; version=0.0.4",
-            to_prometheus(&status()),
+            metrics::of(&status()),
         ),
         (_, "/status" | "/metrics") => (
             "405 Method Not Allowed",
@@ -127,35 +127,6 @@ fn respond(line: &str, status: &impl Fn() -> Value) -> (&'static str, &'static s
 }
 
 const JSON: &str = "application/json";
-
-/// Numbers of a status as Prometheus figures: those under `counters` count, the others are gauges.
-fn to_prometheus(status: &Value) -> String {
-    let mut text = String::new();
-    for (name, value) in status.as_object().into_iter().flatten() {
-        if let Some(number) = value.as_u64() {
-            figure(&mut text, name, "gauge", number);
-        }
-    }
-    for (name, value) in status["counters"].as_object().into_iter().flatten() {
-        if let Some(number) = value.as_u64() {
-            figure(&mut text, &format!("{name}_total"), "counter", number);
-        }
-    }
-    text
-}
-
-fn figure(text: &mut String, name: &str, kind: &str, number: u64) {
-    let is_fit = |c: char| c.is_ascii_alphanumeric();
-    let name: String = name
-        .chars()
-        .map(|c| if is_fit(c) { c } else { '_' })
-        .collect();
-    // A String grows.
-    let _ = writeln!(
-        text,
-        "# TYPE strowger_{name} {kind}\nstrowger_{name} {number}"
-    );
-}
 
 #[cfg(test)]
 mod tests {
@@ -192,7 +163,7 @@ mod tests {
             &LegCounts::default(),
         );
         let status = serde_json::to_value(&status).expect("JSON");
-        let metrics = to_prometheus(&status);
+        let metrics = metrics::of(&status);
         for (number, reason) in (1..).zip(DropReason::ALL) {
             let name = reason.name();
             assert_eq!(status["counters"][format!("drop.{name}")], 2 * number);

@@ -9,6 +9,7 @@ mod event_loop;
 mod io;
 mod links;
 mod load;
+mod metrics;
 mod mrfp;
 mod status;
 mod tapping;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use control::admin::H248PathStatus;
-use dataplane::{DropReason, WorkerStats};
+use dataplane::{DropReason, Durations, WorkerStats};
 use mg::MediaGateway;
 use mrfp::{LoadStatus, RoomStatus};
 use serde::Serialize;
@@ -75,6 +75,39 @@ struct Worker {
     handed_over: u64,
     /// For any reason; by reason in the counters.
     dropped: u64,
+    times: WorkerTimes,
+}
+
+/// Where the time of a worker went since start.
+#[derive(Clone, Debug, Serialize)]
+struct WorkerTimes {
+    /// Packets, commands and timers.
+    packets_us: u64,
+    /// Pieces of work: of what an MRFP codes and mixes, one after the other.
+    work: Spread,
+    /// From one look for packets to the next with such a piece between them.
+    looks: Spread,
+}
+
+/// How long things took.
+#[derive(Clone, Debug, Serialize)]
+struct Spread {
+    /// All together.
+    total_us: u64,
+    /// How many took less than this, in nanoseconds, and not less than what stands before.
+    below_ns: Vec<(u64, u64)>,
+}
+
+impl From<&Durations> for Spread {
+    fn from(durations: &Durations) -> Self {
+        let below = durations.below();
+        Self {
+            total_us: durations.total().as_micros() as u64,
+            below_ns: below
+                .map(|(bound, count)| (bound.as_nanos() as u64, count))
+                .collect(),
+        }
+    }
 }
 
 impl Status {
@@ -197,6 +230,11 @@ impl Status {
             delivered: stats.delivered,
             handed_over: stats.handed_over,
             dropped: stats.drops.total(),
+            times: WorkerTimes {
+                packets_us: stats.times.packets.as_micros() as u64,
+                work: Spread::from(&stats.times.work),
+                looks: Spread::from(&stats.times.looks),
+            },
         });
         for &reason in DropReason::ALL {
             self.count(format!("drop.{}", reason.name()), stats.drops.of(reason));
