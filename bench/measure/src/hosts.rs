@@ -62,6 +62,8 @@ pub struct Cable {
     far: Namespace,
     /// The thread that receives for the near end, where it has one of its own.
     receiver: Option<u32>,
+    /// The same for the far end.
+    far_receiver: Option<u32>,
 }
 
 /// A media process on one host; the other is that of its controller and of the far ends.
@@ -83,6 +85,7 @@ impl Cable {
             near,
             far,
             receiver: None,
+            far_receiver: None,
         }
     }
 
@@ -92,6 +95,18 @@ impl Cable {
         let far = receiver_of(&self.far, "far", GENERATOR_CORE);
         assert!(far.is_some(), "the far end has no thread that receives");
         self.receiver = receiver_of(&self.near, "near", core);
+        self.far_receiver = far;
+        self
+    }
+
+    /// Gives these threads precedence on their cores, as the interrupts of an interface have it:
+    /// what comes does not wait until somebody else's slice of time is over.
+    pub fn with_precedence(self) -> Self {
+        for thread in self.receiver.into_iter().chain(self.far_receiver) {
+            let set = ["--rr", "--pid", "2", &thread.to_string()];
+            let run = Command::new("chrt").args(set).output();
+            assert!(run.is_ok_and(|run| run.status.success()), "chrt {set:?}");
+        }
         self
     }
 

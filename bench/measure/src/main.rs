@@ -21,6 +21,7 @@ mod status;
 mod talkers;
 mod transcode;
 mod usage;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! Rooms of a media process: one with many listeners, many with few, and what relayed packets wait
 //! for beside as many operations of codecs as there is time for.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
 use crate::status;
 use crate::talkers::{Format, Said, Stream, Talkers};
 use crate::transcode::termination;
+use crate::wire::Wire;
 
 /// Flags of `rooms`.
 #[derive(Debug, Args)]
@@ -99,8 +101,11 @@ const RELAY_ENDS: [SocketAddr; 2] = [
 
 /// Runs the measurement and prints it.
 pub fn run(args: &RoomsArgs) -> ExitCode {
-    let cable = Cable::lay().with_receivers(MEASURED_CORE);
+    let mut cable = Cable::lay().with_receivers(MEASURED_CORE);
     let is_beside = args.what == What::Beside;
+    if is_beside {
+        cable = cable.with_precedence();
+    }
     let told = Told {
         io: args.io,
         function: "mrfp",
@@ -116,7 +121,7 @@ pub fn run(args: &RoomsArgs) -> ExitCode {
             (Probe::open(call), Vec::new())
         });
         if let Some((probe, figures)) = &mut relay {
-            figures.extend(probe.run(args.seconds, "alone"));
+            figures.extend(waits(&hosts, args, probe, "alone"));
         }
         let streams = match args.what {
             What::Listeners => add_room(&mut controller, args.talkers, args.listeners),
@@ -133,7 +138,7 @@ pub fn run(args: &RoomsArgs) -> ExitCode {
         });
         let mut figures = match &mut relay {
             Some((probe, figures)) => {
-                figures.extend(probe.run(args.seconds, "beside"));
+                figures.extend(waits(&hosts, args, probe, "beside"));
                 std::mem::take(figures)
             }
             None => {
@@ -150,6 +155,46 @@ pub fn run(args: &RoomsArgs) -> ExitCode {
         figures
     });
     report::show("rooms", &figures, args.json.as_deref())
+}
+
+/// How long packets take that are relayed, by the time stamps of the kernel: from interface to
+/// interface as others see it, and, where it sees sockets, in the host of the process.
+fn waits(hosts: &Hosts, args: &RoomsArgs, probe: &mut Probe, how: &str) -> Vec<Figure> {
+    let filter = format!("udp port {}", RELAY_ENDS[0].port());
+    let far = Wire::watch(hosts.far(), "far", &filter);
+    let is_seen = args.io == Io::Udp;
+    let near = is_seen.then(|| Wire::watch(hosts.cable().near(), "near", &filter));
+    let lost = probe.run(args.seconds);
+    let mut figures = of_waits(&format!("{how}, out and back"), &far.finish());
+    if let Some(near) = near {
+        figures.extend(of_waits(&format!("{how}, in the host"), &near.finish()));
+    }
+    figures.push(Figure {
+        what: format!("a relayed packet, {how}: lost"),
+        value: f64::from(lost),
+        unit: "",
+    });
+    figures
+}
+
+/// Shares of sorted times.
+fn of_waits(how: &str, taken: &[Duration]) -> Vec<Figure> {
+    let shares = [
+        ("half within", 0.5),
+        ("0.99 within", 0.99),
+        ("0.999 within", 0.999),
+        ("longest", 1.0),
+    ];
+    let figures = shares.map(|(what, share)| {
+        let index = (taken.len() as f64 * share) as usize;
+        let time = taken.get(index.min(taken.len().saturating_sub(1)));
+        Figure {
+            what: format!("a relayed packet, {how}: {what}"),
+            value: time.copied().unwrap_or_default().as_secs_f64() * 1e6,
+            unit: "µs",
+        }
+    });
+    figures.into()
 }
 
 /// Adds one room; returns who is in it.
@@ -284,39 +329,19 @@ impl Probe {
         }
     }
 
-    /// How long packets take, for so many seconds.
-    fn run(&mut self, seconds: u64, how: &str) -> Vec<Figure> {
+    /// Sends packets for so many seconds; how many do not come back.
+    fn run(&mut self, seconds: u64) -> u32 {
         let started = Instant::now();
-        let mut taken = Vec::new();
         let mut lost = 0;
         while started.elapsed() < Duration::from_secs(seconds) {
-            match self.send_one() {
-                Some(time) => taken.push(time),
-                None => lost += 1,
-            }
+            lost += u32::from(!self.send_one());
             thread::sleep(PROBE_EVERY);
         }
-        taken.sort_unstable();
-        let figure = |what: &str, value: f64, unit| Figure {
-            what: format!("a relayed packet, {how}: {what}"),
-            value,
-            unit,
-        };
-        let at = |share: f64| {
-            let index = (taken.len() as f64 * share) as usize;
-            let time = taken.get(index.min(taken.len().saturating_sub(1)));
-            time.copied().unwrap_or_default().as_secs_f64() * 1e6
-        };
-        vec![
-            figure("half within", at(0.5), "µs"),
-            figure("0.99 within", at(0.99), "µs"),
-            figure("0.999 within", at(0.999), "µs"),
-            figure("longest", at(1.0), "µs"),
-            figure("lost", f64::from(lost), ""),
-        ]
+        lost
     }
 
-    fn send_one(&mut self) -> Option<Duration> {
+    /// True when it comes back.
+    fn send_one(&mut self) -> bool {
         let header = rtp::Header {
             payload_type: PCMA.payload_type,
             sequence: self.sequence,
@@ -327,16 +352,15 @@ impl Probe {
         self.sequence = self.sequence.wrapping_add(1);
         let mut packet = [0xd5; 172];
         header.write_to(&mut packet).expect("it is longer");
-        let sent = Instant::now();
         self.ends[0].send_to(&packet, self.to).expect("it leaves");
         let mut buffer = [0; 256];
-        loop {
-            let bytes = self.ends[1].recv(&mut buffer).ok()?;
+        while let Ok(bytes) = self.ends[1].recv(&mut buffer) {
             // One that was given up comes late.
             if buffer[..bytes].get(2..4) == Some(&packet[2..4]) {
-                return Some(sent.elapsed());
+                return true;
             }
         }
+        false
     }
 }
 
@@ -389,8 +413,35 @@ impl Moment {
             drops.map(|name| status::counter(status, name)).sum()
         };
         let ticks = of_dsp("ticks");
+        let (work, looks) = (
+            Spread::of(&self.status, "work"),
+            Spread::of(&self.status, "looks"),
+        );
+        let work = work.since(&Spread::of(&before.status, "work"));
+        let looks = looks.since(&Spread::of(&before.status, "looks"));
+        let cpu = share(self.cpu, before.cpu);
+        let of_rooms = share(work.total, Duration::ZERO);
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
         vec![
-            figure("CPU of media", share(self.cpu, before.cpu), "%"),
+            figure("CPU of media", cpu, "%"),
+            figure("of it rooms, by the worker's clock", of_rooms, "%"),
+            figure("and all else, packets above all", cpu - of_rooms, "%"),
+            figure("a piece of work: half below", micros(work.below(0.5)), "µs"),
+            figure(
+                "a piece of work: 0.99 below",
+                micros(work.below(0.99)),
+                "µs",
+            ),
+            figure(
+                "between looks for packets: half below",
+                micros(looks.below(0.5)),
+                "µs",
+            ),
+            figure(
+                "between looks for packets: 0.99 below",
+                micros(looks.below(0.99)),
+                "µs",
+            ),
             figure(
                 "CPU of its interface",
                 share(self.received, before.received),
@@ -423,9 +474,74 @@ impl Moment {
     }
 }
 
+/// How long things took that a status tells of.
+#[derive(Debug, Default)]
+struct Spread {
+    total: Duration,
+    /// How many, by the bound that they are below.
+    below_ns: BTreeMap<u64, u64>,
+}
+
+impl Spread {
+    /// Those of all workers.
+    fn of(status: &Value, what: &str) -> Self {
+        let mut sum = Self::default();
+        for worker in status["workers"].as_array().into_iter().flatten() {
+            let spread = &worker["times"][what];
+            let total_us = spread["total_us"].as_u64().unwrap_or(0);
+            sum.total += Duration::from_micros(total_us);
+            for pair in spread["below_ns"].as_array().into_iter().flatten() {
+                let of = |index: usize| pair[index].as_u64().unwrap_or(0);
+                *sum.below_ns.entry(of(0)).or_default() += of(1);
+            }
+        }
+        sum
+    }
+
+    /// What came since an earlier one.
+    fn since(mut self, before: &Self) -> Self {
+        self.total = self.total.saturating_sub(before.total);
+        for (bound, count) in &mut self.below_ns {
+            let earlier = before.below_ns.get(bound).copied().unwrap_or(0);
+            *count = count.saturating_sub(earlier);
+        }
+        self
+    }
+
+    /// The bound that this share is below.
+    fn below(&self, share: f64) -> Duration {
+        let all: u64 = self.below_ns.values().sum();
+        let wanted = (all as f64 * share).ceil() as u64;
+        let mut found = 0;
+        let bound = self.below_ns.iter().find(|(_, count)| {
+            found += **count;
+            found >= wanted && found > 0
+        });
+        Duration::from_nanos(bound.map_or(0, |(bound, _)| *bound))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_status_tells_of_times_is_summed_and_subtracted() {
+        let at = |total: u64, below: Value| {
+            let work = serde_json::json!({ "total_us": total, "below_ns": below });
+            serde_json::json!({ "workers": [{ "times": { "work": work } }] })
+        };
+        let before = at(100, serde_json::json!([[1000, 5], [4000, 1]]));
+        let after = at(
+            350,
+            serde_json::json!([[1000, 5], [2000, 98], [4000, 2], [9000, 1]]),
+        );
+        let since = Spread::of(&after, "work").since(&Spread::of(&before, "work"));
+        assert_eq!(since.total, Duration::from_micros(250));
+        let below = [0.5, 0.99, 1.0].map(|share| since.below(share).as_nanos());
+        assert_eq!(below, [2000, 4000, 9000]);
+        assert_eq!(Spread::default().below(0.5), Duration::ZERO);
+    }
 
     #[test]
     fn what_is_added_has_balanced_braces_and_a_mode_each() {
