@@ -126,7 +126,9 @@ impl Packets {
             place -= 1;
         }
         let slot = self.order[self.len];
-        self.order.copy_within(place..self.len, place + 1);
+        if place < self.len {
+            self.order.copy_within(place..self.len, place + 1);
+        }
         self.order[place] = slot;
         self.len += 1;
         self.slots[usize::from(slot)] = Waiting {
@@ -167,9 +169,11 @@ impl Packets {
 
     fn drop_first(&mut self) {
         let slot = self.order[0];
-        self.order.copy_within(1..self.len, 0);
         self.len -= 1;
-        self.order[self.len] = slot;
+        if self.len > 0 {
+            self.order.copy_within(1..=self.len, 0);
+            self.order[self.len] = slot;
+        }
     }
 
     /// Whether nothing is missing before it.

@@ -215,7 +215,9 @@ impl Playback {
     /// them.
     fn store(&mut self, sequence: u64, timestamp: i64, format: u8, payload: &[u8]) -> Stored {
         let parts = match self.formats.get(usize::from(format)) {
-            Some(Format::Audio(audio)) => audio.parts(payload).map(|parts| (audio, parts)),
+            Some(Format::Audio(audio)) if audio.has_parts => {
+                audio.parts(payload).map(|parts| (audio, parts))
+            }
             _ => None,
         };
         let Some((audio, mut parts)) = parts else {
