@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::controller::{Controller, between};
 use crate::report::{self, Figure};
 use crate::rig::{MGC, MediaRig};
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
+use interop::controller::{Controller, between};
 
 /// Flags of `gateway`.
 #[derive(Debug, Args)]

@@ -2,7 +2,6 @@
 //! under the load of SIPp and of our own generators, which have another core.
 
 mod churn;
-mod controller;
 mod crowd;
 mod endurance;
 mod gateway;

@@ -13,7 +13,6 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::churn::traffic;
-use crate::controller::{Controller, context_of, locals_of};
 use crate::hosts::{self, Cable, ENDS, Hosts, Io, Told};
 use crate::report::{self, Figure};
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
@@ -21,6 +20,7 @@ use crate::status;
 use crate::talkers::{Format, Said, Stream, Talkers};
 use crate::transcode::termination;
 use crate::wire::Wire;
+use interop::controller::{Controller, context_of, locals_of};
 
 /// Flags of `rooms`.
 #[derive(Debug, Args)]

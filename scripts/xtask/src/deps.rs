@@ -137,8 +137,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "interop",
         &[
-            "base", "sip", "sdp", "rtp", "srtp", "h248", "diameter", "codecs", "media", "audio",
-            "control", "load", "sim",
+            "base", "inet", "sip", "sdp", "rtp", "srtp", "h248", "diameter", "codecs", "media",
+            "audio", "control", "load", "sim",
         ],
     ),
     // Measures processes from outside, with the generators and the counterparts.

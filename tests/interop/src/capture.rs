@@ -1,9 +1,13 @@
 //! Every packet of a namespace, and what tshark makes of them.
 
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
+
+use inet::Headers;
 
 use crate::{Folder, Namespace, Process};
 
@@ -29,6 +33,19 @@ pub struct Analysis {
     file: PathBuf,
 }
 
+/// One datagram of a capture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Datagram {
+    /// When it passed, in seconds.
+    pub time: f64,
+    /// Sender.
+    pub from: SocketAddr,
+    /// Receiver.
+    pub to: SocketAddr,
+    /// What it carries.
+    pub payload: Vec<u8>,
+}
+
 /// One RTP stream on one leg, as tshark counts it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RtpStream {
@@ -40,16 +57,29 @@ pub struct RtpStream {
     pub packets: u64,
     /// Packets missing by sequence number.
     pub lost: i64,
+    /// Sequence numbers, timestamps or payload types are not as they should be.
+    pub has_problem: bool,
 }
 
 impl Capture {
     /// Records the loopback interface, which is all a namespace has.
     pub fn start(namespace: &Namespace, folder: &Folder) -> Self {
-        let mut end = namespace.command("bash");
-        end.args(["-c", &format!("printf %s '{LAST}' >/dev/udp/127.0.0.1/9")]);
         Self {
-            end: Some(end),
+            end: Some(end_at(namespace, "127.0.0.1")),
             ..Self::start_on(namespace, "lo", folder)
+        }
+    }
+
+    /// Records one interface, over which this address is reached.
+    pub fn start_towards(
+        namespace: &Namespace,
+        interface: &str,
+        address: &str,
+        folder: &Folder,
+    ) -> Self {
+        Self {
+            end: Some(end_at(namespace, address)),
+            ..Self::start_on(namespace, interface, folder)
         }
     }
 
@@ -91,6 +121,13 @@ impl Capture {
     }
 }
 
+/// What sends [`LAST`] to this address.
+fn end_at(namespace: &Namespace, address: &str) -> Command {
+    let mut end = namespace.command("bash");
+    end.args(["-c", &format!("printf %s '{LAST}' >/dev/udp/{address}/9")]);
+    end
+}
+
 fn has_last(file: &Path) -> bool {
     let written = fs::read(file).unwrap_or_default();
     let tail = &written[written.len().saturating_sub(TAIL_OCTETS)..];
@@ -110,6 +147,70 @@ impl Analysis {
         Analysis {
             file: file.to_owned(),
         }
+    }
+
+    /// A capture of these datagrams, in order, as if they had passed.
+    pub fn of_datagrams<'a>(
+        datagrams: impl IntoIterator<Item = &'a Datagram>,
+        file: &Path,
+    ) -> Self {
+        let mut written = Vec::new();
+        // Version 2.4, times in microseconds, packets of IP.
+        for word in [0xA1B2_C3D4, 0x0004_0002, 0, 0, 0xFFFF, LINK_OF_IP] {
+            written.extend(u32::to_le_bytes(word));
+        }
+        for datagram in datagrams {
+            put(datagram, &mut written);
+        }
+        let put = fs::File::create(file).and_then(|mut file| file.write_all(&written));
+        put.unwrap_or_else(|fault| panic!("cannot write {}: {fault}", file.display()));
+        Self::of(file)
+    }
+
+    /// Every datagram that a display filter shows, in the order of the capture.
+    pub fn datagrams(&self, filter: &str) -> Vec<Datagram> {
+        const FIELDS: [&str; 8] = [
+            "frame.time_epoch",
+            "ip.src",
+            "ipv6.src",
+            "udp.srcport",
+            "ip.dst",
+            "ipv6.dst",
+            "udp.dstport",
+            "udp.payload",
+        ];
+        let named = FIELDS.iter().flat_map(|field| ["-e", field]);
+        let arguments: Vec<&str> = ["-Y", filter, "-T", "fields"]
+            .into_iter()
+            .chain(named)
+            .collect();
+        let table = self.tshark(&arguments);
+        let read = |line| datagram(line).unwrap_or_else(|| panic!("no datagram: {line}"));
+        table.lines().map(read).collect()
+    }
+
+    /// What tshark says of every packet, a line each with its protocols, and of RTP: asserts that
+    /// all of it is RTP or RTCP that nothing is to be said about.
+    pub fn assert_media(&self) -> Vec<RtpStream> {
+        let said = self.tshark(&[
+            "--enable-heuristic",
+            "rtcp_udp",
+            "-z",
+            "rtp,streams",
+            "-T",
+            "fields",
+            "-e",
+            "frame.protocols",
+            "-e",
+            "_ws.expert.message",
+        ]);
+        let packets = said.lines().filter(|line| line.starts_with("raw:ip"));
+        for line in packets {
+            let (protocols, said) = line.split_once('\t').unwrap_or((line, ""));
+            let is_media = protocols.ends_with(":rtp") || protocols.ends_with(":rtcp");
+            assert!(is_media && said.is_empty(), "{line}");
+        }
+        said.lines().filter_map(rtp_stream).collect()
     }
 
     /// How many packets a display filter shows.
@@ -166,13 +267,20 @@ impl Analysis {
         let good = "udp.checksum.status == Good && (ipv6 || ip.checksum.status == Good)";
         let all = self.count("frame");
         assert_eq!(self.count_with(&check, good), all, "checksums are wrong");
-        let run = Command::new("capinfos").arg(&self.file).output();
-        let run = run.unwrap_or_else(|fault| panic!("cannot run capinfos: {fault}"));
-        let complaints = String::from_utf8_lossy(&run.stderr);
-        assert!(
-            run.status.success() && complaints.is_empty(),
-            "{complaints}"
-        );
+        for (program, arguments) in [("capinfos", &[][..]), ("tshark", &["-q", "-r"])] {
+            let run = Command::new(program)
+                .args(arguments)
+                .arg(&self.file)
+                .output();
+            let run = run.unwrap_or_else(|fault| panic!("cannot run {program}: {fault}"));
+            let said = String::from_utf8_lossy(&run.stderr);
+            // That it runs as root tshark does not like, whatever it reads.
+            let mut complaints = said.lines().filter(|line| !line.starts_with("Running as"));
+            assert!(
+                run.status.success() && complaints.next().is_none(),
+                "{said}"
+            );
+        }
     }
 
     fn tshark(&self, arguments: &[&str]) -> String {
@@ -209,7 +317,62 @@ fn rtp_stream(line: &str) -> Option<RtpStream> {
         destination: format!("{}:{}", fields[4], fields[5]),
         packets: fields[percent - 2].parse().ok()?,
         lost: fields[percent - 1].parse().ok()?,
+        has_problem: fields.last() == Some(&"X"),
     })
+}
+
+/// LINKTYPE_RAW: what has no link.
+const LINK_OF_IP: u32 = 101;
+/// Where headers end in memory that holds them.
+const HEADERS_END: usize = 64;
+
+/// A record of a capture file.
+fn put(datagram: &Datagram, written: &mut Vec<u8>) {
+    let headers = Headers::new(datagram.from, datagram.to).expect("one family");
+    let length = datagram.payload.len();
+    let mut memory = [&[0; HEADERS_END][..], &datagram.payload].concat();
+    let start = headers.write_packet_before(&mut memory, HEADERS_END, length);
+    let packet = &memory[start.expect("there is room")..];
+    let micros = (datagram.time * 1e6) as u64;
+    let length = packet.len() as u32;
+    for word in [
+        (micros / 1_000_000) as u32,
+        (micros % 1_000_000) as u32,
+        length,
+        length,
+    ] {
+        written.extend(word.to_le_bytes());
+    }
+    written.extend(packet);
+}
+
+/// A line of fields; those of the other version of IP are empty.
+fn datagram(line: &str) -> Option<Datagram> {
+    let mut fields = line.split('\t');
+    let time = fields.next()?.parse().ok()?;
+    let mut address = || {
+        let (four, six) = (fields.next()?, fields.next()?);
+        let ip: IpAddr = if four.is_empty() { six } else { four }.parse().ok()?;
+        Some(SocketAddr::new(ip, fields.next()?.parse().ok()?))
+    };
+    let (from, to) = (address()?, address()?);
+    let payload = octets(fields.next()?);
+    Some(Datagram {
+        time,
+        from,
+        to,
+        payload,
+    })
+}
+
+/// Octets from digits, whatever stands between.
+pub(crate) fn octets(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let octet = |pair: &[u8]| {
+        let text = std::str::from_utf8(pair).expect("digits");
+        u8::from_str_radix(text, 16).expect("digits")
+    };
+    digits.chunks_exact(2).map(octet).collect()
 }
 
 #[cfg(test)]
@@ -227,6 +390,7 @@ mod tests {
                 destination: "::1:7100".to_owned(),
                 packets: 200,
                 lost: 3,
+                has_problem: true,
             })
         );
         assert_eq!(rtp_stream("==== RTP Streams ===="), None);

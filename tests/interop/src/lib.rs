@@ -1,4 +1,5 @@
-//! Calls with real counterparts: SIPp, Erlang/OTP megaco and diameter, dnsmasq, tshark, ffmpeg.
+//! Calls with real counterparts: SIPp, Erlang/OTP megaco and diameter, dnsmasq, tshark, ffmpeg,
+//! libsrtp.
 //!
 //! Every test has a network namespace of its own ([`Namespace`]) with nothing but a loopback
 //! interface, in which it starts processes ([`Process`]), each bounded in time and killed when the
@@ -6,14 +7,18 @@
 //! afterwards whether it could read them all and whether RTP was lost ([`Analysis`]).
 //!
 //! The tests need root, for the namespaces, and the Debian packages sip-tester, tshark,
-//! erlang-base, erlang-megaco, erlang-diameter, dnsmasq-base, ffmpeg and sox, which `scripts/test`
-//! installs. Without them they fail and say so.
+//! erlang-base, erlang-megaco, erlang-diameter, dnsmasq-base, ffmpeg, sox, gcc and libsrtp2-dev,
+//! which
+//! `scripts/test` installs. Without them they fail and say so.
 
 mod capture;
+pub mod controller;
 pub mod erlang;
 mod folder;
 pub mod garbage;
+pub mod gateway;
 pub mod hosts;
+pub mod libsrtp;
 pub mod mrf;
 mod namespace;
 pub mod network;
@@ -27,7 +32,7 @@ pub mod strowger;
 pub mod tcp_ue;
 pub mod voice;
 
-pub use capture::{Analysis, Capture, RtpStream};
+pub use capture::{Analysis, Capture, Datagram, RtpStream};
 pub use folder::Folder;
 pub use namespace::Namespace;
 pub use process::{Process, Run, signal};

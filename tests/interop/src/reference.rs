@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use audio::ogg::PageWriter;
 
 use crate::Analysis;
+use crate::capture::octets;
 use crate::voice::Format;
 
 /// Octets of the fixed header of RTP; nobody here has sources or extensions.
@@ -28,14 +29,7 @@ impl Analysis {
             to.port()
         );
         let lines = self.fields(&filter, "udp.payload");
-        let datagrams = lines.lines().map(|line| {
-            let digits: Vec<u8> = line.bytes().filter(u8::is_ascii_hexdigit).collect();
-            let octet = |pair: &[u8]| {
-                let text = std::str::from_utf8(pair).expect("digits");
-                u8::from_str_radix(text, 16).expect("digits")
-            };
-            digits.chunks_exact(2).map(octet).collect::<Vec<u8>>()
-        });
+        let datagrams = lines.lines().map(octets);
         datagrams
             .map(|octets| octets.get(RTP_HEADER..).unwrap_or_default().to_vec())
             .collect()

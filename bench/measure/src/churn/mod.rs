@@ -16,12 +16,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use crate::controller::{Controller, context_of, locals_of};
 use crate::hosts::{self, Cable, Hosts, Io, Told};
 use crate::report::{self, Figure};
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
 use crate::status;
 use crate::usage::Usage;
+use interop::controller::{Controller, context_of, locals_of};
 use traffic::{Outcome, Stream, Traffic};
 
 /// Flags of `churn`.

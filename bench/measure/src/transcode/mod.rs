@@ -18,11 +18,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::churn::traffic;
-use crate::controller::{Controller, locals_of};
 use crate::hosts::{self, Cable, ENDS, Hosts, Io, Told};
 use crate::report;
 use crate::signalling::{GENERATOR_CORE, MEASURED_CORE};
 use crate::talkers::{Format, Passed, Said, Stream, Talkers, likeness_of};
+use interop::controller::{Controller, locals_of};
 use rtpengine::Rtpengine;
 
 /// Flags of `transcode`.

@@ -227,9 +227,11 @@ pub fn context_of(reply: &str) -> String {
 
 /// Where the terminations of a reply to Adds receive RTP, in order.
 pub fn locals_of(reply: &str) -> Vec<SocketAddr> {
-    let descriptions = reply.split("c=IN IP4 ").skip(1);
+    let descriptions = reply.split("c=IN IP").skip(1);
     let locals = descriptions.filter_map(|text| {
-        let ip = text.lines().next()?.trim().parse().ok()?;
+        // After the version of IP.
+        let (_, ip) = text.lines().next()?.split_once(' ')?;
+        let ip = ip.trim().parse().ok()?;
         let port = between(text, &["m=audio "], " ")?.parse().ok()?;
         Some(SocketAddr::new(ip, port))
     });
@@ -263,9 +265,9 @@ mod tests {
     #[test]
     fn where_terminations_receive_is_read_from_a_reply() {
         let reply = "P=1{C=5{A=ip/1/1{M{ST=1{L{\nv=0\nc=IN IP4 192.0.2.1\nm=audio 10000 RTP/AVP 8\n\
-                     }}}},A=ip/2/1{M{ST=1{L{\nv=0\nc=IN IP4 192.0.2.2\r\nm=audio 10002 RTP/AVP 8\r\n\
+                     }}}},A=ip/2/1{M{ST=1{L{\nv=0\nc=IN IP6 2001:db8::2\r\nm=audio 10002 RTP/AVP 8\r\n\
                      }}}}}}";
-        let expected = ["192.0.2.1:10000", "192.0.2.2:10002"];
+        let expected = ["192.0.2.1:10000", "[2001:db8::2]:10002"];
         assert_eq!(locals_of(reply), expected.map(|at| at.parse().unwrap()));
         assert_eq!(context_of(reply), "5");
     }
