@@ -140,6 +140,25 @@ fn report(status: &Value, counters: bool) -> String {
             Value::Array(items) if items.is_empty() => {
                 figures.row(vec![words(key), "none".to_owned()]);
             }
+            Value::Object(parts) if parts.values().any(Value::is_array) => {
+                let mut all = Vec::new();
+                for (name, value) in parts {
+                    match value {
+                        Value::Array(items) if items.iter().any(Value::is_object) => {
+                            lists.push_str(&format!("\n{} {}\n", words(key), words(name)));
+                            lists.push_str(&indent(&list(items)));
+                        }
+                        Value::Array(items) if items.is_empty() => {}
+                        _ if value.as_u64() == Some(0) => {}
+                        value => all.push(format!("{} {}", words(name), output::cell(value))),
+                    }
+                }
+                let all = match all.is_empty() {
+                    true => "none".to_owned(),
+                    false => all.join(", "),
+                };
+                figures.row(vec![words(key), all]);
+            }
             Value::Object(parts) => {
                 // What has a state is told by it, else by the sum of its parts.
                 let state = parts.get("state").map(output::cell);
@@ -232,5 +251,20 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn lists_within_a_figure_are_tables_of_their_own() {
+        let mrf = |calls: u64, conferences: Value| {
+            let mrf = json!({ "calls": calls, "conferences": conferences, "subscriptions": 0 });
+            report(&json!({ "process": "control", "mrf": mrf }), false)
+        };
+        let text = mrf(0, json!([]));
+        assert!(text.contains("  mrf  none\n"), "{text}");
+        let team = json!({ "name": "team" });
+        let text = mrf(2, json!([team]));
+        assert!(text.contains("  mrf  calls 2\n"), "{text}");
+        let table = "\nmrf conferences\n  name\n  team\n";
+        assert!(text.contains(table), "{text}");
     }
 }

@@ -170,6 +170,10 @@ impl Watch {
     }
 
     fn begin(&self) {
+        if self.as_json {
+            let uri = (!self.uri.is_empty()).then_some(&self.uri);
+            return self.event(&json!({ "event": "opened", "uri": uri }));
+        }
         let joins = match self.uri.is_empty() {
             true => String::new(),
             false => format!(": others call {}", self.uri),
