@@ -280,8 +280,14 @@ handle_syntax_error(_, _, Error) ->
     log("fail decode ~0p", [Error]),
     reply.
 
+%% A gateway that has to wait for the answer to its registration repeats it, in version 1, when this
+%% engine has agreed on another already.
 handle_message_error(_, _, Error) ->
-    log("fail message ~0p", [Error]),
+    Text = lists:flatten(io_lib:format("~0p", [Error])),
+    case string:find(Text, "Not negotiated version") of
+        nomatch -> log("fail message ~s", [Text]);
+        _ -> log("info repeated ~s", [Text])
+    end,
     no_reply.
 
 handle_trans_request(Connection, _, Actions) ->
