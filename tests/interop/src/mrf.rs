@@ -38,9 +38,7 @@ impl Mrf {
     pub fn new() -> Self {
         let (namespace, folder) = (Namespace::new(), Folder::new());
         let capture = Capture::start(&namespace, &folder);
-        let line = format!("control --roles mrfc --sip {SIP} --mgc {MGC} --state mrfc");
-        let arguments: Vec<&str> = line.split_whitespace().collect();
-        let control = strowger::start(&namespace, &folder, "control", CONTROL, &arguments);
+        let control = start_control(&namespace, &folder, "control");
         Self {
             control,
             mrfps: BTreeMap::new(),
@@ -50,12 +48,43 @@ impl Mrf {
         }
     }
 
+    /// Kills the MRFC by SIGKILL.
+    pub fn kill_control(&self) {
+        self.control.kill();
+    }
+
+    /// Starts the MRFC again after its end, with its state directory; its output goes to a file of
+    /// this name.
+    pub fn start_control(&mut self, name: &str) {
+        self.control = start_control(&self.namespace, &self.folder, name);
+    }
+
     /// Starts the MRFP of this address.
     pub fn start_mrfp(&mut self, last: u8) {
         let arguments = self.mrfp_line(last);
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
         let command = strowger::command(&self.namespace, &arguments);
         self.start_mrfp_by(last, command);
+    }
+
+    /// The same with two workers, each of which takes but a member or two of a room.
+    pub fn start_mrfp_of_parts(&mut self, last: u8) {
+        let file = self.folder.write("mrfp.toml", "[mrfp]\nroom_percent = 1\n");
+        let arguments = self.mrfp_line(last);
+        let arguments = format!("{arguments} --cores 0,1 --config {}", file.display());
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let command = strowger::command(&self.namespace, &arguments);
+        self.start_mrfp_by(last, command);
+    }
+
+    /// Which workers have parts of the only room of an MRFP.
+    pub fn workers_of_room(&self, last: u8) -> Vec<u64> {
+        let admin = format!("127.0.0.{last}:9081");
+        let status = strowger::status(&self.namespace, &self.folder, &admin);
+        let status = status.expect("it has a status");
+        let workers = status["rooms"][0]["workers"].as_array();
+        let workers = workers.expect("there is a room").iter();
+        workers.filter_map(Value::as_u64).collect()
     }
 
     /// The same with a disk of this size for its recordings, which nobody else sees.
@@ -239,6 +268,12 @@ impl Mrf {
         drop((self.mrfps, self.control));
         check(&self.capture.stop());
     }
+}
+
+fn start_control(namespace: &Namespace, folder: &Folder, name: &str) -> Process {
+    let line = format!("control --roles mrfc --sip {SIP} --mgc {MGC} --state mrfc");
+    let arguments: Vec<&str> = line.split_whitespace().collect();
+    strowger::start(namespace, folder, name, CONTROL, &arguments)
 }
 
 /// Where the voice of a UE is.

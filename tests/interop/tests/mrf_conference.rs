@@ -51,7 +51,8 @@ fn expect(voices: &mut [(Voice, SocketAddr)], what: &str, listeners: &[usize], s
 fn three_parties_of_three_codecs_hear_each_other_and_a_watcher_sees_what_they_do() {
     const FORMATS: [Format; 3] = [Format::PCMU, Format::AMR_WB, Format::OPUS];
     let mut mrf = Mrf::new();
-    mrf.start_mrfp(2);
+    // The room is spread over its workers.
+    mrf.start_mrfp_of_parts(2);
     mrf.wait_for_mrfp(2);
     let ues = Ues::new(Family::V4, Family::V4);
     let parties = [&ues.alice, &ues.bob, &ues.carol];
@@ -81,6 +82,7 @@ fn three_parties_of_three_codecs_hear_each_other_and_a_watcher_sees_what_they_do
     let voice = |place: usize| mrf.voice_of(parties[place], &FORMATS[place], Some(TONES[place]));
     let mut voices = [0, 1, 2].map(voice);
     expect(&mut voices, "all talk", &[0, 1, 2], &[0, 1, 2]);
+    assert_eq!(mrf.workers_of_room(2), [0, 1]);
     mrf.cue(parties[2]);
     expect(&mut voices, "one has muted itself", &[0, 1, 2], &[0, 1]);
     mrf.cue(parties[2]);
@@ -178,4 +180,90 @@ fn an_application_server_makes_a_conference_mutes_a_party_and_parts_it() {
     mrf.wait_until_idle();
     mrf.wait_for_packets("sip.Method == BYE", 3);
     mrf.finish(|analysis| analysis.assert_clean(&["sip", "megaco"]));
+}
+
+#[test]
+fn a_conference_goes_on_when_its_mrfc_is_killed_in_talk_and_in_hold() {
+    let mut mrf = Mrf::new();
+    mrf.start_mrfp(2);
+    mrf.wait_for_mrfp(2);
+    let ues = Ues::new(Family::V4, Family::V4);
+    let parties = [&ues.alice, &ues.bob, &ues.carol];
+    let media = Format::PCMA.describe(MEDIA_PORT);
+    let join = |target: &str| Scenario::call(target, &media).waits_for_cue();
+    let mut calling = vec![mrf.play(
+        parties[0],
+        &join("sip:conference@127.0.0.1:5060").hangs_up(),
+    )];
+    let contact = mrf.received(parties[0], "Contact: ", &['\r', '\n']);
+    let focus = contact.trim_start_matches('<');
+    let focus = &focus[..focus.find('>').expect("a URI in brackets")];
+    let watching = mrf.call_with(&ues.dave, "watcher.xml", &[("target", focus)]);
+    // The second holds, and speaks again.
+    let second = join(focus)
+        .offers(&format!("{media}\r\na=inactive"), "a=inactive")
+        .waits_for_cue()
+        .offers(&media, "m=audio")
+        .waits_for_cue()
+        .hangs_up();
+    calling.push(mrf.play(parties[1], &second));
+    let voice =
+        |mrf: &Mrf, place: usize| mrf.voice_of(parties[place], &Format::PCMA, Some(TONES[place]));
+    let mut voices: Vec<_> = [0, 1].map(|place| voice(&mrf, place)).into();
+    expect(&mut voices, "both talk", &[0, 1], &[0, 1]);
+
+    mrf.kill_control();
+    voice::talk(&mut voices, Duration::from_secs(1), |_| false);
+    expect(
+        &mut voices,
+        "they talk while nobody controls it",
+        &[0, 1],
+        &[0, 1],
+    );
+    mrf.start_control("control-2");
+    assert!(
+        mrf.log().contains("media calls taken up again"),
+        "{}",
+        mrf.log()
+    );
+    assert!(is_of(&mrf.status(), 2), "{:#}", mrf.status());
+    calling.push(mrf.play(parties[2], &join(focus).hangs_up()));
+    voices.push(voice(&mrf, 2));
+    expect(&mut voices, "another comes", &[0, 1, 2], &[0, 1, 2]);
+
+    mrf.cue(parties[1]);
+    expect(&mut voices, "the second holds", &[0, 2], &[0, 2]);
+    mrf.kill_control();
+    mrf.start_control("control-3");
+    voice::talk(&mut voices, Duration::from_secs(1), |_| false);
+    expect(&mut voices, "it holds still", &[0, 2], &[0, 2]);
+    mrf.cue(parties[1]);
+    expect(&mut voices, "it talks again", &[0, 1, 2], &[0, 1, 2]);
+    parties.iter().for_each(|ue| mrf.cue(ue));
+    for call in calling {
+        call.wait(CALL_LIMIT).expect_success("a party");
+    }
+    watching.wait(CALL_LIMIT).expect_success("the watcher");
+    mrf.wait_until_idle();
+    let seen = mrf.messages(&ues.dave);
+    // At first, twice after a restart, and at the end.
+    let whole = seen.matches("state=\"full\" version=").count();
+    assert!(whole >= 4, "{whole}:\n{seen}");
+    mrf.wait_for_packets("sip.Method == BYE", 3);
+    mrf.finish(|analysis| {
+        analysis.assert_clean(&["sip", "megaco"]);
+        // Nobody is sent anything by another source than at first.
+        let streams = analysis.rtp_streams();
+        for ue in [14, 16] {
+            let from = streams.iter().filter(|it| {
+                it.source.starts_with("127.0.0.2:")
+                    && it.destination.starts_with(&format!("127.0.0.{ue}:"))
+            });
+            assert_eq!(from.count(), 1, "{streams:#?}");
+        }
+    });
+}
+
+fn is_of(status: &serde_json::Value, members: u64) -> bool {
+    status["mrf"]["conferences"][0]["members"] == members
 }
