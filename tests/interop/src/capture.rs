@@ -1,9 +1,12 @@
 //! Every packet of a namespace, and what tshark makes of them.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -286,7 +289,9 @@ impl Analysis {
     fn tshark(&self, arguments: &[&str]) -> String {
         // Streams that no SDP announced to tshark are found by their looks.
         let run = Command::new("tshark")
-            .args(["-n", "--enable-heuristic", "rtp_udp", "-r"])
+            .args(["-n", "--enable-heuristic", "rtp_udp"])
+            .args(strangers())
+            .arg("-r")
             .arg(&self.file)
             .args(arguments)
             .stdin(Stdio::null())
@@ -301,6 +306,38 @@ impl Analysis {
         String::from_utf8_lossy(&run.stdout).into_owned()
     }
 }
+
+/// Arguments that have tshark take nothing for a protocol because a port is that protocol's which an
+/// end was given by chance.
+fn strangers() -> &'static [String] {
+    static STRANGERS: OnceLock<Vec<String>> = OnceLock::new();
+    STRANGERS.get_or_init(|| {
+        let run = Command::new("tshark").args(["-G", "decodes"]).output();
+        let table = run.map(|run| run.stdout).unwrap_or_default();
+        let table = String::from_utf8_lossy(&table);
+        let protocols: BTreeSet<&str> = table.lines().filter_map(by_chance).collect();
+        let strangers = protocols.iter().filter(|name| !SPOKEN.contains(name));
+        let named = strangers.map(|name| ["--disable-protocol", *name]);
+        named.flatten().map(str::to_owned).collect()
+    })
+}
+
+/// The protocol of a line of tshark's decodes (table, number, protocol) if it goes by a port of
+/// [`BY_CHANCE`].
+fn by_chance(line: &str) -> Option<&str> {
+    let mut fields = line.split('\t');
+    let is_port = matches!(fields.next()?, "udp.port" | "tcp.port");
+    let port: u16 = fields.next()?.parse().ok()?;
+    let protocol = fields.next()?;
+    (is_port && BY_CHANCE.contains(&port)).then_some(protocol)
+}
+
+/// The ports that the ends of a test are given: those of SIP, H.248, Diameter, DNS and the rest that
+/// is spoken here are below.
+const BY_CHANCE: RangeInclusive<u16> = 10_000..=u16::MAX;
+
+/// Protocols with such a port among theirs that are spoken here nevertheless.
+const SPOKEN: [&str; 2] = ["http", "tls"];
 
 /// A line of tshark's table: start, end, source, port, destination, port, SSRC, payload, packets,
 /// lost, …
@@ -378,6 +415,21 @@ pub(crate) fn octets(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_is_anothers_by_number_is_not_taken_for_its_protocol() {
+        let folder = Folder::new();
+        let at = |text: &str| text.parse().unwrap();
+        let datagram = Datagram {
+            time: 1.0,
+            from: at("127.0.0.1:44818"),
+            to: at("127.0.0.1:47808"),
+            payload: LAST.into(),
+        };
+        let analysis = Analysis::of_datagrams([&datagram], &folder.file("chance.pcap"));
+        assert_eq!(analysis.malformed(), "");
+        assert_eq!(analysis.count("frame && !enip && !bvlc"), 1);
+    }
 
     #[test]
     fn a_line_of_the_stream_table_is_read_from_both_ends() {
