@@ -193,6 +193,15 @@ impl Encoder {
         }
     }
 
+    /// The speech mode of the frame encoded last, or of the first to come, and the one that is
+    /// approached. `None` for codecs without modes.
+    pub fn modes(&self) -> Option<(u8, u8)> {
+        match &self.kind {
+            Kind::Amr(encoder) => Some(encoder.modes()),
+            _ => None,
+        }
+    }
+
     /// Asks the peer for a speech mode: the CMR of what is sent from here on. `None` asks for
     /// nothing; in the place of a mode outside the set the next lower one is asked for. Codecs
     /// without modes ignore it.

@@ -8,12 +8,18 @@ use media::{ConfigError, Encoding, EncodingConfig, Outgoing, TICK};
 pub(crate) struct Coder {
     encoding: Encoding,
     next: u64,
+    /// The speech modes at the beginning, which are those of all that are configured alike.
+    usual_modes: Option<(u8, u8)>,
+    has_other_mode: bool,
 }
 
 impl Coder {
     pub fn new(config: &EncodingConfig) -> Result<Self, ConfigError> {
+        let encoding = Encoding::new(config)?;
         Ok(Self {
-            encoding: Encoding::new(config)?,
+            usual_modes: encoding.modes(),
+            has_other_mode: false,
+            encoding,
             next: 0,
         })
     }
@@ -29,6 +35,7 @@ impl Coder {
         }
         self.encoding.push(samples);
         self.next = tick + 1;
+        self.heed_modes();
     }
 
     /// The next packet, if it is whole.
@@ -44,6 +51,17 @@ impl Coder {
     /// The remote side asks for a mode (RFC 4867 4.3.1).
     pub fn request_mode(&mut self, mode: u8) {
         self.encoding.request_mode(mode);
+        self.heed_modes();
+    }
+
+    /// True while another mode is encoded or approached than with other encoders that are configured
+    /// alike: nothing is in common with them then.
+    pub fn has_other_mode(&self) -> bool {
+        self.has_other_mode
+    }
+
+    fn heed_modes(&mut self) {
+        self.has_other_mode = self.encoding.modes() != self.usual_modes;
     }
 }
 

@@ -252,7 +252,9 @@ impl Stream {
     pub fn hears_its_own(&self) -> bool {
         let mut performing = self.performing.iter().flatten();
         let is_turned = self.volume.is_deaf || self.volume.outward_db != 0;
+        let sending = self.sending.as_ref();
         is_turned
+            || sending.is_some_and(|sending| sending.coder.has_other_mode())
             || self.has_sounds()
             || performing.any(|performing| !performing.is_sound() && performing.inward)
     }

@@ -366,6 +366,41 @@ fn the_loudest_of_many_are_heard_and_encoded_once_for_the_others() {
     assert!(room.streams[11].level_dbov > room.streams[6].level_dbov);
 }
 
+/// RFC 4867 4.3.1: a codec mode request is for the stream that it asks, not for others.
+#[test]
+fn who_asks_for_another_mode_is_sent_it_and_nobody_else() {
+    let mut rig = Rig::new(1);
+    let codec = Codec::from_sdp("AMR", 8_000, 1, None).expect("it is known");
+    let mut parties: Vec<Party> = (0..8)
+        .map(|index| rig.party(codec.clone(), 300.0 + 150.0 * index as f32))
+        .collect();
+    // As many talk as are added up; each of them hears what no other does.
+    for party in &mut parties[4..] {
+        party.says_nothing();
+    }
+    rig.connect(&parties, &[]);
+    let mut talk = |parties: &mut [Party]| {
+        rig.talk(parties, Duration::from_secs(1));
+        let before = rig.mrfp.loads()[0];
+        rig.talk(parties, Duration::from_secs(1));
+        let after = rig.mrfp.loads()[0];
+        let heard = parties[4..].iter().map(|party| {
+            assert!(party.level_at(300.0) > ABSENT_DBOV);
+            party.payload_bytes
+        });
+        let ticks = after.ticks - before.ticks;
+        assert_eq!((after.encoded - before.encoded) % ticks, 0);
+        ((after.encoded - before.encoded) / ticks, heard.collect())
+    };
+    // Modes of 12.2 and 4.75 kbit/s, without alignment.
+    let (high, low) = (32, 14);
+    assert_eq!(talk(&mut parties), (5, vec![high; 4]));
+    parties[5].asks_for_mode(0);
+    assert_eq!(talk(&mut parties), (6, vec![high, low, high, high]));
+    parties[5].asks_for_mode(7);
+    assert_eq!(talk(&mut parties), (5, vec![high; 4]));
+}
+
 /// As many parties of one codec, each with its pitch, of which some talk.
 fn crowd(rig: &mut Rig, codec: &Codec, count: usize, talks: impl Fn(usize) -> bool) -> Vec<Party> {
     let party = |index: usize| {

@@ -126,6 +126,10 @@ impl Encoder {
         }
     }
 
+    pub(crate) fn modes(&self) -> (u8, u8) {
+        self.modes.modes()
+    }
+
     pub(crate) fn ask_peer(&mut self, mode: Option<u8>) {
         // RFC 4867 8.1: modes outside the set are not asked for either.
         self.request = mode.map_or(NO_REQUEST, |mode| self.modes.within(mode));

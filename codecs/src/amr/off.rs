@@ -26,6 +26,10 @@ impl Encoder {
         match *self {}
     }
 
+    pub(crate) fn modes(&self) -> (u8, u8) {
+        match *self {}
+    }
+
     pub(crate) fn ask_peer(&mut self, _: Option<u8>) {
         match *self {}
     }

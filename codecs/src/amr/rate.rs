@@ -41,6 +41,11 @@ impl ModeControl {
         self.mode
     }
 
+    /// The mode of the last frame, and the one that is approached.
+    pub(crate) fn modes(&self) -> (u8, u8) {
+        (self.mode, self.wanted)
+    }
+
     /// The mode of the next frame. To be asked once for each, sent or not.
     pub(crate) fn next_mode(&mut self) -> u8 {
         if self.frames_left > 0 {

@@ -112,6 +112,12 @@ impl Encoding {
         self.encoder.request_mode(mode);
     }
 
+    /// The speech mode that is encoded, and the one that is approached; see
+    /// [`Encoder::modes`].
+    pub fn modes(&self) -> Option<(u8, u8)> {
+        self.encoder.modes()
+    }
+
     /// Takes a tick of samples; packets are to be taken before the next.
     pub fn push(&mut self, samples: &[i16]) {
         if self.line.len() - self.len < self.converter.len_max(samples.len()) {

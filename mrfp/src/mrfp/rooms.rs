@@ -300,7 +300,7 @@ impl Mrfp {
         let (rate, dominant) = (room.rate, Arc::clone(&room.dominant));
         for worker in workers {
             let here = members.iter().filter(|member| member.worker == worker);
-            let (members_here, groups) = part_of(here, &isolated);
+            let (members_here, groups) = part_of(&here.collect::<Vec<_>>(), &isolated);
             self.tickets = self.tickets.wrapping_add(1);
             let part = Room::new(Plan {
                 rate,
@@ -345,34 +345,43 @@ impl Mrfp {
     }
 }
 
-/// The members of a part, and an encoder for each way in which several of them hear the same.
-fn part_of<'a>(
-    members: impl Iterator<Item = &'a Member<'a>>,
-    isolated: &[(u32, u32)],
-) -> (Vec<RoomMember>, Vec<Group>) {
-    let mut groups: Vec<Group> = Vec::new();
-    let members = members.map(|member| {
-        let coding = member.coding.as_ref().map(|(coding, _)| coding);
-        let sends = member.leg.mode.sends() && coding.is_some();
-        let shared = coding.filter(|coding| sends && is_tickwise(coding));
-        let group = shared.and_then(|coding| {
-            let mut known = groups.iter();
-            let known = known.position(|group| group.coder.config() == coding);
-            known.or_else(|| {
-                let coder = Coder::new(coding).ok()?;
-                groups.push(Group { coder });
-                Some(groups.len() - 1)
-            })
-        });
-        RoomMember {
-            slot: member.slot,
-            sends,
-            group: group.and_then(|group| u16::try_from(group).ok()),
-            is_isolated: isolated.iter().any(|(_, to)| *to == member.slot),
-        }
+/// The members of a part, and an encoder for each way in which several of them are sent the same.
+fn part_of(members: &[&Member<'_>], isolated: &[(u32, u32)]) -> (Vec<RoomMember>, Vec<Group>) {
+    let ways = members.iter().filter_map(|member| shared_way(member));
+    let coders = of_several(ways).into_iter().map(Coder::new);
+    let groups: Vec<Group> = coders.flatten().map(|coder| Group { coder }).collect();
+    let group_of = |way| groups.iter().position(|group| group.coder.config() == way);
+    let members = members.iter().map(|member| RoomMember {
+        slot: member.slot,
+        sends: member.leg.mode.sends() && member.coding.is_some(),
+        group: shared_way(member)
+            .and_then(group_of)
+            .and_then(|group| u16::try_from(group).ok()),
+        is_isolated: isolated.iter().any(|(_, to)| *to == member.slot),
     });
-    let members = members.collect();
-    (members, groups)
+    (members.collect(), groups)
+}
+
+/// The ways that are several members', each once.
+///
+/// Who is alone in a way keeps to its own encoder: each change between the two takes one encoding
+/// more (see [`codecs::Encoder::begin`]), and two who talk by turns would change at each turn.
+fn of_several<'a>(all: impl Iterator<Item = &'a EncodingConfig>) -> Vec<&'a EncodingConfig> {
+    let mut ways: Vec<(&EncodingConfig, usize)> = Vec::new();
+    for way in all {
+        match ways.iter_mut().find(|(known, _)| *known == way) {
+            Some((_, count)) => *count += 1,
+            None => ways.push((way, 1)),
+        }
+    }
+    let several = ways.into_iter().filter(|(_, count)| *count > 1);
+    several.map(|(way, _)| way).collect()
+}
+
+/// How a member is sent what others may be sent too.
+fn shared_way<'a>(member: &'a Member<'_>) -> Option<&'a EncodingConfig> {
+    let (coding, _) = member.coding.as_ref()?;
+    (member.leg.mode.sends() && is_tickwise(coding)).then_some(coding)
 }
 
 /// What the streams of a worker may cost together: four fifths of a tick.
@@ -386,7 +395,23 @@ const SILENT_SHARE: u64 = 4;
 
 #[cfg(test)]
 mod tests {
+    use codecs::{Codec, EncoderConfig};
+
     use super::*;
+
+    #[test]
+    fn an_encoder_is_shared_by_two_at_least() {
+        let way = |codec, sample_rate| EncodingConfig {
+            codec,
+            encoder: EncoderConfig::default(),
+            sample_rate,
+        };
+        let (narrow, wide) = (way(Codec::Pcma, 8_000), way(Codec::Pcma, 16_000));
+        let other = way(Codec::Pcmu, 8_000);
+        let ways = [&narrow, &other, &wide, &narrow, &wide, &narrow];
+        assert_eq!(of_several(ways.into_iter()), [&narrow, &wide]);
+        assert!(of_several([&narrow, &other].into_iter()).is_empty());
+    }
 
     #[test]
     fn what_is_measured_counts_and_what_came_since_is_added() {

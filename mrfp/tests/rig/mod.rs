@@ -67,6 +67,8 @@ pub struct Party {
     pub hz: f32,
     pub amplitude: i16,
     pub packets: usize,
+    /// Octets of the payload that came last.
+    pub payload_bytes: usize,
     /// Ends of keys that came as events: which, and how many milliseconds each.
     pub keys: Vec<(u8, u64)>,
     /// Keys to be sent as events.
@@ -193,6 +195,7 @@ impl Rig {
             hz,
             amplitude: 6000,
             packets: 0,
+            payload_bytes: 0,
             keys: Vec::new(),
             presses: EventSender::default(),
             key: EventReceiver::default(),
@@ -435,6 +438,7 @@ impl Party {
         let decoded = decoded.expect("it is a payload");
         self.heard.extend(&samples[..decoded.samples]);
         self.packets += 1;
+        self.payload_bytes = packet.payload().len();
         let second = self.codec.sample_rate() as usize;
         let excess = self.heard.len().saturating_sub(second);
         self.heard.drain(..excess);
@@ -460,6 +464,11 @@ impl Party {
         self.presses
             .start(code, Some(ticks))
             .expect("there is room");
+    }
+
+    /// Asks for a speech mode, from the next packet on.
+    pub fn asks_for_mode(&mut self, mode: u8) {
+        self.encoder.ask_peer(Some(mode));
     }
 
     pub fn says_nothing(&mut self) {
