@@ -54,8 +54,8 @@ impl Coder {
         self.heed_modes();
     }
 
-    /// True while another mode is encoded or approached than with other encoders that are configured
-    /// alike: nothing is in common with them then.
+    /// True while another mode is encoded or approached than with other encoders that are
+    /// configured alike: nothing is in common with them then.
     pub fn has_other_mode(&self) -> bool {
         self.has_other_mode
     }
