@@ -363,7 +363,7 @@ fn a_datagram_with_a_wrong_checksum_is_counted() {
     for way in [Way::V4, Way::V6] {
         let mut rig = Rig::new(way);
         let (from, to) = (rig.far_address(), rig.local);
-        let headers = inet::Headers::new(from, to).unwrap();
+        let headers = inet::Headers::new(&from, &to).unwrap();
         let mut memory = [0; 128];
         let start = headers.write_packet_before(&mut memory, 64, 20).unwrap();
         let raw = rig.pair.in_far(|| ::af_xdp::RawSocket::open().unwrap());

@@ -158,7 +158,7 @@ fn bare(addresses: &LocalAddresses, flows: usize, frames: usize, laps: Laps) -> 
             for (&(flow, start, sum), memory) in found.iter().zip(&mut pool[first..]) {
                 let local = addresses.local(FlowId((flow ^ 1) as u32));
                 let local = local.expect("it was found");
-                let headers = Headers::with_traffic_class(local, ways[flow ^ 1], EXPEDITED);
+                let headers = Headers::with_traffic_class(&local, &ways[flow ^ 1], EXPEDITED);
                 let headers = headers.expect("both are IPv4");
                 let written = headers.write_summed_before(&link, memory, start, PAYLOAD_BYTES, sum);
                 black_box(written.expect("there is room"));
@@ -322,7 +322,8 @@ impl Wire {
             let local = addresses
                 .local(FlowId(number))
                 .expect("it is below the flows");
-            let headers = Headers::new(remote(number), local).expect("both are IPv4");
+            let remote = remote(number);
+            let headers = Headers::new(&remote, &local).expect("both are IPv4");
             let written = headers.write_before(&link(), &mut memory, HEADROOM_BYTES, PAYLOAD_BYTES);
             let frame = &memory[written.expect("there is room")..];
             let two = |at: usize| [frame[at], frame[at + 1]];
@@ -511,8 +512,8 @@ impl PacketIo for MemoryIo {
             let (start, bytes) = (outgoing.frame.headroom(), outgoing.frame.payload().len());
             let sum = outgoing.frame.payload_sum();
             let from = self.addresses.local(outgoing.local);
-            let headers = from.and_then(|from| {
-                Headers::with_traffic_class(from, outgoing.destination, outgoing.traffic_class)
+            let headers = from.as_ref().and_then(|from| {
+                Headers::with_traffic_class(from, &outgoing.destination, outgoing.traffic_class)
             });
             let memory = outgoing.frame.into_memory();
             let written = headers.and_then(|headers| {

@@ -151,7 +151,8 @@ impl Speaker {
         let link = Link::new(MacAddress([2; 6]), HOST_MAC, None);
         let frame = |number: u16| {
             let to = SocketAddr::from((RELAY, PORTS_FIRST + number));
-            let headers = Headers::new(remote(number.into()), to).expect("both are IPv4");
+            let from = remote(number.into());
+            let headers = Headers::new(&from, &to).expect("both are IPv4");
             let mut frame = [0x55; HEADERS_BYTES + PAYLOAD_BYTES];
             let header = rtp::Header {
                 payload_type: 8,

@@ -14,22 +14,26 @@ unsafe impl Send for Mbuf {}
 impl Mbuf {
     /// # Safety
     /// The packet is allocated and nobody else has it.
+    #[inline]
     pub(crate) unsafe fn from_raw(mbuf: NonNull<bindings::rte_mbuf>) -> Self {
         Self(mbuf)
     }
 
     /// The packet itself, for somebody else to own.
+    #[inline]
     pub(crate) fn into_raw(self) -> NonNull<bindings::rte_mbuf> {
         let mbuf = self.0;
         std::mem::forget(self);
         mbuf
     }
 
+    #[inline]
     pub(crate) fn as_ptr(&self) -> *mut bindings::rte_mbuf {
         self.0.as_ptr()
     }
 
     /// The first piece of the packet, which is all of it unless [`Mbuf::is_chained`].
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         let start = self.start();
         // SAFETY: the packet is allocated, and only its owner changes it.
@@ -40,11 +44,13 @@ impl Mbuf {
     }
 
     /// True when the packet goes on in further buffers.
+    #[inline]
     pub fn is_chained(&self) -> bool {
         // SAFETY: the packet is allocated, and only its owner changes it.
         unsafe { (*self.0.as_ptr()).nb_segs > 1 }
     }
 
+    #[inline]
     fn start(&self) -> *const u8 {
         // SAFETY: the packet is allocated, and only its owner changes it.
         let (buffer, offset) = unsafe {

@@ -99,6 +99,7 @@ impl Pool {
     ///
     /// # Errors
     /// The packet itself, when it is not one of this pool in one piece.
+    #[inline]
     pub fn open(&self, packet: Mbuf) -> Result<(&'static mut [u8], usize, usize), Mbuf> {
         // SAFETY: both are allocated, and the packet is the caller's.
         if unsafe { bindings::shim_is_plain(packet.as_ptr(), self.as_ptr()) } == 0 {
@@ -127,6 +128,7 @@ impl Pool {
     /// # Errors
     /// The memory itself, when it is not the whole memory of a buffer of this pool, or the packet
     /// would begin before [`PRIVATE_BYTES`] or end behind the memory.
+    #[inline]
     pub fn close(
         &self,
         memory: &'static mut [u8],
@@ -172,6 +174,7 @@ impl Pool {
     }
 
     /// True for the memory of a buffer of this pool, and all of it.
+    #[inline]
     fn is_buffer(&self, memory: &[u8]) -> bool {
         let Some(offset) = memory.as_ptr().addr().checked_sub(self.first) else {
             return false;

@@ -202,8 +202,9 @@ impl<W: Write> Capture<W> {
                 true => (local, about.remote),
                 false => (about.remote, local),
             });
-        let headers =
-            ends.and_then(|(from, to)| Headers::with_traffic_class(from, to, about.traffic_class));
+        let headers = ends
+            .as_ref()
+            .and_then(|(from, to)| Headers::with_traffic_class(from, to, about.traffic_class));
         let bytes = usize::from(sample.bytes);
         let start = inet::HEADERS_BYTES_MAX;
         self.scratch[start..start + bytes].copy_from_slice(&sample.payload[..bytes]);

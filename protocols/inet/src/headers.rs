@@ -7,20 +7,22 @@ use std::net::SocketAddr;
 
 /// IP and UDP headers of the datagrams from one address and port to another.
 ///
-/// They are made of these while they are written: nothing is worth keeping.
+/// They are made of these while they are written: nothing is worth keeping, and addresses are not
+/// copied, since one that was just put together is read again only when it has left the processor's
+/// store buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Headers {
-    from: SocketAddr,
+pub struct Headers<'a> {
+    from: &'a SocketAddr,
     /// Of the same family.
-    to: SocketAddr,
+    to: &'a SocketAddr,
     traffic_class: u8,
 }
 
-impl Headers {
+impl<'a> Headers<'a> {
     /// Headers of datagrams from `local` to `remote`; `None` when they are not of one family.
     #[must_use]
     #[inline]
-    pub fn new(local: SocketAddr, remote: SocketAddr) -> Option<Self> {
+    pub fn new(local: &'a SocketAddr, remote: &'a SocketAddr) -> Option<Self> {
         Self::with_traffic_class(local, remote, 0)
     }
 
@@ -28,8 +30,8 @@ impl Headers {
     #[must_use]
     #[inline]
     pub fn with_traffic_class(
-        local: SocketAddr,
-        remote: SocketAddr,
+        local: &'a SocketAddr,
+        remote: &'a SocketAddr,
         traffic_class: u8,
     ) -> Option<Self> {
         (local.is_ipv4() == remote.is_ipv4()).then_some(Self {
@@ -99,13 +101,13 @@ impl Headers {
     /// Writes the IP and the UDP header to the end of `before`; returns what is before them, and
     /// what a link calls them.
     #[inline(always)]
-    fn write_at_end<'a>(
+    fn write_at_end<'m>(
         &self,
-        before: &'a mut [u8],
+        before: &'m mut [u8],
         payload: &[u8],
         payload_sum: Option<Sum>,
-    ) -> Option<(&'a mut [u8], EtherType)> {
-        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (&self.from, &self.to) else {
+    ) -> Option<(&'m mut [u8], EtherType)> {
+        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (self.from, self.to) else {
             return self.write_ipv6_at_end(before, payload, payload_sum);
         };
         let length = udp_length(payload, ipv4::HEADER_BYTES)?;
@@ -127,13 +129,13 @@ impl Headers {
     }
 
     #[inline(never)]
-    fn write_ipv6_at_end<'a>(
+    fn write_ipv6_at_end<'m>(
         &self,
-        before: &'a mut [u8],
+        before: &'m mut [u8],
         payload: &[u8],
         payload_sum: Option<Sum>,
-    ) -> Option<(&'a mut [u8], EtherType)> {
-        let (SocketAddr::V6(from), SocketAddr::V6(to)) = (&self.from, &self.to) else {
+    ) -> Option<(&'m mut [u8], EtherType)> {
+        let (SocketAddr::V6(from), SocketAddr::V6(to)) = (self.from, self.to) else {
             return None;
         };
         let length = udp_length(payload, ipv6::HEADER_BYTES)?;
@@ -178,13 +180,13 @@ mod tests {
     #[test]
     fn families_do_not_mix() {
         let (v4, v6) = ("192.0.2.1:1".parse().unwrap(), "[::1]:1".parse().unwrap());
-        assert!(Headers::new(v4, v6).is_none() && Headers::new(v6, v4).is_none());
+        assert!(Headers::new(&v4, &v6).is_none() && Headers::new(&v6, &v4).is_none());
     }
 
     #[test]
     fn headers_that_do_not_fit_are_not_written() {
-        let headers = Headers::new("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
-        let headers = headers.unwrap();
+        let (from, to) = ("[::1]:1".parse().unwrap(), "[::2]:2".parse().unwrap());
+        let headers = Headers::new(&from, &to).unwrap();
         let link = link(Some(1));
         let mut memory = [0; 100];
         assert_eq!(headers.write_before(&link, &mut memory, 66, 34), Some(0));
@@ -216,7 +218,7 @@ mod tests {
                 }
             };
             let (from, to) = (address(addresses.0, ports.0), address(addresses.1, ports.1));
-            let headers = Headers::with_traffic_class(from, to, class).unwrap();
+            let headers = Headers::with_traffic_class(&from, &to, class).unwrap();
             let mut memory = vec![0xaa; 100];
             memory.extend(&payload);
             let written = headers.write_before(&link(vlan), &mut memory, 100, payload.len());

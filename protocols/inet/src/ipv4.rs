@@ -179,7 +179,7 @@ pub struct Header {
 impl Header {
     /// The header. It forbids fragmentation, so that it needs no identification (RFC 6864 4.1).
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let total = self.payload_bytes.saturating_add(HEADER_BYTES as u16);
         let ([total_high, total_low], [flags_high, flags_low]) =

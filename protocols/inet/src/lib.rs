@@ -11,7 +11,7 @@
 //!
 //! let link = Link::new(MacAddress([2, 0, 0, 0, 0, 2]), MacAddress([2, 0, 0, 0, 0, 1]), None);
 //! let (from, to) = ("192.0.2.1:4000".parse().unwrap(), "198.51.100.7:5000".parse().unwrap());
-//! let headers = Headers::new(from, to).expect("both are of one family");
+//! let headers = Headers::new(&from, &to).expect("both are of one family");
 //!
 //! let mut frame = [0; 128];
 //! frame[64..69].copy_from_slice(b"hello");

@@ -166,7 +166,7 @@ pub fn write_header(
 
 /// A header with the length of the datagram and its checksum, by the sum over the pseudo-header
 /// without the length and over the payload.
-#[inline]
+#[inline(always)]
 pub(crate) fn header(
     (source, destination): (u16, u16),
     length: u16,
@@ -174,14 +174,16 @@ pub(crate) fn header(
 ) -> [u8; HEADER_BYTES] {
     // The header's fields are summed before they are written: to read in one piece what was just
     // written in several would make a processor wait. The length counts twice.
-    let fields = [source, destination, length, length].map(u16::to_be_bytes);
+    let (source, destination) = (source.to_be_bytes(), destination.to_be_bytes());
+    let length = length.to_be_bytes();
+    let fields = [source, destination, length, length];
     let checksum = sum.sum(Sum::of_fields(fields)).checksum();
     // RFC 768: a computed 0 is sent as ones, since 0 means that there is none.
     let checksum = if checksum == 0 { 0xffff } else { checksum };
     let mut header = [0; HEADER_BYTES];
-    let fields = [source, destination, length, checksum];
+    let fields = [source, destination, length, checksum.to_be_bytes()];
     for (place, field) in header.as_chunks_mut().0.iter_mut().zip(fields) {
-        *place = field.to_be_bytes();
+        *place = field;
     }
     header
 }

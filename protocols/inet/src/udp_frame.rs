@@ -128,7 +128,8 @@ mod tests {
             MacAddress([2, 0, 0, 0, 0, 1]),
             vlan,
         );
-        let headers = Headers::new(from.parse().unwrap(), to.parse().unwrap()).unwrap();
+        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+        let headers = Headers::new(&from, &to).unwrap();
         let mut frame = vec![0; 80];
         frame.extend(b"payload");
         let start = headers.write_before(&link, &mut frame, 80, 7).unwrap();

@@ -307,8 +307,8 @@ impl Analysis {
     }
 }
 
-/// Arguments that have tshark take nothing for a protocol because a port is that protocol's which an
-/// end was given by chance.
+/// Arguments that have tshark take nothing for a protocol because a port is that protocol's which
+/// an end was given by chance.
 fn strangers() -> &'static [String] {
     static STRANGERS: OnceLock<Vec<String>> = OnceLock::new();
     STRANGERS.get_or_init(|| {
@@ -332,8 +332,8 @@ fn by_chance(line: &str) -> Option<&str> {
     (is_port && BY_CHANCE.contains(&port)).then_some(protocol)
 }
 
-/// The ports that the ends of a test are given: those of SIP, H.248, Diameter, DNS and the rest that
-/// is spoken here are below.
+/// The ports that the ends of a test are given: those of SIP, H.248, Diameter, DNS and the rest
+/// that is spoken here are below.
 const BY_CHANCE: RangeInclusive<u16> = 10_000..=u16::MAX;
 
 /// Protocols with such a port among theirs that are spoken here nevertheless.
@@ -365,7 +365,7 @@ const HEADERS_END: usize = 64;
 
 /// A record of a capture file.
 fn put(datagram: &Datagram, written: &mut Vec<u8>) {
-    let headers = Headers::new(datagram.from, datagram.to).expect("one family");
+    let headers = Headers::new(&datagram.from, &datagram.to).expect("one family");
     let length = datagram.payload.len();
     let mut memory = [&[0; HEADERS_END][..], &datagram.payload].concat();
     let start = headers.write_packet_before(&mut memory, HEADERS_END, length);

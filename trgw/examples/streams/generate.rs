@@ -82,7 +82,8 @@ pub fn run(offer: &Offer, (near_mac, far_mac): (&str, &str), ports: &str) {
 }
 
 struct Speaker {
-    headers: Vec<Headers>,
+    /// Of each stream, from and to.
+    ends: Vec<(SocketAddr, SocketAddr)>,
     senders: Vec<Option<Sender>>,
     link: Link,
     next: usize,
@@ -97,19 +98,19 @@ impl Speaker {
             let ports = text.split_whitespace().map(str::parse);
             ports.map(|port| port.expect("a port")).collect()
         });
-        let headers = |stream: u16| {
+        let ends = |stream: u16| {
             let mut to = near(stream);
             if let Some(ports) = &ports {
                 to = SocketAddr::new(to.ip(), ports[usize::from(stream)]);
             }
-            Headers::new(far(stream), to).expect("both are IPv4")
+            (far(stream), to)
         };
         let sender = |stream: u16| {
             let suite = offer.suite.filter(|_| is_protected(stream))?;
             Some(Sender::new(&key(suite)).expect("the key is right"))
         };
         Self {
-            headers: (0..offer.streams).map(headers).collect(),
+            ends: (0..offer.streams).map(ends).collect(),
             senders: (0..offer.streams).map(sender).collect(),
             link,
             next: 0,
@@ -125,12 +126,13 @@ impl Speaker {
                 return;
             };
             let bytes = self.write(chunk, now);
-            let headers = &self.headers[self.next];
+            let (from, to) = &self.ends[self.next];
+            let headers = Headers::new(from, to).expect("both are IPv4");
             let first = headers.write_before(&self.link, chunk, PAYLOAD, bytes);
             let first = first.expect("there is room");
             // What finds no room is lost on its way: nothing is protected twice.
             self.next += 1;
-            if self.next == self.headers.len() {
+            if self.next == self.ends.len() {
                 (self.next, self.sequence) = (0, self.sequence.wrapping_add(1));
             }
             if let Err(chunk) = socket.send(chunk, first, PAYLOAD + bytes - first) {

@@ -246,11 +246,13 @@ impl AfXdpIo {
             destination,
             traffic_class,
         } = outgoing;
-        let local_address = self.addresses.local(local);
+        let Some(from) = self.addresses.local(local) else {
+            return self.drop(frame, DropReason::TxRefused, drops);
+        };
         let egresses = &mut self.resolver.egresses;
-        let found =
-            local_address.and_then(|from| egresses.find(local, from, destination, traffic_class));
-        let (Some(from), Some((headers, hop))) = (local_address, found) else {
+        let found = Headers::with_traffic_class(&from, &destination, traffic_class)
+            .and_then(|headers| Some((headers, egresses.find(local, &from, &destination)?)));
+        let Some((headers, hop)) = found else {
             return self.drop(frame, DropReason::TxRefused, drops);
         };
         let (start, bytes) = (frame.headroom(), frame.payload().len());
@@ -287,7 +289,7 @@ impl AfXdpIo {
     fn send_by_kernel(
         &mut self,
         frame: Frame,
-        headers: &Headers,
+        headers: &Headers<'_>,
         from: SocketAddr,
         to: SocketAddr,
         drops: &mut DropCounts,

@@ -25,7 +25,7 @@ use crate::{
 use base::Instant;
 use dpdk_sys::{Device, Mbuf, PRIVATE_BYTES, Pool, Queue, Statistics};
 use host::{HostThread, Kind, PARCELS_MAX, WorkerSide};
-use inet::UdpFrame;
+use inet::{Headers, UdpFrame};
 use network::{Placed, Places};
 use station::Station;
 use std::io;
@@ -236,13 +236,14 @@ impl DpdkIo {
         let (start, bytes) = (frame.headroom(), frame.payload().len());
         let sum = frame.payload_sum();
         let memory = frame.into_memory();
-        let found = self.addresses.local(local).zip(self.places.of(local));
-        let found = found.and_then(|(from, placed)| {
-            let egresses = &mut self.host.egresses;
-            let (headers, hop) = egresses.find(local, from, destination, traffic_class)?;
-            Some((placed, headers, hop))
-        });
-        let Some((placed, headers, hop)) = found else {
+        let (Some(from), Some(placed)) = (self.addresses.local(local), self.places.of(local))
+        else {
+            return Err(self.lose(memory, DropReason::TxRefused));
+        };
+        let egresses = &mut self.host.egresses;
+        let found = Headers::with_traffic_class(&from, &destination, traffic_class)
+            .and_then(|headers| Some((headers, egresses.find(local, &from, &destination)?)));
+        let Some((headers, hop)) = found else {
             return Err(self.lose(memory, DropReason::TxRefused));
         };
         let total = headers.bytes() + bytes;

@@ -746,7 +746,8 @@ mod tests {
 
     fn packet(from: &str, to: &str) -> Vec<u8> {
         let at = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 4000);
-        let headers = inet::Headers::new(at(from), at(to)).unwrap();
+        let (from, to) = (at(from), at(to));
+        let headers = inet::Headers::new(&from, &to).unwrap();
         let mut memory = vec![7; 100];
         let start = headers.write_packet_before(&mut memory, 80, 20).unwrap();
         memory.split_off(start)

@@ -2,7 +2,6 @@
 
 use super::{HOPS_MAX, Hop, HopId};
 use crate::FlowId;
-use inet::Headers;
 use rtrb::{Consumer, Producer};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -89,18 +88,31 @@ impl Egresses {
         }
     }
 
-    /// The headers of a flow's packets to `destination`, and what to do with them; `None` when
-    /// there cannot be any. Asks for the way when it is not known; meanwhile packets go the slow
-    /// way.
+    /// What to do with a flow's packets from `local` to `destination`, which are of one family;
+    /// `None` for a flow that there is not. Asks for the way when it is not known; meanwhile they
+    /// go the slow way.
+    #[inline]
     pub(in crate::io) fn find(
         &mut self,
         flow: FlowId,
-        local: SocketAddr,
-        destination: SocketAddr,
-        traffic_class: u8,
-    ) -> Option<(Headers, &mut Hop)> {
-        let headers = Headers::with_traffic_class(local, destination, traffic_class)?;
+        local: &SocketAddr,
+        destination: &SocketAddr,
+    ) -> Option<&mut Hop> {
         let way = self.ways.get_mut(flow.index())?;
+        let is_known = way.found == self.version && way.destination == *destination;
+        let hop = if is_known {
+            way.hop
+        } else {
+            self.find_anew(flow, local.ip(), *destination)
+        };
+        self.hops.get_mut(usize::from(hop.0))
+    }
+
+    #[cold]
+    fn find_anew(&mut self, flow: FlowId, source: IpAddr, destination: SocketAddr) -> HopId {
+        let Some(way) = self.ways.get_mut(flow.index()) else {
+            return HopId::SLOW;
+        };
         if way.destination != destination {
             *way = Way {
                 destination,
@@ -112,7 +124,7 @@ impl Egresses {
         if way.found != self.version && way.asked != self.version {
             let request = Request {
                 flow,
-                source: local.ip(),
+                source,
                 destination,
                 version: self.version,
             };
@@ -122,13 +134,10 @@ impl Egresses {
                 self.asked = true;
             }
         }
-        let hop = if way.found >= self.valid_from {
-            way.hop
-        } else {
-            HopId::SLOW
-        };
-        let hop = self.hops.get_mut(usize::from(hop.0))?;
-        Some((headers, hop))
+        match way.found >= self.valid_from {
+            true => way.hop,
+            false => HopId::SLOW,
+        }
     }
 
     /// Has what is known of a flow's way read ahead.
@@ -204,7 +213,6 @@ mod tests {
     use rtrb::RingBuffer;
 
     const FLOW: FlowId = FlowId(1);
-    const EXPEDITED: u8 = 46 << 2;
 
     struct Rig {
         egresses: Egresses,
@@ -241,8 +249,7 @@ mod tests {
 
     impl Rig {
         fn find(&mut self, to: SocketAddr) -> Option<Hop> {
-            let found = self.egresses.find(FLOW, local(), to, EXPEDITED);
-            found.map(|(_, hop)| *hop)
+            self.egresses.find(FLOW, &local(), &to).copied()
         }
 
         fn tell(&mut self, answers: &[Answer]) {
@@ -338,31 +345,5 @@ mod tests {
         rig.find(host(3));
         rig.answer(HopId::UNREACHABLE);
         assert_eq!(rig.find(host(3)), Some(Hop::Unreachable));
-    }
-
-    #[test]
-    fn families_do_not_mix() {
-        let mut rig = rig();
-        assert_eq!(rig.find("[2001:db8::1]:4000".parse().unwrap()), None);
-    }
-
-    #[test]
-    fn another_mark_is_written_and_the_way_stays() {
-        let mut rig = rig();
-        rig.tell(&[Answer::Hop {
-            id: HopId(2),
-            hop: direct(9),
-        }]);
-        rig.find(host(1));
-        rig.answer(HopId(2));
-        for traffic_class in [EXPEDITED, 0, 8] {
-            let (headers, hop) = rig
-                .egresses
-                .find(FLOW, local(), host(1), traffic_class)
-                .unwrap();
-            let expected = Headers::with_traffic_class(local(), host(1), traffic_class);
-            assert_eq!((Some(headers), *hop), (expected, direct(9)));
-        }
-        assert!(rig.requests.pop().is_err());
     }
 }
