@@ -64,6 +64,7 @@ mod counters;
 mod datagram;
 mod drop_reason;
 mod flow;
+mod flow_set;
 mod frame;
 mod function;
 mod handoff;

@@ -3,6 +3,7 @@
 use crate::control::{Command, Report};
 use crate::counters::{ReceiveCounters, RefusalCounters, WorkerCounters};
 use crate::flow::{Claims, FlowEntry, FlowExtra, Owner, Way, entry_lines};
+use crate::flow_set::FlowSet;
 use crate::handoff::{self, Parcel};
 use crate::io::{Endpoint, Outgoing, Waker};
 use crate::path::{Compiled, Route, Target};
@@ -223,7 +224,7 @@ impl Worker {
                     outgoing: Vec::with_capacity(BURST_MAX * EGRESSES_MAX + HELD_MAX),
                     spare: Vec::with_capacity(SPARE_MAX),
                     drops: DropCounts::default(),
-                    open: vec![false; flows].into(),
+                    open: FlowSet::new(flows),
                 },
             },
         }
@@ -314,7 +315,7 @@ impl Worker {
                 } => {
                     self.core.flows[flow.index()] = FlowEntry::opened(generation);
                     self.core.extras[flow.index()] = FlowExtra::default();
-                    self.core.out.open[flow.index()] = true;
+                    self.core.out.open.insert(flow);
                     self.io.open(flow, endpoint, &mut self.core.out.drops);
                     self.function.handle_open(flow);
                 }
@@ -556,7 +557,7 @@ impl Core {
 
     fn close(&mut self, flow: FlowId, generation: u32, endpoint: Option<Endpoint>) {
         self.wheel.cancel(flow);
-        self.out.open[flow.index()] = false;
+        self.out.open.remove(flow);
         self.extras[flow.index()] = FlowExtra::default();
         let ended = FlowEntry::ended(generation);
         let entry = std::mem::replace(&mut self.flows[flow.index()], ended);
@@ -924,8 +925,8 @@ struct Out {
     /// Frames of the back-end that are in nobody's use; at most [`SPARE_MAX`].
     spare: Vec<Frame>,
     drops: DropCounts,
-    /// Which flows are open, apart from all else about them: one octet each stays in the cache.
-    open: Box<[bool]>,
+    /// Which flows are open, apart from all else about them.
+    open: FlowSet,
 }
 
 impl Out {
@@ -977,7 +978,7 @@ impl Out {
     #[inline]
     fn send_by(&mut self, shared: &Shared, way: Way, tallies: bool, datagram: &mut Datagram) {
         let Way { local, marking, .. } = way;
-        if !self.open.get(local.index()).is_some_and(|open| *open) {
+        if !self.open.contains(local) {
             return self.refuse(shared, datagram, DropReason::NoEgress);
         }
         let octets = datagram.payload().len();
@@ -1005,7 +1006,7 @@ impl Out {
         kind: Kind,
     ) -> Result<(), DropReason> {
         let local = route.local;
-        if !self.open.get(local.index()).is_some_and(|open| *open) {
+        if !self.open.contains(local) {
             self.drop(datagram.frame, DropReason::NoEgress);
             return Err(DropReason::NoEgress);
         }

@@ -1,6 +1,7 @@
 //! A network that a test feeds and drains: no time of its own, no thread, nothing random.
 
 use super::{Backend, Endpoint, Endpoints, Outgoing, PacketIo, Waker};
+use crate::flow_set::FlowSet;
 use crate::{
     Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses, PAYLOAD_BYTES_MAX,
 };
@@ -20,7 +21,7 @@ pub fn backend(addresses: &LocalAddresses, workers: usize, frames: usize) -> (Ba
         ios.push(Box::new(SimIo {
             addresses: addresses.clone(),
             queues: Arc::clone(&queue),
-            open: vec![false; addresses.flows()],
+            open: FlowSet::new(addresses.flows()),
             pool: Frame::pool(frames),
         }));
         queues.push(queue);
@@ -240,7 +241,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct SimIo {
     addresses: LocalAddresses,
     queues: Arc<Mutex<Queues>>,
-    open: Vec<bool>,
+    open: FlowSet,
     pool: Vec<Frame>,
 }
 
@@ -319,12 +320,11 @@ impl PacketIo for SimIo {
     }
 
     fn open(&mut self, flow: FlowId, _: Endpoint, _: &mut DropCounts) {
-        self.open[flow.index()] = true;
+        self.open.insert(flow);
     }
 
     fn close(&mut self, flow: FlowId, _: bool) -> Option<Endpoint> {
-        let was_open = std::mem::replace(&mut self.open[flow.index()], false);
-        was_open.then_some(Endpoint::Virtual)
+        self.open.remove(flow).then_some(Endpoint::Virtual)
     }
 
     fn wait(&mut self, _: Option<Duration>) {}

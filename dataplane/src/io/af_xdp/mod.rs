@@ -21,6 +21,7 @@ mod setup;
 
 use super::hop::Hop;
 use super::{Endpoint, Endpoints, Outgoing, PacketIo, Waker};
+use crate::flow_set::FlowSet;
 use crate::{
     BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, LocalAddresses,
     PAYLOAD_BYTES_MAX,
@@ -69,7 +70,7 @@ struct AfXdpIo {
     pool: Vec<Frame>,
     /// Packets being taken from a ring; empty between calls.
     batch: Vec<Received>,
-    open: Box<[bool]>,
+    open: FlowSet,
     resolver: resolver::WorkerSide,
     epoll: Epoll,
     events: Events,
@@ -377,14 +378,11 @@ impl PacketIo for AfXdpIo {
     }
 
     fn open(&mut self, flow: FlowId, _: Endpoint, _: &mut DropCounts) {
-        if let Some(open) = self.open.get_mut(flow.index()) {
-            *open = true;
-        }
+        self.open.insert(flow);
     }
 
     fn close(&mut self, flow: FlowId, _: bool) -> Option<Endpoint> {
-        let was_open = std::mem::take(self.open.get_mut(flow.index())?);
-        was_open.then_some(Endpoint::Virtual)
+        self.open.remove(flow).then_some(Endpoint::Virtual)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {

@@ -2,6 +2,7 @@
 
 use super::resolver::Resolver;
 use super::{AfXdpEndpoints, AfXdpIo, Port, WAKEUP};
+use crate::flow_set::FlowSet;
 use crate::{BURST_MAX, Backend, Frame, LocalAddresses};
 use ::af_xdp::{
     ATTACHED_ADDRESSES_MAX, Attachment, Copying, Mode, RawSocket, Served, Socket, Umem,
@@ -394,7 +395,7 @@ fn open_worker(
         next: 0,
         pool: pool(chunks, queues * ring),
         batch: Vec::with_capacity(BURST_MAX),
-        open: vec![false; addresses.flows()].into(),
+        open: FlowSet::new(addresses.flows()),
         resolver: resolver.add_worker(addresses.flows(), &wakeup),
         epoll,
         wakeup,

@@ -18,6 +18,7 @@ mod station;
 
 use super::hop::Hop;
 use super::{Endpoint, Endpoints, Outgoing, PacketIo, Waker};
+use crate::flow_set::FlowSet;
 use crate::{
     BURST_MAX, Burst, Datagram, DropCounts, DropReason, FlowId, Frame, HEADROOM_BYTES,
     LocalAddresses, PAYLOAD_BYTES_MAX,
@@ -72,7 +73,7 @@ struct DpdkIo {
     pool: Arc<Pool>,
     /// Frames that may still be handed out; the buffers of those in rings are not counted.
     available: usize,
-    open: Box<[bool]>,
+    open: FlowSet,
     host: WorkerSide,
     watched: Box<[Watched]>,
     watched_at: Option<Instant>,
@@ -437,14 +438,11 @@ impl PacketIo for DpdkIo {
     }
 
     fn open(&mut self, flow: FlowId, _: Endpoint, _: &mut DropCounts) {
-        if let Some(open) = self.open.get_mut(flow.index()) {
-            *open = true;
-        }
+        self.open.insert(flow);
     }
 
     fn close(&mut self, flow: FlowId, _: bool) -> Option<Endpoint> {
-        let was_open = std::mem::take(self.open.get_mut(flow.index())?);
-        was_open.then_some(Endpoint::Virtual)
+        self.open.remove(flow).then_some(Endpoint::Virtual)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {

@@ -4,6 +4,7 @@ use super::host::Host;
 use super::network::{NETWORKS_MAX, Network, Placed, Places};
 use super::station::{Facts, Station};
 use super::{DpdkEndpoints, DpdkIo, Port, WAKEUP};
+use crate::flow_set::FlowSet;
 use crate::io::hop::FIRST_VERSION;
 use crate::{BURST_MAX, Backend, LocalAddresses, PacketIo};
 use dpdk_sys::{Device, Eal, Error, Pool, Queue};
@@ -177,7 +178,7 @@ pub fn open(addresses: &LocalAddresses, config: &DpdkConfig) -> Result<Opened, S
             spare: Vec::with_capacity(BURST_MAX),
             pool,
             available: config.frames.max(FRAMES_MIN),
-            open: vec![false; addresses.flows()].into(),
+            open: FlowSet::new(addresses.flows()),
             host: host.add_worker(addresses.flows(), &wakeup),
             watched: super::watched(watched),
             watched_at: None,
