@@ -133,8 +133,11 @@ fn receiver_of(host: &Namespace, link: &str, core: usize) -> Option<u32> {
     let threaded = format!(
         "ethtool --offload {link} gro on tso off && echo 1 >/sys/class/net/{link}/threaded"
     );
-    let run = host.command("sh").args(["-c", &threaded]).output();
-    let run = run.expect("there is a shell");
+    // It mounts the files of the host's devices.
+    let run = Command::new("ip")
+        .args(["netns", "exec", host.name(), "sh", "-c", &threaded])
+        .output();
+    let run = run.expect("ip (apt install iproute2)");
     let fault = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{threaded}: {fault}");
     let thread = *receivers(link).difference(&before).next()?;

@@ -1,5 +1,5 @@
 //! `cargo test` with its programs in two lanes: those with real counterparts mostly wait, and what
-//! needs the processor runs meanwhile.
+//! needs the processor runs meanwhile. What leaves no processor to others comes behind, alone.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,9 @@ use serde_json::Value;
 const LANES: usize = 2;
 /// Where the tests are that wait most of the time: they begin first.
 const WAITING: [&str; 2] = ["tests/interop", "bench/measure"];
+
+/// Tests that flood the machine, so that what else runs may not get on for seconds.
+const FLOODING: [&str; 1] = ["tests/interop/tests/af_xdp_kill.rs"];
 
 /// A test program.
 struct Program {
@@ -30,10 +33,33 @@ struct Program {
 pub fn run(root: &Path, options: &[String], filters: &[String]) -> Result<(), String> {
     let mut programs = build(root, options)?;
     programs.sort_by_key(|program| (!waits(&program.source), program.source.clone()));
+    let (alone, others): (Vec<_>, Vec<_>) = programs
+        .into_iter()
+        .partition(|program| FLOODING.contains(&program.source.as_str()));
+    let mut failed = run_in(LANES, others, filters);
+    failed.extend(run_in(1, alone, filters));
+    let documentation = cargo(root)
+        .args(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"])
+        .args(options)
+        .arg("--")
+        .args(filters)
+        .status()
+        .map_err(|fault| format!("cargo: {fault}"))?;
+    if !documentation.success() {
+        failed.push("documentation".to_owned());
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(format!("failed: {}", failed.join(", "))),
+    }
+}
+
+/// Runs programs in so many lanes; returns those that failed.
+fn run_in(lanes: usize, programs: Vec<Program>, filters: &[String]) -> Vec<String> {
     let queue = Mutex::new(VecDeque::from(programs));
     let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..LANES {
+        for _ in 0..lanes {
             scope.spawn(|| {
                 while let Some(program) = next(&queue) {
                     if !passes(&program, filters)
@@ -45,21 +71,7 @@ pub fn run(root: &Path, options: &[String], filters: &[String]) -> Result<(), St
             });
         }
     });
-    let documentation = cargo(root)
-        .args(["test", "--locked", "--workspace", "--doc", "--no-fail-fast"])
-        .args(options)
-        .arg("--")
-        .args(filters)
-        .status()
-        .map_err(|fault| format!("cargo: {fault}"))?;
-    let mut failed = failed.into_inner().unwrap_or_default();
-    if !documentation.success() {
-        failed.push("documentation".to_owned());
-    }
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(format!("failed: {}", failed.join(", "))),
-    }
+    failed.into_inner().unwrap_or_default()
 }
 
 fn waits(source: &str) -> bool {

@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask deps|tidy
 
   deps   the dependencies between our crates are those the design allows
   tidy   lines, words, file and function lengths, clocks, crate documentation
-  test   every test of the workspace, its programs in two lanes
+  test   every test of the workspace, its programs in two lanes, those that flood the machine alone
   instructions
          what is promised to be fast takes no more instructions than recorded, or records it";
 

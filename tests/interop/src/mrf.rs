@@ -89,13 +89,15 @@ impl Mrf {
 
     /// The same with a disk of this size for its recordings, which nobody else sees.
     pub fn start_mrfp_with_disk(&mut self, last: u8, kib: u32) {
-        // `ip netns exec` gives it a mount namespace of its own.
         let mount = "mkdir -p \"$0\" && mount -t tmpfs -o size=\"$1\" tmpfs \"$0\" && shift && \
                      exec \"$@\"";
         let folder = self.recordings(last);
         let size = format!("{kib}k");
-        let mut command = self.namespace.command("sh");
-        command.args(["-c", mount]).arg(folder).arg(size);
+        let mut command = self.namespace.command("unshare");
+        command
+            .args(["--mount", "sh", "-c", mount])
+            .arg(folder)
+            .arg(size);
         command.arg(strowger::binary());
         command.args(self.mrfp_line(last).split_whitespace());
         self.start_mrfp_by(last, command);

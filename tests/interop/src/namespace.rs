@@ -55,16 +55,24 @@ impl Namespace {
     }
 
     /// A command that will run inside and that the kernel kills when its starter's thread ends.
+    ///
+    /// All but the network it has in common with everybody, `/sys` too: file systems of its own, as
+    /// `ip netns exec` makes them, wait for all processors whenever one begins or ends, which takes
+    /// seconds where some of them are flooded with packets.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path()));
         command.args(["setpriv", "--pdeathsig", "KILL", program]);
         command
     }
 
+    fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
     /// Runs `work` on a thread of its own that is inside: so are the sockets that it opens.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{}", self.name);
+        let path = self.path();
         let enter = || {
             let place = File::open(&path).unwrap_or_else(|fault| panic!("no {path}: {fault}"));
             move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network))
