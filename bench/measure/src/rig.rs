@@ -42,8 +42,8 @@ const KAMAILIO_PCSCF: &str = "127.0.0.21:5060";
 /// Priority of what is measured and of its load.
 const NICE: &str = "-15";
 
-const START_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// What is killed is dead as soon as the kernel has cleared it away.
 const KILL_POLL: Duration = Duration::from_millis(1);
 

@@ -33,6 +33,9 @@ struct Program {
 pub fn run(root: &Path, options: &[String], filters: &[String]) -> Result<(), String> {
     let mut programs = build(root, options)?;
     programs.sort_by_key(|program| (!waits(&program.source), program.source.clone()));
+    // What was built is gigabytes: until it is on the disk, whoever has a record of his own written
+    // there may wait for half a minute.
+    run_sync()?;
     let (alone, others): (Vec<_>, Vec<_>) = programs
         .into_iter()
         .partition(|program| FLOODING.contains(&program.source.as_str()));
@@ -52,6 +55,12 @@ pub fn run(root: &Path, options: &[String], filters: &[String]) -> Result<(), St
         true => Ok(()),
         false => Err(format!("failed: {}", failed.join(", "))),
     }
+}
+
+fn run_sync() -> Result<(), String> {
+    let run = Command::new("sync").status();
+    let run = run.map_err(|fault| format!("sync: {fault}"))?;
+    run.success().then_some(()).ok_or("sync failed".to_owned())
 }
 
 /// Runs programs in so many lanes; returns those that failed.

@@ -15,9 +15,9 @@ use inet::Headers;
 use crate::{Folder, Namespace, Process};
 
 /// How long dumpcap may take to open the interface.
-const START_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to write what it has.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Kernel buffer, so that a busy machine loses nothing: MiB.
 const BUFFER_MIB: &str = "32";
 

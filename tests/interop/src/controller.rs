@@ -12,11 +12,11 @@ const RESEND: Duration = Duration::from_secs(1);
 /// What the gateway was too busy for (H.248.8 error 511) is asked again after this.
 const BUSY_REST: Duration = Duration::from_millis(50);
 /// No answer at all for so long: the gateway is gone.
-const STALL_LIMIT: Duration = Duration::from_secs(20);
+const STALL_LIMIT: Duration = Duration::from_secs(60);
 /// How long it sleeps when nothing came.
 const IDLE: Duration = Duration::from_micros(200);
 /// The gateway registers within this.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A controller with one gateway. A request carries `T` to its reply.
 pub struct Controller<T> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{Folder, Namespace, Process, Run};
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How OTP writes its messages; in text it reads both styles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::{Capture, Folder, Namespace, Process, strowger};
 
 const CONTROL: &str = "192.0.2.1:9080";
 const MEDIA: &str = "127.0.0.2:9081";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Two hosts, *near* and *far*, with a cable between interfaces of these names.
 ///

@@ -19,7 +19,7 @@ const MGC: &str = "127.0.0.1:2944";
 /// Port for RTP of a UE's voice, which is not SIPp's.
 pub const MEDIA_PORT: u16 = 7000;
 /// How long anything but a call may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running MRFC with MRFPs.
 pub struct Mrf {

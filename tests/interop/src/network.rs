@@ -8,10 +8,10 @@ use crate::sipp::{self, Credentials, Transport, Ue};
 use crate::{Analysis, Capture, Folder, Namespace, Process, Run, strowger};
 
 const REALM: &str = "ims.test";
-const READY_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a call may take to be answered.
-const CALL_PATIENCE: Duration = Duration::from_secs(15);
+const CALL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Admin address of the process that plays the P-CSCF, and all else when there is only one.
 pub const CONTROL: &str = "127.0.0.1:9080";

@@ -8,7 +8,7 @@ use diameter::dictionary::{base, cx};
 use diameter::{CommandFlags, Framer, Header, Message, Origin, ReplyTo, ResultCode, Writer};
 
 /// How long an answer may take, also of a busy machine.
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Attempts to exchange capabilities, and the pause between them.
 const ATTEMPTS: usize = 50;

@@ -18,8 +18,8 @@ use crate::{Folder, Namespace, Process};
 pub const PACKETS: u64 = 200;
 /// From answer to BYE: the audio and a second for both sides to be done.
 const TALK: Duration = Duration::from_millis(PACKETS * 20 + 1_000);
-const REGISTER_LIMIT: Duration = Duration::from_secs(15);
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+const REGISTER_LIMIT: Duration = Duration::from_secs(60);
+const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// G.711 octets in one packet of 20 ms.
 const OCTETS_PER_PACKET: usize = 160;
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{Folder, Namespace, Process, Run};
 
-const START_LIMIT: Duration = Duration::from_secs(20);
-const COMMAND_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
 /// Folders that the binary is built from, from the root of the checkout.
 const SOURCES: [&str; 9] = [

@@ -18,7 +18,7 @@ const READ_BYTES: usize = 65_536;
 /// How often a connection is looked at.
 const POLL: Duration = Duration::from_millis(5);
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One user agent with its connection.
 pub struct TcpUe {

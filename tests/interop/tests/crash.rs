@@ -8,7 +8,7 @@ use interop::network::{CONTROL, CORE, Family, HSS, Layout, Network, Ues};
 use interop::strowger;
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn processes(layout: Layout) -> &'static [&'static str] {
     match layout {

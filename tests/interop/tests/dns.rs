@@ -8,7 +8,7 @@ use interop::{Capture, Folder, Namespace, Process, Run, sipp, strowger};
 
 /// Admin address of the process that plays the S-CSCF.
 const SCSCF: &str = "127.0.0.4:9080";
-const READY_LIMIT: Duration = Duration::from_secs(20);
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts a name server that has an S-CSCF by NAPTR and SRV, the latter's target by an alias, and
 /// so many more NAPTR records that they do not fit into a datagram.

@@ -11,7 +11,7 @@ use interop::{Analysis, Capture, Folder, Namespace, Process, signal, sipp, strow
 const CONTROL: &str = "127.0.0.1:9080";
 const MEDIA: &str = "127.0.0.1:9081";
 const PCSCF: &str = "127.0.0.1:5060";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// `strowger up` in a network of its own.
 struct Up {

@@ -20,7 +20,7 @@ const PHONE: &str = "127.0.0.3:4000";
 const OTHER: &str = "127.0.0.4:5000";
 /// Packets of speech each way.
 const PACKETS: usize = 50;
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Protection profiles by the name that OpenSSL has for them.
 const PROFILES: [(&str, Suite); 3] = [

@@ -10,7 +10,7 @@ use interop::{Analysis, Capture, Folder, Namespace, Process, Run, sipp, strowger
 const MGC: &str = "127.0.0.1:2944";
 const MG: &str = "127.0.0.2:2944";
 const MEDIA: &str = "127.0.0.2";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("a socket address")

@@ -9,7 +9,7 @@ use interop::{Capture, Folder, Namespace, Process, Run, strowger};
 const MGC: &str = "127.0.0.1:2944";
 const MG: &str = "127.0.0.2:2944";
 const MEDIA: &str = "127.0.0.2";
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A context through its life, and something that is refused.
 const CONTEXT: &str = "\

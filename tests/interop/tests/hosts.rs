@@ -5,7 +5,7 @@ use std::time::Duration;
 use interop::hosts::{Hosts, ip};
 use interop::strowger;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn hosts(io: &str) -> Hosts {
     let line = format!("--address 192.0.2.1,2001:db8::1 --ports 20000-20999 --io {io}");

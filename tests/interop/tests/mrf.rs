@@ -6,7 +6,7 @@ use interop::Analysis;
 use interop::mrf::Mrf;
 use interop::network::{Family, Ues};
 
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// A caller's call by this scenario comes to the end that it is to.
 fn drives(scenario: &str, check: impl FnOnce(&Analysis)) {

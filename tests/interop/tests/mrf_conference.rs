@@ -9,7 +9,7 @@ use interop::network::{Family, Ues};
 use interop::scenario::Scenario;
 use interop::voice::{self, Format, Voice};
 
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take until all is heard as it is to be.
 const TALK_LIMIT: Duration = Duration::from_secs(20);
 /// A tone is heard above this, and not below that.

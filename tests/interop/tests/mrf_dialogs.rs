@@ -12,8 +12,8 @@ use interop::sipp::Ue;
 use interop::voice::{self, Act, Format};
 use interop::{Analysis, reference};
 
-const CALL_LIMIT: Duration = Duration::from_secs(30);
-const PART_LIMIT: Duration = Duration::from_secs(30);
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+const PART_LIMIT: Duration = Duration::from_secs(60);
 const TARGET: &str = "sip:msml@127.0.0.1:5060";
 const MRFP: &str = "127.0.0.2";
 

@@ -6,7 +6,7 @@ use interop::RtpStream;
 use interop::mrf::Mrf;
 use interop::network::{Family, Ues};
 
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// So much of a call is to be heard before something happens to it: a quarter of a second.
 const HEARD: usize = 12;

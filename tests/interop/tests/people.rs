@@ -8,7 +8,7 @@ use interop::{Folder, Namespace, Process, Run, signal, strowger};
 use serde_json::Value;
 
 const CONTROL: &str = "127.0.0.1:9080";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The loudest that sox finds in a file, and its seconds.
 fn listen(file: &Path) -> (f64, f64) {

@@ -9,7 +9,7 @@ use interop::tcp_ue::{TcpUe, until};
 use load::ua::{Cause, Event};
 
 const PCSCF: &str = "127.0.0.1:5060";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn is_registered(ue: &mut TcpUe) -> bool {
     let mut events = ue.take_events().into_iter();

@@ -11,7 +11,7 @@ const MGC: &str = "127.0.0.1:2944";
 const MG: &str = "127.0.0.2:2944";
 const ADMIN: &str = "127.0.0.2:9081";
 const MEDIA: &str = "127.0.0.2";
-const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Two seconds of speech: enough for a report of RTCP.
 const OCTETS: usize = 16_000;
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 const CONTROL: &str = "192.0.2.1:9080";
 const MEDIA: &str = "192.0.2.2:9081";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 /// What each process says of SCTP: paths are tried twice a second.
 const SCTP: &str = "[sctp]\nheartbeat_ms = 500\n";
 /// UDP port of RFC 6951.

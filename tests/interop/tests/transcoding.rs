@@ -18,7 +18,7 @@ use rtp::{HEADER_BYTES, Header, Packet};
 const MGC: &str = "127.0.0.1:2944";
 const MRFP: &str = "127.0.0.2";
 const PARTY: &str = "127.0.0.3:0";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 const FORMATS: [Format; 7] = [
     Format::PCMU,
     Format::PCMA,
