@@ -33,8 +33,8 @@ struct Program {
 pub fn run(root: &Path, options: &[String], filters: &[String]) -> Result<(), String> {
     let mut programs = build(root, options)?;
     programs.sort_by_key(|program| (!waits(&program.source), program.source.clone()));
-    // What was built is gigabytes: until it is on the disk, whoever has a record of his own written
-    // there may wait for half a minute.
+    // What was built is gigabytes: until they are on the disk, processes under test that have
+    // records written there wait behind them.
     run_sync()?;
     let (alone, others): (Vec<_>, Vec<_>) = programs
         .into_iter()

@@ -57,8 +57,8 @@ impl Namespace {
     /// A command that will run inside and that the kernel kills when its starter's thread ends.
     ///
     /// All but the network it has in common with everybody, `/sys` too: file systems of its own, as
-    /// `ip netns exec` makes them, wait for all processors whenever one begins or ends, which takes
-    /// seconds where some of them are flooded with packets.
+    /// `ip netns exec` makes them, wait for all processors whenever one begins or ends, and some
+    /// may be flooded with packets.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path()));

@@ -21,7 +21,7 @@ use diameter::{Message, Origin, dictionary};
 use interop::{Folder, Process};
 
 /// Time for anything but a watchdog.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 
 /// The endpoint with real sockets.
 struct Driver {
